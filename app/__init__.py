@@ -1,0 +1,53 @@
+"""Mindsum Bookings: create_app wires the house together and decides nothing."""
+
+from flask import Flask
+
+from app import clock, config, logs, web
+from app.config import Settings
+from app.mailer import Mailer
+from app.store import database
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application, from `settings` or else from the environment.
+
+    Raises ConfigError, one line, where a setting is missing, bad or contradicts another.
+    """
+    settings = settings or config.load()
+    config.use(settings)
+    logs.configure(settings.log_format)
+    if settings.demo_dir is not None:
+        clock.follow(settings.demo_dir / "clock")
+    database.bind(settings.database_url)
+    app = Flask(__name__)
+    app.config.update(_flask_config(settings))
+    app.extensions["mailer"] = Mailer(app)
+    web.register(app, settings)
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
+        "MAX_CONTENT_LENGTH": 256 * 1024,
+        "MAX_FORM_MEMORY_SIZE": 256 * 1024,
+        "SESSION_COOKIE_NAME": "mindsum",
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": settings.is_production,
+        "WTF_CSRF_TIME_LIMIT": None,
+        "SEND_FILE_MAX_AGE_DEFAULT": 31_536_000,
+        "BOOTSTRAP_SERVE_LOCAL": True,
+        "RATELIMIT_ENABLED": settings.ratelimit_enabled,
+        "RATELIMIT_STORAGE_URI": settings.ratelimit_storage_uri,
+        "RATELIMIT_HEADERS_ENABLED": True,
+        "MAIL_SERVER": settings.mail_server,
+        "MAIL_PORT": settings.mail_port,
+        "MAIL_USE_TLS": settings.mail_use_tls,
+        "MAIL_USE_SSL": settings.mail_use_ssl,
+        "MAIL_USERNAME": settings.mail_username,
+        "MAIL_PASSWORD": settings.mail_password,
+        "MAIL_DEFAULT_SENDER": settings.mail_default_sender,
+        "MAIL_TIMEOUT": settings.mail_timeout,
+    }

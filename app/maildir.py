@@ -1,0 +1,181 @@
+"""The demo's local mail server: takes mail over real SMTP, keeps it in a Maildir, reads it back."""
+
+import asyncio
+import json
+import logging
+import mailbox
+import os
+import socket
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_string
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+from weakref import WeakSet
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from app import clock
+
+LARGEST_MESSAGE_BYTES = 10 * 1024 * 1024
+_ENVELOPE_FIELD = b"X-Envelope: "
+
+
+@dataclass(frozen=True)
+class StoredMessage:
+    """One message as the server took it: `id` finds it again, `received_at` is an aware UTC
+    datetime by the demo's clock, `raw` are its bytes without what the server added.
+    """
+
+    id: str
+    received_at: datetime
+    envelope_from: str
+    envelope_to: tuple[str, ...]
+    raw: bytes
+
+    @cached_property
+    def message(self) -> EmailMessage:
+        """The parsed message."""
+        return parse(self.raw)
+
+
+class LocalMailServer(Controller):
+    """An SMTP server in a thread of its own, handing each message to an aiosmtpd `handler`.
+
+    Port 0 takes a free one; `port` tells which. Raises OSError if the port is taken.
+    """
+
+    def __init__(self, handler: object, host: str, port: int, *, takes_utf8: bool = True) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family)
+        self._conversations: WeakSet[SMTP] = WeakSet()
+        super().__init__(
+            handler,
+            hostname=host,
+            port=self._listener.getsockname()[1],
+            # Named, or aiosmtpd asks DNS for this machine's name.
+            server_hostname="localhost",
+            enable_SMTPUTF8=takes_utf8,
+            data_size_limit=LARGEST_MESSAGE_BYTES,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def factory(self) -> SMTP:
+        """The protocol of one connection, remembered so that `stop` can end it."""
+        protocol = SMTP(self.handler, loop=self.loop, **self.SMTP_kwargs)
+        self._conversations.add(protocol)
+        return protocol
+
+    def stop(self, no_assert: bool = False) -> None:
+        """Hang up on everyone and end the thread; what was answered with 250 is stored."""
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
+        super().stop(no_assert)
+
+    def _create_server(self) -> Coroutine[Any, Any, asyncio.Server]:
+        return self.loop.create_server(self._factory_invoker, sock=self._listener)
+
+    async def _hang_up(self) -> None:
+        if self.server is not None:
+            self.server.close()
+        for protocol in list(self._conversations):
+            if isinstance(protocol.transport, asyncio.WriteTransport):
+                protocol.transport.abort()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+class _MaildirWriter:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        for folder in ("tmp", "new", "cur"):
+            (directory / folder).mkdir(parents=True, exist_ok=True)
+        self._maildir = mailbox.Maildir(directory, create=False)
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+        try:
+            self._store(envelope)
+        except OSError as error:
+            return f"452 4.3.1 The message could not be stored: {error.strerror}"
+        return "250 2.0.0 Stored"
+
+    def _store(self, envelope: Envelope) -> None:
+        facts = {
+            "at": clock.now().isoformat(),
+            "from": envelope.mail_from or "",
+            "to": envelope.rcpt_tos,
+        }
+        raw = envelope.original_content or b""
+        self._maildir.add(_ENVELOPE_FIELD + json.dumps(facts).encode("ascii") + b"\r\n" + raw)
+        # The mailbox module syncs the file, but not its name in the folder.
+        folder = os.open(self._directory / "new", os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def serve_maildir(host: str, port: int, directory: Path) -> LocalMailServer:
+    """Start a mail server that stores what it takes in `directory`; end it with `stop()`.
+
+    Port 0 takes a free one. Raises OSError if the port or the directory cannot be had.
+    """
+    # Its INFO lines repeat every command, addresses included.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+    server = LocalMailServer(_MaildirWriter(directory), host, port)
+    server.start()
+    return server
+
+
+def parse(raw: bytes) -> EmailMessage:
+    """The message in `raw`; header fields may hold UTF-8, as SMTPUTF8 lets them."""
+    head, separator, body = raw.partition(b"\r\n\r\n")
+    rest = (separator + body).decode("ascii", "surrogateescape")
+    text = head.decode("utf-8", "surrogateescape") + rest
+    return message_from_string(text, policy=SMTP_POLICY)
+
+
+def stored_messages(directory: Path) -> list[StoredMessage]:
+    """All messages, newest first; none if the server has not run yet."""
+    # Its folders are made one by one, perhaps by another process just now.
+    with suppress(mailbox.NoSuchMailboxError, FileNotFoundError):
+        maildir = mailbox.Maildir(directory, create=False)
+        found = filter(None, (_read(maildir, key) for key in maildir.iterkeys()))
+        return sorted(found, key=lambda stored: (stored.received_at, stored.id), reverse=True)
+    return []
+
+
+def find(directory: Path, message_id: str) -> StoredMessage | None:
+    """The message with that id (of `StoredMessage`, not the Message-ID), None if there is none."""
+    with suppress(mailbox.NoSuchMailboxError):
+        return _read(mailbox.Maildir(directory, create=False), message_id)
+    return None
+
+
+def _read(maildir: mailbox.Maildir, key: str) -> StoredMessage | None:
+    try:
+        stored = maildir.get_bytes(key)
+    except (KeyError, FileNotFoundError):
+        return None
+    first, _, raw = stored.partition(b"\r\n")
+    facts = json.loads(first.removeprefix(_ENVELOPE_FIELD))
+    return StoredMessage(
+        id=key,
+        received_at=datetime.fromisoformat(facts["at"]),
+        envelope_from=facts["from"],
+        envelope_to=tuple(facts["to"]),
+        raw=raw,
+    )

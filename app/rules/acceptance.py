@@ -1,0 +1,63 @@
+"""The acceptance window: until when an enquiry can be answered, and what is due when it is not."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from app.rules.policy import Policy
+
+
+class Step(StrEnum):
+    """What the scheduler does about an unanswered enquiry."""
+
+    REMIND = "remind"
+    LATE = "late"
+    EXPIRE = "expire"
+
+
+def answer_by(requested_at: datetime, policy: Policy) -> datetime:
+    """The last instant at which an answer is on time."""
+    return requested_at + policy.answer_within
+
+
+def remind_at(requested_at: datetime, policy: Policy) -> datetime:
+    """From when the therapist is reminded."""
+    return requested_at + policy.remind_answer_after
+
+
+def expires_at(requested_at: datetime, starts_at: datetime, policy: Policy) -> datetime:
+    """From when the enquiry can no longer be answered or withdrawn."""
+    return min(requested_at + policy.expire_after, starts_at)
+
+
+def is_late(answer_by: datetime, at: datetime) -> bool:
+    """Whether an answer at `at`, or none until then, is late; the last instant is on time."""
+    return at > answer_by
+
+
+def late_by(answer_by: datetime, at: datetime) -> timedelta:
+    """How far past its answer-by time an enquiry is at `at`; zero while it is on time."""
+    return max(at - answer_by, timedelta(0))
+
+
+def due_step(
+    *,
+    requested_at: datetime,
+    answer_by: datetime,
+    expires_at: datetime,
+    reminded: bool,
+    late_told: bool,
+    now: datetime,
+    policy: Policy,
+) -> Step | None:
+    """The furthest step due for an open enquiry, or None when that one has been taken.
+
+    It goes by the instants the booking was promised (`answer_by`, `expires_at`), so a changed
+    policy does not shorten them.
+    """
+    if now >= expires_at:
+        return Step.EXPIRE
+    if is_late(answer_by, now):
+        return None if late_told else Step.LATE
+    if now >= remind_at(requested_at, policy):
+        return None if reminded else Step.REMIND
+    return None

@@ -1,0 +1,186 @@
+"""The life of a booking: the one table of statuses, moves, who may make them and when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a booking stands."""
+
+    REQUESTED = "requested"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    CANCELLED_BY_CLIENT = "cancelled_by_client"
+    CANCELLED_BY_THERAPIST = "cancelled_by_therapist"
+    COMPLETED = "completed"
+    NO_SHOW = "no_show"
+
+
+class Actor(StrEnum):
+    """Who makes a move."""
+
+    CLIENT = "client"
+    THERAPIST = "therapist"
+    OPS = "ops"
+    SYSTEM = "system"
+
+
+class Via(StrEnum):
+    """Through which door a move came."""
+
+    PAGE = "page"
+    LINK = "link"
+    DASHBOARD = "dashboard"
+    API = "api"
+    CLI = "cli"
+    SCHEDULER = "scheduler"
+
+
+class Kind(StrEnum):
+    """What was asked for."""
+
+    PAID = "paid"
+    FREE_CONSULTATION = "free_consultation"
+
+
+class Move(StrEnum):
+    """A change of status."""
+
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    WITHDRAW = "withdraw"
+    EXPIRE = "expire"
+    CANCEL_BY_CLIENT = "cancel_by_client"
+    CANCEL_BY_THERAPIST = "cancel_by_therapist"
+    COMPLETE = "complete"
+    NO_SHOW = "no_show"
+
+
+class Verdict(StrEnum):
+    """The table's answer to somebody who wants to make a move."""
+
+    ALLOWED = "allowed"
+    REPEATED = "repeated"
+    OVERTAKEN = "overtaken"
+    TOO_EARLY = "too_early"
+    TOO_LATE = "too_late"
+    FORBIDDEN = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The instants of one booking that its moves depend on, all aware UTC."""
+
+    requested_at: datetime
+    answer_by: datetime
+    expires_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+    completes_at: datetime
+    no_show_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table: a move is open in [opens, closes) or, `inclusive`, in [opens, closes]."""
+
+    target: Status
+    sources: frozenset[Status]
+    actors: frozenset[Actor]
+    opens: Callable[[Times], datetime] = lambda times: times.requested_at
+    closes: Callable[[Times], datetime] | None = None
+    inclusive: bool = False
+
+
+_ANSWERERS = frozenset({Actor.THERAPIST, Actor.OPS})
+_SYSTEM = frozenset({Actor.SYSTEM})
+_OPEN = frozenset({Status.REQUESTED})
+_ACCEPTED = frozenset({Status.ACCEPTED})
+
+MOVES: dict[Move, Rule] = {
+    Move.ACCEPT: Rule(Status.ACCEPTED, _OPEN, _ANSWERERS, closes=lambda times: times.expires_at),
+    Move.DECLINE: Rule(Status.DECLINED, _OPEN, _ANSWERERS, closes=lambda times: times.expires_at),
+    Move.WITHDRAW: Rule(
+        Status.WITHDRAWN, _OPEN, frozenset({Actor.CLIENT}), closes=lambda times: times.expires_at
+    ),
+    Move.EXPIRE: Rule(Status.EXPIRED, _OPEN, _SYSTEM, opens=lambda times: times.expires_at),
+    Move.CANCEL_BY_CLIENT: Rule(
+        Status.CANCELLED_BY_CLIENT,
+        _ACCEPTED,
+        frozenset({Actor.CLIENT}),
+        closes=lambda times: times.starts_at,
+    ),
+    Move.CANCEL_BY_THERAPIST: Rule(
+        Status.CANCELLED_BY_THERAPIST,
+        _ACCEPTED,
+        frozenset({Actor.THERAPIST}),
+        closes=lambda times: times.starts_at,
+    ),
+    Move.COMPLETE: Rule(
+        Status.COMPLETED, _ACCEPTED, _SYSTEM, opens=lambda times: times.completes_at
+    ),
+    Move.NO_SHOW: Rule(
+        Status.NO_SHOW,
+        frozenset({Status.ACCEPTED, Status.COMPLETED}),
+        frozenset({Actor.THERAPIST}),
+        opens=lambda times: times.ends_at,
+        closes=lambda times: times.no_show_until,
+        inclusive=True,
+    ),
+}
+
+LIVE = frozenset({Status.REQUESTED, Status.ACCEPTED})
+"""Statuses in which a booking holds its time."""
+
+
+def times_of(
+    *,
+    requested_at: datetime,
+    answer_by: datetime,
+    expires_at: datetime,
+    starts_at: datetime,
+    ends_at: datetime,
+    completes_after: timedelta,
+    no_show_within: timedelta,
+) -> Times:
+    """The instants of a booking, from those it stores and two numbers of the policy."""
+    completes_at = ends_at + completes_after
+    return Times(
+        requested_at=requested_at,
+        answer_by=answer_by,
+        expires_at=expires_at,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        completes_at=completes_at,
+        no_show_until=completes_at + no_show_within,
+    )
+
+
+def due_move(status: Status, times: Times, now: datetime) -> Move | None:
+    """The move that the clock has already made, whether or not a job has written it down."""
+    for move in (Move.EXPIRE, Move.COMPLETE):
+        rule = MOVES[move]
+        if status in rule.sources and now >= rule.opens(times):
+            return move
+    return None
+
+
+def judge(move: Move, status: Status, times: Times, actor: Actor, now: datetime) -> Verdict:
+    """Whether `actor` may make `move` at `now` on a booking that stands at `status`."""
+    rule = MOVES[move]
+    if actor not in rule.actors:
+        return Verdict.FORBIDDEN
+    if status == rule.target:
+        return Verdict.REPEATED
+    if status not in rule.sources:
+        return Verdict.OVERTAKEN
+    if now < rule.opens(times):
+        return Verdict.TOO_EARLY
+    closes = rule.closes(times) if rule.closes else None
+    if closes is not None and (now > closes if rule.inclusive else now >= closes):
+        return Verdict.TOO_LATE
+    return Verdict.ALLOWED

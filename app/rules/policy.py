@@ -1,0 +1,33 @@
+"""The numbers of the house, as one value that every rule is handed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from math import gcd
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules' numbers; the defaults are the house's own (config reads the environment's)."""
+
+    answer_within: timedelta = timedelta(hours=3)
+    remind_answer_after: timedelta = timedelta(hours=2)
+    expire_after: timedelta = timedelta(hours=24)
+    free_cancellation: timedelta = timedelta(hours=24)
+    commission_percent: Decimal = Decimal(10)
+    warn_streak: int = 3
+    flag_streak: int = 4
+    deactivate_streak: int = 5
+    min_notice: timedelta = timedelta(hours=4)
+    max_ahead: timedelta = timedelta(days=60)
+    slot_minutes: int = 30
+    session_minutes: int = 50
+    consultation_minutes: int = 30
+    ranking_window: timedelta = timedelta(days=90)
+    no_show_within: timedelta = timedelta(days=7)
+    completes_after: timedelta = timedelta(minutes=10)
+
+    @property
+    def cell_minutes(self) -> int:
+        """Minutes of one held cell: the coarsest grid on which every possible start lies."""
+        return gcd(15, self.slot_minutes)

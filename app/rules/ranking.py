@@ -1,0 +1,204 @@
+"""The ranking: how enquiries and standing make a score, in exact arithmetic."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from hashlib import sha256
+from statistics import median
+
+from app.rules.policy import Policy
+
+BENEFIT_OF_THE_DOUBT = 4
+DECLINE_WEIGHT = Fraction(1, 4)
+FLAGGED = Fraction(1, 2)
+REFRESH_EVERY = timedelta(minutes=5)
+_TICK = timedelta(microseconds=1)
+
+
+class Outcome(StrEnum):
+    """What became of an enquiry; what is later cancelled stays accepted."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    ENDED_BY_DEACTIVATION = "ended_by_deactivation"
+
+
+@dataclass(frozen=True, slots=True)
+class Enquiry:
+    """What the ranking knows of one enquiry; all instants aware UTC.
+
+    `handed_over_at` is when the mail server took the therapist's request email, None if it has
+    not; `email_failed` says that a try had failed by then. `ended_at` is None only while open.
+    """
+
+    requested_at: datetime
+    expires_at: datetime
+    handed_over_at: datetime | None
+    outcome: Outcome
+    ended_at: datetime | None = None
+    email_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A score from 0 to 100, its three factors from 0 to 1, and the counts behind each.
+
+    `late` of the `counted` enquiries waited too long, `lateness` is their sum; `declined` leaves
+    out declines for which our own delay left no fair time (they are in `answered`).
+    """
+
+    score: Fraction
+    responsiveness: Fraction
+    acceptance: Fraction
+    standing: Fraction
+    counted: int
+    late: int
+    lateness: Fraction
+    answered: int
+    declined: int
+    expired: int
+    median_answer_seconds: float
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the standing halves the score."""
+        return self.standing != 1
+
+
+def lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
+    """How late one counted enquiry is: 0 on time, 1 when it expired or took until expiry."""
+    return _lateness(_as_of(enquiry, now), now, policy)
+
+
+def is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
+    """Whether an enquiry takes part in responsiveness at `now`, its age aside."""
+    return _is_counted(_as_of(enquiry, now), now, policy)
+
+
+def is_recent(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
+    """Whether an enquiry was requested within the ranking's days before `now`."""
+    return now - enquiry.requested_at < policy.ranking_window
+
+
+def score(
+    enquiries: Iterable[Enquiry], *, is_flagged: bool, now: datetime, policy: Policy
+) -> Ranking:
+    """The unrounded score of one therapist at `now`; older enquiries are left out here."""
+    recent = [_as_of(each, now) for each in enquiries if is_recent(each, now, policy)]
+    counted = [each for each in recent if _is_counted(each, now, policy)]
+    delays = [_lateness(each, now, policy) for each in counted]
+    total = sum(delays, start=Fraction(0))
+    answers = [each for each in counted if each.outcome in (Outcome.ACCEPTED, Outcome.DECLINED)]
+    declined = sum(
+        each.outcome is Outcome.DECLINED and _had_fair_time(each, policy) for each in answers
+    )
+    expired = sum(each.outcome is Outcome.EXPIRED for each in counted)
+
+    responsiveness = 1 - total / (len(counted) + BENEFIT_OF_THE_DOUBT)
+    refused = Fraction(declined + expired, len(answers) + expired + BENEFIT_OF_THE_DOUBT)
+    acceptance = 1 - DECLINE_WEIGHT * refused
+    standing = FLAGGED if is_flagged else Fraction(1)
+    return Ranking(
+        score=100 * responsiveness * acceptance * standing,
+        responsiveness=responsiveness,
+        acceptance=acceptance,
+        standing=standing,
+        counted=len(counted),
+        late=sum(delay > 0 for delay in delays),
+        lateness=total,
+        answered=len(answers),
+        declined=declined,
+        expired=expired,
+        median_answer_seconds=_median_seconds(answers, expired, now, policy),
+    )
+
+
+def shown(score: Fraction) -> Decimal:
+    """A score as people see it: rounded half up to one decimal."""
+    tenths = (score * 20 + 1) // 2
+    return Decimal(tenths).scaleb(-1)
+
+
+def tie_break(therapist: str, on: date) -> int:
+    """A number that orders equals differently every day and favours no name."""
+    return int.from_bytes(sha256(f"{therapist}\n{on.isoformat()}".encode()).digest()[:8], "big")
+
+
+def order_key(ranking: Ranking, therapist: str, on: date) -> tuple[Fraction, float, int]:
+    """What to sort therapists by, ascending, to have the best first."""
+    return -ranking.score, ranking.median_answer_seconds, tie_break(therapist, on)
+
+
+def changes_next_at(enquiries: Sequence[Enquiry], now: datetime, policy: Policy) -> datetime | None:
+    """The next instant at which time alone may change the score, or None.
+
+    While an open enquiry is late the score moves all the time: then it is a refresh from `now`.
+    """
+    due = []
+    for enquiry in (each for each in enquiries if is_recent(each, now, policy)):
+        due.append(enquiry.requested_at + policy.ranking_window)
+        if _as_of(enquiry, now).outcome is Outcome.OPEN and enquiry.handed_over_at is not None:
+            late_from = _clock_started_at(enquiry) + policy.answer_within + _TICK
+            refresh_at = late_from if now < late_from else now + REFRESH_EVERY
+            due.append(min(refresh_at, enquiry.expires_at))
+    return min(due, default=None)
+
+
+def _as_of(enquiry: Enquiry, now: datetime) -> Enquiry:
+    """The clock ends an enquiry, whether or not a job has written it down."""
+    if enquiry.outcome is Outcome.OPEN and now >= enquiry.expires_at:
+        return replace(enquiry, outcome=Outcome.EXPIRED, ended_at=enquiry.expires_at)
+    return enquiry
+
+
+def _clock_started_at(enquiry: Enquiry) -> datetime:
+    return max(enquiry.requested_at, enquiry.handed_over_at or enquiry.requested_at)
+
+
+def _delay(enquiry: Enquiry, now: datetime) -> timedelta:
+    if enquiry.handed_over_at is None:
+        return timedelta(0)
+    return max((enquiry.ended_at or now) - _clock_started_at(enquiry), timedelta(0))
+
+
+def _lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
+    if enquiry.outcome is Outcome.EXPIRED:
+        return Fraction(1)
+    late = (_delay(enquiry, now) - policy.answer_within) // _TICK
+    span = (policy.expire_after - policy.answer_within) // _TICK
+    return Fraction(min(max(late, 0), span), span)
+
+
+def _is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
+    match enquiry.outcome:
+        case Outcome.ACCEPTED | Outcome.DECLINED:
+            return True
+        case Outcome.EXPIRED:
+            return enquiry.handed_over_at is not None and _had_fair_time(enquiry, policy)
+        case _:
+            return _delay(enquiry, now) > policy.answer_within
+
+
+def _had_fair_time(enquiry: Enquiry, policy: Policy) -> bool:
+    """Whether our own delay left the therapist the time to answer that an expiry must have.
+
+    A decline is held to it too: otherwise letting an enquiry expire that arrived at the last
+    moment would score higher than answering it.
+    """
+    if enquiry.handed_over_at is None:
+        return not enquiry.email_failed
+    return enquiry.expires_at - enquiry.handed_over_at >= policy.answer_within
+
+
+def _median_seconds(
+    answers: Sequence[Enquiry], expired: int, now: datetime, policy: Policy
+) -> float:
+    times = [_delay(each, now) // _TICK for each in answers]
+    times += [policy.expire_after // _TICK] * expired
+    return median(times) / 1_000_000 if times else policy.answer_within.total_seconds()

@@ -1,0 +1,96 @@
+"""Cancelling too often: the streak, and the warning, flag and deactivation it leads to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from app.rules.policy import Policy
+
+
+class StandingStep(StrEnum):
+    """What a streak leads to, gentlest first."""
+
+    WARN = "warn"
+    FLAG = "flag"
+    DEACTIVATE = "deactivate"
+
+
+class StandingEvent(StrEnum):
+    """What moves a therapist's standing."""
+
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+    REACTIVATED = "reactivated"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Sessions cancelled in a row, and the account state the rules made of them."""
+
+    streak: int = 0
+    is_flagged: bool = False
+    is_deactivated: bool = False
+
+
+_ORDER = list(StandingStep)
+
+
+def after_cancellation(standing: Standing, policy: Policy) -> Standing:
+    """The standing once the therapist has cancelled one more accepted session."""
+    streak = standing.streak + 1
+    return Standing(
+        streak=streak,
+        is_flagged=standing.is_flagged or streak >= policy.flag_streak,
+        is_deactivated=standing.is_deactivated or streak >= policy.deactivate_streak,
+    )
+
+
+def after_completion(standing: Standing) -> Standing:
+    """The standing once a session was completed; only ops reactivates an account."""
+    return replace(standing, streak=0, is_flagged=False)
+
+
+def reactivated() -> Standing:
+    """The standing that ops gives back."""
+    return Standing()
+
+
+def replay(events: Iterable[StandingEvent], policy: Policy) -> Standing:
+    """The standing that `events`, in the order in which they took effect, lead to."""
+    standing = Standing()
+    for event in events:
+        match event:
+            case StandingEvent.CANCELLED:
+                standing = after_cancellation(standing, policy)
+            case StandingEvent.COMPLETED:
+                standing = after_completion(standing)
+            case StandingEvent.REACTIVATED:
+                standing = reactivated()
+    return standing
+
+
+def step_reached(streak: int, policy: Policy) -> StandingStep | None:
+    """The furthest step that a streak of this length has reached."""
+    if streak >= policy.deactivate_streak:
+        return StandingStep.DEACTIVATE
+    if streak >= policy.flag_streak:
+        return StandingStep.FLAG
+    return StandingStep.WARN if streak >= policy.warn_streak else None
+
+
+def furthest_step(
+    told: StandingStep | None, standing: Standing, policy: Policy
+) -> StandingStep | None:
+    """The one step to tell now, or None if nothing further than `told` has been reached."""
+    if standing.is_deactivated:
+        reached: StandingStep | None = StandingStep.DEACTIVATE
+    else:
+        reached = step_reached(standing.streak, policy)
+    if reached is None or (told is not None and _ORDER.index(reached) <= _ORDER.index(told)):
+        return None
+    return reached
+
+
+def told_after_completion(told: StandingStep | None) -> StandingStep | None:
+    """What counts as told once the streak is back at zero: a deactivation lasts beyond it."""
+    return told if told is StandingStep.DEACTIVATE else None

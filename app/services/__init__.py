@@ -1,0 +1,1 @@
+"""What is done: a verb each, one transaction each."""

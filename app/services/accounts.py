@@ -1,0 +1,166 @@
+"""Therapists' accounts: adding them, signing them in, the state they or ops put them in."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from peewee import IntegrityError
+
+from app import config
+from app.errors import FieldError, InvalidFields
+from app.links import Ticket
+from app.rules.hours import Window as OpenWindow
+from app.services.staleness import SIGN_IN_LASTS
+from app.store import outbox, queries
+from app.store.database import in_transaction, on_commit
+from app.store.models import OutboxEmail, OutboxStatus, Role, SignIn, Therapist, Window
+
+_log = structlog.get_logger("mindsum")
+
+
+@dataclass(frozen=True, slots=True)
+class NewTherapist:
+    """What ops say of a therapist; the values have been through intake."""
+
+    slug: str
+    name: str
+    email: str
+    timezone: str
+    rate_minor: int
+    windows: Sequence[OpenWindow]
+    offers_free_consultation: bool = True
+    meeting_url: str | None = None
+    headline: str = ""
+    about: str = ""
+    specialisms: str = ""
+
+
+@in_transaction
+def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
+    """Open an account. Raises InvalidFields where the slug or the address is taken."""
+    try:
+        therapist: Therapist = Therapist.create(
+            slug=new.slug,
+            name=new.name,
+            email=new.email,
+            email_key=queries.email_key(new.email),
+            timezone=new.timezone,
+            rate_minor=new.rate_minor,
+            currency=config.current().currency,
+            offers_free_consultation=new.offers_free_consultation,
+            meeting_url=new.meeting_url,
+            headline=new.headline,
+            about=new.about,
+            specialisms=new.specialisms,
+            tie_seed=secrets.randbelow(2**31),
+            created_at=now,
+        )
+    except IntegrityError as error:
+        field = "email" if "email" in str(error) else "slug"
+        taken = new.email if field == "email" else new.slug
+        raise InvalidFields(
+            FieldError(field, f"{taken} belongs to another therapist; choose another")
+        ) from error
+    _replace_windows(therapist, new.windows)
+    return therapist
+
+
+def _replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None:
+    Window.delete().where(Window.therapist == therapist).execute()
+    for window in windows:
+        Window.create(
+            therapist=therapist,
+            weekday=window.weekday,
+            start_minute=window.start_minute,
+            end_minute=window.end_minute,
+        )
+
+
+def state_of(therapist: Therapist) -> str:
+    """The account's state, strongest first: deactivated, paused, hidden, active."""
+    if therapist.deactivated_at is not None:
+        return "deactivated"
+    if therapist.is_paused:
+        return "paused"
+    return "hidden" if therapist.is_hidden else "active"
+
+
+@in_transaction
+def pause(slug: str, *, on: bool) -> Therapist:
+    """Temporarily deactivate, or come back: not listed, no new bookings. Raises NotFound."""
+    return _switch(slug, "is_paused", on)
+
+
+@in_transaction
+def hide(slug: str, *, on: bool) -> Therapist:
+    """Make the profile invisible, or visible: not listed, bookable by link. Raises NotFound."""
+    return _switch(slug, "is_hidden", on)
+
+
+def _switch(slug: str, column: str, on: bool) -> Therapist:
+    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    setattr(therapist, column, on)
+    therapist.save(only=[column])
+    on_commit(lambda: _log.info("account_changed", therapist=slug, state=state_of(therapist)))
+    return therapist
+
+
+@in_transaction
+def ask_to_sign_in(address: str, next_path: str, now: datetime) -> None:
+    """Send a Sign In link if the address is a therapist's; the caller is never told which."""
+    therapist = queries.therapist_by_email(address)
+    if therapist is None:
+        return
+    asked = SignIn.create(
+        key=secrets.token_urlsafe(16), therapist=therapist, next_path=next_path, created_at=now
+    )
+    outbox.enqueue(
+        "sign_in",
+        Role.THERAPIST,
+        therapist=therapist,
+        about=f"sign-in-{asked.id}",
+        ordinal=asked.id,
+        facts={"key": asked.key},
+        now=now,
+    )
+
+
+def sign_in_asked(ticket: Ticket, now: datetime) -> SignIn | None:
+    """The sign-in that a ticket opens, or None if it is too old, used or unknown."""
+    asked: SignIn | None = SignIn.get_or_none(SignIn.key == ticket.subject)
+    if asked is None or asked.used_at is not None or ticket.holder != f"t{asked.therapist_id}":
+        return None
+    return None if now - ticket.minted_at >= SIGN_IN_LASTS else asked
+
+
+@in_transaction
+def sign_in(ticket: Ticket, now: datetime) -> SignIn | None:
+    """Use the ticket's sign-in, once; None if it is too old, used or unknown."""
+    asked = sign_in_asked(ticket, now)
+    if asked is None:
+        return None
+    used = (
+        SignIn.update(used_at=now).where(SignIn.id == asked.id, SignIn.used_at.is_null()).execute()
+    )
+    return asked if used else None
+
+
+@in_transaction
+def send_links(address: str, now: datetime) -> None:
+    """Send a client their Manage Booking links, if any; the caller is never told which."""
+    client = queries.client_by_email(address)
+    if client is None or not queries.live_bookings_of_client(client, now):
+        return
+    sent = OutboxEmail.select().where(OutboxEmail.about == f"links-{client.id}")
+    if sent.where(OutboxEmail.status == OutboxStatus.QUEUED).exists():
+        return
+    outbox.enqueue(
+        "your_links",
+        Role.CLIENT,
+        client=client,
+        about=f"links-{client.id}",
+        ordinal=sent.count() + 1,
+        now=now,
+    )

@@ -1,0 +1,78 @@
+"""Checking what people and programs send: each check returns the clean value or says what is right."""
+
+import re
+import unicodedata
+from zoneinfo import ZoneInfo, available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+
+NAME_LENGTH = 120
+TEXT_LENGTH = 4000
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+_ZONES = frozenset(available_timezones())
+
+
+def name(value: str) -> str:
+    """A person's name in one line, with runs of spaces folded. Raises ValueError."""
+    clean = " ".join(unicodedata.normalize("NFC", value).split())
+    if not clean:
+        raise ValueError("Please give a name.")
+    if len(clean) > NAME_LENGTH:
+        raise ValueError(f"Please keep the name to {NAME_LENGTH} characters or fewer.")
+    if _has_control(value.strip()) or _BIDI & set(clean) or "\n" in value.strip():
+        raise ValueError("Please leave control characters and line breaks out of the name.")
+    return clean
+
+
+def email(value: str) -> str:
+    """An email address, as its owner writes it. Raises ValueError."""
+    try:
+        checked = validate_email(
+            value.strip(),
+            check_deliverability=False,
+            allow_quoted_local=True,
+            test_environment=True,
+        )
+    except EmailNotValidError:
+        raise ValueError("Please give an email address such as name@example.org.") from None
+    if len(checked.normalized) > 254:
+        raise ValueError("Please give an email address of 254 characters or fewer.")
+    return checked.normalized
+
+
+def timezone(value: str) -> str:
+    """An IANA time zone that this machine knows. Raises ValueError."""
+    clean = value.strip()
+    if clean not in _ZONES:
+        raise ValueError("Please give a time zone such as Europe/London.")
+    ZoneInfo(clean)
+    return clean
+
+
+def text(value: str) -> str:
+    """What somebody wrote, possibly empty, with plain line ends. Raises ValueError."""
+    clean = value.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if len(clean) > TEXT_LENGTH:
+        raise ValueError(f"Please keep it to {TEXT_LENGTH} characters or fewer.")
+    if _has_control(clean.replace("\n", "").replace("\t", "")):
+        raise ValueError("Please leave control characters out of the text.")
+    return clean
+
+
+def slug(value: str) -> str:
+    """A short name for addresses. Raises ValueError."""
+    if len(value) > 64 or not _SLUG.fullmatch(value):
+        raise ValueError("should be lower-case letters, digits and single hyphens, 64 at most")
+    return value
+
+
+def web_address(value: str) -> str:
+    """An http(s) address without spaces. Raises ValueError."""
+    if not re.fullmatch(r"https?://[^\s<>\"'\\]{1,490}", value) or _has_control(value):
+        raise ValueError("should be a web address such as https://meet.example.org/asha")
+    return value
+
+
+def _has_control(value: str) -> bool:
+    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in value)

@@ -1,0 +1,79 @@
+"""Until when each kind of email may still go out; past that it is skipped."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from app.rules.lifecycle import Status
+from app.store.models import OutboxEmail, SignIn
+
+SIGN_IN_LASTS = timedelta(minutes=15)
+
+Reason = str | None
+_Check = Callable[[OutboxEmail, datetime], Reason]
+
+
+def why_stale(email: OutboxEmail, now: datetime) -> Reason:
+    """Why the email would no longer tell the truth at `now`; None if it should be sent."""
+    check = _CHECKS.get(email.kind)
+    return check(email, now) if check else None
+
+
+def _while_open(email: OutboxEmail, now: datetime) -> Reason:
+    booking = email.booking
+    if booking.status != Status.REQUESTED:
+        return f"the enquiry is already {booking.status}"
+    if now >= booking.expires_at:
+        return "the enquiry has expired"
+    return None
+
+
+def _until_late(email: OutboxEmail, now: datetime) -> Reason:
+    if now > email.booking.answer_by:
+        return "the enquiry is already late"
+    return _while_open(email, now)
+
+
+def _while_accepted(email: OutboxEmail, now: datetime) -> Reason:
+    booking = email.booking
+    if booking.status != Status.ACCEPTED:
+        return f"the session is already {booking.status}"
+    if now >= booking.ends_at:
+        return "the session is over"
+    return None
+
+
+def _before_start(email: OutboxEmail, now: datetime) -> Reason:
+    if now >= email.booking.starts_at:
+        return "the session has started"
+    return _while_accepted(email, now)
+
+
+def _sign_in(email: OutboxEmail, now: datetime) -> Reason:
+    if now - email.created_at >= SIGN_IN_LASTS:
+        return "the sign-in was asked for too long ago"
+    if SignIn.get(SignIn.key == email.facts["key"]).used_at is not None:
+        return "the sign-in has been used"
+    return None
+
+
+def _for(age: timedelta) -> _Check:
+    def check(email: OutboxEmail, now: datetime) -> Reason:
+        return "it was asked for too long ago" if now - email.created_at >= age else None
+
+    return check
+
+
+_CHECKS: dict[str, _Check] = {
+    "booking_requested": _while_open,
+    "booking_received": _while_open,
+    "answer_reminder": _until_late,
+    "answer_late": _while_open,
+    "answer_late_client": _while_open,
+    "answer_late_ops": _while_open,
+    "booking_accepted": _while_accepted,
+    "session_confirmed": _while_accepted,
+    "session_reminder": _before_start,
+    "sign_in": _sign_in,
+    "your_links": _for(timedelta(hours=24)),
+    "new_message": _for(timedelta(days=30)),
+}

@@ -1,0 +1,1 @@
+"""What is so: tables, named reads and the outbox."""

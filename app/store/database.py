@@ -1,0 +1,170 @@
+"""The database of DATABASE_URL: connecting, one kind of transaction, schema upgrades."""
+
+import fcntl
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import peewee
+from playhouse.migrations import Runner
+from playhouse.pool import PooledPostgresqlDatabase
+
+from app.errors import StoreUnavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+db = peewee.DatabaseProxy()
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADE_LOCK = 7_114_205_001
+_TRIES = 5
+# 40001 serialization failure, 40P01 deadlock: the server rolled everything back, so again is safe.
+_SAFE_TO_REPEAT = {"40001", "40P01"}
+
+_log = logging.getLogger(__name__)
+_writer = threading.Lock()
+_write_lock_file: Path | None = None
+
+
+def bind(url: str) -> None:
+    """Point every model at the database of `url`; nothing is opened yet."""
+    global _write_lock_file  # noqa: PLW0603 - a process has one database
+    release()
+    if url.startswith("sqlite:///"):
+        path = Path(url.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_lock_file = path.with_name(path.name + ".lock")
+        db.initialize(
+            peewee.SqliteDatabase(
+                str(path),
+                pragmas={
+                    "journal_mode": "wal",
+                    "synchronous": "full",
+                    "foreign_keys": 1,
+                    "busy_timeout": 10_000,
+                },
+                timeout=10,
+                lock_type="IMMEDIATE",
+            )
+        )
+    else:
+        _write_lock_file = None
+        db.initialize(
+            PooledPostgresqlDatabase(
+                url, prefer_psycopg3=True, max_connections=32, stale_timeout=300, timeout=10
+            )
+        )
+
+
+def release() -> None:
+    """Close what the pool keeps open."""
+    if isinstance(db.obj, PooledPostgresqlDatabase):
+        db.obj.close_all()
+
+
+def is_sqlite() -> bool:
+    """Whether the bound database is SQLite."""
+    return isinstance(db.obj, peewee.SqliteDatabase)
+
+
+@contextmanager
+def connection() -> Iterator[None]:
+    """Hold one connection for a request, a job or a command; nested uses share it.
+
+    Raises StoreUnavailable where the database does not answer.
+    """
+    if not db.is_closed():
+        yield
+        return
+    try:
+        db.connect()
+    except peewee.DatabaseError as error:
+        raise StoreUnavailable(str(error).splitlines()[0]) from error
+    try:
+        yield
+    finally:
+        db.close()
+
+
+@contextmanager
+def _alone_in_writing() -> Iterator[None]:
+    """Queue for SQLite's one write lock; its own busy handler starves some writers for seconds."""
+    if _write_lock_file is None:
+        yield
+        return
+    with _writer, _write_lock_file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _transaction() -> Iterator[None]:
+    with _alone_in_writing(), db.atomic():
+        yield
+
+
+def _may_repeat(error: peewee.DatabaseError) -> bool:
+    """Whether the database undid everything and the same work may simply be done again."""
+    return getattr(error.__cause__ or error, "sqlstate", None) in _SAFE_TO_REPEAT
+
+
+def in_transaction(work: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a use case: all of what it writes is there, or none; inside another, it joins it.
+
+    Serialization failures and deadlocks are tried again; other database faults raise
+    StoreUnavailable, with nothing written. IntegrityError passes through for the caller to name.
+    """
+
+    @wraps(work)
+    def transacted(*args: P.args, **kwargs: P.kwargs) -> R:
+        if db.in_transaction():
+            return work(*args, **kwargs)
+        for attempt in range(_TRIES):
+            try:
+                with connection(), _transaction():
+                    return work(*args, **kwargs)
+            except peewee.IntegrityError:
+                raise
+            except (peewee.OperationalError, peewee.InterfaceError) as error:
+                if attempt == _TRIES - 1 or not _may_repeat(error):
+                    raise StoreUnavailable(str(error).splitlines()[0]) from error
+                _log.warning("transaction repeated after %s", type(error).__name__)
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    return transacted
+
+
+def on_commit(act: Callable[[], object]) -> None:
+    """Do `act` once the surrounding transaction has committed; never if it rolls back."""
+    db.obj.after_commit(act)
+
+
+def _runner() -> Runner:
+    return Runner(db.obj, str(MIGRATIONS))
+
+
+def upgrade() -> list[str]:
+    """Bring the schema up to date; returns the steps applied. Safe twice and at once."""
+    with connection():
+        if is_sqlite():
+            with _alone_in_writing():
+                return list(_runner().up())
+        db.execute_sql("SELECT pg_advisory_lock(%s)", (_UPGRADE_LOCK,))
+        try:
+            return list(_runner().up())
+        finally:
+            db.execute_sql("SELECT pg_advisory_unlock(%s)", (_UPGRADE_LOCK,))
+
+
+def pending_upgrades() -> list[str]:
+    """The names of schema steps that this database has not had yet."""
+    with connection():
+        return [step.name for step in _runner().status() if step.path and not step.applied]

@@ -1,0 +1,78 @@
+"""Field types: instants, enumerations, facts, text encrypted at rest."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import peewee
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from app import config
+from app.errors import NotesKeyWrong
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class InstantField(peewee.BigIntegerField):
+    """An aware UTC datetime, kept as microseconds since 1970 so both databases order it alike."""
+
+    def db_value(self, value: datetime | int | None) -> int | None:
+        """Microseconds since 1970; a naive datetime raises TypeError."""
+        if value is None or isinstance(value, int):
+            return value
+        return (value - _EPOCH) // _MICROSECOND
+
+    def python_value(self, value: int | None) -> datetime | None:
+        """An aware UTC datetime."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class EnumField(peewee.CharField):
+    """One member of a StrEnum, kept as its text."""
+
+    def __init__(self, enumeration: type[StrEnum], **kwargs: Any) -> None:
+        super().__init__(max_length=32, **kwargs)
+        self.enumeration = enumeration
+
+    def python_value(self, value: str | None) -> StrEnum | None:
+        """The member whose text is stored."""
+        return None if value is None else self.enumeration(value)
+
+
+class FactsField(peewee.TextField):
+    """A small mapping of plain values, kept as JSON text."""
+
+    def db_value(self, value: dict[str, Any] | None) -> str:
+        """JSON with sorted keys."""
+        return json.dumps(value or {}, sort_keys=True)
+
+    def python_value(self, value: str | None) -> dict[str, Any]:
+        """The mapping; empty if nothing was stored."""
+        return dict(json.loads(value)) if value else {}
+
+
+@lru_cache(maxsize=4)
+def _cipher(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+class EncryptedTextField(peewee.TextField):
+    """Text that only NOTES_KEY opens; written with its newest key."""
+
+    def db_value(self, value: str | None) -> str | None:
+        """The ciphertext."""
+        if value is None:
+            return None
+        return _cipher(config.current().notes_key).encrypt(value.encode()).decode("ascii")
+
+    def python_value(self, value: str | None) -> str | None:
+        """The text. Raises NotesKeyWrong where no key opens it."""
+        if value is None:
+            return None
+        try:
+            return _cipher(config.current().notes_key).decrypt(value.encode("ascii")).decode()
+        except InvalidToken:
+            raise NotesKeyWrong from None

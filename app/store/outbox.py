@@ -1,0 +1,163 @@
+"""The outbox: enqueue in the caller's transaction, claim with a lease, settle with its token."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from peewee import SQL
+
+from app.store.database import db, in_transaction, is_sqlite
+from app.store.models import Booking, Client, OutboxEmail, OutboxStatus, Role, Therapist
+
+LEASE = timedelta(seconds=120)
+"""How long a claimed email belongs to its worker; longer than any one SMTP conversation."""
+
+_PENDING = SQL("status IN ('queued', 'sending')")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to send one email until its lease runs out."""
+
+    email: OutboxEmail
+    token: str
+
+
+def enqueue(
+    kind: str,
+    role: Role,
+    *,
+    now: datetime,
+    booking: Booking | None = None,
+    therapist: Therapist | None = None,
+    client: Client | None = None,
+    about: str | None = None,
+    ordinal: int = 1,
+    facts: dict[str, Any] | None = None,
+) -> OutboxEmail:
+    """Write one email to be sent after the caller's transaction commits.
+
+    `about` is what the email's identity derives from (a booking's reference if one is given);
+    (about, kind, role, ordinal) is unique, so that nothing can be told twice. Raises
+    IntegrityError where it was.
+    """
+    subject = about or (booking.reference if booking else None)
+    if subject is None:
+        raise ValueError("an email is about a booking, or says what it is about")
+    email: OutboxEmail = OutboxEmail.create(
+        about=subject,
+        kind=kind,
+        role=role,
+        ordinal=ordinal,
+        booking=booking,
+        therapist=therapist,
+        client=client,
+        thread=f"{subject}:{role}",
+        facts=facts or {},
+        created_at=now,
+        due_at=now,
+    )
+    return email
+
+
+@in_transaction
+def claim(now: datetime, limit: int) -> list[Claim]:
+    """Take up to `limit` due emails, the oldest of each thread only, so that order is kept.
+
+    An email whose worker died is due again when its lease has run out.
+    """
+    locking = "" if is_sqlite() else "FOR UPDATE SKIP LOCKED"
+    rows = db.execute_sql(
+        f"""
+        SELECT id FROM outbox_email AS mail
+        WHERE status IN ('queued', 'sending') AND due_at <= {_mark()}
+          AND NOT EXISTS (
+            SELECT 1 FROM outbox_email AS earlier
+            WHERE earlier.thread = mail.thread AND earlier.id < mail.id
+              AND earlier.status IN ('queued', 'sending'))
+        ORDER BY due_at, id LIMIT {_mark()} {locking}
+        """,
+        (OutboxEmail.due_at.db_value(now), limit),
+    ).fetchall()
+    ids = [row[0] for row in rows]
+    if not ids:
+        return []
+    token = uuid4().hex
+    OutboxEmail.update(
+        status=OutboxStatus.SENDING,
+        lease_token=token,
+        due_at=now + LEASE,
+        attempts=OutboxEmail.attempts + 1,
+    ).where(OutboxEmail.id.in_(ids)).execute()
+    emails = OutboxEmail.select().where(OutboxEmail.id.in_(ids)).order_by(OutboxEmail.id)
+    return [Claim(email, token) for email in emails]
+
+
+def settle(
+    claimed: Claim,
+    status: OutboxStatus,
+    *,
+    now: datetime,
+    error: str | None = None,
+    retry_at: datetime | None = None,
+    burns_attempt: bool = True,
+) -> bool:
+    """Write down how a claimed email ended; False, and nothing written, if the lease was lost."""
+    changes: dict[str, Any] = {"status": status, "lease_token": None, "last_error": error}
+    if retry_at is not None:
+        changes["due_at"] = retry_at
+        changes["first_tried_at"] = claimed.email.first_tried_at or now
+    else:
+        changes["settled_at"] = now
+    if not burns_attempt:
+        changes["attempts"] = OutboxEmail.attempts - 1
+        changes["first_tried_at"] = claimed.email.first_tried_at
+    settled = (
+        OutboxEmail.update(**changes)
+        .where(
+            OutboxEmail.id == claimed.email.id,
+            OutboxEmail.lease_token == claimed.token,
+            OutboxEmail.status == OutboxStatus.SENDING,
+        )
+        .execute()
+    )
+    return bool(settled)
+
+
+@in_transaction
+def retry(email_id: int | None, now: datetime) -> int:
+    """Queue one failed email, or all of them (None), again; returns how many."""
+    failed = OutboxEmail.status == OutboxStatus.FAILED
+    which = failed if email_id is None else failed & (OutboxEmail.id == email_id)
+    return int(
+        OutboxEmail.update(
+            status=OutboxStatus.QUEUED,
+            due_at=now,
+            attempts=0,
+            first_tried_at=None,
+            settled_at=None,
+        )
+        .where(which)
+        .execute()
+    )
+
+
+def due_count(now: datetime) -> int:
+    """How many emails could be sent at `now`."""
+    return int(OutboxEmail.select().where(_PENDING, OutboxEmail.due_at <= now).count())
+
+
+def oldest_due_at(now: datetime) -> datetime | None:
+    """Since when the longest-waiting email could have been sent; None if none waits."""
+    oldest = (
+        OutboxEmail.select(OutboxEmail.due_at)
+        .where(_PENDING, OutboxEmail.due_at <= now)
+        .order_by(OutboxEmail.due_at)
+        .first()
+    )
+    return oldest.due_at if oldest else None
+
+
+def _mark() -> str:
+    return str(db.obj.param)

@@ -1,0 +1,86 @@
+"""The iCalendar object of a booking: one event from its first request to its end (RFC 5545)."""
+
+from datetime import timedelta
+from urllib.parse import quote
+
+from icalendar import Alarm, Calendar, Event, vCalAddress, vUri
+
+from emails.message import CalendarPart, Envelope, Method, Session
+from emails.safety import UnsafeValue, check_url, mailbox, sender_mailbox
+
+
+def event_uid(reference: str) -> str:
+    """The UID of a booking's event: the same for everyone and for its whole life."""
+    return f"{reference}@mindsum-bookings"
+
+
+def invitation(
+    envelope: Envelope,
+    session: Session,
+    *,
+    sequence: int,
+    confirmed: bool,
+    meeting_url: str | None = None,
+    alarm_minutes: int | None = None,
+) -> CalendarPart:
+    """The event as tentative or confirmed, at `meeting_url`, with an alarm so long before it."""
+    status, busy = ("CONFIRMED", "BUSY") if confirmed else ("TENTATIVE", "TENTATIVE")
+    event = _event(envelope, session, sequence, status)
+    event.add("transp", "OPAQUE")
+    # Outlook shows STATUS only through its own property.
+    event.add("x-microsoft-cdo-busystatus", busy)
+    if meeting_url is not None:
+        check_url("meeting_url", meeting_url)
+        event.add("location", meeting_url)
+        event.add("url", vUri(meeting_url))
+    if alarm_minutes is not None:
+        alarm = Alarm()
+        alarm.add("action", "DISPLAY")
+        alarm.add("description", "Session")
+        alarm.add("trigger", timedelta(minutes=-alarm_minutes))
+        event.add_component(alarm)
+    partstat = "ACCEPTED" if confirmed else "NEEDS-ACTION"
+    return _part(envelope, event, "REQUEST", partstat)
+
+
+def cancellation(envelope: Envelope, session: Session, *, sequence: int) -> CalendarPart:
+    """What takes the event out of the reader's calendar."""
+    event = _event(envelope, session, sequence, "CANCELLED")
+    event.add("transp", "TRANSPARENT")
+    return _part(envelope, event, "CANCEL", "NEEDS-ACTION")
+
+
+def _event(envelope: Envelope, session: Session, sequence: int, status: str) -> Event:
+    if sequence < 0:
+        raise UnsafeValue("sequence", "0 or more")
+    event = Event()
+    event.add("uid", event_uid(session.reference))
+    event.add("sequence", sequence)
+    event.add("dtstamp", envelope.sent_at)
+    event.add("dtstart", session.starts_at)
+    event.add("dtend", session.ends_at)
+    # Calendars are often shared: the title says neither who nor what kind of session.
+    event.add("summary", "Session")
+    event.add("description", f"Reference {session.reference}")
+    event.add("class", "PRIVATE")
+    event.add("status", status)
+    return event
+
+
+def _part(envelope: Envelope, event: Event, method: Method, partstat: str) -> CalendarPart:
+    organizer = sender_mailbox("sender", envelope.sender)
+    event.add("organizer", vCalAddress(_mailto(organizer.addr_spec)))
+    attendee = vCalAddress(_mailto(mailbox("recipient", envelope.recipient).addr_spec))
+    attendee.params.update(ROLE="REQ-PARTICIPANT", PARTSTAT=partstat, RSVP="FALSE")
+    event.add("attendee", attendee)
+    calendar = Calendar()
+    calendar.add("prodid", "-//Mindsum//Bookings//EN")
+    calendar.add("version", "2.0")
+    calendar.add("calscale", "GREGORIAN")
+    calendar.add("method", method)
+    calendar.add_component(event)
+    return CalendarPart(content=calendar.to_ical(), method=method)
+
+
+def _mailto(address: str) -> str:
+    return "mailto:" + quote(address, safe="@+!$*-._~=/'")

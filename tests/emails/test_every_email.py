@@ -1,0 +1,246 @@
+"""What holds for every email, over the fixed samples."""
+
+import re
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from icalendar import Calendar
+
+from emails import to_client, to_ops, to_therapist, to_therapist_account
+from emails.render import TEMPLATES, warm_up
+from emails.samples import REFERENCE, SAMPLES
+
+LINK_TEXTS = {
+    "booking_requested": ["Accept", "Decline", "View Session"],
+    "answer_reminder": ["Accept", "Decline", "View Session"],
+    "answer_late": ["Accept", "Decline", "View Session"],
+    "booking_received": ["Manage Booking"],
+    "booking_accepted": ["Manage Booking"],
+    "session_confirmed": ["View Session"],
+    "booking_declined": ["Choose Someone Else", "Manage Booking"],
+    "booking_expired": ["Choose Someone Else", "Manage Booking"],
+    "therapist_cancelled": ["Choose Someone Else", "Manage Booking"],
+    "answer_late_client": ["Choose Someone Else", "Manage Booking"],
+    "session_reminder.client": ["Manage Booking"],
+    "session_reminder.therapist": ["View Session"],
+    "no_show_recorded": ["Manage Booking"],
+    "sign_in": ["Sign In"],
+    "your_links": ["Manage Booking", "Manage Booking"],
+}
+METHODS = {
+    "booking_requested": ("REQUEST", "TENTATIVE"),
+    "session_confirmed": ("REQUEST", "CONFIRMED"),
+    "booking_accepted": ("REQUEST", "CONFIRMED"),
+    "enquiry_declined": ("CANCEL", "CANCELLED"),
+    "enquiry_expired": ("CANCEL", "CANCELLED"),
+    "booking_withdrawn": ("CANCEL", "CANCELLED"),
+    "client_cancelled": ("CANCEL", "CANCELLED"),
+    "cancellation_receipt": ("CANCEL", "CANCELLED"),
+    "therapist_cancelled": ("CANCEL", "CANCELLED"),
+    "cancellation_recorded": ("CANCEL", "CANCELLED"),
+}
+every_email = pytest.mark.parametrize("name", SAMPLES)
+
+
+class Page(HTMLParser):
+    """The links (target, words), sources and visible text of an HTML part."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[tuple[str, str]] = []
+        self.sources: list[str] = []
+        self.words: list[str] = []
+        self._href: str | None = None
+        self._hidden = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.sources += [str(values[name]) for name in ("src", "background") if name in values]
+        self._hidden += tag in {"style", "title"}
+        if tag == "a":
+            self._href = str(values["href"])
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in {"style", "title"}
+        if tag == "a":
+            self._href = None
+
+    def handle_data(self, data: str) -> None:
+        if self._href is not None:
+            self.links.append((self._href, data))
+        if not self._hidden:
+            self.words.append(data)
+
+
+def parsed(name: str) -> EmailMessage:
+    message = BytesParser(policy=policy.default).parsebytes(SAMPLES[name]().to_bytes())
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def part(name: str, subtype: str) -> str:
+    [found] = [one for one in parsed(name).iter_parts() if one.get_content_subtype() == subtype]
+    content: Any = found.get_content()
+    return str(content).replace("\r\n", "\n")
+
+
+def test_there_is_a_sample_of_every_function_and_a_template_of_every_kind() -> None:
+    functions = {
+        f"{name}.{role}"
+        for role, module in (
+            ("client", to_client),
+            ("therapist", to_therapist),
+            ("therapist", to_therapist_account),
+            ("ops", to_ops),
+        )
+        for name, value in vars(module).items()
+        if callable(value)
+        and getattr(value, "__module__", "") == module.__name__
+        and not name.startswith("_")
+    }
+    assert {SAMPLES[name]().kind for name in SAMPLES} == {one.split(".")[0] for one in functions}
+    assert len(SAMPLES) == len(functions)
+    folders = {one.name for one in TEMPLATES.iterdir() if one.is_dir()} - {"shared"}
+    assert folders == {one.split(".")[0] for one in functions}
+
+
+def test_all_templates_compile() -> None:
+    warm_up()
+
+
+@every_email
+def test_it_parses_without_defects_into_text_and_html_and_at_most_a_calendar(
+    name: str,
+) -> None:
+    message = parsed(name)
+    assert message.get_content_type() == "multipart/alternative"
+    kinds = [one.get_content_type() for one in message.iter_parts()]
+    assert kinds == [
+        "text/plain",
+        "text/html",
+        *(["text/calendar"] * (name in METHODS)),
+    ]
+    assert all(one.get_content_charset() == "utf-8" for one in message.iter_parts())
+    assert not any(one.defects for one in message.walk())
+
+
+@every_email
+def test_it_carries_the_headers_of_the_contract_and_no_others(name: str) -> None:
+    message = parsed(name)
+    kind = name.split(".", maxsplit=1)[0]
+    assert message["X-Mindsum-Email"] == kind
+    assert message["Auto-Submitted"] == "auto-generated"
+    about_a_booking = SAMPLES[name]().text.count(f"reference {REFERENCE}\n") == 1
+    assert message["X-Mindsum-Booking"] == (REFERENCE if about_a_booking else None)
+    allowed = {
+        "Date",
+        "From",
+        "To",
+        "Subject",
+        "Message-ID",
+        "Auto-Submitted",
+        "X-Mindsum-Email",
+    }
+    allowed |= {
+        "X-Mindsum-Booking",
+        "In-Reply-To",
+        "References",
+        "MIME-Version",
+        "Content-Type",
+    }
+    assert set(message.keys()) <= allowed
+    assert len(message.keys()) == len(set(message.keys()))
+
+
+@every_email
+def test_every_link_of_the_page_is_in_the_text(name: str) -> None:
+    text = part(name, "plain")
+    assert all(target in text for target, _ in Page(part(name, "html")).links)
+
+
+@pytest.mark.parametrize("name", LINK_TEXTS)
+def test_the_links_of_the_contract_have_its_exact_words(name: str) -> None:
+    words = [words for _, words in Page(part(name, "html")).links]
+    expected = LINK_TEXTS[name]
+    assert [one for one in words if one in expected] == expected
+    text = part(name, "plain")
+    assert all(re.search(rf"(?m)^{one}:\nhttps://", text) for one in expected)
+
+
+@every_email
+def test_it_needs_nothing_from_the_network_and_is_small(name: str) -> None:
+    html = part(name, "html")
+    assert Page(html).sources == []
+    assert not re.search(r"<img|<script|<link|@import|@font-face|url\(", html)
+    assert len(html.encode()) < 90_000
+
+
+@every_email
+def test_nothing_of_a_template_is_left_over(name: str) -> None:
+    message = SAMPLES[name]()
+    for content in (message.subject, message.text, message.html):
+        assert not re.search(r"\{\{|\{%|%\}|\[\[|\[%|\bNone\b|Undefined|£0\.00", content)
+
+
+@every_email
+def test_the_hidden_line_of_the_page_and_the_first_of_the_text_are_the_same_news(
+    name: str,
+) -> None:
+    news = part(name, "plain").splitlines()[0]
+    hidden = re.search(r'<div style="display:none[^>]*>([^<]+)<', part(name, "html"))
+    assert hidden is not None
+    assert unescape(hidden[1]).strip("\u2007\u034f ") == news
+    assert 10 < len(news) < 100
+
+
+@every_email
+def test_the_subject_and_the_news_say_nothing_of_the_other_person(name: str) -> None:
+    message = SAMPLES[name]()
+    glance = f"{message.subject} {message.text.splitlines()[0]}"
+    if "ops" not in name and "alert" not in name:
+        assert not re.search(r"\b(Asha|Dee|Eli|Bran|Chi)\b", glance)
+
+
+@every_email
+def test_text_and_page_name_the_same_times_and_amounts(name: str) -> None:
+    facts = re.compile(r"£[\d.]+|\d\d:\d\d|MB-[A-Z0-9]+|\b\d+ (?:hours?|minutes|in a row)")
+    text = re.sub(r"https?://\S+", "", part(name, "plain"))
+    page = " ".join(Page(part(name, "html")).words)
+    assert set(facts.findall(text)) == set(facts.findall(page))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_calendar_says_the_same_method_twice_and_one_event(name: str) -> None:
+    [attached] = [
+        one for one in parsed(name).iter_parts() if one.get_content_subtype() == "calendar"
+    ]
+    method, status = METHODS[name]
+    calendar = Calendar.from_ical(attached.get_payload(decode=True))
+    assert attached.get_param("method") == str(calendar["METHOD"]) == method
+    [event] = calendar.walk("VEVENT")
+    assert str(event["STATUS"]) == status
+    assert str(event["CLASS"]) == "PRIVATE"
+    assert str(event["SUMMARY"]) == "Session"
+    assert event["ORGANIZER"] == "mailto:bookings@mindsum.example"
+    assert event["ATTENDEE"] == "mailto:" + str(SAMPLES[name]().recipient.addr_spec)
+    lines = attached.get_payload(decode=True).split(b"\r\n")
+    assert all(len(one) <= 75 for one in lines)
+
+
+@every_email
+def test_the_same_email_is_the_same_bytes_on_every_try(name: str) -> None:
+    assert SAMPLES[name]().to_bytes() == SAMPLES[name]().to_bytes()
+
+
+@every_email
+def test_every_line_fits_into_smtp(name: str) -> None:
+    raw = SAMPLES[name]().to_bytes()
+    assert raw.isascii()
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)", raw)

@@ -1,0 +1,253 @@
+"""Whatever a person typed: exactly one well-formed message, or a refusal that names the field."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from icalendar import Calendar
+
+from emails import to_client, to_therapist
+from emails.message import Envelope, Message, Offer, Session
+from emails.safety import UnsafeValue, clean_name
+from emails.samples import (
+    A_DAY,
+    ANSWER_BY,
+    CHOOSE,
+    EXPIRES_AT,
+    LINKS,
+    MANAGE,
+    MEETING,
+    REFERENCE,
+    SAMPLES,
+    STARTS_AT,
+    envelope,
+    session,
+)
+
+HOSTILE = [
+    "Dee\r\nBcc: stranger@evil.example",
+    "Dee\nX-Mindsum-Email: sign_in",
+    "Dee\r\n\r\n<h1>Hello</h1>",
+    "Dee\0Stranger",
+    "=?utf-8?q?Bcc:_stranger=40evil.example?=",
+    "\u202eeeD \u2066Stranger",
+    "{{7*7}} {% for x in ().__class__ %} [[7*7]] [% raw %]",
+    "</style></title></td><script>alert(1)</script>",
+    '" onclick="alert(1)',
+    "Dee\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:stranger",
+    "Dee;ATTENDEE=mailto:stranger@evil.example,\\n",
+    "\r\n.\r\nMAIL FROM:<stranger@evil.example>",
+    "--=_boundary--",
+    "https://evil.example/win www.evil.example",
+    "Zoë 🧘🏽‍♀️ 林",
+    "דנה",
+    "",
+    " \t\u200b ",
+    "\ud800",
+    "\u2028\u2029\x85\x0b\x0c\x1c",
+    "a" * 1_000_000,
+    "é" + "\u0301" * 5000,
+]
+HEADERS = {"Date", "From", "To", "Subject", "Message-ID", "Auto-Submitted", "X-Mindsum-Email"}
+HEADERS |= {"X-Mindsum-Booking", "MIME-Version", "Content-Type"}
+
+Write = Callable[[str], Message]
+
+
+def request_from(name: str) -> Message:
+    return to_therapist.booking_requested(
+        envelope("asha@example.com", name, "Europe/London"),
+        replace(session(), client_name=name),
+        answer_by=ANSWER_BY,
+        expires_at=EXPIRES_AT,
+        payout_minor=5400,
+        commission_percent=Decimal(10),
+        sequence=0,
+        links=LINKS,
+        day=[],
+    )
+
+
+def cancelled_by(name: str) -> Message:
+    offer = Offer(
+        therapist_name=name, starts_at=STARTS_AT, url=CHOOSE, price_minor=0, currency="GBP"
+    )
+    return to_client.therapist_cancelled(
+        envelope("dee@example.com", name, "Europe/London"),
+        replace(session(), therapist_name=name),
+        refund_minor=6000,
+        offers=[offer],
+        choose_url=CHOOSE,
+        manage_url=MANAGE,
+        sequence=1,
+    )
+
+
+def meeting_at(url: str) -> Message:
+    return to_client.booking_accepted(
+        envelope("dee@example.com", "Dee", "Europe/London"),
+        session(),
+        meeting_url=url,
+        manage_url=MANAGE,
+        sequence=1,
+        free_cancellation=A_DAY,
+    )
+
+
+def unless_refused(field: str, make: Callable[[], Message]) -> Message | None:
+    try:
+        return make()
+    except UnsafeValue as refusal:
+        if refusal.field != field:
+            raise
+        return None
+
+
+def is_one_well_formed_message(message: Message) -> bool:
+    raw = message.to_bytes()
+    parsed = BytesParser(policy=policy.default).parsebytes(raw)
+    assert isinstance(parsed, EmailMessage)
+    assert sorted(parsed.keys()) == sorted(HEADERS)
+    parts = list(parsed.iter_parts())
+    assert [one.get_content_subtype() for one in parts] == ["plain", "html", "calendar"]
+    assert not any(one.defects for one in parsed.walk())
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", raw)
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+    html: Any = parts[1].get_content()
+    assert "<script" not in html
+    assert html.count("</style>") == SAMPLES["booking_requested"]().html.count("</style>")
+    assert len(html) < 90_000
+    calendar = Calendar.from_ical(parts[2].get_payload(decode=True))
+    assert len(calendar.walk("VEVENT")) == 1
+    return True
+
+
+@pytest.mark.parametrize("write", [request_from, cancelled_by])
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_name_makes_one_well_formed_message(write: Write, name: str) -> None:
+    message = write(name)
+    assert is_one_well_formed_message(message)
+    for content in (message.subject, message.text, message.html):
+        assert not re.search(r"[\u202a-\u202e\u2066-\u2069\0]", content)
+        assert "7*7" not in name or "49" not in content
+    assert not re.search(r"evil\.example", message.text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200))
+def test_any_name_makes_one_well_formed_message(name: str) -> None:
+    assert is_one_well_formed_message(request_from(name))
+    assert is_one_well_formed_message(cancelled_by(name))
+
+
+@pytest.mark.parametrize("url", [*HOSTILE, "javascript:alert(1)", "//evil.example", "http://"])
+def test_a_meeting_link_is_an_address_or_refused_by_name(url: str) -> None:
+    with pytest.raises(UnsafeValue, match=r"^meeting_url must be") as refusal:
+        meeting_at(url)
+    assert refusal.value.field == "meeting_url"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200).map(lambda tail: f"https://meet.example/{tail}"))
+def test_any_meeting_link_is_carried_whole_or_refused_by_name(url: str) -> None:
+    message = unless_refused("meeting_url", lambda: meeting_at(url))
+    assert message is None or (url in message.text and is_one_well_formed_message(message))
+
+
+FIELDS = ("recipient", "sender", "domain", "zone", "reference", "root")
+# Letters of any script may be a domain of their own.
+REFUSED = [(one, value) for one in FIELDS for value in HOSTILE if one != "domain" or value != "דנה"]
+
+
+@pytest.mark.parametrize(("field", "value"), REFUSED, ids=range(len(REFUSED)))
+def test_an_envelope_refuses_what_is_hostile_by_name(field: str, value: str) -> None:
+    good = envelope("dee@example.com", "Dee", "Europe/London")
+    with pytest.raises(UnsafeValue, match=rf"^{field} must be"):
+        replace(good, **{field: value})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_recipient_is_one_address_or_refused_by_name(local: str, domain: str) -> None:
+    to = f"{local}@{domain}"
+    message = unless_refused("recipient", lambda: to_message(envelope(to, "Dee", "Europe/London")))
+    assert message is None or is_one_well_formed_message(message)
+
+
+def to_message(to: Envelope) -> Message:
+    return to_client.booking_accepted(
+        to,
+        session(),
+        meeting_url=MEETING,
+        manage_url=MANAGE,
+        sequence=1,
+        free_cancellation=A_DAY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipient", "wire", "beyond_ascii"),
+    [
+        ("dee+mind@example.com", "dee+mind@example.com", False),
+        ("o'dee@example.com", "o'dee@example.com", False),
+        ('"dee x"@example.com', '"dee x"@example.com', False),
+        ("dee@bücher.example", "dee@xn--bcher-kva.example", False),
+        ("dee@straße.example", "dee@xn--strae-oqa.example", False),
+        ("dée@example.com", "dée@example.com", True),
+        ("林@例え.example", "林@xn--r8jz45g.example", True),
+    ],
+)
+def test_an_international_address_arrives_at_its_own_mailbox(
+    recipient: str, wire: str, beyond_ascii: bool
+) -> None:
+    message = to_message(envelope(recipient, "Dee", "Europe/London"))
+    assert message.recipient.addr_spec == wire
+    assert message.needs_smtputf8 is beyond_ascii
+    assert f"\r\nTo: {wire}\r\n".encode() in message.to_bytes()
+    assert message.to_bytes().isascii() is not beyond_ascii
+    assert is_one_well_formed_message(message)
+
+
+def test_names_keep_what_belongs_to_them() -> None:
+    assert [clean_name(name, "?") for name in ("Zoë 🧘🏽‍♀️ 林", "O'Neil-Ó Súilleabháin", "דנה")] == [
+        "Zoë 🧘🏽‍♀️ 林",
+        "O'Neil-Ó Súilleabháin",
+        "דנה",
+    ]
+    assert clean_name(" Dee \r\n Dee ", "?") == "Dee Dee"
+    assert len(clean_name("a" * 1000, "?")) == 60
+    assert clean_name("\0", "there") == "there"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("starts_at", datetime(2026, 11, 3, 14)), ("currency", "pounds"), ("client_zone", "Mars")],  # noqa: DTZ001
+)
+def test_a_session_refuses_what_it_cannot_show(field: str, value: object) -> None:
+    with pytest.raises(UnsafeValue, match=rf"^{field} must be"):
+        Session(**{**{name: getattr(session(), name) for name in Session.__slots__}, field: value})
+
+
+def test_a_free_consultation_never_shows_a_price() -> None:
+    free = replace(session(), kind="free_consultation", price_minor=0)
+    message = to_client.booking_received(
+        envelope("dee@example.com", "Dee", "Europe/London"),
+        free,
+        answer_by=ANSWER_BY,
+        expires_at=EXPIRES_AT,
+        free_cancellation=A_DAY / 48,
+        manage_url=MANAGE,
+    )
+    assert "50 minutes, free" in message.text
+    assert "£" not in message.text + message.html
+    assert "more than 30 minutes before" in message.text
+    assert message.headers["X-Mindsum-Booking"] == REFERENCE

@@ -1,0 +1,140 @@
+"""One thread and one event per booking and recipient."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from icalendar import Calendar, Component
+
+from emails import to_therapist
+from emails.calendar import cancellation, invitation
+from emails.message import CalendarPart, message_id
+from emails.safety import UnsafeValue
+from emails.samples import (
+    A_DAY,
+    DOMAIN,
+    LINKS,
+    MEETING,
+    REFERENCE,
+    SAMPLES,
+    VIEW,
+    envelope,
+    session,
+)
+
+ASHA = envelope("asha@example.com", "Asha", "Europe/London", first="booking_requested")
+
+
+def event(part: CalendarPart | None) -> Component:
+    assert part is not None
+    [found] = Calendar.from_ical(part.content).walk("VEVENT")
+    return found
+
+
+@pytest.mark.parametrize("recipient", ["asha@example.com", "dee@example.com"])
+def test_all_emails_of_a_booking_to_one_person_are_one_thread(recipient: str) -> None:
+    thread = [
+        message
+        for message in (make() for make in SAMPLES.values())
+        if message.recipient.addr_spec == recipient and "X-Mindsum-Booking" in message.headers
+    ]
+    assert len(thread) > 8
+    assert len({message.subject for message in thread}) == 1
+    opening = [message for message in thread if "References" not in message.headers]
+    assert len(opening) == 1
+    for message in thread:
+        if message is not opening[0]:
+            assert message.headers["In-Reply-To"] == opening[0].message_id
+            assert message.headers["References"] == opening[0].message_id
+    assert len({message.message_id for message in thread}) == len(thread)
+
+
+def test_the_therapists_subject_is_discreet() -> None:
+    assert SAMPLES["booking_requested"]().subject == "Session request, Tue 3 Nov 14:00"
+    assert SAMPLES["booking_received"]().subject == "Your booking, Tue 3 Nov 09:00"
+
+
+@pytest.mark.parametrize("change", ["reference", "kind", "recipient", "ordinal"])
+def test_a_message_id_depends_on_each_of_its_four_sources(change: str) -> None:
+    same = {"reference": REFERENCE, "kind": "new_message", "recipient": "a@b.example"}
+    other = same | {change: "x"}
+    one = message_id(**same, ordinal=1, domain=DOMAIN)
+    assert one == message_id(**same, ordinal=1, domain=DOMAIN)
+    if change == "ordinal":
+        assert one != message_id(**same, ordinal=2, domain=DOMAIN)
+    else:
+        assert one != message_id(other["reference"], other["kind"], other["recipient"], 1, DOMAIN)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.from_regex(r"[a-z0-9]{1,40}", fullmatch=True), min_size=1, max_size=5))
+def test_a_message_id_is_short_enough_whatever_the_domain(labels: list[str]) -> None:
+    made = message_id(REFERENCE, "cancellation_recorded", "a@b.example", 1, ".".join(labels))
+    assert len(made) <= 64
+    assert made.startswith("<")
+    assert made.endswith(">")
+    assert made.count("@") == 1
+
+
+def test_references_stay_on_one_line() -> None:
+    raw = SAMPLES["session_confirmed"]().to_bytes()
+    root = message_id(REFERENCE, "booking_requested", "asha@example.com", 1, DOMAIN)
+    assert f"\r\nReferences: {root}\r\n".encode() in raw
+    assert f"\r\nIn-Reply-To: {root}\r\n".encode() in raw
+
+
+def test_an_event_keeps_its_uid_from_request_to_end() -> None:
+    life = [
+        invitation(ASHA, session(), sequence=0, confirmed=False, alarm_minutes=15),
+        invitation(ASHA, session(), sequence=1, confirmed=True, meeting_url=MEETING),
+        cancellation(ASHA, session(), sequence=2),
+    ]
+    events = [event(part) for part in life]
+    assert len({str(one["UID"]) for one in events}) == 1
+    assert len({str(one["ORGANIZER"]) for one in events}) == 1
+    assert [int(one["SEQUENCE"]) for one in events] == [0, 1, 2]
+    assert [str(one.get("LOCATION")) for one in events] == ["None", MEETING, "None"]
+
+
+def test_an_event_is_in_utc_with_an_alarm_for_the_therapist_only() -> None:
+    request, accepted = (
+        event(SAMPLES[name]().calendar) for name in ("session_confirmed", "booking_accepted")
+    )
+    assert request["DTSTART"].to_ical() == b"20261103T140000Z"
+    assert request["DTEND"].to_ical() == b"20261103T145000Z"
+    [alarm] = request.walk("VALARM")
+    assert alarm["TRIGGER"].dt == timedelta(minutes=-15)
+    assert accepted.walk("VALARM") == []
+
+
+def test_the_event_names_neither_person_nor_money() -> None:
+    for make in SAMPLES.values():
+        message = make()
+        if message.calendar is not None:
+            content = message.calendar.content.replace(message.recipient.addr_spec.encode(), b"")
+            assert not any(word in content for word in (b"Asha", b"Dee", b"60.00", b"/link/"))
+
+
+def test_a_session_of_another_booking_is_refused() -> None:
+    with pytest.raises(UnsafeValue, match="reference must be the session's own"):
+        to_therapist.new_message(ASHA, session(reference="MB-AAAAAA"), view_url=VIEW)
+
+
+def test_only_sessions_of_that_same_day_are_shown() -> None:
+    make = SAMPLES["booking_requested"]
+    assert "10:00–10:50, 14:00–14:50 (this request), 16:00–16:50" in make().text
+    alone = to_therapist.booking_requested(
+        replace(ASHA, root=None),
+        session(),
+        answer_by=ASHA.sent_at,
+        expires_at=ASHA.sent_at,
+        payout_minor=5400,
+        commission_percent=Decimal(10),
+        sequence=0,
+        links=LINKS,
+        day=[session(session().starts_at + A_DAY)],
+    )
+    assert "Your day: 14:00–14:50 (this request), nothing else" in alone.text

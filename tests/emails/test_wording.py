@@ -1,0 +1,107 @@
+"""Times, lengths and money as their reader sees them."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from emails import wording
+
+LONDON, NEW_YORK, KOLKATA = "Europe/London", "America/New_York", "Asia/Kolkata"
+
+
+def utc(month: int, day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "words"),
+    [
+        (utc(11, 3, 14), LONDON, "Tue 3 Nov 2026, 14:00 (London, GMT)"),
+        (utc(11, 3, 14), NEW_YORK, "Tue 3 Nov 2026, 09:00 (New York, EST)"),
+        (utc(7, 3, 14), LONDON, "Fri 3 Jul 2026, 15:00 (London, BST)"),
+        (utc(11, 3, 14), "UTC", "Tue 3 Nov 2026, 14:00 (UTC)"),
+        (utc(11, 3, 20), KOLKATA, "Wed 4 Nov 2026, 01:30 (Kolkata, IST)"),
+        (
+            utc(11, 3, 14),
+            "America/Argentina/Buenos_Aires",
+            "Tue 3 Nov 2026, 11:00 (Buenos Aires, UTC-3)",
+        ),
+        (
+            utc(11, 3, 14),
+            "Asia/Kathmandu",
+            "Tue 3 Nov 2026, 19:45 (Kathmandu, UTC+5:45)",
+        ),
+        # The week in which New York has changed its clocks and London has not.
+        (utc(3, 10, 14), NEW_YORK, "Tue 10 Mar 2026, 10:00 (New York, EDT)"),
+        (utc(3, 10, 14), LONDON, "Tue 10 Mar 2026, 14:00 (London, GMT)"),
+        # The hour that London lives through twice.
+        (utc(10, 25, 0, 30), LONDON, "Sun 25 Oct 2026, 01:30 (London, BST)"),
+        (utc(10, 25, 1, 30), LONDON, "Sun 25 Oct 2026, 01:30 (London, GMT)"),
+    ],
+)
+def test_a_moment_is_told_in_the_readers_zone_by_name(at: datetime, zone: str, words: str) -> None:
+    assert wording.moment(at, zone) == words
+
+
+def test_a_span_across_a_clock_change_names_the_zone_of_its_end() -> None:
+    start = utc(10, 25, 0, 30)
+    assert wording.span(start, start + timedelta(minutes=50), LONDON) == "01:30–01:20 GMT"
+    assert wording.span(utc(11, 3, 14), utc(11, 3, 14, 50), LONDON) == "14:00–14:50"
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "words"),
+    [
+        (6000, "GBP", "£60.00"),
+        (5, "GBP", "£0.05"),
+        (0, "GBP", "free"),
+        (123456, "EUR", "€1,234.56"),
+        (6000, "CHF", "CHF 60.00"),
+        (6000, "JPY", "JPY 6,000"),
+        (6000, "KWD", "KWD 6.000"),
+    ],
+)
+def test_money_has_as_many_places_as_its_currency(minor: int, currency: str, words: str) -> None:
+    assert wording.money(minor, currency) == words
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        (24, "24 hours"),
+        (0.5, "30 minutes"),
+        (1, "1 hour"),
+        (1.5, "1 hour 30 minutes"),
+        (1 / 60, "1 minute"),
+        (0.01, "less than a minute"),
+    ],
+)
+def test_a_length_reads_like_speech(hours: float, words: str) -> None:
+    assert wording.length(timedelta(hours=hours)) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (Decimal(10), "10%"),
+        (Decimal("12.50"), "12.5%"),
+        (Decimal(100), "100%"),
+        (Decimal(0), "0%"),
+    ],
+)
+def test_a_percentage_has_no_needless_places(value: Decimal, words: str) -> None:
+    assert wording.percent(value) == words
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "words"),
+    [
+        (utc(11, 3, 13), LONDON, "today"),
+        (utc(11, 2, 14), LONDON, "tomorrow"),
+        (utc(11, 1, 14), LONDON, "on Tue 3 Nov"),
+        (utc(11, 3, 3), NEW_YORK, "tomorrow"),
+    ],
+)
+def test_a_near_day_goes_by_the_readers_calendar(now: datetime, zone: str, words: str) -> None:
+    assert wording.near_day(utc(11, 3, 14), now, zone) == words

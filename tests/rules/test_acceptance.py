@@ -1,0 +1,130 @@
+"""The acceptance window: three hours to answer, and one furthest step for whoever is past them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.rules.acceptance import (
+    Step,
+    answer_by,
+    due_step,
+    expires_at,
+    is_late,
+    late_by,
+    remind_at,
+)
+from app.rules.policy import Policy
+
+POLICY = Policy()
+REQUESTED_AT = datetime(2027, 3, 1, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+
+
+def test_the_window_is_three_hours_with_a_reminder_after_two() -> None:
+    assert remind_at(REQUESTED_AT, POLICY) == REQUESTED_AT + 2 * HOUR
+    assert answer_by(REQUESTED_AT, POLICY) == REQUESTED_AT + 3 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("starts_after", "expires_after"),
+    [
+        (4 * HOUR, 4 * HOUR),
+        (24 * HOUR - SECOND, 24 * HOUR - SECOND),
+        (24 * HOUR, 24 * HOUR),
+        (24 * HOUR + SECOND, 24 * HOUR),
+        (60 * 24 * HOUR, 24 * HOUR),
+    ],
+)
+def test_an_enquiry_expires_a_day_on_or_at_the_start_if_that_is_sooner(
+    starts_after: timedelta, expires_after: timedelta
+) -> None:
+    assert expires_at(REQUESTED_AT, REQUESTED_AT + starts_after, POLICY) == (
+        REQUESTED_AT + expires_after
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "late", "by"),
+    [
+        (3 * HOUR - SECOND, False, timedelta(0)),
+        (3 * HOUR, False, timedelta(0)),
+        (3 * HOUR + timedelta(microseconds=1), True, timedelta(microseconds=1)),
+        (3 * HOUR + SECOND, True, SECOND),
+        (10 * HOUR, True, 7 * HOUR),
+    ],
+)
+def test_an_answer_at_exactly_three_hours_is_on_time(
+    after: timedelta, late: bool, by: timedelta
+) -> None:
+    deadline = answer_by(REQUESTED_AT, POLICY)
+    assert is_late(deadline, REQUESTED_AT + after) is late
+    assert late_by(deadline, REQUESTED_AT + after) == by
+
+
+@pytest.mark.parametrize(
+    ("after", "reminded", "late_told", "step"),
+    [
+        (timedelta(0), False, False, None),
+        (2 * HOUR - SECOND, False, False, None),
+        (2 * HOUR, False, False, Step.REMIND),
+        (2 * HOUR + SECOND, True, False, None),
+        (3 * HOUR, False, False, Step.REMIND),
+        (3 * HOUR, True, False, None),
+        (3 * HOUR + SECOND, True, False, Step.LATE),
+        (3 * HOUR + SECOND, False, False, Step.LATE),
+        (3 * HOUR + SECOND, False, True, None),
+        (3 * HOUR + SECOND, True, True, None),
+        (24 * HOUR - SECOND, False, False, Step.LATE),
+        (24 * HOUR - SECOND, True, True, None),
+        (24 * HOUR, False, False, Step.EXPIRE),
+        (24 * HOUR, True, True, Step.EXPIRE),
+        (240 * HOUR, False, False, Step.EXPIRE),
+    ],
+)
+def test_only_the_furthest_step_that_is_due_is_taken_and_only_once(
+    after: timedelta, reminded: bool, late_told: bool, step: Step | None
+) -> None:
+    assert (
+        due_step(
+            requested_at=REQUESTED_AT,
+            answer_by=REQUESTED_AT + 3 * HOUR,
+            expires_at=REQUESTED_AT + 24 * HOUR,
+            reminded=reminded,
+            late_told=late_told,
+            now=REQUESTED_AT + after,
+            policy=POLICY,
+        )
+        is step
+    )
+
+
+def test_a_session_that_starts_ends_its_enquiry_before_a_day_is_over() -> None:
+    starts_at = REQUESTED_AT + 4 * HOUR
+    steps = [
+        due_step(
+            requested_at=REQUESTED_AT,
+            answer_by=answer_by(REQUESTED_AT, POLICY),
+            expires_at=expires_at(REQUESTED_AT, starts_at, POLICY),
+            reminded=False,
+            late_told=False,
+            now=now,
+            policy=POLICY,
+        )
+        for now in (starts_at - SECOND, starts_at)
+    ]
+    assert steps == [Step.LATE, Step.EXPIRE]
+
+
+def test_what_was_promised_outlives_a_changed_policy() -> None:
+    stricter = Policy(answer_within=HOUR, remind_answer_after=HOUR / 2)
+    step = due_step(
+        requested_at=REQUESTED_AT,
+        answer_by=REQUESTED_AT + 3 * HOUR,
+        expires_at=REQUESTED_AT + 24 * HOUR,
+        reminded=True,
+        late_told=False,
+        now=REQUESTED_AT + 2 * HOUR,
+        policy=stricter,
+    )
+    assert step is None

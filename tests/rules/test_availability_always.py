@@ -1,0 +1,179 @@
+"""Open times and held cells: what must hold for whatever hours, zone and bookings."""
+
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.rules.availability import Span, cells, open_times, overlaps, why_not_open
+from app.rules.hours import Window, checked, parse_windows
+from app.rules.policy import Policy
+
+POLICY = Policy()
+LONDON = ZoneInfo("Europe/London")
+NEW_YORK = ZoneInfo("America/New_York")
+LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
+CAIRO = ZoneInfo("Africa/Cairo")
+HAVANA = ZoneInfo("America/Havana")
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+MONDAY = datetime(2027, 1, 11, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "held"),
+    [
+        ("09:00", "09:50", ["09:00", "09:15", "09:30", "09:45"]),
+        ("09:00", "10:00", ["09:00", "09:15", "09:30", "09:45"]),
+        ("09:10", "09:30", ["09:00", "09:15"]),
+        ("09:14", "09:31", ["09:00", "09:15", "09:30"]),
+    ],
+)
+def test_a_session_holds_every_cell_that_it_touches(start: str, end: str, held: list[str]) -> None:
+    starts_at, ends_at = (datetime.fromisoformat(f"2027-01-11T{at}Z") for at in (start, end))
+    assert [f"{cell:%H:%M}" for cell in cells(starts_at, ends_at, 15)] == held
+
+
+@given(
+    st.integers(-200, 200),
+    st.integers(-200, 200),
+    st.integers(1, 24),
+    st.integers(1, 24),
+    st.sampled_from([5, 15]),
+)
+def test_cells_are_disjoint_exactly_when_sessions_on_the_grid_are(
+    one: int, other: int, one_length: int, other_length: int, cell_minutes: int
+) -> None:
+    cell = timedelta(minutes=cell_minutes)
+    first = (MONDAY + one * cell, MONDAY + (one + one_length) * cell)
+    second = (MONDAY + other * cell, MONDAY + (other + other_length) * cell)
+    shared = set(cells(*first, cell_minutes)) & set(cells(*second, cell_minutes))
+    assert bool(shared) is overlaps(first, second)
+
+
+@st.composite
+def weeks(draw: st.DrawFn) -> tuple[Window, ...]:
+    """Hours on every day of the week, in quarter hours."""
+    windows = []
+    for day in range(7):
+        marks = sorted(draw(st.sets(st.integers(0, 96), min_size=2, max_size=4)))
+        windows.append(Window(day, marks[0] * 15, marks[1] * 15))
+        if len(marks) == 4:
+            windows.append(Window(day, marks[2] * 15, marks[3] * 15))
+    return checked(windows)
+
+
+SPANS = st.tuples(st.integers(0, 9 * 96), st.integers(1, 96)).map(
+    lambda at: (MONDAY + at[0] * HOUR / 4, MONDAY + (at[0] + at[1]) * HOUR / 4)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    weeks(),
+    st.sampled_from([LONDON, NEW_YORK, LORD_HOWE, CAIRO, HAVANA]),
+    st.lists(SPANS, max_size=6),
+    st.integers(0, 300),
+    st.sampled_from([30, 50]),
+)
+def test_open_times_are_in_the_hours_clear_of_what_is_busy_ascending_and_unique(
+    windows: tuple[Window, ...],
+    zone: ZoneInfo,
+    busy: list[Span],
+    shift_days: int,
+    length_minutes: int,
+) -> None:
+    now = MONDAY + shift_days * DAY
+    busy = [(begins + shift_days * DAY, ends + shift_days * DAY) for begins, ends in busy]
+    length = timedelta(minutes=length_minutes)
+    starts = open_times(
+        windows,
+        zone,
+        busy,
+        length_minutes=length_minutes,
+        from_at=now,
+        until_at=now + 9 * DAY,
+        now=now,
+        policy=POLICY,
+    )
+    assert starts == sorted(set(starts))
+    for start in starts:
+        assert now + 4 * HOUR <= start < now + 9 * DAY
+        assert not any(overlaps((start, start + length), each) for each in busy)
+        local = start.astimezone(zone)
+        minute = local.hour * 60 + local.minute
+        begun = [
+            window
+            for window in windows
+            if window.weekday == local.weekday()
+            and window.start_minute <= minute
+            and minute + length_minutes <= window.end_minute
+        ]
+        is_shifting = local.utcoffset() != (local.replace(hour=0) + 2 * DAY).utcoffset()
+        assert is_shifting or [(minute - each.start_minute) % 30 for each in begun] == [0]
+    wall = [start.astimezone(zone).replace(tzinfo=None) for start in starts]
+    assert len(set(wall)) == len(wall)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    weeks(),
+    st.sampled_from([LONDON, NEW_YORK, LORD_HOWE]),
+    st.lists(SPANS, max_size=4),
+    st.lists(SPANS, max_size=2),
+    st.integers(0, 9 * 96),
+)
+def test_a_start_is_open_exactly_when_the_listing_has_it(
+    windows: tuple[Window, ...],
+    zone: ZoneInfo,
+    held: list[Span],
+    time_off: list[Span],
+    quarter: int,
+) -> None:
+    start_at = MONDAY + quarter * HOUR / 4
+    why = why_not_open(
+        start_at,
+        windows,
+        zone,
+        held=held,
+        time_off=time_off,
+        length_minutes=50,
+        now=MONDAY,
+        policy=POLICY,
+    )
+    found = open_times(
+        windows,
+        zone,
+        [*held, *time_off],
+        length_minutes=50,
+        from_at=start_at,
+        until_at=start_at + SECOND,
+        now=MONDAY,
+        policy=POLICY,
+    )
+    assert (why is None) is (found == [start_at])
+
+
+def test_sixty_days_are_listed_in_milliseconds() -> None:
+    windows = parse_windows("Mon-Sun 09:00-17:00")
+    busy = [(MONDAY + day * DAY + 10 * HOUR, MONDAY + day * DAY + 11 * HOUR) for day in range(60)]
+    took = []
+    for _ in range(5):
+        began = perf_counter()
+        starts = open_times(
+            windows,
+            LONDON,
+            busy,
+            length_minutes=50,
+            from_at=MONDAY,
+            until_at=MONDAY + 61 * DAY,
+            now=MONDAY,
+            policy=POLICY,
+        )
+        took.append(perf_counter() - began)
+    assert len(starts) > 600
+    assert min(took) < 0.02

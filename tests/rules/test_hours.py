@@ -1,0 +1,106 @@
+"""Weekly hours: read, written, and refused by name."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.rules.hours import Window, checked, format_windows, parse_windows
+
+NINE_TO_FIVE = [Window(day, 9 * 60, 17 * 60) for day in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ("", []),
+        ("  ", []),
+        ("Mon-Fri 09:00-17:00", NINE_TO_FIVE),
+        ("mon - FRI  9:00 – 17:00", NINE_TO_FIVE),
+        ("Monday-Friday 09:00-17:00", NINE_TO_FIVE),
+        (
+            "Mon-Fri 09:00-17:00, Sat 10:00-12:30",
+            [*NINE_TO_FIVE, Window(5, 600, 750)],
+        ),
+        ("Sat 10:00-12:30,Mon-Fri 09:00-17:00", [*NINE_TO_FIVE, Window(5, 600, 750)]),
+        ("Sun-Mon 00:00-24:00", [Window(0, 0, 1440), Window(6, 0, 1440)]),
+        ("Tue 13:00-17:00, Tue 09:00-13:00", [Window(1, 540, 780), Window(1, 780, 1020)]),
+    ],
+)
+def test_hours_are_read_as_people_write_them(text: str, windows: list[Window]) -> None:
+    assert parse_windows(text) == tuple(windows)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Mon", '"Mon" is not days and hours: write them like "Mon-Fri'),
+        ("Mon 9-17", '"Mon 9-17" is not days and hours'),
+        ("Mon 09:00-17:00,", '"" is not days and hours'),
+        ("Mon 09:00-17:00; Tue 09:00-17:00", "is not days and hours"),
+        ("Moonday 09:00-17:00", '"Moonday" is not a day: use Mon, Tue'),
+        ("Mon-Foo 09:00-17:00", '"Foo" is not a day'),
+        ("Mon 09:10-17:00", "09:10 is not on a quarter hour: use 09:00 or 09:15"),
+        ("Mon 09:00-16:59", "16:59 is not on a quarter hour: use 16:45 or 17:00"),
+        ("Mon 09:00-24:15", "24:15 is not a time of day: use 00:00 up to 24:00"),
+        ("Mon 09:60-17:00", "09:60 is not a time of day"),
+        ("Mon 17:00-09:00", "Mon 17:00-09:00 does not end after it begins"),
+        ("Mon 09:00-09:00", "Mon 09:00-09:00 does not end after it begins"),
+        ("Fri 22:00-02:00", "begin the next day at 00:00"),
+        (
+            "Mon-Fri 09:00-17:00, Wed 16:00-18:00",
+            "Wed 09:00-17:00 and Wed 16:00-18:00 overlap",
+        ),
+        ("Mon 09:00-17:00, Mon 09:00-17:00", "Mon 09:00-17:00 and Mon 09:00-17:00 overlap"),
+    ],
+)
+def test_wrong_hours_are_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        parse_windows(text)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        (Window(7, 0, 60), "7 is no weekday"),
+        (Window(-1, 0, 60), "-1 is no weekday"),
+        (Window(0, -15, 60), "is not a time of day"),
+        (Window(0, 0, 1455), "24:15 is not a time of day"),
+        (Window(0, 7, 60), "00:07 is not on a quarter hour"),
+    ],
+)
+def test_windows_from_elsewhere_are_checked_alike(window: Window, message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        checked([window])
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon-Fri 09:00-17:00, Sat 10:00-12:30",
+        "Mon-Tue 09:00-12:00, Wed 10:00-12:00, Thu-Fri 09:00-12:00",
+        "Sun 00:00-24:00",
+        "",
+    ],
+)
+def test_hours_are_written_shortest(text: str) -> None:
+    assert format_windows(parse_windows(text)) == text
+
+
+@st.composite
+def weeks(draw: st.DrawFn) -> tuple[Window, ...]:
+    """Weekly hours in quarter hours that do not overlap."""
+    windows = []
+    for day in range(7):
+        marks = sorted(draw(st.sets(st.integers(0, 96), max_size=4)))
+        windows += [
+            Window(day, start * 15, end * 15)
+            for start, end in zip(marks[::2], marks[1::2], strict=False)
+        ]
+    return checked(windows)
+
+
+@given(weeks())
+def test_what_is_written_is_read_back(windows: tuple[Window, ...]) -> None:
+    assert parse_windows(format_windows(windows)) == windows

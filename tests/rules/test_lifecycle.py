@@ -1,0 +1,137 @@
+"""The life of a booking: every move from every status by everybody, around every instant."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.rules.lifecycle import (
+    MOVES,
+    Actor,
+    Move,
+    Status,
+    Times,
+    Verdict,
+    due_move,
+    judge,
+    times_of,
+)
+from app.rules.policy import Policy
+
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+REQUESTED_AT = datetime(2027, 3, 1, 9, tzinfo=UTC)
+STARTS_AT = REQUESTED_AT + timedelta(days=5)
+ENDS_AT = STARTS_AT + timedelta(minutes=50)
+TIMES = times_of(
+    requested_at=REQUESTED_AT,
+    answer_by=REQUESTED_AT + 3 * HOUR,
+    expires_at=REQUESTED_AT + 24 * HOUR,
+    starts_at=STARTS_AT,
+    ends_at=ENDS_AT,
+    completes_after=Policy().completes_after,
+    no_show_within=Policy().no_show_within,
+)
+MARKS = [
+    TIMES.requested_at,
+    TIMES.answer_by,
+    TIMES.expires_at,
+    TIMES.starts_at,
+    TIMES.ends_at,
+    TIMES.completes_at,
+    TIMES.no_show_until,
+]
+INSTANTS = sorted({mark + off for mark in MARKS for off in (-SECOND, timedelta(0), SECOND)})[1:]
+
+# The picture in the contract, written out once more and by hand.
+TARGETS = {
+    (Move.ACCEPT, Status.REQUESTED): Status.ACCEPTED,
+    (Move.DECLINE, Status.REQUESTED): Status.DECLINED,
+    (Move.WITHDRAW, Status.REQUESTED): Status.WITHDRAWN,
+    (Move.EXPIRE, Status.REQUESTED): Status.EXPIRED,
+    (Move.CANCEL_BY_CLIENT, Status.ACCEPTED): Status.CANCELLED_BY_CLIENT,
+    (Move.CANCEL_BY_THERAPIST, Status.ACCEPTED): Status.CANCELLED_BY_THERAPIST,
+    (Move.COMPLETE, Status.ACCEPTED): Status.COMPLETED,
+    (Move.NO_SHOW, Status.ACCEPTED): Status.NO_SHOW,
+    (Move.NO_SHOW, Status.COMPLETED): Status.NO_SHOW,
+}
+WHO = {
+    Move.ACCEPT: {Actor.THERAPIST, Actor.OPS},
+    Move.DECLINE: {Actor.THERAPIST, Actor.OPS},
+    Move.WITHDRAW: {Actor.CLIENT},
+    Move.EXPIRE: {Actor.SYSTEM},
+    Move.CANCEL_BY_CLIENT: {Actor.CLIENT},
+    Move.CANCEL_BY_THERAPIST: {Actor.THERAPIST},
+    Move.COMPLETE: {Actor.SYSTEM},
+    Move.NO_SHOW: {Actor.THERAPIST},
+}
+
+
+def expected_by_the_clock(move: Move, now: datetime) -> Verdict:
+    if move in (Move.ACCEPT, Move.DECLINE, Move.WITHDRAW):
+        return Verdict.ALLOWED if now < TIMES.expires_at else Verdict.TOO_LATE
+    if move is Move.EXPIRE:
+        return Verdict.ALLOWED if now >= TIMES.expires_at else Verdict.TOO_EARLY
+    if move in (Move.CANCEL_BY_CLIENT, Move.CANCEL_BY_THERAPIST):
+        return Verdict.ALLOWED if now < STARTS_AT else Verdict.TOO_LATE
+    if move is Move.COMPLETE:
+        is_over = now >= ENDS_AT + timedelta(minutes=10)
+        return Verdict.ALLOWED if is_over else Verdict.TOO_EARLY
+    if now < ENDS_AT:
+        return Verdict.TOO_EARLY
+    last = ENDS_AT + timedelta(minutes=10, days=7)
+    return Verdict.ALLOWED if now <= last else Verdict.TOO_LATE
+
+
+@pytest.mark.parametrize("actor", Actor)
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("move", Move)
+def test_no_other_move_exists(move: Move, status: Status, actor: Actor) -> None:
+    targets = {target for (each, _), target in TARGETS.items() if each is move}
+    for now in INSTANTS:
+        if actor not in WHO[move]:
+            verdict = Verdict.FORBIDDEN
+        elif status in targets:
+            verdict = Verdict.REPEATED
+        elif (move, status) not in TARGETS:
+            verdict = Verdict.OVERTAKEN
+        else:
+            verdict = expected_by_the_clock(move, now)
+        assert judge(move, status, TIMES, actor, now) is verdict, now
+
+
+def test_the_table_leads_where_the_picture_does() -> None:
+    rows = {(move, source): rule.target for move, rule in MOVES.items() for source in rule.sources}
+    assert rows == TARGETS
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "move"),
+    [
+        (Status.REQUESTED, TIMES.expires_at - SECOND, None),
+        (Status.REQUESTED, TIMES.expires_at, Move.EXPIRE),
+        (Status.REQUESTED, TIMES.expires_at + timedelta(days=30), Move.EXPIRE),
+        (Status.ACCEPTED, ENDS_AT + timedelta(minutes=10) - SECOND, None),
+        (Status.ACCEPTED, ENDS_AT + timedelta(minutes=10), Move.COMPLETE),
+    ],
+)
+def test_the_clock_makes_its_moves_whether_or_not_a_job_ran(
+    status: Status, now: datetime, move: Move | None
+) -> None:
+    assert due_move(status, TIMES, now) is move
+
+
+@pytest.mark.parametrize("status", set(Status) - {Status.REQUESTED, Status.ACCEPTED})
+def test_the_clock_leaves_what_has_ended_alone(status: Status) -> None:
+    assert due_move(status, TIMES, TIMES.no_show_until + timedelta(days=365)) is None
+
+
+def test_completion_and_no_show_follow_from_the_end() -> None:
+    assert TIMES == Times(
+        requested_at=REQUESTED_AT,
+        answer_by=REQUESTED_AT + 3 * HOUR,
+        expires_at=REQUESTED_AT + 24 * HOUR,
+        starts_at=STARTS_AT,
+        ends_at=ENDS_AT,
+        completes_at=ENDS_AT + timedelta(minutes=10),
+        no_show_until=ENDS_AT + timedelta(minutes=10, days=7),
+    )

@@ -1,0 +1,291 @@
+"""The ranking: the sum exactly as written, and the promises made about it."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+
+import pytest
+
+from app.rules.policy import Policy
+from app.rules.ranking import (
+    Enquiry,
+    Outcome,
+    Ranking,
+    changes_next_at,
+    is_counted,
+    lateness,
+    order_key,
+    score,
+    shown,
+    tie_break,
+)
+
+POLICY = Policy()
+NOW = datetime(2027, 6, 1, 12, tzinfo=UTC)
+ASKED_AT = NOW - timedelta(days=10)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
+ANSWERED = [Outcome.ACCEPTED, Outcome.DECLINED]
+
+
+def enquiry(
+    outcome: Outcome,
+    after: timedelta = HOUR,
+    *,
+    handed_after: timedelta | None = timedelta(0),
+    expires_after: timedelta = DAY,
+    requested_at: datetime = ASKED_AT,
+    email_failed: bool = False,
+) -> Enquiry:
+    """An enquiry that ended `after` its request (an expiry at its expiry, an open one never)."""
+    if outcome is Outcome.EXPIRED:
+        after = expires_after
+    return Enquiry(
+        requested_at=requested_at,
+        expires_at=requested_at + expires_after,
+        handed_over_at=None if handed_after is None else requested_at + handed_after,
+        outcome=outcome,
+        ended_at=None if outcome is Outcome.OPEN else requested_at + after,
+        email_failed=email_failed,
+    )
+
+
+def ranked(*enquiries: Enquiry, flagged: bool = False, now: datetime = NOW) -> Ranking:
+    return score(enquiries, is_flagged=flagged, now=now, policy=POLICY)
+
+
+def test_nothing_happened_yet_is_a_hundred() -> None:
+    assert ranked() == Ranking(
+        score=Fraction(100),
+        responsiveness=Fraction(1),
+        acceptance=Fraction(1),
+        standing=Fraction(1),
+        counted=0,
+        late=0,
+        lateness=Fraction(0),
+        answered=0,
+        declined=0,
+        expired=0,
+        median_answer_seconds=10800.0,
+    )
+
+
+@pytest.mark.parametrize("outcome", ANSWERED)
+@pytest.mark.parametrize(
+    ("after", "late"),
+    [
+        (timedelta(0), Fraction(0)),
+        (3 * HOUR, Fraction(0)),
+        (3 * HOUR + timedelta(seconds=1), Fraction(1, 21 * 3600)),
+        (13.5 * HOUR, Fraction(1, 2)),
+        (24 * HOUR - timedelta(seconds=1), 1 - Fraction(1, 21 * 3600)),
+    ],
+)
+def test_lateness_rises_from_three_hours_to_a_day(
+    outcome: Outcome, after: timedelta, late: Fraction
+) -> None:
+    answered = enquiry(outcome, after)
+    assert is_counted(answered, NOW, POLICY)
+    assert lateness(answered, NOW, POLICY) == late
+
+
+@pytest.mark.parametrize("outcome", [Outcome.WITHDRAWN, Outcome.ENDED_BY_DEACTIVATION])
+@pytest.mark.parametrize(
+    ("after", "handed_after", "counted", "late"),
+    [
+        (2 * HOUR, 0 * HOUR, False, Fraction(0)),
+        (3 * HOUR, 0 * HOUR, False, Fraction(0)),
+        (3 * HOUR + TICK, 0 * HOUR, True, Fraction(1, 21 * 3600 * 10**6)),
+        (13.5 * HOUR, 0 * HOUR, True, Fraction(1, 2)),
+        (13.5 * HOUR, 10.5 * HOUR, False, Fraction(0)),
+        (13.5 * HOUR, None, False, Fraction(0)),
+    ],
+)
+def test_what_others_end_counts_with_its_delay_until_then(
+    outcome: Outcome,
+    after: timedelta,
+    handed_after: timedelta | None,
+    counted: bool,
+    late: Fraction,
+) -> None:
+    ended = enquiry(outcome, after, handed_after=handed_after)
+    assert is_counted(ended, NOW, POLICY) is counted
+    assert lateness(ended, NOW, POLICY) == late
+    assert ranked(ended).counted == int(counted)
+    assert ranked(ended).acceptance == 1
+
+
+@pytest.mark.parametrize(
+    ("open_for", "handed_after", "counted", "late"),
+    [
+        (3 * HOUR, 0 * HOUR, False, Fraction(0)),
+        (13.5 * HOUR, 0 * HOUR, True, Fraction(1, 2)),
+        (13.5 * HOUR, 10.5 * HOUR, False, Fraction(0)),
+        (14.5 * HOUR, 1 * HOUR, True, Fraction(1, 2)),
+        (23 * HOUR, None, False, Fraction(0)),
+        (24 * HOUR, 0 * HOUR, True, Fraction(1)),
+        (24 * HOUR, 21 * HOUR + TICK, False, Fraction(1)),
+        (30 * HOUR, None, False, Fraction(1)),
+    ],
+)
+def test_an_open_enquiry_counts_with_its_delay_so_far_and_expires_by_the_clock(
+    open_for: timedelta, handed_after: timedelta | None, counted: bool, late: Fraction
+) -> None:
+    waiting = enquiry(Outcome.OPEN, handed_after=handed_after)
+    now = ASKED_AT + open_for
+    assert is_counted(waiting, now, POLICY) is counted
+    assert lateness(waiting, now, POLICY) == late
+    is_over = open_for >= DAY
+    assert ranked(waiting, now=now).expired == (1 if is_over and counted else 0)
+
+
+@pytest.mark.parametrize(
+    ("handed_after", "expires_after", "counted"),
+    [
+        (0 * HOUR, DAY, True),
+        (21 * HOUR, DAY, True),
+        (21 * HOUR + TICK, DAY, False),
+        (1 * HOUR, 4 * HOUR, True),
+        (1 * HOUR + TICK, 4 * HOUR, False),
+        (None, DAY, False),
+    ],
+)
+def test_an_expiry_counts_only_if_it_was_handed_over_three_hours_before(
+    handed_after: timedelta | None, expires_after: timedelta, counted: bool
+) -> None:
+    result = ranked(
+        enquiry(Outcome.EXPIRED, handed_after=handed_after, expires_after=expires_after)
+    )
+    expected = Fraction(100) * Fraction(4, 5) * Fraction(19, 20) if counted else 100
+    assert result.score == expected
+    assert (result.counted, result.expired) == (int(counted), int(counted))
+
+
+@pytest.mark.parametrize("outcome", ANSWERED)
+def test_a_delay_of_our_own_mail_is_not_the_therapists(outcome: Outcome) -> None:
+    assert ranked(enquiry(outcome, 12 * HOUR, handed_after=9 * HOUR)).late == 0
+    assert ranked(enquiry(outcome, 12 * HOUR, handed_after=9 * HOUR - TICK)).late == 1
+    assert ranked(enquiry(outcome, 12 * HOUR, handed_after=None)).late == 0
+    assert ranked(enquiry(outcome, 12 * HOUR, handed_after=-HOUR)).lateness == Fraction(9, 21)
+
+
+@pytest.mark.parametrize(
+    ("enquiries", "responsiveness", "acceptance"),
+    [
+        ([(Outcome.ACCEPTED, 1)], Fraction(1), Fraction(1)),
+        ([(Outcome.ACCEPTED, 13.5)], Fraction(9, 10), Fraction(1)),
+        ([(Outcome.DECLINED, 1)], Fraction(1), Fraction(19, 20)),
+        ([(Outcome.EXPIRED, 24)], Fraction(4, 5), Fraction(19, 20)),
+        (
+            [(Outcome.ACCEPTED, 1), (Outcome.DECLINED, 13.5), (Outcome.EXPIRED, 24)],
+            1 - Fraction(3, 2) / 7,
+            1 - Fraction(1, 4) * Fraction(2, 7),
+        ),
+        (
+            [(Outcome.WITHDRAWN, 13.5), (Outcome.WITHDRAWN, 2), (Outcome.DECLINED, 1)],
+            1 - Fraction(1, 2) / 6,
+            Fraction(19, 20),
+        ),
+    ],
+)
+@pytest.mark.parametrize("flagged", [False, True])
+def test_the_score_is_the_product_of_its_factors(
+    enquiries: list[tuple[Outcome, float]],
+    responsiveness: Fraction,
+    acceptance: Fraction,
+    flagged: bool,
+) -> None:
+    result = ranked(*(enquiry(kind, hours * HOUR) for kind, hours in enquiries), flagged=flagged)
+    standing = Fraction(1, 2) if flagged else 1
+    assert (result.responsiveness, result.acceptance) == (responsiveness, acceptance)
+    assert (result.standing, result.is_flagged) == (standing, flagged)
+    assert result.score == 100 * responsiveness * acceptance * standing
+
+
+@pytest.mark.parametrize(("age", "expired"), [(90 * DAY - TICK, 1), (90 * DAY, 0)])
+def test_only_what_was_requested_in_the_last_ninety_days_counts(
+    age: timedelta, expired: int
+) -> None:
+    assert ranked(enquiry(Outcome.EXPIRED, requested_at=NOW - age)).expired == expired
+
+
+@pytest.mark.parametrize(
+    ("hours", "expiries", "seconds"),
+    [
+        ([], 0, 3 * 3600),
+        ([1], 0, 3600),
+        ([1, 2], 0, 5400),
+        ([1, 2, 9], 0, 7200),
+        ([1], 1, 12.5 * 3600),
+        ([], 1, 24 * 3600),
+    ],
+)
+def test_the_median_answer_takes_an_expiry_for_a_day(
+    hours: list[int], expiries: int, seconds: float
+) -> None:
+    answers = [enquiry(Outcome.ACCEPTED, each * HOUR) for each in hours]
+    quick_end = enquiry(Outcome.EXPIRED, expires_after=4 * HOUR)
+    result = ranked(*answers, *([quick_end] * expiries))
+    assert result.median_answer_seconds == seconds
+
+
+def test_the_better_score_then_the_quicker_answer_comes_first() -> None:
+    quick, slow = (ranked(enquiry(Outcome.ACCEPTED, hours * HOUR)) for hours in (1, 2))
+    flagged = ranked(enquiry(Outcome.ACCEPTED, timedelta(0)), flagged=True)
+    on = date(2027, 6, 1)
+    best_first = sorted([flagged, slow, quick], key=lambda each: order_key(each, "asha", on))
+    assert best_first == [quick, slow, flagged]
+
+
+def test_equals_take_turns_and_no_name_wins() -> None:
+    days = [date(2027, 1, 1) + index * DAY for index in range(300)]
+    wins = [
+        sum(tie_break(a, on) < tie_break(b, on) for on in days)
+        for a, b in [("asha", "bran"), ("bran", "chi"), ("asha", "chi")]
+    ]
+    assert all(100 < each < 200 for each in wins)
+    assert tie_break("asha", days[0]) == tie_break("asha", days[0])
+
+
+@pytest.mark.parametrize(
+    ("exact", "text"),
+    [
+        (Fraction(100), "100.0"),
+        (Fraction(0), "0.0"),
+        (Fraction(9395, 100), "94.0"),
+        (Fraction(93949999, 10**6), "93.9"),
+        (Fraction(200, 3), "66.7"),
+    ],
+)
+def test_a_score_is_shown_rounded_half_up_to_one_decimal(exact: Fraction, text: str) -> None:
+    assert str(shown(exact)) == text
+
+
+def test_a_decline_before_the_email_was_even_tried_is_a_decline() -> None:
+    at_once = enquiry(Outcome.DECLINED, timedelta(seconds=1), handed_after=None)
+    assert ranked(at_once).score == 95
+    assert ranked(replace(at_once, email_failed=True)).score == 100
+
+
+@pytest.mark.parametrize(
+    ("handed_after", "now_after", "next_after"),
+    [
+        (0 * HOUR, 1 * HOUR, 3 * HOUR + TICK),
+        (2 * HOUR, 1 * HOUR, 5 * HOUR + TICK),
+        (0 * HOUR, 3 * HOUR, 3 * HOUR + TICK),
+        (0 * HOUR, 3 * HOUR + TICK, 3 * HOUR + TICK + timedelta(minutes=5)),
+        (0 * HOUR, 5 * HOUR, 5 * HOUR + timedelta(minutes=5)),
+        (0 * HOUR, DAY - timedelta(minutes=1), DAY),
+        (22 * HOUR, 23 * HOUR, DAY),
+        (None, 5 * HOUR, 90 * DAY),
+        (0 * HOUR, DAY, 90 * DAY),
+        (0 * HOUR, 90 * DAY, None),
+    ],
+)
+def test_the_next_change_by_time_alone_is_foreseen(
+    handed_after: timedelta | None, now_after: timedelta, next_after: timedelta | None
+) -> None:
+    waiting = enquiry(Outcome.OPEN, handed_after=handed_after)
+    expected = None if next_after is None else ASKED_AT + next_after
+    assert changes_next_at([waiting], ASKED_AT + now_after, POLICY) == expected

@@ -1,0 +1,123 @@
+"""The promises made about the ranking, for whatever else happened to a therapist."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.rules.policy import Policy
+from app.rules.ranking import Enquiry, Outcome, Ranking, changes_next_at, is_counted, score
+
+POLICY = Policy()
+NOW = datetime(2027, 6, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
+ANSWERED = [Outcome.ACCEPTED, Outcome.DECLINED]
+
+
+def ranked(*enquiries: Enquiry, flagged: bool = False, now: datetime = NOW) -> Ranking:
+    return score(enquiries, is_flagged=flagged, now=now, policy=POLICY)
+
+
+HOURS = st.integers(0, 24 * 3600 - 1).map(lambda seconds: timedelta(seconds=seconds))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Enquiry]:
+    """Anything that may have happened to a therapist before."""
+    history = []
+    for _ in range(draw(st.integers(0, 8))):
+        requested_at = NOW - draw(st.integers(0, 100 * 24)) * HOUR
+        handed_after = draw(st.one_of(st.none(), HOURS))
+        outcome = draw(st.sampled_from(Outcome))
+        after = DAY if outcome is Outcome.EXPIRED else draw(HOURS)
+        history.append(
+            Enquiry(
+                requested_at=requested_at,
+                expires_at=requested_at + DAY,
+                handed_over_at=None if handed_after is None else requested_at + handed_after,
+                outcome=outcome,
+                ended_at=None if outcome is Outcome.OPEN else requested_at + after,
+                email_failed=draw(st.booleans()),
+            )
+        )
+    return history
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> Enquiry:
+    """One enquiry before anybody answered; an email never handed over is one that failed."""
+    requested_at = NOW - 2 * DAY
+    handed_after = draw(st.one_of(st.none(), st.just(timedelta(0)), HOURS))
+    return Enquiry(
+        requested_at=requested_at,
+        expires_at=requested_at + draw(st.sampled_from([4 * HOUR, 10 * HOUR, DAY])),
+        handed_over_at=None if handed_after is None else requested_at + handed_after,
+        outcome=Outcome.OPEN,
+        email_failed=handed_after is None or draw(st.booleans()),
+    )
+
+
+def ended(one: Enquiry, outcome: Outcome, share: float) -> Enquiry:
+    """The same enquiry, ended when `share` of its time until expiry had passed."""
+    if outcome is Outcome.EXPIRED:
+        return replace(one, outcome=outcome, ended_at=one.expires_at)
+    ended_at = one.requested_at + share * (one.expires_at - one.requested_at - TICK)
+    return replace(one, outcome=outcome, ended_at=ended_at)
+
+
+SHARES = st.floats(0, 1)
+
+
+@given(histories(), asked(), st.sampled_from(ANSWERED), SHARES, SHARES)
+def test_the_same_answer_later_never_scores_higher(
+    history: list[Enquiry], one: Enquiry, outcome: Outcome, first: float, second: float
+) -> None:
+    sooner, later = (ended(one, outcome, each) for each in sorted([first, second]))
+    assert ranked(*history, later).score <= ranked(*history, sooner).score
+
+
+@given(histories(), asked(), SHARES)
+def test_declining_never_scores_higher_than_accepting(
+    history: list[Enquiry], one: Enquiry, share: float
+) -> None:
+    accepted, declined = (ranked(*history, ended(one, each, share)) for each in ANSWERED)
+    assert declined.score <= accepted.score
+
+
+@given(histories(), asked(), st.sampled_from(ANSWERED), SHARES)
+def test_expiring_never_scores_higher_than_any_answer(
+    history: list[Enquiry], one: Enquiry, outcome: Outcome, share: float
+) -> None:
+    expired = ranked(*history, ended(one, Outcome.EXPIRED, 1))
+    assert expired.score <= ranked(*history, ended(one, outcome, share)).score
+
+
+@given(histories())
+def test_a_flag_never_scores_higher_and_scores_stay_in_range(history: list[Enquiry]) -> None:
+    assert 0 <= ranked(*history, flagged=True).score < ranked(*history).score <= 100
+
+
+@given(histories(), asked())
+def test_what_we_failed_to_deliver_costs_nothing(history: list[Enquiry], one: Enquiry) -> None:
+    never = replace(one, handed_over_at=None, email_failed=True)
+    without = ranked(*history).score
+    for outcome in (*ANSWERED, Outcome.EXPIRED, Outcome.WITHDRAWN):
+        assert ranked(*history, ended(never, outcome, 1)).score >= without
+
+
+@given(histories())
+def test_until_the_next_change_the_score_stays(history: list[Enquiry]) -> None:
+    due_at = changes_next_at(history, NOW, POLICY)
+    late = [
+        each
+        for each in history
+        if each.outcome is Outcome.OPEN and NOW < each.expires_at and is_counted(each, NOW, POLICY)
+    ]
+    if late:
+        assert due_at is not None and due_at <= NOW + timedelta(minutes=5)
+    else:
+        before = NOW + 200 * DAY if due_at is None else due_at - TICK
+        assert ranked(*history, now=before) == ranked(*history)

@@ -1,0 +1,320 @@
+"""SMTP servers on loopback: an ordinary one that records, and one that fails where it is told."""
+
+import enum
+import io
+import ipaddress
+import itertools
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Self
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from app.maildir import LocalMailServer, parse
+
+LOOPBACK = "127.0.0.1"
+NOT_CALLED_LOOPBACK = "0.0.0.0"
+"""Leads to loopback, though its name does not say so: certificates are verified for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One message that a server took: its envelope and its bytes."""
+
+    envelope_from: str
+    rcpt_tos: tuple[str, ...]
+    raw: bytes
+
+    @property
+    def parsed(self) -> EmailMessage:
+        return parse(self.raw)
+
+
+class Records:
+    """What a server took, in order; safe to read and to await from any thread."""
+
+    def __init__(self) -> None:
+        self._accepted: list[Accepted] = []
+        self._changed = threading.Condition()
+        self.connections = 0
+        self.logins: list[bytes] = []
+
+    @property
+    def messages(self) -> list[Accepted]:
+        with self._changed:
+            return list(self._accepted)
+
+    def add(self, accepted: Accepted) -> None:
+        with self._changed:
+            self._accepted.append(accepted)
+            self._changed.notify_all()
+
+    def wait_for(self, count: int, timeout: float = 5.0) -> list[Accepted]:
+        """The messages once there are `count` or more; AssertionError after `timeout` seconds."""
+        with self._changed:
+            came = self._changed.wait_for(lambda: len(self._accepted) >= count, timeout)
+            assert came, f"{len(self._accepted)} of {count} messages came in {timeout} s"
+            return list(self._accepted)
+
+
+class MailServer(Records):
+    """An ordinary server (aiosmtpd) on a free port of loopback, as a context manager."""
+
+    host = LOOPBACK
+
+    def __init__(self, *, takes_utf8: bool = True) -> None:
+        super().__init__()
+        self._server = LocalMailServer(self, LOOPBACK, 0, takes_utf8=takes_utf8)
+        self.port: int = self._server.port
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    async def handle_EHLO(
+        self, _server: SMTP, session: Session, _envelope: Envelope, host: str, replies: list[str]
+    ) -> list[str]:
+        session.host_name = host
+        self.connections += 1
+        return replies
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+        raw = envelope.original_content or b""
+        self.add(Accepted(envelope.mail_from or "", tuple(envelope.rcpt_tos), raw))
+        return "250 2.0.0 Taken"
+
+
+class Fault(enum.Enum):
+    """What a server can do instead of answering."""
+
+    DROP = "hangs up without a reply"
+    SILENCE = "never answers"
+    DRIP = "answers without end, byte by byte"
+    REPLY_THEN_DROP = "answers as usual, then hangs up"
+
+
+Action = str | Fault | None
+"""A reply to give (421 hangs up after it), a fault, or None for the usual."""
+
+Stage = str
+"""greeting, ehlo, starttls, auth, mail, rcpt, data, dot (after the content), rset, quit; or
+`rcpt ADDRESS` for one recipient only."""
+
+
+class FaultyServer(Records):
+    """A server of bare sockets that follows `script`: what to do at which stage.
+
+    A sequence of actions is for the first, second, ... time that the stage is reached; after its
+    last one all is as usual. `tls` serves STARTTLS, or with `implicit_tls` TLS from the start.
+    """
+
+    host = LOOPBACK
+
+    def __init__(
+        self,
+        script: Mapping[Stage, Action | Sequence[Action]] | None = None,
+        *,
+        offers: Sequence[str] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "AUTH PLAIN LOGIN"),
+        tls: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+    ) -> None:
+        super().__init__()
+        self._script = {
+            stage: iter(what) if isinstance(what, (list, tuple)) else itertools.repeat(what)
+            for stage, what in (script or {}).items()
+        }
+        self.tls = tls
+        self.implicit_tls = implicit_tls
+        self.offers = [*offers, *(["STARTTLS"] if tls and not implicit_tls else [])]
+        self.commands: list[str] = []
+        self.stopping = threading.Event()
+        self._server = _Listener((LOOPBACK, 0), _Conversation)
+        self._server.owner = self
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def action(self, stage: Stage, argument: str) -> Action:
+        for key in (f"{stage} {argument}", stage):
+            if key in self._script:
+                return next(self._script[key], None)
+        return None
+
+
+class _Listener(socketserver.ThreadingTCPServer):
+    owner: FaultyServer
+
+
+class _Conversation(socketserver.BaseRequestHandler):
+    server: _Listener
+    request: socket.socket
+    lines: io.BufferedReader
+
+    def handle(self) -> None:
+        self.script = self.server.owner
+        self.script.connections += 1
+        self.request.settimeout(10)
+        # A client that gives up is what many of these tests are about.
+        with suppress(OSError):
+            if self.script.implicit_tls:
+                self._encrypt()
+            self.lines = self.request.makefile("rb")
+            if self._answer("greeting", "220 mail.test ready"):
+                self._converse()
+
+    def finish(self) -> None:
+        if hasattr(self, "lines"):
+            self.lines.close()
+        self.request.close()
+
+    def _encrypt(self) -> None:
+        assert self.script.tls is not None
+        self.request = self.script.tls.wrap_socket(self.request, server_side=True)
+
+    def _converse(self) -> None:
+        while line := self.lines.readline().decode("utf-8").rstrip("\r\n"):
+            self.script.commands.append(line)
+            verb, _, rest = line.partition(" ")
+            stage = verb.lower()
+            if stage in {"mail", "rcpt"}:
+                rest = rest.partition("<")[2].partition(">")[0]
+            if not self._step(stage, rest):
+                return
+
+    def _step(self, stage: Stage, rest: str) -> bool:
+        """Play one command; False once the conversation is over."""
+        match stage:
+            case "ehlo":
+                lines = ["mail.test", *self.script.offers]
+                usual = "".join(f"250-{one}\r\n" for one in lines[:-1]) + f"250 {lines[-1]}"
+                return self._answer("ehlo", usual)
+            case "starttls":
+                if not self._answer("starttls", "220 go ahead"):
+                    return False
+                self.lines.close()
+                self._encrypt()
+                self.lines = self.request.makefile("rb")
+                return True
+            case "auth":
+                self.script.logins.append(rest.encode())
+                return self._answer("auth", "235 welcome")
+            case "mail":
+                self.sender, self.recipients = rest, list[str]()
+                return self._answer("mail", "250 fine")
+            case "rcpt":
+                self.recipients.append(rest)
+                return self._answer("rcpt", "250 fine", rest)
+            case "data":
+                return self._answer("data", "354 go ahead") and self._take_content()
+            case "quit":
+                self._answer("quit", "221 bye")
+                return False
+        return self._answer(stage, "250 fine")
+
+    def _take_content(self) -> bool:
+        if self.was_odd:
+            return True
+        raw = b""
+        while (line := self.lines.readline()) != b".\r\n":
+            if not line:
+                return False
+            raw += line.removeprefix(b".")
+        action = self.script.action("dot", "")
+        if action is None or action in (Fault.DROP, Fault.REPLY_THEN_DROP):
+            self.script.add(Accepted(self.sender, tuple(self.recipients), raw))
+        return self._play(action, "250 taken")
+
+    def _answer(self, stage: Stage, usual: str, argument: str = "") -> bool:
+        action = self.script.action(stage, argument)
+        self.was_odd = action is not None
+        return self._play(action, usual)
+
+    def _play(self, action: Action, usual: str) -> bool:
+        match action:
+            case Fault.DROP:
+                return False
+            case Fault.SILENCE:
+                self.lines.read()
+                return False
+            case Fault.DRIP:
+                while not self.script.stopping.wait(0.02):
+                    self.request.sendall(b"2")
+                return False
+            case Fault.REPLY_THEN_DROP:
+                self.request.sendall(usual.encode() + b"\r\n")
+                return False
+        reply = usual if action is None else action
+        self.request.sendall(reply.encode() + b"\r\n")
+        return not reply.startswith("421")
+
+
+def unused_port() -> int:
+    """A port of loopback where nobody listens."""
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A self-signed certificate: what a server serves it with, and the file that trusts it."""
+
+    context: ssl.SSLContext
+    path: Path
+
+
+def self_signed(directory: Path, host: str) -> Certificate:
+    """A fresh certificate for an IP address or a name, its file in `directory`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a mail server of the tests")])
+    named: x509.GeneralName = x509.DNSName(host)
+    with suppress(ValueError):
+        named = x509.IPAddress(ipaddress.ip_address(host))
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([named]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path, key_path = directory / "certificate.pem", directory / "key.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key_path)
+    return Certificate(context, path)
