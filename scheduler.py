@@ -45,6 +45,7 @@ def timetable(mailer: Mailer) -> tuple[Job, ...]:
         Job("escalate_late", 1, sweeps.escalate_late),
         Job("expire_enquiries", 1, sweeps.expire_enquiries),
         Job("complete_sessions", 1, sweeps.complete_sessions),
+        Job("apply_standing", 1, sweeps.apply_standing),
         Job("remind_sessions", 1, sweeps.remind_sessions),
         Job("purge", 3600, sweeps.purge),
         Job("deliver_outbox", 0.5, lambda now: delivery.deliver(mailer, clock.now)),

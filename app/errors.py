@@ -68,6 +68,28 @@ class SlotTaken(DomainError):
         super().__init__("That time has just been taken; please choose another.")
 
 
+class TermsChanged(DomainError):
+    """What cancelling would cost is no longer what was shown and agreed to; nothing was done."""
+
+    code = "terms_changed"
+
+    def __init__(self) -> None:
+        super().__init__("What this costs has changed since the page was shown; nothing was done.")
+
+
+class BookingStands(DomainError):
+    """Someone else cannot be asked in place of a booking that was accepted or is asked elsewhere.
+
+    `reference` is the booking that stands.
+    """
+
+    code = "booking_stands"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"{reference} stands, so nobody else was asked.")
+        self.reference = reference
+
+
 class IdempotencyConflict(DomainError):
     """The same Idempotency-Key came with another body."""
 

@@ -56,7 +56,7 @@ def moment(at: datetime, zone: str) -> str:
 
 
 def span(starts_at: datetime, ends_at: datetime, zone: str) -> str:
-    """`14:00` to `14:50` joined by a dash; the second clock names its zone if the clocks change in between."""
+    """Both clocks joined by a dash; the second names its zone if the clocks change in between."""
     changed = _abbreviation(starts_at, zone) != _abbreviation(ends_at, zone)
     tail = f" {_abbreviation(ends_at, zone)}" if changed else ""
     return f"{clock(starts_at, zone)}–{clock(ends_at, zone)}{tail}"

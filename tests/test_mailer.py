@@ -31,6 +31,7 @@ from tests.smtp_server import (
 DEE = "dee@example.org"
 ELI = "eli@example.org"
 SENDER = "bookings@mindsum.test"
+LOGIN = {"MAIL_USERNAME": "mindsum", "MAIL_PASSWORD": "s3cret-pass"}
 
 
 def mailer_for(server: MailServer | FaultyServer | int, **settings: Any) -> Mailer:
@@ -256,6 +257,25 @@ def test_a_failing_goodbye_is_success(action: Action) -> None:
         assert len(server.messages) == 1
 
 
+def test_a_server_that_ignores_goodbyes_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.mailer.GOODBYE_SECONDS", 0.1)
+    with FaultyServer({"quit": Fault.SILENCE}) as server:
+        with mailer_for(server).connect() as connection:
+            connection.deliver(letter(), DEE)
+            started = time.monotonic()
+        assert time.monotonic() - started < 3
+
+
+def test_neither_test_nor_debug_mode_of_flask_changes_or_prints_a_thing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with FaultyServer() as server:
+        with mailer_for(server, MAIL_DEBUG=1, MAIL_SUPPRESS_SEND=True, **LOGIN).connect() as link:
+            link.deliver(letter(), DEE)
+        assert len(server.messages) == 1
+    assert capfd.readouterr() == ("", "")
+
+
 def test_threads_deliver_side_by_side_over_their_own_connections() -> None:
     with MailServer() as server:
         mailer = mailer_for(server)
@@ -290,6 +310,7 @@ def test_an_interrupted_delivery_leaves_no_half_read_connection_behind() -> None
             with pytest.raises(Interrupted):
                 connection.deliver(letter(), DEE)
             signal.signal(signal.SIGALRM, usual)
+            assert connection.host is None
             connection.deliver(letter(ELI), ELI)
         assert [one.rcpt_tos for one in server.messages] == [(DEE,), (ELI,)]
         assert server.connections == 2
@@ -470,9 +491,6 @@ def test_no_mail_goes_unencrypted_where_starttls_is_missing() -> None:
         error = outcome_of(mailer_for(server, MAIL_USE_TLS=True))
         assert isinstance(error, MailDeferred)
         assert (error.stage, server.messages) == ("tls", [])
-
-
-LOGIN = {"MAIL_USERNAME": "mindsum", "MAIL_PASSWORD": "s3cret-pass"}
 
 
 @pytest.mark.parametrize(

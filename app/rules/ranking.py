@@ -14,6 +14,7 @@ from app.rules.policy import Policy
 BENEFIT_OF_THE_DOUBT = 4
 DECLINE_WEIGHT = Fraction(1, 4)
 FLAGGED = Fraction(1, 2)
+TIE_PRIME = 2**31 - 1
 REFRESH_EVERY = timedelta(minutes=5)
 _TICK = timedelta(microseconds=1)
 
@@ -125,14 +126,24 @@ def shown(score: Fraction) -> Decimal:
     return Decimal(tenths).scaleb(-1)
 
 
-def tie_break(therapist: str, on: date) -> int:
-    """A number that orders equals differently every day and favours no name."""
-    return int.from_bytes(sha256(f"{therapist}\n{on.isoformat()}".encode()).digest()[:8], "big")
+def daily_multiplier(on: date) -> int:
+    """What a day's turn multiplies seeds by, from 1 to TIE_PRIME - 1."""
+    digest = sha256(on.isoformat().encode()).digest()
+    return int.from_bytes(digest[:8], "big") % (TIE_PRIME - 1) + 1
 
 
-def order_key(ranking: Ranking, therapist: str, on: date) -> tuple[Fraction, float, int]:
+def tie_break(seed: int, on: date) -> int:
+    """A number that orders equals differently every day and favours no name.
+
+    `seed` is a therapist's own random number below TIE_PRIME. Multiplying modulo a prime is a
+    hash that a database can compute while it reads, so that no row is rewritten at midnight.
+    """
+    return seed * daily_multiplier(on) % TIE_PRIME
+
+
+def order_key(ranking: Ranking, seed: int, on: date) -> tuple[Fraction, float, int]:
     """What to sort therapists by, ascending, to have the best first."""
-    return -ranking.score, ranking.median_answer_seconds, tie_break(therapist, on)
+    return -ranking.score, ranking.median_answer_seconds, tie_break(seed, on)
 
 
 def changes_next_at(enquiries: Sequence[Enquiry], now: datetime, policy: Policy) -> datetime | None:

@@ -12,6 +12,7 @@ from app import config
 from app.errors import FieldError, InvalidFields
 from app.links import Ticket
 from app.rules.hours import Window as OpenWindow
+from app.rules.ranking import TIE_PRIME
 from app.services.staleness import SIGN_IN_LASTS
 from app.store import outbox, queries
 from app.store.database import in_transaction, on_commit
@@ -54,7 +55,7 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
             headline=new.headline,
             about=new.about,
             specialisms=new.specialisms,
-            tie_seed=secrets.randbelow(2**31),
+            tie_seed=1 + secrets.randbelow(TIE_PRIME - 1),
             created_at=now,
         )
     except IntegrityError as error:
@@ -63,11 +64,12 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
         raise InvalidFields(
             FieldError(field, f"{taken} belongs to another therapist; choose another")
         ) from error
-    _replace_windows(therapist, new.windows)
+    replace_windows(therapist, new.windows)
     return therapist
 
 
-def _replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None:
+def replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None:
+    """Set a therapist's weekly availability, in the caller's transaction."""
     Window.delete().where(Window.therapist == therapist).execute()
     for window in windows:
         Window.create(

@@ -9,6 +9,7 @@ from peewee import IntegrityError
 
 from app import config
 from app.errors import (
+    BookingStands,
     FieldError,
     FreeConsultationUsed,
     InvalidFields,
@@ -17,20 +18,24 @@ from app.errors import (
 )
 from app.rules import acceptance, availability, cancellation
 from app.rules.availability import NotOpen
-from app.rules.lifecycle import Actor, Kind, Status, Via
+from app.rules.lifecycle import LIVE, Actor, Kind, Move, Status, Via
 from app.rules.policy import Policy
-from app.services import calendar, journal, ledger, moves, transitions
+from app.services import calendar, journal, ledger, moves, ranking, transitions
 from app.store import outbox, queries
 from app.store.database import in_transaction
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
 # No 0/O, 1/I/L or U: a reference is read aloud and typed from a screen.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+_STANDING = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asks for; the values have been through intake. `starts_at` is aware UTC."""
+    """What a client asks for; the values have been through intake. `starts_at` is aware UTC.
+
+    `instead_of` is the reference of the booking that this one replaces, if any.
+    """
 
     therapist: str
     name: str
@@ -39,6 +44,7 @@ class Request:
     starts_at: datetime
     kind: Kind
     note: str = ""
+    instead_of: str = ""
 
 
 def request(asked: Request, *, via: Via, now: datetime) -> Booking:
@@ -71,6 +77,58 @@ def _request(asked: Request, *, via: Via, now: datetime) -> Booking:
     booking = _create(therapist, client, asked, minutes, now=now, policy=policy)
     _begin(booking, asked, via=via, now=now, policy=policy)
     return booking
+
+
+def choose_another(
+    reference: str, slug: str, starts_at: datetime, *, via: Via, now: datetime
+) -> Booking:
+    """Ask `slug` in place of a booking, and withdraw that one if it is still open: both or neither.
+
+    The same choice again returns what it led to. Raises what `request` raises, and BookingStands
+    where the booking was accepted or someone else is being asked in its place already.
+    """
+    try:
+        return _choose_another(reference, slug, starts_at, via=via, now=now)
+    except IntegrityError as error:
+        raise _named(error) from error
+
+
+@in_transaction
+def _choose_another(
+    reference: str, slug: str, starts_at: datetime, *, via: Via, now: datetime
+) -> Booking:
+    old = queries.booking_by_reference(reference)
+    other = queries.therapist_by_slug(slug)
+    if other.id == old.therapist_id:
+        raise InvalidFields(FieldError("therapist", "Please choose somebody else than before."))
+    # Always in the order of their ids, so that two clients who swap cannot wait for one another.
+    for therapist_id in sorted((old.therapist_id, other.id)):
+        queries.locked_therapist(therapist_id)
+    old = queries.booking_by_id(old.id)
+    for asked in queries.replacements_of(old):
+        if (asked.therapist_id, asked.starts_at) == (other.id, starts_at):
+            return asked
+        if asked.status in LIVE:
+            raise BookingStands(asked.reference)
+    if old.status in _STANDING:
+        raise BookingStands(old.reference)
+    new = _request(_same_for(old, slug, starts_at), via=via, now=now)
+    moves.make(old.reference, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
+    return new
+
+
+def _same_for(old: Booking, slug: str, starts_at: datetime) -> Request:
+    notes = [each.body for each in queries.writings_of(old) if each.purpose is Purpose.NOTE]
+    return Request(
+        therapist=slug,
+        name=old.client.name,
+        email=old.client.email,
+        timezone=old.client.timezone,
+        starts_at=starts_at,
+        kind=Kind(old.kind),
+        note=notes[0] if notes else "",
+        instead_of=old.reference,
+    )
 
 
 def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
@@ -182,6 +240,8 @@ def _begin(booking: Booking, asked: Request, *, via: Via, now: datetime, policy:
         "answer_within_s": policy.answer_within.total_seconds(),
         "expires_after_s": (booking.expires_at - now).total_seconds(),
     }
+    if asked.instead_of:
+        facts["instead_of"] = asked.instead_of
     transitions.begin(booking, by=Actor.CLIENT, via=via, facts=facts)
     ledger.post(booking, "requested", cancellation.request_lines(booking.fee_minor), now)
     if asked.note:
@@ -192,6 +252,7 @@ def _begin(booking: Booking, asked: Request, *, via: Via, now: datetime, policy:
             body=asked.note,
             created_at=now,
         )
+    ranking.touch(booking.therapist_id, now)
     outbox.enqueue("booking_requested", Role.THERAPIST, booking=booking, now=now)
     outbox.enqueue("booking_received", Role.CLIENT, booking=booking, now=now)
     journal.tell("requested", booking, via=via, answer_by=booking.answer_by.isoformat())

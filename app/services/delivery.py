@@ -8,7 +8,7 @@ import structlog
 
 from app import config
 from app.mailer import Connection, MailBlocked, MailDeferred, Mailer, MailRefused
-from app.services import letters, staleness
+from app.services import letters, ranking, staleness
 from app.services.runs import Run
 from app.store import outbox
 from app.store.database import in_transaction
@@ -53,6 +53,10 @@ def _send(claimed: Claim, connection: Connection, clock: Callable[[], datetime])
         return _later(claimed, clock(), str(error), burns_attempt=False)
     except (MailRefused, UnsafeValue) as error:
         return _settle(claimed, OutboxStatus.FAILED, clock(), str(error))
+    except Exception as error:
+        # A fault of ours must not hold up the others, nor lose this one: it may be mended.
+        _log.exception("email_fault", email=email.id, kind=email.kind)
+        return _later(claimed, clock(), type(error).__name__)
     return _settle(claimed, OutboxStatus.SENT, clock())
 
 
@@ -90,10 +94,12 @@ def _settle(
     settled = outbox.settle(
         claimed, status, now=now, error=error, retry_at=retry_at, burns_attempt=burns_attempt
     )
-    if settled and status is OutboxStatus.SENT and email.kind == "booking_requested":
+    booking = email.booking
+    if settled and booking and (email.kind, status) == ("booking_requested", OutboxStatus.SENT):
         Booking.update(handed_over_at=now).where(
-            Booking.id == email.booking_id, Booking.handed_over_at.is_null()
+            Booking.id == booking.id, Booking.handed_over_at.is_null()
         ).execute()
+        ranking.touch(booking.therapist_id, now)
     tell = _log.info if status in _GOOD_ENDS else _log.warning
     tell(
         f"email_{status}" if settled else "email_lease_lost",

@@ -1,10 +1,29 @@
 """The double-entry ledger: what is owed because of each booking."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
-from app.rules.cancellation import Line
-from app.store.models import Booking, LedgerLine
+from app.rules.cancellation import Account, Line
+from app.store import queries
+from app.store.models import Booking, LedgerLine, Therapist
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """What one session brought its therapist, and when it was earned (aware UTC)."""
+
+    booking: Booking
+    event: str
+    earned_at: datetime
+    payout_minor: int
+    currency: str
+
+    @property
+    def commission_minor(self) -> int:
+        """What of the fee the house keeps."""
+        return int(self.booking.fee_minor) - self.payout_minor
 
 
 def post(booking: Booking, event: str, lines: Sequence[Line], at: datetime) -> None:
@@ -25,3 +44,20 @@ def post(booking: Booking, event: str, lines: Sequence[Line], at: datetime) -> N
 def lines_of(booking: Booking) -> list[LedgerLine]:
     """The booking's lines in the order in which they were written."""
     return list(LedgerLine.select().where(LedgerLine.booking == booking).order_by(LedgerLine.id))
+
+
+def earnings_of(therapist: Therapist) -> list[Earning]:
+    """Every session that earned the therapist something, the newest first."""
+    return [
+        Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
+        for line in queries.ledger_lines_of(therapist, Account.THERAPIST)
+    ]
+
+
+def by_month(earnings: Iterable[Earning], zone: ZoneInfo) -> dict[tuple[date, str], list[Earning]]:
+    """Earnings by the first day of their month in `zone` and by currency, in the order given."""
+    months: dict[tuple[date, str], list[Earning]] = {}
+    for earning in earnings:
+        first = earning.earned_at.astimezone(zone).date().replace(day=1)
+        months.setdefault((first, earning.currency), []).append(earning)
+    return months

@@ -8,7 +8,8 @@ from app import config
 from app.rules import cancellation, lifecycle
 from app.rules.cancellation import Settlement
 from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
-from app.services import journal, ledger, standing, transitions
+from app.rules.standing import StandingStep
+from app.services import journal, ledger, ranking, standing, transitions
 from app.store import outbox, queries
 from app.store.database import in_transaction
 from app.store.models import Booking, Purpose, Role, Writing
@@ -74,13 +75,13 @@ def make(
     return Outcome(booking, verdict)
 
 
-def catch_up(booking: Booking, *, via: Via, now: datetime, because: str | None = None) -> None:
+def catch_up(booking: Booking, *, via: Via, now: datetime) -> None:
     """Write down the move that the clock has already made on a locked booking, if there is one."""
     times = transitions.times_of(booking)
     due = lifecycle.due_move(booking.status, times, now)
     if due is not None:
         at = times.expires_at if due is Move.EXPIRE else times.completes_at
-        _apply(booking, due, by=Actor.SYSTEM, via=via, at=at, now=now, because=because)
+        _apply(booking, due, by=Actor.SYSTEM, via=via, at=at, now=now)
 
 
 def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> None:
@@ -99,12 +100,11 @@ def _apply(
     via: Via,
     at: datetime,
     now: datetime,
-    because: str | None = None,
 ) -> None:
-    settlement = _settlement(booking, move, at)
+    settlement = settlement_of(booking, move, at)
     facts: dict[str, Any] = asdict(settlement) if settlement else {}
-    if because:
-        facts["because"] = because
+    if move is Move.EXPIRE:
+        facts["because"] = "deactivated" if booking.ended_by_deactivation else "unanswered"
     transitions.advance(booking, move, by=by, via=via, at=at, facts=facts)
     if settlement:
         ledger.post(booking, booking.status, cancellation.settlement_lines(settlement), at)
@@ -112,12 +112,14 @@ def _apply(
     if streak is not None:
         facts["streak"] = streak
     facts["sequence"] = booking.sequence
+    ranking.touch(booking.therapist_id, now)
     for kind, role in EMAILS[move]:
         outbox.enqueue(kind, role, booking=booking, now=now, facts=facts)
     journal.tell(str(booking.status), booking, by=by, via=via)
 
 
-def _settlement(booking: Booking, move: Move, at: datetime) -> Settlement | None:
+def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | None:
+    """Who pays what if `move` ends the booking at `at`; None where it does not end it."""
     if move is Move.ACCEPT:
         return None
     return cancellation.settle(
@@ -128,3 +130,31 @@ def _settlement(booking: Booking, move: Move, at: datetime) -> Settlement | None
         now=at,
         policy=config.current().policy,
     )
+
+
+@in_transaction
+def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingStep | None:
+    """Apply what a therapist's streak has come to; a deactivation ends their open enquiries."""
+    queries.locked_therapist(therapist_id)
+    catch_up_therapist(therapist_id, via=via, now=now)
+    step = standing.apply(therapist_id, now)
+    if step is StandingStep.DEACTIVATE:
+        for booking in queries.open_enquiries_of(queries.therapist_by_id(therapist_id)):
+            transitions.bring_expiry_forward(booking, now)
+            catch_up(booking, via=via, now=now)
+    return step
+
+
+def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
+    """The booking as the clock has it; a move that is due is written down first. Raises NotFound."""
+    booking = queries.booking_by_reference(reference)
+    if lifecycle.due_move(booking.status, transitions.times_of(booking), now) is None:
+        return booking
+    return _caught_up(reference, via=via, now=now)
+
+
+@in_transaction
+def _caught_up(reference: str, *, via: Via, now: datetime) -> Booking:
+    booking = lock(reference)
+    catch_up(booking, via=via, now=now)
+    return booking

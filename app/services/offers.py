@@ -18,7 +18,7 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     """Up to three other therapists for the client, best first: free at that same time, or, where
     that time is no longer possible or nobody has it open, with their nearest open time."""
     kind = Kind(booking.kind)
-    candidates = _candidates(booking, kind)
+    candidates = _candidates(booking, kind, now)
     if booking.starts_at - now >= config.current().policy.min_notice:
         same_time = calendar.free_at(candidates, kind, booking.starts_at, now)
         if same_time:
@@ -32,8 +32,8 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     return nearest[:MOST]
 
 
-def _candidates(booking: Booking, kind: Kind) -> list[Therapist]:
-    listed = queries.therapists_listed().where(Therapist.id != booking.therapist_id)
+def _candidates(booking: Booking, kind: Kind, now: datetime) -> list[Therapist]:
+    listed = queries.therapists_listed(now).where(Therapist.id != booking.therapist_id)
     if kind is Kind.FREE_CONSULTATION:
         used = queries.free_consultations_of(booking.client)
         listed = listed.where(Therapist.offers_free_consultation, Therapist.id.not_in(used))

@@ -4,22 +4,22 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from app.rules.lifecycle import Status
-from app.store.models import OutboxEmail, SignIn
+from app.store.models import Booking, OutboxEmail, SignIn
 
 SIGN_IN_LASTS = timedelta(minutes=15)
 
 Reason = str | None
-_Check = Callable[[OutboxEmail, datetime], Reason]
 
 
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would no longer tell the truth at `now`; None if it should be sent."""
-    check = _CHECKS.get(email.kind)
+    if email.booking is not None and email.kind in _BY_BOOKING:
+        return _BY_BOOKING[email.kind](email.booking, now)
+    check = _BY_EMAIL.get(email.kind)
     return check(email, now) if check else None
 
 
-def _while_open(email: OutboxEmail, now: datetime) -> Reason:
-    booking = email.booking
+def _while_open(booking: Booking, now: datetime) -> Reason:
     if booking.status != Status.REQUESTED:
         return f"the enquiry is already {booking.status}"
     if now >= booking.expires_at:
@@ -27,14 +27,13 @@ def _while_open(email: OutboxEmail, now: datetime) -> Reason:
     return None
 
 
-def _until_late(email: OutboxEmail, now: datetime) -> Reason:
-    if now > email.booking.answer_by:
+def _until_late(booking: Booking, now: datetime) -> Reason:
+    if now > booking.answer_by:
         return "the enquiry is already late"
-    return _while_open(email, now)
+    return _while_open(booking, now)
 
 
-def _while_accepted(email: OutboxEmail, now: datetime) -> Reason:
-    booking = email.booking
+def _while_accepted(booking: Booking, now: datetime) -> Reason:
     if booking.status != Status.ACCEPTED:
         return f"the session is already {booking.status}"
     if now >= booking.ends_at:
@@ -42,10 +41,10 @@ def _while_accepted(email: OutboxEmail, now: datetime) -> Reason:
     return None
 
 
-def _before_start(email: OutboxEmail, now: datetime) -> Reason:
-    if now >= email.booking.starts_at:
+def _before_start(booking: Booking, now: datetime) -> Reason:
+    if now >= booking.starts_at:
         return "the session has started"
-    return _while_accepted(email, now)
+    return _while_accepted(booking, now)
 
 
 def _sign_in(email: OutboxEmail, now: datetime) -> Reason:
@@ -56,14 +55,14 @@ def _sign_in(email: OutboxEmail, now: datetime) -> Reason:
     return None
 
 
-def _for(age: timedelta) -> _Check:
+def _for(age: timedelta) -> Callable[[OutboxEmail, datetime], Reason]:
     def check(email: OutboxEmail, now: datetime) -> Reason:
         return "it was asked for too long ago" if now - email.created_at >= age else None
 
     return check
 
 
-_CHECKS: dict[str, _Check] = {
+_BY_BOOKING: dict[str, Callable[[Booking, datetime], Reason]] = {
     "booking_requested": _while_open,
     "booking_received": _while_open,
     "answer_reminder": _until_late,
@@ -73,6 +72,8 @@ _CHECKS: dict[str, _Check] = {
     "booking_accepted": _while_accepted,
     "session_confirmed": _while_accepted,
     "session_reminder": _before_start,
+}
+_BY_EMAIL: dict[str, Callable[[OutboxEmail, datetime], Reason]] = {
     "sign_in": _sign_in,
     "your_links": _for(timedelta(hours=24)),
     "new_message": _for(timedelta(days=30)),

@@ -1,25 +1,137 @@
-"""A therapist's cancellation streak and what it leads to."""
+"""A therapist's cancellation streak and what the rules make of it."""
 
 from datetime import datetime
+from typing import Any
 
+import structlog
+
+from app import config
+from app.rules import standing as rules
 from app.rules.lifecycle import Move
-from app.rules.standing import StandingEvent
-from app.store.models import Booking, StandingEntry, Therapist
+from app.rules.standing import Standing, StandingEvent, StandingStep
+from app.services import ranking
+from app.store import outbox, queries
+from app.store.database import in_transaction, on_commit
+from app.store.models import Booking, Role, StandingEntry, Therapist
 
 _COUNTED = {
     Move.CANCEL_BY_THERAPIST: StandingEvent.CANCELLED,
     Move.COMPLETE: StandingEvent.COMPLETED,
 }
+_LEVELS: tuple[StandingStep | None, ...] = (None, *StandingStep)
+_EMAILS = {
+    StandingStep.WARN: "streak_warning",
+    StandingStep.FLAG: "account_flagged",
+    StandingStep.DEACTIVATE: "account_deactivated",
+}
+_TOLD_TO_OPS = {StandingStep.FLAG: "flagged", StandingStep.DEACTIVATE: "deactivated"}
+
+_log = structlog.get_logger("mindsum")
+
+
+def of(therapist: Therapist) -> Standing:
+    """The standing as it is stored."""
+    return Standing(
+        streak=therapist.streak,
+        is_flagged=therapist.flagged_at is not None,
+        is_deactivated=therapist.deactivated_at is not None,
+    )
 
 
 def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int | None:
-    """Count what a move did to its (locked) therapist's streak; the streak now, or None."""
+    """Count what a move did to its (locked) therapist's streak; the streak now, or None.
+
+    What the streak leads to is applied by `apply`, which the scheduler runs.
+    """
     event = _COUNTED.get(move)
     if event is None:
         return None
-    therapist = Therapist.get_by_id(booking.therapist_id)
-    streak = therapist.streak + 1 if event is StandingEvent.CANCELLED else 0
-    changes = {"streak": streak, "standing_due_at": now}
-    Therapist.update(**changes).where(Therapist.id == therapist.id).execute()
-    StandingEntry.create(therapist=therapist, event=event, booking=booking, streak=streak, at=at)
-    return streak
+    therapist = queries.therapist_by_id(booking.therapist_id)
+    if event is StandingEvent.CANCELLED:
+        therapist.streak = therapist.streak + 1
+        therapist.standing_due_at = now
+    else:
+        told = rules.told_after_completion(_LEVELS[therapist.streak_told])
+        therapist.streak, therapist.flagged_at = 0, None
+        therapist.streak_told = _LEVELS.index(told)
+    therapist.save()
+    _note(therapist, event, at, booking)
+    return therapist.streak
+
+
+@in_transaction
+def apply(therapist_id: int, now: datetime) -> StandingStep | None:
+    """Tell and do what a therapist's streak has come to, once; only the furthest step is told.
+
+    Returns the step taken. The caller expires the open enquiries of a deactivated account.
+    """
+    therapist = queries.locked_therapist(therapist_id)
+    policy = config.current().policy
+    therapist.standing_due_at = None
+    step = rules.furthest_step(_LEVELS[therapist.streak_told], _reached(therapist), policy)
+    if therapist.streak >= policy.flag_streak and therapist.flagged_at is None:
+        therapist.flagged_at = now
+    if step is not None:
+        therapist.streak_told = _LEVELS.index(step)
+        if step is StandingStep.DEACTIVATE:
+            therapist.deactivated_at = now
+        _tell(therapist, step, now)
+    therapist.save()
+    ranking.touch(therapist_id, now)
+    return step
+
+
+def _reached(therapist: Therapist) -> Standing:
+    """The standing that the streak alone has reached by now."""
+    return Standing(therapist.streak, is_deactivated=therapist.deactivated_at is not None)
+
+
+def _tell(therapist: Therapist, step: StandingStep, now: datetime) -> None:
+    entry = _note(therapist, f"{step}", now)
+    about: dict[str, Any] = {
+        "about": f"therapist-{therapist.id}",
+        "ordinal": entry.id,
+        "therapist": therapist,
+    }
+    facts = {"streak": therapist.streak}
+    outbox.enqueue(_EMAILS[step], Role.THERAPIST, facts=facts, now=now, **about)
+    if step in _TOLD_TO_OPS:
+        facts_for_ops = {**facts, "what": _TOLD_TO_OPS[step]}
+        outbox.enqueue("account_alert", Role.OPS, facts=facts_for_ops, now=now, **about)
+    slug, streak = therapist.slug, therapist.streak
+    on_commit(lambda: _log.warning(_EMAILS[step], therapist=slug, streak=streak))
+
+
+@in_transaction
+def reactivate(slug: str, now: datetime) -> bool:
+    """Ops gives the account back: streak zero, no flag. False if it was not deactivated.
+
+    Raises NotFound.
+    """
+    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    if therapist.deactivated_at is None:
+        return False
+    therapist.deactivated_at = therapist.flagged_at = therapist.standing_due_at = None
+    therapist.streak = therapist.streak_told = 0
+    therapist.save()
+    entry = _note(therapist, StandingEvent.REACTIVATED, now)
+    outbox.enqueue(
+        "account_reactivated",
+        Role.THERAPIST,
+        about=f"therapist-{therapist.id}",
+        ordinal=entry.id,
+        therapist=therapist,
+        now=now,
+    )
+    ranking.touch(therapist.id, now)
+    on_commit(lambda: _log.warning("account_reactivated", therapist=slug))
+    return True
+
+
+def _note(
+    therapist: Therapist, event: str, at: datetime, booking: Booking | None = None
+) -> StandingEntry:
+    entry: StandingEntry = StandingEntry.create(
+        therapist=therapist, event=event, booking=booking, streak=therapist.streak, at=at
+    )
+    return entry

@@ -10,11 +10,11 @@ from app import config
 from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
-from app.services import journal, moves, transitions
+from app.services import journal, moves, ranking, transitions
 from app.services.runs import Run
 from app.store import outbox, queries
 from app.store.database import in_transaction
-from app.store.models import Booking, IdempotentAnswer, Role, SignIn
+from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
 from app.store.queries import ACCEPTED, REQUESTED
 
 BATCH = 500
@@ -44,6 +44,20 @@ def expire_enquiries(now: datetime) -> Run:
 def complete_sessions(now: datetime) -> Run:
     """Complete the sessions that ended ten minutes ago or earlier."""
     return _each(queries.overdue_completion(now), Booking.completes_at, lambda b: _catch_up(b, now))
+
+
+def apply_standing(now: datetime) -> Run:
+    """Apply streaks, then compute the scores anew of therapists whom something happened to."""
+    streaks = _each_therapist(
+        Therapist.standing_due_at,
+        now,
+        lambda therapist: moves.apply_standing(therapist.id, via=Via.SCHEDULER, now=now),
+    )
+    scores = _each_therapist(
+        Therapist.ranking_due_at, now, lambda therapist: ranking.refresh(therapist.id, now)
+    )
+    # A score that moves with the clock is no news; it would fill the log every five minutes.
+    return streaks + Run(failed=scores.failed)
 
 
 def remind_sessions(now: datetime) -> Run:
@@ -86,6 +100,19 @@ def _each(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Run:
     run = Run(len(batch), done, failed, getattr(batch[0], since.name) if batch else None)
     # A full batch that moved on leaves more to do; one that did not would only come back the same.
     return run + _each(due, since, act) if len(batch) == BATCH and done else run
+
+
+def _each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Run:
+    due = queries.therapists_due(column, now, BATCH)
+    failed = 0
+    for therapist in due:
+        try:
+            act(therapist)
+        except Exception:
+            failed += 1
+            _log.exception("sweep_failed", therapist=therapist.slug)
+    oldest_at = getattr(due[0], column.name) if due else None
+    return Run(len(due), len(due) - failed, failed, oldest_at)
 
 
 @in_transaction

@@ -67,6 +67,13 @@ def mark(booking: Booking, **due: datetime | None) -> None:
     Booking.update(**due).where(Booking.id == booking.id).execute()
 
 
+def bring_expiry_forward(booking: Booking, now: datetime) -> None:
+    """Let an open enquiry of a deactivated therapist expire at `now`."""
+    changes = {"expires_at": now, "ended_by_deactivation": True}
+    Booking.update(**changes).where(Booking.id == booking.id).execute()
+    booking.expires_at, booking.ended_by_deactivation = now, True
+
+
 def note(
     booking: Booking, event: str, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
 ) -> None:

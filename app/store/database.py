@@ -49,6 +49,8 @@ def bind(url: str) -> None:
                     "synchronous": "full",
                     "foreign_keys": 1,
                     "busy_timeout": 10_000,
+                    # What a client had erased must not linger in free pages.
+                    "secure_delete": 1,
                 },
                 timeout=10,
                 lock_type="IMMEDIATE",
@@ -110,7 +112,7 @@ def _transaction() -> Iterator[None]:
         yield
 
 
-def _may_repeat(error: peewee.DatabaseError) -> bool:
+def _may_repeat(error: peewee.PeeweeException) -> bool:
     """Whether the database undid everything and the same work may simply be done again."""
     return getattr(error.__cause__ or error, "sqlstate", None) in _SAFE_TO_REPEAT
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 import peewee
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -15,9 +15,35 @@ from app.errors import NotesKeyWrong
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+V = TypeVar("V")
+E = TypeVar("E", bound=StrEnum)
 
-class InstantField(peewee.BigIntegerField):
+
+class _Typed(Generic[V]):
+    """Tells a type checker what a field of ours holds, as peewee's stubs do for peewee's own."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> V: ...
+        def __get__(self, instance: object, owner: Any) -> Any: ...
+        def __set__(self, instance: object, value: V) -> None: ...
+
+
+class InstantField(_Typed[V], peewee.BigIntegerField):
     """An aware UTC datetime, kept as microseconds since 1970 so both databases order it alike."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(
+            cls, *, null: Literal[True], **options: Any
+        ) -> "InstantField[datetime | None]": ...
+        @overload
+        def __new__(cls, **options: Any) -> "InstantField[datetime]": ...
+        def __new__(cls, **options: Any) -> Any: ...  # noqa: D102 - of no interest to a reader
 
     def db_value(self, value: datetime | int | None) -> int | None:
         """Microseconds since 1970; a naive datetime raises TypeError."""
@@ -30,19 +56,23 @@ class InstantField(peewee.BigIntegerField):
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
-class EnumField(peewee.CharField):
+class EnumField(_Typed[E], peewee.CharField):
     """One member of a StrEnum, kept as its text."""
 
-    def __init__(self, enumeration: type[StrEnum], **kwargs: Any) -> None:
-        super().__init__(max_length=32, **kwargs)
+    if TYPE_CHECKING:
+
+        def __new__(cls, enumeration: type[E], **options: Any) -> "EnumField[E]": ...
+
+    def __init__(self, enumeration: type[E], **options: Any) -> None:
+        super().__init__(max_length=32, **options)
         self.enumeration = enumeration
 
-    def python_value(self, value: str | None) -> StrEnum | None:
+    def python_value(self, value: str | None) -> E | None:
         """The member whose text is stored."""
         return None if value is None else self.enumeration(value)
 
 
-class FactsField(peewee.TextField):
+class FactsField(_Typed[dict[str, Any]], peewee.TextField):
     """A small mapping of plain values, kept as JSON text."""
 
     def db_value(self, value: dict[str, Any] | None) -> str:
@@ -59,7 +89,7 @@ def _cipher(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
 
 
-class EncryptedTextField(peewee.TextField):
+class EncryptedTextField(_Typed[str], peewee.TextField):
     """Text that only NOTES_KEY opens; written with its newest key."""
 
     def db_value(self, value: str | None) -> str | None:

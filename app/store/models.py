@@ -1,10 +1,20 @@
 """The tables: columns, constraints and partial indexes; no decisions."""
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import peewee
-from peewee import BooleanField, CharField, FloatField, ForeignKeyField, IntegerField, TextField
+from peewee import (
+    AutoField,
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    FloatField,
+    ForeignKeyField,
+    IntegerField,
+    ModelSelect,
+    TextField,
+)
 
 from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.store.database import db
@@ -41,13 +51,21 @@ class Purpose(StrEnum):
 class Table(peewee.Model):
     """The base of all tables."""
 
+    if TYPE_CHECKING:
+        # peewee makes these on its own: `id`, and below the ids and backrefs of foreign keys.
+        id = AutoField()
+
     class Meta:
         database = db
         legacy_table_names = False
+        only_save_dirty = True
 
 
 class Therapist(Table):
     """Offers sessions; holds the profile, the standing and the ranking that the rules left."""
+
+    if TYPE_CHECKING:
+        windows: "ModelSelect[Window]"
 
     slug = CharField(max_length=64, unique=True)
     name = CharField(max_length=120)
@@ -70,8 +88,9 @@ class Therapist(Table):
     standing_due_at = InstantField(null=True)
     score = FloatField(default=100.0)
     median_answer_s = IntegerField(default=10_800)
+    ranked_at = InstantField(null=True)
     ranking_due_at = InstantField(null=True)
-    tie_seed = IntegerField()
+    tie_seed = BigIntegerField()
     created_at = InstantField()
 
 
@@ -112,6 +131,11 @@ class Client(Table):
 class Booking(Table):
     """One client, one therapist, one start time, one price."""
 
+    if TYPE_CHECKING:
+        therapist_id: int
+        client_id: int
+        timeline: "ModelSelect[TimelineEntry]"
+
     reference = CharField(max_length=16, unique=True)
     therapist = ForeignKeyField(Therapist, backref="bookings", on_delete="RESTRICT", index=False)
     client = ForeignKeyField(Client, backref="bookings", on_delete="RESTRICT")
@@ -130,6 +154,7 @@ class Booking(Table):
     handed_over_at = InstantField(null=True)
     answered_at = InstantField(null=True)
     ended_at = InstantField(null=True)
+    ended_by_deactivation = BooleanField(default=False)
     reminder_due_at = InstantField(null=True)
     late_due_at = InstantField(null=True)
     day_reminder_due_at = InstantField(null=True)
@@ -151,6 +176,9 @@ class HeldTime(Table):
 class TimelineEntry(Table):
     """What happened to a booking: when, by whom, through which door, with which numbers."""
 
+    if TYPE_CHECKING:
+        booking_id: int
+
     booking = ForeignKeyField(Booking, backref="timeline", on_delete="CASCADE", index=False)
     event = CharField(max_length=32)
     by = EnumField(Actor)
@@ -164,6 +192,9 @@ class TimelineEntry(Table):
 
 class LedgerLine(Table):
     """Money owed to (+) or by (-) an account because of one booking."""
+
+    if TYPE_CHECKING:
+        booking_id: int
 
     booking = ForeignKeyField(Booking, backref="ledger", on_delete="RESTRICT", index=False)
     event = CharField(max_length=32)
@@ -179,6 +210,9 @@ class LedgerLine(Table):
 class Writing(Table):
     """What people wrote: notes, reasons, messages; encrypted, and never in an email."""
 
+    if TYPE_CHECKING:
+        booking_id: int
+
     booking = ForeignKeyField(Booking, backref="writings", on_delete="CASCADE")
     purpose = EnumField(Purpose)
     author = EnumField(Actor)
@@ -188,6 +222,10 @@ class Writing(Table):
 
 class StandingEntry(Table):
     """What happened to a therapist's standing, in the order in which it took effect."""
+
+    if TYPE_CHECKING:
+        therapist_id: int
+        booking_id: int | None
 
     therapist = ForeignKeyField(Therapist, backref="standing_entries", on_delete="CASCADE")
     event = CharField(max_length=32)
@@ -201,6 +239,11 @@ class StandingEntry(Table):
 
 class OutboxEmail(Table):
     """An email to be sent: what it is about, to whom, and where it stands. Holds no live token."""
+
+    if TYPE_CHECKING:
+        booking_id: int | None
+        therapist_id: int | None
+        client_id: int | None
 
     about = CharField(max_length=80)
     kind = CharField(max_length=32)
@@ -226,6 +269,9 @@ class OutboxEmail(Table):
 
 class SignIn(Table):
     """A sign-in that was asked for; it opens one session, once."""
+
+    if TYPE_CHECKING:
+        therapist_id: int
 
     key = CharField(max_length=32, unique=True)
     therapist = ForeignKeyField(Therapist, on_delete="CASCADE")

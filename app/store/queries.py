@@ -1,13 +1,15 @@
 """Named reads; each is served by an index."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from peewee import Expression, ModelSelect
+from peewee import Expression, Field, ModelSelect
 
 from app.errors import NotFound
+from app.rules import ranking
 from app.rules.lifecycle import LIVE, Status
 from app.store.database import is_sqlite
-from app.store.models import Booking, Client, Therapist, TimeOff
+from app.store.models import Booking, Client, LedgerLine, Therapist, TimelineEntry, TimeOff, Writing
 
 REQUESTED = Booking.status == Status.REQUESTED
 ACCEPTED = Booking.status == Status.ACCEPTED
@@ -26,7 +28,7 @@ def locked_therapist(therapist_id: int) -> Therapist:
     """
     query = Therapist.select().where(Therapist.id == therapist_id)
     if not is_sqlite():
-        query = query.for_update("FOR NO KEY UPDATE")
+        query = query.for_update("FOR NO KEY UPDATE")  # type: ignore[arg-type] # stubs know True only
     therapist: Therapist = query.get()
     return therapist
 
@@ -34,6 +36,14 @@ def locked_therapist(therapist_id: int) -> Therapist:
 def therapist_by_slug(slug: str) -> Therapist:
     """Raises NotFound."""
     therapist: Therapist | None = Therapist.get_or_none(Therapist.slug == slug)
+    if therapist is None:
+        raise NotFound("therapist")
+    return therapist
+
+
+def therapist_by_id(therapist_id: int) -> Therapist:
+    """Raises NotFound."""
+    therapist: Therapist | None = Therapist.get_or_none(Therapist.id == therapist_id)
     if therapist is None:
         raise NotFound("therapist")
     return therapist
@@ -51,7 +61,7 @@ def client_by_email(address: str) -> Client | None:
     return client
 
 
-def with_therapist_and_client(condition: Expression) -> ModelSelect:
+def with_therapist_and_client(condition: Expression) -> "ModelSelect[Booking]":
     """Bookings that fit, each with its therapist and client."""
     return (
         Booking.select(Booking, Therapist, Client)
@@ -148,14 +158,36 @@ def time_off_spans(
     return [(row.starts_at, row.ends_at) for row in rows]
 
 
-def therapists_listed() -> ModelSelect:
-    """Therapists on Find a Therapist, by name."""
-    return Therapist.select().where(LISTED).order_by(Therapist.name, Therapist.id)
+def therapists_listed(now: datetime) -> "ModelSelect[Therapist]":
+    """Therapists on Find a Therapist, best first; equals take turns from day to day."""
+    turn = (Therapist.tie_seed * ranking.daily_multiplier(now.date())) % ranking.TIE_PRIME
+    return (
+        Therapist.select()
+        .where(LISTED)
+        .order_by(Therapist.score.desc(), Therapist.median_answer_s, turn, Therapist.id)
+    )
 
 
-def due_ids(due: Expression, order: object, limit: int) -> list[int]:
-    """The ids of bookings for which something is due, the longest overdue first."""
-    return [row.id for row in Booking.select(Booking.id).where(due).order_by(order).limit(limit)]
+def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:
+    """The bookings of one therapist that were requested after `since`."""
+    return list(
+        Booking.select().where(Booking.therapist == therapist, Booking.requested_at > since)
+    )
+
+
+def open_enquiries_of(therapist: Therapist) -> list[Booking]:
+    """Every unanswered booking of one therapist, with its therapist and client."""
+    return list(with_therapist_and_client((Booking.therapist == therapist) & REQUESTED))
+
+
+def therapists_due(column: Field, now: datetime, limit: int) -> list[Therapist]:
+    """Therapists for whom `column` (an instant) has come, the longest overdue first."""
+    return list(
+        Therapist.select(Therapist.id, Therapist.slug, column)
+        .where(column <= now)
+        .order_by(column)
+        .limit(limit)
+    )
 
 
 def overdue_expiry(now: datetime) -> Expression:
@@ -168,9 +200,87 @@ def overdue_completion(now: datetime) -> Expression:
     return ACCEPTED & (Booking.completes_at <= now)
 
 
-def free_consultations_of(client: Client) -> ModelSelect:
+def free_consultations_of(client: Client) -> "ModelSelect[Booking]":
     """The ids of therapists with whom a live or used free consultation stands."""
     return Booking.select(Booking.therapist).where(
         Booking.client == client,
         Booking.uses_free_consultation,
+    )
+
+
+def has_overdue_completion(therapist: Therapist, now: datetime) -> bool:
+    """Whether a session of the therapist is over that nobody has written down as completed."""
+    due = overdue_completion(now) & (Booking.therapist == therapist)
+    return bool(Booking.select().where(due).exists())
+
+
+def replacements_of(booking: Booking) -> list[Booking]:
+    """What the client asked of others in place of this booking, oldest first."""
+    asked = (
+        TimelineEntry.select(TimelineEntry, Booking)
+        .join(Booking)
+        .where(
+            (Booking.client == booking.client_id)
+            & (Booking.requested_at >= booking.requested_at)
+            & (TimelineEntry.event == "requested")
+        )
+        .order_by(TimelineEntry.id)
+    )
+    ids = [line.booking_id for line in asked if line.facts.get("instead_of") == booking.reference]
+    return list(with_therapist_and_client(Booking.id.in_(ids)).order_by(Booking.id)) if ids else []
+
+
+def timeline_of(booking: Booking) -> list[TimelineEntry]:
+    """What happened to the booking, in the order in which it took effect."""
+    lines = TimelineEntry.select().where(TimelineEntry.booking == booking)
+    return list(lines.order_by(TimelineEntry.at, TimelineEntry.id))
+
+
+def writings_of(booking: Booking) -> list[Writing]:
+    """What people wrote on the booking, oldest first."""
+    return list(Writing.select().where(Writing.booking == booking).order_by(Writing.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of bookings: its number from 1, its rows, and how many rows there are in all."""
+
+    number: int
+    size: int
+    rows: list[Booking]
+    total: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last page; 1 where nothing is there."""
+        return max(1, -(-self.total // self.size))
+
+
+def page_of_enquiries(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
+    """Unanswered, unexpired bookings of one therapist, the most urgent first."""
+    mine = (Booking.therapist == therapist) & REQUESTED & (Booking.expires_at > now)
+    return _page(mine, Booking.expires_at, number, size)
+
+
+def page_of_upcoming(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
+    """Accepted sessions of one therapist that have not ended, soonest first."""
+    mine = (Booking.therapist == therapist) & ACCEPTED & (Booking.ends_at > now)
+    return _page(mine, Booking.starts_at, number, size)
+
+
+def _page(mine: Expression, order: object, number: int, size: int) -> Page:
+    total = int(Booking.select().where(mine).count())
+    number = min(max(number, 1), max(1, -(-total // size)))
+    rows = with_therapist_and_client(mine).order_by(order, Booking.id).paginate(number, size)
+    return Page(number, size, list(rows), total)
+
+
+def ledger_lines_of(therapist: Therapist, account: str) -> list[LedgerLine]:
+    """The lines of one account over all of a therapist's bookings, the newest first."""
+    return list(
+        LedgerLine.select(LedgerLine, Booking, Client)
+        .join(Booking)
+        .join(Client)
+        .where(Booking.therapist == therapist, LedgerLine.account == account)
+        .order_by(LedgerLine.at.desc(), LedgerLine.id.desc())
     )

@@ -126,7 +126,8 @@ def is_one_well_formed_message(message: Message) -> bool:
     assert "<script" not in html
     assert html.count("</style>") == SAMPLES["booking_requested"]().html.count("</style>")
     assert len(html) < 90_000
-    calendar = Calendar.from_ical(parts[2].get_payload(decode=True))
+    attached: Any = parts[2].get_payload(decode=True)
+    calendar = Calendar.from_ical(attached)
     assert len(calendar.walk("VEVENT")) == 1
     return True
 
@@ -169,7 +170,7 @@ REFUSED = [(one, value) for one in FIELDS for value in HOSTILE if one != "domain
 
 
 @pytest.mark.parametrize(("field", "value"), REFUSED, ids=range(len(REFUSED)))
-def test_an_envelope_refuses_what_is_hostile_by_name(field: str, value: str) -> None:
+def test_an_envelope_refuses_what_is_hostile_by_name(field: str, value: Any) -> None:
     good = envelope("dee@example.com", "Dee", "Europe/London")
     with pytest.raises(UnsafeValue, match=rf"^{field} must be"):
         replace(good, **{field: value})

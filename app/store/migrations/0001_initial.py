@@ -84,8 +84,9 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         standing_due_at = BigIntegerField(null=True)
         score = FloatField()
         median_answer_s = IntegerField()
+        ranked_at = BigIntegerField(null=True)
         ranking_due_at = BigIntegerField(null=True)
-        tie_seed = IntegerField()
+        tie_seed = BigIntegerField()
         created_at = BigIntegerField()
 
     class Window(Table):
@@ -132,6 +133,7 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         handed_over_at = BigIntegerField(null=True)
         answered_at = BigIntegerField(null=True)
         ended_at = BigIntegerField(null=True)
+        ended_by_deactivation = BooleanField()
         reminder_due_at = BigIntegerField(null=True)
         late_due_at = BigIntegerField(null=True)
         day_reminder_due_at = BigIntegerField(null=True)

@@ -1,0 +1,75 @@
+"""Idempotency keys: the same request, sent again, gets the answer it was first given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from peewee import IntegrityError
+
+from app.errors import (
+    DomainError,
+    FreeConsultationUsed,
+    IdempotencyConflict,
+    SlotTaken,
+    TherapistUnavailable,
+)
+from app.store.database import in_transaction
+from app.store.models import IdempotentAnswer
+
+KEPT_REFUSALS = (TherapistUnavailable, FreeConsultationUsed, SlotTaken)
+"""Refusals that are answers: they are kept; bad input is not, so it can be mended and sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP status and a body, as they go out."""
+
+    http_status: int
+    body: str
+
+
+def answer_once(
+    key: str,
+    body_hash: str,
+    *,
+    now: datetime,
+    work: Callable[[], Answer],
+    refusal: Callable[[DomainError], Answer],
+) -> Answer:
+    """The answer kept under `key`, or else that of `work`, kept in one transaction with its rows.
+
+    `refusal` words one of KEPT_REFUSALS, which leaves nothing of `work` behind. Of any number of
+    callers at once, one does the work and all get its answer. Raises IdempotencyConflict where the
+    kept answer is to another body, and whatever else `work` raises.
+    """
+    try:
+        return _first_or_kept(key, body_hash, now, work)
+    except KEPT_REFUSALS as refused:
+        answer = refusal(refused)
+    return _first_or_kept(key, body_hash, now, lambda: answer)
+
+
+def _first_or_kept(key: str, body_hash: str, now: datetime, work: Callable[[], Answer]) -> Answer:
+    try:
+        return _answer(key, body_hash, now, work)
+    except IntegrityError:
+        # Another caller's rows were committed while we worked; ours were rolled back whole.
+        return _answer(key, body_hash, now, work)
+
+
+@in_transaction
+def _answer(key: str, body_hash: str, now: datetime, work: Callable[[], Answer]) -> Answer:
+    kept = IdempotentAnswer.get_or_none(IdempotentAnswer.key == key)
+    if kept is not None:
+        if kept.body_hash != body_hash:
+            raise IdempotencyConflict
+        return Answer(kept.http_status, kept.body)
+    answer = work()
+    IdempotentAnswer.create(
+        key=key,
+        body_hash=body_hash,
+        http_status=answer.http_status,
+        body=answer.body,
+        created_at=now,
+    )
+    return answer

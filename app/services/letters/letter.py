@@ -1,0 +1,115 @@
+"""What every letter is written from: the reader, the booking, the facts of the move, the links."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app import config, links
+from app.links import Aim
+from app.store.models import Booking, OutboxEmail, Role
+from emails.message import AnswerLinks, Envelope, Session, message_id
+
+_FIRST_OF_THREAD = {
+    Role.CLIENT: "booking_received",
+    Role.THERAPIST: "booking_requested",
+    Role.OPS: "answer_late_ops",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One email to be written at `now`; `facts` are the numbers of the move that caused it."""
+
+    email: OutboxEmail
+    envelope: Envelope
+    facts: dict[str, Any]
+    now: datetime
+
+    @property
+    def booking(self) -> Booking:
+        """The booking it is about; letters about accounts never ask."""
+        booking = self.email.booking
+        assert booking is not None
+        return booking
+
+    @property
+    def session(self) -> Session:
+        """What an email may say of the booking."""
+        return session_of(self.booking)
+
+    def client_link(self, aim: Aim) -> str:
+        """A fresh link for the booking's client."""
+        return client_link(self.booking, aim)
+
+    def therapist_link(self, aim: Aim) -> str:
+        """A fresh link for the booking's therapist."""
+        booking = self.booking
+        holder = f"t{booking.therapist_id}"
+        return links.address(aim, holder=holder, subject=booking.reference, epoch=booking.epoch)
+
+    def answer_links(self) -> AnswerLinks:
+        """The three links with which the therapist answers."""
+        return AnswerLinks(
+            view=self.therapist_link(Aim.SESSION),
+            accept=self.therapist_link(Aim.ACCEPT),
+            decline=self.therapist_link(Aim.DECLINE),
+        )
+
+
+def client_link(booking: Booking, aim: Aim) -> str:
+    """A fresh link for the booking's client."""
+    holder = f"c{booking.client_id}"
+    return links.address(aim, holder=holder, subject=booking.reference, epoch=booking.epoch)
+
+
+def session_of(booking: Booking) -> Session:
+    """What an email may say of a booking: first names, times, price, reference."""
+    return Session(
+        reference=booking.reference,
+        starts_at=booking.starts_at,
+        ends_at=booking.ends_at,
+        kind=booking.kind.value,
+        price_minor=booking.fee_minor,
+        currency=booking.currency,
+        client_name=first_name(booking.client.name),
+        therapist_name=first_name(booking.therapist.name),
+        client_zone=booking.client.timezone,
+        therapist_zone=booking.therapist.timezone,
+    )
+
+
+def first_name(name: str) -> str:
+    """What an email calls a person by."""
+    return name.split()[0]
+
+
+def open_letter(email: OutboxEmail, now: datetime) -> Letter:
+    """Address the letter. Raises UnsafeValue where no email may carry the address."""
+    settings = config.current()
+    address, reader, zone = _reader(email)
+    root_kind = _FIRST_OF_THREAD[email.role]
+    is_reply = email.booking is not None and email.kind != root_kind
+    envelope = Envelope(
+        recipient=address,
+        first_name=reader,
+        zone=zone,
+        reference=email.booking.reference if email.booking else None,
+        ordinal=email.ordinal,
+        sender=settings.mail_default_sender,
+        domain=settings.public_host,
+        root=message_id(email.about, root_kind, address, 1, settings.public_host)
+        if is_reply
+        else None,
+        sent_at=now,
+    )
+    return Letter(email, envelope, email.facts, now)
+
+
+def _reader(email: OutboxEmail) -> tuple[str, str, str]:
+    """Address, first name and time zone of whoever reads it."""
+    if email.role is Role.OPS:
+        return config.current().ops_email, "ops", "UTC"
+    about = email.booking or email
+    person = about.client if email.role is Role.CLIENT else about.therapist
+    assert person is not None
+    return person.email, first_name(person.name), person.timezone

@@ -1,0 +1,43 @@
+"""What the two people of a booking write to one another, and a therapist's private notes."""
+
+from datetime import datetime
+
+from app.rules.lifecycle import Actor
+from app.services import journal, moves
+from app.store import outbox
+from app.store.database import in_transaction
+from app.store.models import Booking, Purpose, Role, Writing
+
+_TOLD = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
+
+
+@in_transaction
+def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
+    """Keep a message (through intake) and tell the other party that one waits. Raises NotFound."""
+    booking = moves.lock(reference)
+    message = _write(booking, Purpose.MESSAGE, author, body, now)
+    outbox.enqueue("new_message", _TOLD[author], booking=booking, ordinal=message.id, now=now)
+    journal.tell("message_written", booking, by=author)
+    return message
+
+
+@in_transaction
+def keep_private_note(reference: str, body: str, *, now: datetime) -> Writing:
+    """Keep a note that only the booking's therapist ever reads. Raises NotFound."""
+    return _write(moves.lock(reference), Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now)
+
+
+def of(booking: Booking, *purposes: Purpose) -> list[Writing]:
+    """What was written on a booking for those purposes, oldest first."""
+    return list(
+        Writing.select()
+        .where(Writing.booking == booking, Writing.purpose.in_(purposes))
+        .order_by(Writing.id)
+    )
+
+
+def _write(booking: Booking, purpose: Purpose, author: Actor, body: str, now: datetime) -> Writing:
+    writing: Writing = Writing.create(
+        booking=booking, purpose=purpose, author=author, body=body, created_at=now
+    )
+    return writing

@@ -1,0 +1,84 @@
+"""Profile Settings: what therapists say of themselves, when they work, when they are away."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.errors import FieldError, InvalidFields, NotFound
+from app.rules.hours import Window as OpenWindow
+from app.services import accounts
+from app.store import queries
+from app.store.database import in_transaction
+from app.store.models import Therapist, TimeOff
+
+EDITABLE = frozenset(
+    {
+        "name",
+        "timezone",
+        "rate_minor",
+        "offers_free_consultation",
+        "meeting_url",
+        "headline",
+        "about",
+        "specialisms",
+        "is_paused",
+        "is_hidden",
+    }
+)
+"""Columns that a therapist may change; bookings that exist keep their price and their times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A span in which a therapist takes no sessions, aware UTC."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+
+@in_transaction
+def update(slug: str, changes: Mapping[str, object]) -> Therapist:
+    """Change what a therapist says of themselves; values have been through intake.
+
+    Raises NotFound, and InvalidFields for a name that is not EDITABLE.
+    """
+    unknown = sorted(set(changes) - EDITABLE)
+    if unknown:
+        raise InvalidFields(*(FieldError(name, "cannot be changed here") for name in unknown))
+    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    for name, value in changes.items():
+        setattr(therapist, name, value)
+    therapist.save()
+    return therapist
+
+
+@in_transaction
+def set_hours(slug: str, windows: Sequence[OpenWindow]) -> None:
+    """Replace the weekly availability; sessions already booked stay. Raises NotFound."""
+    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    accounts.replace_windows(therapist, windows)
+
+
+@in_transaction
+def add_time_off(slug: str, away: Away, now: datetime) -> TimeOff:
+    """Take time off; sessions already booked in it stay. Raises NotFound, InvalidFields."""
+    if away.ends_at <= away.starts_at:
+        raise InvalidFields(FieldError("ends_at", "Please choose an end after the start."))
+    if away.ends_at <= now:
+        raise InvalidFields(FieldError("ends_at", "Please choose an end that is still ahead."))
+    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    time_off: TimeOff = TimeOff.create(
+        therapist=therapist, starts_at=away.starts_at, ends_at=away.ends_at
+    )
+    return time_off
+
+
+@in_transaction
+def remove_time_off(slug: str, time_off_id: int) -> None:
+    """Come back earlier. Raises NotFound where it is not this therapist's."""
+    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    removed = (
+        TimeOff.delete().where(TimeOff.id == time_off_id, TimeOff.therapist == therapist).execute()
+    )
+    if not removed:
+        raise NotFound("time off")

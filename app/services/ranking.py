@@ -1,0 +1,74 @@
+"""Scores: computed from a therapist's enquiries, stored with the therapist, read by the list."""
+
+from datetime import datetime
+
+from app import config
+from app.rules import explanation
+from app.rules import ranking as rules
+from app.rules.explanation import Factor
+from app.rules.lifecycle import Status
+from app.rules.ranking import Enquiry, Outcome, Ranking
+from app.store import queries
+from app.store.database import in_transaction
+from app.store.models import Booking, Therapist
+
+_OUTCOMES = {
+    Status.REQUESTED: Outcome.OPEN,
+    Status.DECLINED: Outcome.DECLINED,
+    Status.WITHDRAWN: Outcome.WITHDRAWN,
+    Status.EXPIRED: Outcome.EXPIRED,
+}
+
+
+def of(therapist: Therapist, now: datetime) -> Ranking:
+    """The therapist's ranking at `now`, from their enquiries of the last 90 days."""
+    return rules.score(
+        _enquiries(therapist, now),
+        is_flagged=therapist.flagged_at is not None,
+        now=now,
+        policy=config.current().policy,
+    )
+
+
+def explain(therapist: Therapist, now: datetime) -> tuple[Factor, ...]:
+    """The therapist's ranking spelled out, factor by factor."""
+    return explanation.explain(of(therapist, now), config.current().policy)
+
+
+def touch(therapist_id: int, now: datetime) -> None:
+    """Have the score computed anew: something happened to this therapist."""
+    Therapist.update(ranking_due_at=now).where(Therapist.id == therapist_id).execute()
+
+
+@in_transaction
+def refresh(therapist_id: int, now: datetime) -> None:
+    """Compute and store one therapist's score, and when time alone will change it next."""
+    therapist = queries.locked_therapist(therapist_id)
+    policy = config.current().policy
+    enquiries = _enquiries(therapist, now)
+    ranking = rules.score(
+        enquiries, is_flagged=therapist.flagged_at is not None, now=now, policy=policy
+    )
+    therapist.score = float(ranking.score)
+    therapist.median_answer_s = round(ranking.median_answer_seconds)
+    therapist.ranked_at = now
+    therapist.ranking_due_at = rules.changes_next_at(enquiries, now, policy)
+    therapist.save()
+
+
+def _enquiries(therapist: Therapist, now: datetime) -> list[Enquiry]:
+    since = now - config.current().policy.ranking_window
+    return [_enquiry(booking) for booking in queries.requested_since(therapist, since)]
+
+
+def _enquiry(booking: Booking) -> Enquiry:
+    outcome = _OUTCOMES.get(booking.status, Outcome.ACCEPTED)
+    if outcome is Outcome.EXPIRED and booking.ended_by_deactivation:
+        outcome = Outcome.ENDED_BY_DEACTIVATION
+    return Enquiry(
+        requested_at=booking.requested_at,
+        expires_at=booking.expires_at,
+        handed_over_at=booking.handed_over_at,
+        outcome=outcome,
+        ended_at=booking.answered_at or booking.ended_at,
+    )

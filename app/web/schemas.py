@@ -1,0 +1,281 @@
+"""What the API takes and gives: pydantic models, from which its OpenAPI document is written."""
+
+import json
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+from app.rules import acceptance
+from app.rules.explanation import Factor
+from app.rules.lifecycle import Actor, Kind, Status, Via
+from app.services import accounts, intake, ranking
+from app.services.bookings import Request
+from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
+
+_INSTANT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_YEARS = range(2000, 3000)
+_A_START = "Please give a start such as 2026-11-03T10:00:00Z, with its offset from UTC."
+_A_DATE = "Please give a date from 2000-01-01 to 2999-12-31, such as 2026-11-03."
+
+
+def _instant(value: object) -> datetime:
+    """RFC 3339 with an offset, as aware UTC."""
+    found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(_A_START)
+    if found[3] is None:
+        raise ValueError("Please give the offset from UTC as well: 2026-11-03T10:00:00Z.")
+    try:
+        instant = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3].upper()}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(_A_START) from None
+    if instant.year not in _YEARS:
+        raise ValueError("Please give a start from the year 2000 to the year 2999.")
+    return instant
+
+
+def _date(value: object) -> date:
+    try:
+        found = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None or not _DATE.fullmatch(str(value)) or found.year not in _YEARS:
+        raise ValueError(_A_DATE)
+    return found
+
+
+class In(BaseModel):
+    """Something sent to us: a field that is not here is refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClientIn(In):
+    """Who asks for a session."""
+
+    name: Annotated[str, AfterValidator(intake.name)] = Field(
+        description="a name in one line, at most 120 characters"
+    )
+    email: Annotated[str, AfterValidator(intake.email)] = Field(
+        description="an email address such as name@example.org"
+    )
+    timezone: Annotated[str, AfterValidator(intake.timezone)] = Field(
+        description="a time zone such as Europe/London"
+    )
+
+
+class BookingIn(In):
+    """A request for a session."""
+
+    therapist: str = Field(description="the slug of a therapist", min_length=1)
+    client: ClientIn = Field(description="an object with name, email and timezone")
+    starts_at: Annotated[datetime, BeforeValidator(_instant)] = Field(
+        description="a start such as 2026-11-03T10:00:00Z, with its offset from UTC"
+    )
+    kind: Kind = Field(description="paid or free_consultation")
+    note: Annotated[str, AfterValidator(intake.text)] = Field(
+        "", description="a text for the therapist of at most 4000 characters, or nothing"
+    )
+
+    def request(self) -> Request:
+        """The same, as the use case takes it."""
+        return Request(
+            therapist=self.therapist,
+            name=self.client.name,
+            email=self.client.email,
+            timezone=self.client.timezone,
+            starts_at=self.starts_at,
+            kind=self.kind,
+            note=self.note,
+        )
+
+
+class CancelIn(In):
+    """Who cancels."""
+
+    by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
+
+
+class SlotsIn(In):
+    """Which open times are asked for."""
+
+    from_on: Annotated[date, BeforeValidator(_date)] = Field(
+        alias="from", description="the first day, in UTC, such as 2026-11-03; today if left out"
+    )
+    days: int = Field(14, ge=1, le=62, description="a whole number of days from 1 to 62")
+    kind: Kind = Field(Kind.PAID, description="paid or free_consultation")
+
+
+class Out(BaseModel):
+    """Something we send; `text()` is its JSON."""
+
+    def text(self) -> str:
+        """JSON in ASCII, instants in RFC 3339 with Z."""
+        return json.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+class Money(Out):
+    """An amount in whole minor units of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+
+class BookingOut(Out):
+    """A booking; instants are UTC."""
+
+    reference: str
+    status: Status
+    therapist: str = Field(description="the therapist's slug")
+    kind: Kind
+    starts_at: datetime
+    ends_at: datetime
+    requested_at: datetime
+    answer_by: datetime
+    expires_at: datetime
+    late: bool = Field(description="whether the answer, or the wait for one, went past answer_by")
+    price: Money
+
+    @classmethod
+    def of(cls, booking: Booking, now: datetime, **more: object) -> Self:
+        """The booking as it stands at `now`."""
+        settled_at = booking.answered_at or booking.ended_at or min(now, booking.expires_at)
+        facts: dict[str, Any] = {
+            "reference": booking.reference,
+            "status": booking.status,
+            "therapist": booking.therapist.slug,
+            "kind": booking.kind,
+            "starts_at": booking.starts_at,
+            "ends_at": booking.ends_at,
+            "requested_at": booking.requested_at,
+            "answer_by": booking.answer_by,
+            "expires_at": booking.expires_at,
+            "late": acceptance.is_late(booking.answer_by, settled_at),
+            "price": Money(amount=booking.fee_minor, currency=booking.currency),
+        }
+        return cls(**facts, **more)
+
+
+class TimelineLine(Out):
+    """What happened, when, by whom and through which door."""
+
+    at: datetime
+    event: str
+    by: Actor
+    via: Via
+
+
+class LedgerEntry(Out):
+    """What an account is owed (+) or owes (-), in minor units of the price's currency."""
+
+    account: str
+    amount: int
+
+
+class BookingDetail(BookingOut):
+    """A booking with all that happened and all that is owed."""
+
+    timeline: list[TimelineLine]
+    ledger: list[LedgerEntry]
+
+    @classmethod
+    def whole(
+        cls,
+        booking: Booking,
+        timeline: list[TimelineEntry],
+        lines: list[LedgerLine],
+        now: datetime,
+    ) -> Self:
+        """The booking as it stands at `now`, with its timeline and its ledger lines."""
+        return cls.of(
+            booking,
+            now,
+            timeline=[
+                TimelineLine(at=line.at, event=line.event, by=line.by, via=line.via)
+                for line in timeline
+            ],
+            ledger=[LedgerEntry(account=line.account, amount=line.amount_minor) for line in lines],
+        )
+
+
+class TherapistOut(Out):
+    """A therapist as listed."""
+
+    slug: str
+    name: str
+    score: float = Field(description="0 to 100, rounded half up to one decimal")
+    rate: Money
+    free_consultation: bool
+
+    @classmethod
+    def of(cls, therapist: Therapist, **more: object) -> Self:
+        """The therapist's card."""
+        facts: dict[str, Any] = {
+            "slug": therapist.slug,
+            "name": therapist.name,
+            "score": float(ranking.shown(therapist)),
+            "rate": Money(amount=therapist.rate_minor, currency=therapist.currency),
+            "free_consultation": therapist.offers_free_consultation,
+        }
+        return cls(**facts, **more)
+
+
+class FactorOut(Out):
+    """One factor of the score, from 0 to 1, in words."""
+
+    name: str
+    value: float
+    what_moved_it: str
+    what_would_mend_it: str
+
+
+class TherapistDetail(TherapistOut):
+    """A therapist with standing and ranking."""
+
+    account: Literal["active", "paused", "hidden", "deactivated"]
+    flagged: bool
+    streak: int
+    ranking: list[FactorOut]
+
+    @classmethod
+    def whole(cls, therapist: Therapist, factors: tuple[Factor, ...]) -> Self:
+        """The therapist with account state, standing and the factors of the score."""
+        return cls.of(
+            therapist,
+            account=accounts.state_of(therapist),
+            flagged=therapist.flagged_at is not None,
+            streak=therapist.streak,
+            ranking=[
+                FactorOut(
+                    name=factor.name,
+                    value=float(factor.value),
+                    what_moved_it=factor.what_moved_it,
+                    what_would_mend_it=factor.what_would_mend_it,
+                )
+                for factor in factors
+            ],
+        )
+
+
+class FieldProblem(Out):
+    """One bad field, by its name in the request, and what would be right."""
+
+    field: str
+    message: str
+
+
+class Problem(Out):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldProblem] | None = None
+    booking: BookingDetail | None = None
