@@ -20,9 +20,11 @@ from flask import Flask
 from app import clock, create_app
 from app.errors import ConfigError
 from app.mailer import Mailer
-from app.services import delivery, sweeps
+from app.services import sweeps
+from app.services.delivery import Courier
 from app.services.runs import Run
 from app.store import database, heartbeat
+from emails import render
 
 Service = Callable[[datetime], Run]
 
@@ -40,6 +42,7 @@ class Job:
 
 def timetable(mailer: Mailer) -> tuple[Job, ...]:
     """All jobs in the order in which `--once` runs them."""
+    courier = Courier(mailer, clock.now)
     return (
         Job("remind_answers", 1, sweeps.remind_answers),
         Job("escalate_late", 1, sweeps.escalate_late),
@@ -48,7 +51,7 @@ def timetable(mailer: Mailer) -> tuple[Job, ...]:
         Job("apply_standing", 1, sweeps.apply_standing),
         Job("remind_sessions", 1, sweeps.remind_sessions),
         Job("purge", 3600, sweeps.purge),
-        Job("deliver_outbox", 0.5, lambda now: delivery.deliver(mailer, clock.now)),
+        Job("deliver_outbox", 0.5, lambda _now: courier.deliver()),
     )
 
 
@@ -126,6 +129,7 @@ def main() -> int:
     except ConfigError as error:
         print(f"scheduler: {error}", file=sys.stderr)
         return 2
+    render.warm_up()
     if arguments.once:
         return run_once(app)
     run_forever(app)

@@ -29,8 +29,10 @@ _ENVELOPE_FIELD = b"X-Envelope: "
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """One message as the server took it: `id` finds it again, `received_at` is an aware UTC
-    datetime by the demo's clock, `raw` are its bytes without what the server added.
+    """One message as the server took it.
+
+    `id` finds it again, `received_at` is an aware UTC datetime by the demo's clock, `raw` are its
+    bytes without what the server added.
     """
 
     id: str
@@ -105,7 +107,9 @@ class _MaildirWriter:
             (directory / folder).mkdir(parents=True, exist_ok=True)
         self._maildir = mailbox.Maildir(directory, create=False)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
         try:
             self._store(envelope)
         except OSError as error:

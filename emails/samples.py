@@ -1,4 +1,4 @@
-"""One fixed sample of every email, for previews and tests; `kind.role` where a kind has two."""
+"""One fixed sample of every email, for previews and tests; `kind.role` or `kind.situation`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -300,5 +300,8 @@ SAMPLES: dict[str, Callable[[], Message]] = {
     ),
     "account_alert": lambda: to_ops.account_alert(
         _to_ops(), therapist_slug="asha", what="deactivated", streak=5, sessions=DAY
+    ),
+    "account_alert.unreachable": lambda: to_ops.account_alert(
+        _to_ops(REFERENCE), therapist_slug="asha", what="unreachable", sessions=(session(),)
     ),
 }

@@ -10,7 +10,7 @@ from typing import Literal
 from emails.message import Envelope, Message, Session
 from emails.render import compose
 
-What = Literal["flagged", "deactivated"]
+What = Literal["flagged", "deactivated", "unreachable"]
 
 
 def answer_late_ops(
@@ -38,10 +38,14 @@ def account_alert(
     *,
     therapist_slug: str,
     what: What,
-    streak: int,
     sessions: Sequence[Session],
+    streak: int | None = None,
 ) -> Message:
-    """A therapist was flagged or deactivated: the accepted `sessions` to look after."""
+    """A therapist was flagged or deactivated, or does not get our emails.
+
+    `streak` is what led to the former; `sessions` are what to look after: the accepted ones, or
+    for "unreachable" the one that waits for an answer.
+    """
     return compose(
         "account_alert",
         "ops",

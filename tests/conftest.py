@@ -22,6 +22,7 @@ from app.services import accounts
 from app.store import database, models
 from app.store.models import Therapist
 from tests.smtp_server import MailServer
+from tests.story import Story
 
 MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """When most stories begin: a Monday morning in London, outside every change of clocks."""
@@ -141,3 +142,9 @@ def cast(app: Flask, at: Any) -> Cast:
         bran=therapist("Bran Cole", "America/New_York", 8000),
         chi=therapist("Chi Nakamura", "Australia/Lord_Howe", 7000),
     )
+
+
+@pytest.fixture
+def story(app: Flask, mail: MailServer, cast: Cast, at: Any) -> Story:
+    """The cast on stage, and verbs to tell what happens to them."""
+    return Story(app, mail, at)

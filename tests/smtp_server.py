@@ -85,14 +85,16 @@ class MailServer(Records):
     def __exit__(self, *_: object) -> None:
         self._server.stop()
 
-    async def handle_EHLO(
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, _envelope: Envelope, host: str, replies: list[str]
     ) -> list[str]:
         session.host_name = host
         self.connections += 1
         return replies
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
         raw = envelope.original_content or b""
         self.add(Accepted(envelope.mail_from or "", tuple(envelope.rcpt_tos), raw))
         return "250 2.0.0 Taken"

@@ -258,7 +258,7 @@ def test_a_failing_goodbye_is_success(action: Action) -> None:
 
 
 def test_a_server_that_ignores_goodbyes_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.mailer.GOODBYE_SECONDS", 0.1)
+    monkeypatch.setattr("app.mailer.connection.GOODBYE_SECONDS", 0.1)
     with FaultyServer({"quit": Fault.SILENCE}) as server:
         with mailer_for(server).connect() as connection:
             connection.deliver(letter(), DEE)

@@ -18,7 +18,7 @@ from app.errors import (
 )
 from app.rules import acceptance, availability, cancellation
 from app.rules.availability import NotOpen
-from app.rules.lifecycle import LIVE, Actor, Kind, Move, Status, Via
+from app.rules.lifecycle import Actor, Kind, Move, Status, Via
 from app.rules.policy import Policy
 from app.services import calendar, journal, ledger, moves, ranking, transitions
 from app.store import outbox, queries
@@ -27,7 +27,9 @@ from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
 # No 0/O, 1/I/L or U: a reference is read aloud and typed from a screen.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-_STANDING = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})
+
+STANDING = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})
+"""Statuses in which nobody else can be asked in a booking's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +110,27 @@ def _choose_another(
     for asked in queries.replacements_of(old):
         if (asked.therapist_id, asked.starts_at) == (other.id, starts_at):
             return asked
-        if asked.status in LIVE:
-            raise BookingStands(asked.reference)
-    if old.status in _STANDING:
+    standing = asked_instead(old, now)
+    if standing is not None:
+        raise BookingStands(standing.reference)
+    if old.status in STANDING:
         raise BookingStands(old.reference)
     new = _request(_same_for(old, slug, starts_at), via=via, now=now)
     moves.make(old.reference, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
     return new
+
+
+def asked_instead(booking: Booking, now: datetime) -> Booking | None:
+    """What stands between the client and someone else in this booking's place, if anything does."""
+    return next(
+        (
+            asked
+            for asked in queries.replacements_of(booking)
+            if asked.status in STANDING
+            or (asked.status is Status.REQUESTED and now < asked.expires_at)
+        ),
+        None,
+    )
 
 
 def _same_for(old: Booking, slug: str, starts_at: datetime) -> Request:
@@ -184,16 +200,16 @@ def _not_open(why: NotOpen, policy: Policy) -> str:
 
 
 def _client(asked: Request, now: datetime) -> Client:
+    # Two first requests of one person, to two therapists, hold no lock in common.
+    Client.insert(
+        email=asked.email,
+        email_key=queries.email_key(asked.email),
+        name=asked.name,
+        timezone=asked.timezone,
+        created_at=now,
+    ).on_conflict_ignore().execute()
     client = queries.client_by_email(asked.email)
-    if client is None:
-        created: Client = Client.create(
-            email=asked.email,
-            email_key=queries.email_key(asked.email),
-            name=asked.name,
-            timezone=asked.timezone,
-            created_at=now,
-        )
-        return created
+    assert client is not None
     client.name, client.timezone = asked.name, asked.timezone
     client.save(only=[Client.name, Client.timezone])
     return client

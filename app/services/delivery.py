@@ -7,57 +7,106 @@ from datetime import datetime, timedelta
 import structlog
 
 from app import config
-from app.mailer import Connection, MailBlocked, MailDeferred, Mailer, MailRefused
-from app.services import letters, ranking, staleness
+from app.mailer import Connection, MailBlocked, MailDeferred, Mailer, MailError, MailRefused
+from app.services import letters, ranking, staleness, undelivered
 from app.services.runs import Run
-from app.store import outbox
+from app.store import outbox, suppressions
 from app.store.database import in_transaction
-from app.store.models import Booking, OutboxStatus
+from app.store.models import Booking, OutboxEmail, OutboxStatus
 from app.store.outbox import Claim
 from emails.safety import UnsafeValue
 
 BATCH = 50
 GIVE_UP_AFTER = timedelta(hours=24)
 LONGEST_WAIT = timedelta(hours=1)
+HOLD_TOLD_EVERY = timedelta(minutes=1)
 
 _GOOD_ENDS = frozenset({OutboxStatus.SENT, OutboxStatus.SKIPPED})
 
 _log = structlog.get_logger("mindsum")
 
 
-def deliver(mailer: Mailer, clock: Callable[[], datetime]) -> Run:
-    """Send everything that is due."""
-    oldest_at = outbox.oldest_due_at(clock())
-    if oldest_at is None:
-        return Run()
-    due = done = 0
-    with mailer.connect() as connection:
-        while claims := outbox.claim(clock(), BATCH):
-            for claimed in claims:
-                due += 1
-                done += _send(claimed, connection, clock) in _GOOD_ENDS
-    return Run(due, done, due - done, oldest_at)
+class Courier:
+    """Delivers for one process; pauses when the mail server would turn every email away."""
+
+    def __init__(self, mailer: Mailer, clock: Callable[[], datetime]) -> None:
+        self._mailer = mailer
+        self._clock = clock
+        self._paused_until: datetime | None = None
+        self._hold_told_at: datetime | None = None
+
+    def deliver(self) -> Run:
+        """Send everything that is due, unless the queue is paused or held."""
+        now = self._clock()
+        if (held_since := outbox.held_since()) is not None:
+            self._tell_hold(held_since, now)
+            return Run()
+        oldest_at = outbox.oldest_due_at(now)
+        if oldest_at is None or (self._paused_until and now < self._paused_until):
+            return Run()
+        self._paused_until = None
+        due = done = 0
+        with self._mailer.connect() as connection:
+            while not self._paused_until and (claims := outbox.claim(self._clock(), BATCH)):
+                for claimed in claims:
+                    due += 1
+                    done += self._send(claimed, connection) in _GOOD_ENDS
+        return Run(due, done, due - done, oldest_at)
+
+    def _send(self, claimed: Claim, connection: Connection) -> OutboxStatus:
+        now = self._clock()
+        if self._paused_until:
+            return _later(claimed, now, "the queue is paused", burns_attempt=False)
+        if not outbox.renew(claimed, now):
+            return _lost(claimed)
+        foregone = _foregone(claimed.email, now)
+        if foregone is not None:
+            status, why = foregone
+            return _settle(claimed, status, now, why)
+        try:
+            message = letters.compose(claimed.email, now)
+            connection.deliver(message.to_email(), message.recipient.addr_spec)
+        except (MailError, UnsafeValue) as error:
+            return self._not_taken(claimed, error)
+        except Exception as error:
+            # A fault of ours must not hold up the others, nor lose this one: it may be mended.
+            _log.exception("email_fault", email=claimed.email.id, kind=claimed.email.kind)
+            return _later(claimed, self._clock(), type(error).__name__)
+        return _settle(claimed, OutboxStatus.SENT, self._clock())
+
+    def _not_taken(self, claimed: Claim, error: MailError | UnsafeValue) -> OutboxStatus:
+        now, why = self._clock(), str(error)
+        if isinstance(error, MailBlocked):
+            self._pause(why)
+            return _later(claimed, now, why, burns_attempt=False)
+        if isinstance(error, MailDeferred):
+            if error.is_about_server:
+                self._pause(why)
+            return _later(claimed, now, why)
+        is_refused = isinstance(error, MailRefused) and error.scope == "recipient"
+        return _settle(claimed, OutboxStatus.FAILED, now, why, is_address_refused=is_refused)
+
+    def _tell_hold(self, since: datetime, now: datetime) -> None:
+        if self._hold_told_at is None or abs(now - self._hold_told_at) >= HOLD_TOLD_EVERY:
+            self._hold_told_at = now
+            waiting = outbox.due_count(now)
+            _log.warning("outbox_held", since=since.isoformat(), waiting=waiting)
+
+    def _pause(self, why: str) -> None:
+        wait = retry_wait(1, config.current().outbox_retry_seconds)
+        self._paused_until = self._clock() + wait
+        _log.error("outbox_paused", why=why, for_s=round(wait.total_seconds(), 1))
 
 
-def _send(claimed: Claim, connection: Connection, clock: Callable[[], datetime]) -> OutboxStatus:
-    email = claimed.email
-    stale = staleness.why_stale(email, clock())
+def _foregone(email: OutboxEmail, now: datetime) -> tuple[OutboxStatus, str] | None:
+    """How an email ends that no server is asked about, and why; None if it should be sent."""
+    stale = staleness.why_stale(email, now)
     if stale:
-        return _settle(claimed, OutboxStatus.SKIPPED, clock(), stale)
-    try:
-        message = letters.compose(email, clock())
-        connection.deliver(message.to_email(), message.recipient.addr_spec)
-    except MailDeferred as error:
-        return _later(claimed, clock(), str(error))
-    except MailBlocked as error:
-        return _later(claimed, clock(), str(error), burns_attempt=False)
-    except (MailRefused, UnsafeValue) as error:
-        return _settle(claimed, OutboxStatus.FAILED, clock(), str(error))
-    except Exception as error:
-        # A fault of ours must not hold up the others, nor lose this one: it may be mended.
-        _log.exception("email_fault", email=email.id, kind=email.kind)
-        return _later(claimed, clock(), type(error).__name__)
-    return _settle(claimed, OutboxStatus.SENT, clock())
+        return OutboxStatus.SKIPPED, stale
+    suppressed = suppressions.reason_for(email)
+    if suppressed:
+        return OutboxStatus.FAILED, f"the address is suppressed: {suppressed}"
+    return None
 
 
 def _later(
@@ -74,10 +123,15 @@ def _later(
 
 
 def retry_wait(attempts: int, first_wait_s: float) -> timedelta:
-    """How long to wait after the `attempts`-th try: doubling, jittered by a fifth, an hour at most."""
+    """How long to wait after that many attempts: doubling, jittered by a fifth, an hour at most."""
     doubled = first_wait_s * 2 ** min(max(attempts - 1, 0), 20)
     bounded = min(doubled, max(LONGEST_WAIT.total_seconds(), first_wait_s))
     return timedelta(seconds=bounded * random.uniform(0.8, 1.2))
+
+
+def _lost(claimed: Claim) -> OutboxStatus:
+    _log.warning("email_lease_lost", email=claimed.email.id, kind=claimed.email.kind)
+    return OutboxStatus.SENDING
 
 
 @in_transaction
@@ -89,6 +143,7 @@ def _settle(
     *,
     retry_at: datetime | None = None,
     burns_attempt: bool = True,
+    is_address_refused: bool = False,
 ) -> OutboxStatus:
     email = claimed.email
     settled = outbox.settle(
@@ -100,9 +155,16 @@ def _settle(
             Booking.id == booking.id, Booking.handed_over_at.is_null()
         ).execute()
         ranking.touch(booking.therapist_id, now)
+    if not settled:
+        return _lost(claimed)
+    if status is OutboxStatus.FAILED:
+        why = error or "no reason given"
+        undelivered.follow_up(email, why, now, is_address_refused=is_address_refused)
+    if not burns_attempt:
+        return status  # One line has already said that the queue is paused.
     tell = _log.info if status in _GOOD_ENDS else _log.warning
     tell(
-        f"email_{status}" if settled else "email_lease_lost",
+        f"email_{status}",
         email=email.id,
         kind=email.kind,
         to=str(email.role),
@@ -110,4 +172,4 @@ def _settle(
         attempt=email.attempts,
         why=error,
     )
-    return status if settled else OutboxStatus.SENDING
+    return status

@@ -17,7 +17,7 @@ from app.store.database import in_transaction
 from app.store.models import IdempotentAnswer
 
 KEPT_REFUSALS = (TherapistUnavailable, FreeConsultationUsed, SlotTaken)
-"""Refusals that are answers: they are kept; bad input is not, so it can be mended and sent again."""
+"""Refusals that are answers, so they are kept; bad input can be mended and sent again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 
+from emails.safety import UnsafeValue, check_url, mailbox
+
 NAME_LENGTH = 120
 TEXT_LENGTH = 4000
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -36,6 +38,10 @@ def email(value: str) -> str:
         )
     except EmailNotValidError:
         raise ValueError("Please give an email address such as name@example.org.") from None
+    try:
+        mailbox("email", checked.normalized)
+    except UnsafeValue:
+        raise ValueError("Please give an email address that mail can be sent to.") from None
     if len(checked.normalized) > 254:
         raise ValueError("Please give an email address of 254 characters or fewer.")
     return checked.normalized
@@ -68,10 +74,11 @@ def slug(value: str) -> str:
 
 
 def web_address(value: str) -> str:
-    """An http(s) address without spaces. Raises ValueError."""
-    if not re.fullmatch(r"https?://[^\s<>\"'\\]{1,490}", value) or _has_control(value):
-        raise ValueError("should be a web address such as https://meet.example.org/asha")
-    return value
+    """An http(s) address that an email may carry. Raises ValueError."""
+    try:
+        return check_url("address", value.strip())
+    except UnsafeValue:
+        raise ValueError("Please give a web address such as https://meet.example.org/asha.") from None
 
 
 def _has_control(value: str) -> bool:

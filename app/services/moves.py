@@ -138,15 +138,16 @@ def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingSte
     queries.locked_therapist(therapist_id)
     catch_up_therapist(therapist_id, via=via, now=now)
     step = standing.apply(therapist_id, now)
-    if step is StandingStep.DEACTIVATE:
-        for booking in queries.open_enquiries_of(queries.therapist_by_id(therapist_id)):
+    therapist = queries.therapist_by_id(therapist_id)
+    if therapist.deactivated_at is not None:
+        for booking in queries.open_enquiries_of(therapist):
             transitions.bring_expiry_forward(booking, now)
             catch_up(booking, via=via, now=now)
     return step
 
 
 def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
-    """The booking as the clock has it; a move that is due is written down first. Raises NotFound."""
+    """The booking as the clock has it, with a move that is due written down. Raises NotFound."""
     booking = queries.booking_by_reference(reference)
     if lifecycle.due_move(booking.status, transitions.times_of(booking), now) is None:
         return booking

@@ -6,7 +6,7 @@ from typing import Any
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import LIVE
 from app.services import ledger
-from app.store import queries
+from app.store import queries, suppressions
 from app.store.database import in_transaction
 from app.store.models import (
     Booking,
@@ -60,6 +60,7 @@ def erase(address: str, now: datetime) -> int:
         OutboxEmail.booking.in_(mine) | (OutboxEmail.client == client),
     ).execute()
     touched = Booking.update(epoch=Booking.epoch + 1).where(Booking.client == client).execute()
+    suppressions.forget(address)
     gone = f"erased-{client.id}@erased.invalid"
     Client.update(email=gone, email_key=gone, name="Erased", timezone="UTC").where(
         Client.id == client.id

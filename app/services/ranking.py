@@ -1,6 +1,8 @@
 """Scores: computed from a therapist's enquiries, stored with the therapist, read by the list."""
 
 from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
 
 from app import config
 from app.rules import explanation
@@ -33,6 +35,12 @@ def of(therapist: Therapist, now: datetime) -> Ranking:
 def explain(therapist: Therapist, now: datetime) -> tuple[Factor, ...]:
     """The therapist's ranking spelled out, factor by factor."""
     return explanation.explain(of(therapist, now), config.current().policy)
+
+
+def shown(therapist: Therapist) -> Decimal:
+    """The stored score as people see it: rounded half up to one decimal."""
+    # Its shortest decimal: in binary 87.35 lies just below the half and would go down.
+    return rules.shown(Fraction(repr(therapist.score)))
 
 
 def touch(therapist_id: int, now: datetime) -> None:

@@ -69,6 +69,7 @@ _BY_BOOKING: dict[str, Callable[[Booking, datetime], Reason]] = {
     "answer_late": _while_open,
     "answer_late_client": _while_open,
     "answer_late_ops": _while_open,
+    "account_alert": _while_open,
     "booking_accepted": _while_accepted,
     "session_confirmed": _while_accepted,
     "session_reminder": _before_start,

@@ -51,6 +51,8 @@ def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int 
         therapist.streak = therapist.streak + 1
         therapist.standing_due_at = now
     else:
+        if _is_deactivation_due(therapist):
+            therapist = _deactivate_first(therapist, now)
         told = rules.told_after_completion(_LEVELS[therapist.streak_told])
         therapist.streak, therapist.flagged_at = 0, None
         therapist.streak_told = _LEVELS.index(told)
@@ -84,6 +86,22 @@ def apply(therapist_id: int, now: datetime) -> StandingStep | None:
 def _reached(therapist: Therapist) -> Standing:
     """The standing that the streak alone has reached by now."""
     return Standing(therapist.streak, is_deactivated=therapist.deactivated_at is not None)
+
+
+def _is_deactivation_due(therapist: Therapist) -> bool:
+    limit = config.current().policy.deactivate_streak
+    return therapist.streak >= limit and therapist.deactivated_at is None
+
+
+def _deactivate_first(therapist: Therapist, now: datetime) -> Therapist:
+    """Take the one step that a completion does not undo, before the completion resets the streak.
+
+    The account stays due, so that the scheduler ends its open enquiries.
+    """
+    apply(therapist.id, now)
+    deactivated = queries.therapist_by_id(therapist.id)
+    deactivated.standing_due_at = now
+    return deactivated
 
 
 def _tell(therapist: Therapist, step: StandingStep, now: datetime) -> None:

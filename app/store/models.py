@@ -97,6 +97,9 @@ class Therapist(Table):
 class Window(Table):
     """A stretch of weekly availability, in minutes of the therapist's own day (0 to 1440)."""
 
+    if TYPE_CHECKING:
+        therapist_id: int
+
     therapist = ForeignKeyField(Therapist, backref="windows", on_delete="CASCADE")
     weekday = IntegerField()
     start_minute = IntegerField()
@@ -109,6 +112,9 @@ class Window(Table):
 
 class TimeOff(Table):
     """A span in which a therapist takes no sessions."""
+
+    if TYPE_CHECKING:
+        therapist_id: int
 
     therapist = ForeignKeyField(Therapist, backref="time_off", on_delete="CASCADE", index=False)
     starts_at = InstantField()
@@ -297,6 +303,21 @@ class Heartbeat(Table):
     at = InstantField()
 
 
+class Suppression(Table):
+    """An address that a mail server refused for good."""
+
+    address_key = CharField(max_length=254, unique=True)
+    reason = CharField(max_length=300)
+    at = InstantField()
+
+
+class Hold(Table):
+    """What stands still until ops lets it go, and since when."""
+
+    name = CharField(max_length=32, unique=True)
+    at = InstantField()
+
+
 def _partial(model: type[Table], name: str, *fields: Any, where: Any, unique: bool = False) -> None:
     model.add_index(model.index(*fields, name=name, where=where, unique=unique))
 
@@ -354,5 +375,5 @@ _partial(
 
 TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, Client, Booking, HeldTime, TimelineEntry, LedgerLine, Writing,
-    StandingEntry, OutboxEmail, SignIn, IdempotentAnswer, Heartbeat,
+    StandingEntry, OutboxEmail, SignIn, IdempotentAnswer, Heartbeat, Suppression, Hold,
 )  # fmt: skip

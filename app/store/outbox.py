@@ -7,12 +7,15 @@ from uuid import uuid4
 
 from peewee import SQL
 
+from app import config
+from app.store import suppressions
 from app.store.database import db, in_transaction, is_sqlite
-from app.store.models import Booking, Client, OutboxEmail, OutboxStatus, Role, Therapist
+from app.store.models import Booking, Client, Hold, OutboxEmail, OutboxStatus, Role, Therapist
 
-LEASE = timedelta(seconds=120)
-"""How long a claimed email belongs to its worker; longer than any one SMTP conversation."""
+TIMEOUTS_IN_A_LEASE = 20
+"""A lease outlasts the slowest SMTP conversation, which takes at most 15 timeouts."""
 
+_OUTBOX = "outbox"
 _PENDING = SQL("status IN ('queued', 'sending')")
 
 
@@ -87,11 +90,26 @@ def claim(now: datetime, limit: int) -> list[Claim]:
     OutboxEmail.update(
         status=OutboxStatus.SENDING,
         lease_token=token,
-        due_at=now + LEASE,
+        due_at=now + _lease(),
         attempts=OutboxEmail.attempts + 1,
     ).where(OutboxEmail.id.in_(ids)).execute()
     emails = OutboxEmail.select().where(OutboxEmail.id.in_(ids)).order_by(OutboxEmail.id)
     return [Claim(email, token) for email in emails]
+
+
+@in_transaction
+def renew(claimed: Claim, now: datetime) -> bool:
+    """Lengthen the lease just before sending; False if another worker has taken the email."""
+    renewed = (
+        OutboxEmail.update(due_at=now + _lease())
+        .where(
+            OutboxEmail.id == claimed.email.id,
+            OutboxEmail.lease_token == claimed.token,
+            OutboxEmail.status == OutboxStatus.SENDING,
+        )
+        .execute()
+    )
+    return bool(renewed)
 
 
 def settle(
@@ -127,9 +145,13 @@ def settle(
 
 @in_transaction
 def retry(email_id: int | None, now: datetime) -> int:
-    """Queue one failed email, or all of them (None), again; returns how many."""
+    """Queue one failed email, or all of them (None), again; returns how many.
+
+    Their addresses are tried again even where a mail server refused them for good.
+    """
     failed = OutboxEmail.status == OutboxStatus.FAILED
     which = failed if email_id is None else failed & (OutboxEmail.id == email_id)
+    suppressions.lift(which)
     return int(
         OutboxEmail.update(
             status=OutboxStatus.QUEUED,
@@ -141,6 +163,23 @@ def retry(email_id: int | None, now: datetime) -> int:
         .where(which)
         .execute()
     )
+
+
+def hold(now: datetime) -> None:
+    """Keep every courier from sending until `release`; a hold that is on stays as it is."""
+    Hold.insert(name=_OUTBOX, at=now).on_conflict_ignore().execute()
+
+
+def release(now: datetime) -> int:
+    """Let the outbox go again; how many emails are due at `now`."""
+    Hold.delete().where(Hold.name == _OUTBOX).execute()
+    return due_count(now)
+
+
+def held_since() -> datetime | None:
+    """Since when nothing is sent; None if the outbox is not held."""
+    row = Hold.get_or_none(Hold.name == _OUTBOX)
+    return row.at if row else None
 
 
 def due_count(now: datetime) -> int:
@@ -157,6 +196,10 @@ def oldest_due_at(now: datetime) -> datetime | None:
         .first()
     )
     return oldest.due_at if oldest else None
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=TIMEOUTS_IN_A_LEASE * config.current().mail_timeout)
 
 
 def _mark() -> str:

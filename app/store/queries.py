@@ -9,7 +9,17 @@ from app.errors import NotFound
 from app.rules import ranking
 from app.rules.lifecycle import LIVE, Status
 from app.store.database import is_sqlite
-from app.store.models import Booking, Client, LedgerLine, Therapist, TimelineEntry, TimeOff, Writing
+from app.store.models import (
+    Booking,
+    Client,
+    LedgerLine,
+    OutboxEmail,
+    OutboxStatus,
+    Therapist,
+    TimelineEntry,
+    TimeOff,
+    Writing,
+)
 
 REQUESTED = Booking.status == Status.REQUESTED
 ACCEPTED = Booking.status == Status.ACCEPTED
@@ -160,7 +170,9 @@ def time_off_spans(
 
 def therapists_listed(now: datetime) -> "ModelSelect[Therapist]":
     """Therapists on Find a Therapist, best first; equals take turns from day to day."""
-    turn = (Therapist.tie_seed * ranking.daily_multiplier(now.date())) % ranking.TIE_PRIME
+    product = Therapist.tie_seed * ranking.daily_multiplier(now.date())
+    # Spelled out because peewee's % is LIKE; this is ranking.tie_break as the database does it.
+    turn = product - product / ranking.TIE_PRIME * ranking.TIE_PRIME
     return (
         Therapist.select()
         .where(LISTED)
@@ -284,3 +296,36 @@ def ledger_lines_of(therapist: Therapist, account: str) -> list[LedgerLine]:
         .where(Booking.therapist == therapist, LedgerLine.account == account)
         .order_by(LedgerLine.at.desc(), LedgerLine.id.desc())
     )
+
+
+def newest_bookings(
+    *, status: Status | None, therapist: Therapist | None, late_at: datetime | None, limit: int
+) -> list[Booking]:
+    """Bookings for ops, the newest first; `late_at` asks for enquiries overdue at that instant."""
+    fits: Expression = Booking.id > 0
+    if status is not None:
+        fits &= Booking.status == status
+    if therapist is not None:
+        fits &= Booking.therapist == therapist
+    if late_at is not None:
+        fits &= REQUESTED & (Booking.answer_by < late_at) & (Booking.expires_at > late_at)
+    return list(with_therapist_and_client(fits).order_by(Booking.id.desc()).limit(limit))
+
+
+def every_therapist() -> list[Therapist]:
+    """All therapists, in whatever state, by slug."""
+    return list(Therapist.select().order_by(Therapist.slug))
+
+
+def newest_emails(status: OutboxStatus | None, limit: int) -> list[OutboxEmail]:
+    """The outbox for ops, the newest first."""
+    emails = OutboxEmail.select().order_by(OutboxEmail.id.desc()).limit(limit)
+    return list(emails if status is None else emails.where(OutboxEmail.status == status))
+
+
+def email_by_id(email_id: int) -> OutboxEmail:
+    """Raises NotFound."""
+    email: OutboxEmail | None = OutboxEmail.get_or_none(OutboxEmail.id == email_id)
+    if email is None:
+        raise NotFound("email")
+    return email

@@ -3,14 +3,33 @@
 from flask import Flask
 
 from app.config import Settings
-from app.web import directory, errors, ops, requests, security, viewing
+from app.web import (
+    account,
+    api,
+    choosing,
+    client,
+    dashboard,
+    directory,
+    errors,
+    links,
+    mailbox,
+    ops,
+    security,
+    viewing,
+    visits,
+)
+
+_ROOMS = (directory, links, client, choosing, account, dashboard, api, ops)
 
 
 def register(app: Flask, settings: Settings) -> None:
     """Hang every blueprint and hook on the application."""
     security.register(app, settings)
-    requests.register(app)
+    visits.register(app)
     viewing.register(app)
     errors.register(app)
-    app.register_blueprint(ops.blueprint)
-    app.register_blueprint(directory.blueprint)
+    account.login.init_app(app, add_context_processor=False)
+    for room in _ROOMS:
+        app.register_blueprint(room.blueprint)
+    if settings.demo_dir is not None:
+        app.register_blueprint(mailbox.blueprint)

@@ -6,6 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import config
 from app.errors import DomainError, FieldError, InvalidFields
+from app.web.api_input import BadBody
 from app.web.schemas import BookingDetail, FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -29,11 +30,7 @@ KINDS: dict[str, tuple[int, str]] = {
 }
 """Every `code` with its HTTP status and its title."""
 
-_BY_STATUS = {
-    status: code
-    for code, (status, _) in KINDS.items()
-    if status not in (409, 422) and code != "bad_request"
-}
+_BY_STATUS = {status: code for code, (status, _) in KINDS.items() if status not in (409, 422)}
 _DETAILS = {
     "not_found": "There is nothing at this address.",
     "method_not_allowed": "Please use a method that the Allow header names.",
@@ -46,12 +43,6 @@ _RETRY_AFTER_S = "5"
 _MOST_ERRORS = 50
 
 _log = structlog.get_logger("mindsum")
-
-
-class BadBody(DomainError):
-    """The body of a request is not the JSON object that it should be."""
-
-    code = "invalid_body"
 
 
 def problem(
@@ -94,14 +85,15 @@ def of_domain(error: DomainError) -> Problem:
     if error.code not in KINDS:
         _log.error("api_failed", error=type(error).__name__)
         return problem("internal", _DETAILS["internal"])
-    return problem(error.code, _DETAILS["store_unavailable"] if _is_ours(error) else str(error))
+    if error.code == "store_unavailable":
+        return problem(error.code, _DETAILS[error.code])
+    return problem(error.code, str(error))
 
 
 def of_http(error: HTTPException) -> Response:
     """An error of the web layer in the API's words, with the headers it came with."""
-    code = _BY_STATUS.get(error.code or 500, "internal")
-    if code == "internal" and error.code is not None and error.code < 500:
-        code = "bad_request"
+    status = error.code or 500
+    code = _BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
     built = response(problem(code, _DETAILS.get(code, error.description or "")))
     for name, value in error.get_headers():
         if name != "Content-Type":
@@ -109,14 +101,10 @@ def of_http(error: HTTPException) -> Response:
     return built
 
 
-def _is_ours(error: DomainError) -> bool:
-    return error.code == "store_unavailable"
-
-
 def register(blueprint: Blueprint) -> None:
     """Have every error of the blueprint's endpoints answered by problem details."""
     blueprint.register_error_handler(DomainError, lambda error: response(of_domain(error)))
     blueprint.register_error_handler(HTTPException, of_http)
     # A handler that the application has for a status would otherwise come before the one above.
-    for status in sorted(_BY_STATUS) + [400, 415]:
+    for status in _BY_STATUS:
         blueprint.register_error_handler(status, of_http)

@@ -1,114 +1,16 @@
-"""What the API takes and gives: pydantic models, from which its OpenAPI document is written."""
+"""What the API gives: pydantic models, from which its OpenAPI document is written."""
 
 import json
-import re
-from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import datetime
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field
 
 from app.rules import acceptance
 from app.rules.explanation import Factor
 from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.services import accounts, intake, ranking
-from app.services.bookings import Request
+from app.services import accounts, ranking
 from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
-
-_INSTANT = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)([Zz]|[+-]\d\d:\d\d)?", re.ASCII
-)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_YEARS = range(2000, 3000)
-_A_START = "Please give a start such as 2026-11-03T10:00:00Z, with its offset from UTC."
-_A_DATE = "Please give a date from 2000-01-01 to 2999-12-31, such as 2026-11-03."
-
-
-def _instant(value: object) -> datetime:
-    """RFC 3339 with an offset, as aware UTC."""
-    found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError(_A_START)
-    if found[3] is None:
-        raise ValueError("Please give the offset from UTC as well: 2026-11-03T10:00:00Z.")
-    try:
-        instant = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3].upper()}").astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(_A_START) from None
-    if instant.year not in _YEARS:
-        raise ValueError("Please give a start from the year 2000 to the year 2999.")
-    return instant
-
-
-def _date(value: object) -> date:
-    try:
-        found = date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        found = None
-    if found is None or not _DATE.fullmatch(str(value)) or found.year not in _YEARS:
-        raise ValueError(_A_DATE)
-    return found
-
-
-class In(BaseModel):
-    """Something sent to us: a field that is not here is refused by name."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ClientIn(In):
-    """Who asks for a session."""
-
-    name: Annotated[str, AfterValidator(intake.name)] = Field(
-        description="a name in one line, at most 120 characters"
-    )
-    email: Annotated[str, AfterValidator(intake.email)] = Field(
-        description="an email address such as name@example.org"
-    )
-    timezone: Annotated[str, AfterValidator(intake.timezone)] = Field(
-        description="a time zone such as Europe/London"
-    )
-
-
-class BookingIn(In):
-    """A request for a session."""
-
-    therapist: str = Field(description="the slug of a therapist", min_length=1)
-    client: ClientIn = Field(description="an object with name, email and timezone")
-    starts_at: Annotated[datetime, BeforeValidator(_instant)] = Field(
-        description="a start such as 2026-11-03T10:00:00Z, with its offset from UTC"
-    )
-    kind: Kind = Field(description="paid or free_consultation")
-    note: Annotated[str, AfterValidator(intake.text)] = Field(
-        "", description="a text for the therapist of at most 4000 characters, or nothing"
-    )
-
-    def request(self) -> Request:
-        """The same, as the use case takes it."""
-        return Request(
-            therapist=self.therapist,
-            name=self.client.name,
-            email=self.client.email,
-            timezone=self.client.timezone,
-            starts_at=self.starts_at,
-            kind=self.kind,
-            note=self.note,
-        )
-
-
-class CancelIn(In):
-    """Who cancels."""
-
-    by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
-
-
-class SlotsIn(In):
-    """Which open times are asked for."""
-
-    from_on: Annotated[date, BeforeValidator(_date)] = Field(
-        alias="from", description="the first day, in UTC, such as 2026-11-03; today if left out"
-    )
-    days: int = Field(14, ge=1, le=62, description="a whole number of days from 1 to 62")
-    kind: Kind = Field(Kind.PAID, description="paid or free_consultation")
 
 
 class Out(BaseModel):

@@ -1,9 +1,12 @@
 """What templates may call: times in a named zone, lengths, money, addresses of static files."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from flask import Flask, current_app, url_for
@@ -49,15 +52,22 @@ def local_day(at: datetime, zone: str) -> date:
     return at.astimezone(ZoneInfo(zone)).date()
 
 
-def length(value: timedelta | int) -> str:
-    """`2 hours 5 minutes`, from a timedelta or whole minutes."""
-    return wording.length(value if isinstance(value, timedelta) else timedelta(minutes=value))
+def length(value: Any) -> Any:
+    """`2 hours 5 minutes` of a timedelta; Jinja's own count of anything else."""
+    return wording.length(value) if isinstance(value, timedelta) else len(value)
+
+
+def by_day(instants: Iterable[datetime], zone: str) -> list[tuple[date, list[datetime]]]:
+    """Instants in order, grouped by the calendar day in that zone."""
+    return [(day, list(group)) for day, group in groupby(instants, lambda at: local_day(at, zone))]
 
 
 def time_left(until: datetime, now: datetime | None = None) -> str:
     """`2 hours 5 minutes left`, `5 minutes over`: how far an instant is from now."""
     left = until - (now or clock.now())
-    return f"{length(left)} left" if left >= timedelta(0) else f"{length(-left)} over"
+    return (
+        f"{wording.length(left)} left" if left >= timedelta(0) else f"{wording.length(-left)} over"
+    )
 
 
 @lru_cache(maxsize=1)
@@ -97,6 +107,8 @@ def register(app: Flask) -> None:
         rfc3339=rfc3339,
         long_day=long_day,
         local_day=local_day,
+        by_day=by_day,
+        duration=wording.length,
         length=length,
         time_left=time_left,
     )

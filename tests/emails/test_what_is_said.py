@@ -98,11 +98,24 @@ def reminded(left: timedelta) -> Message:
     )
 
 
+def received(for_what: Session) -> Message:
+    return to_client.booking_received(
+        DEE,
+        for_what,
+        answer_by=ANSWER_BY,
+        expires_at=EXPIRES_AT,
+        free_cancellation=A_DAY,
+        manage_url=MANAGE,
+    )
+
+
 def alert(what: to_ops.What) -> Message:
     return to_ops.account_alert(OPS, therapist_slug="asha", what=what, streak=4, sessions=[])
 
 
 SITUATIONS: list[tuple[Callable[[], Message], str]] = [
+    (lambda: received(PAID), "At 24 hours or less, the whole fee of £60.00 is due."),
+    (lambda: received(FREE), "Cancelling costs nothing. If you cancel more than 24 hours"),
     (lambda: receipt(PAID, is_late=True), "You are charged £60.00, because"),
     (lambda: receipt(PAID, is_late=False), "You are refunded in full: £60.00, because"),
     (lambda: receipt(FREE, is_late=True), "your free consultation with Asha is used up"),
@@ -158,6 +171,8 @@ SITUATIONS: list[tuple[Callable[[], Message], str]] = [
     ),
     (lambda: alert("flagged"), "the ranking score is halved"),
     (lambda: alert("deactivated"), "mindsum therapist reactivate asha"),
+    (lambda: alert("unreachable"), "Our emails to asha do not arrive"),
+    (lambda: alert("unreachable"), "mindsum outbox retry"),
 ]
 
 

@@ -99,6 +99,7 @@ def _cancellation_receipt(letter: Letter) -> Message:
         letter.session,
         refund_minor=letter.facts["refund_minor"],
         charge_minor=letter.facts["charge_minor"],
+        is_late=letter.facts["within_notice"],
         free_cancellation=config.current().policy.free_cancellation,
         sequence=letter.facts["sequence"],
         manage_url=letter.client_link(Aim.MANAGE),

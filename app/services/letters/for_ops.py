@@ -20,6 +20,13 @@ def _answer_late_ops(letter: Letter) -> Message:
 
 
 def _account_alert(letter: Letter) -> Message:
+    if letter.email.booking is not None:
+        return to_ops.account_alert(
+            letter.envelope,
+            therapist_slug=letter.booking.therapist.slug,
+            what=letter.facts["what"],
+            sessions=[letter.session],
+        )
     therapist = letter.email.therapist
     assert therapist is not None
     return to_ops.account_alert(

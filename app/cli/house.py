@@ -1,0 +1,160 @@
+"""The house itself: the demo, the schema, its health, its books."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+from flask import current_app
+from flask.cli import ScriptInfo, with_appcontext
+from rich.console import Console
+
+from app import clock, config
+from app import demo as local_demo
+from app.cli.frame import json_option, machine, table, whole_number, with_database
+from app.cli.words import instant
+from app.errors import ConfigError, StoreUnavailable
+from app.rules.money import format_money
+from app.services import ledger as books
+from app.services import replay as replaying
+from app.store import database, queries
+
+
+@click.command()
+@click.option(
+    "--port", type=whole_number(1, 65535), help="The site's port; PORT, or 8000, if none."
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything in a folder."
+)
+def demo(port: int | None, data: Path | None) -> int:
+    """Serve everything on this machine, with therapists to ask and a mailbox to read."""
+    return local_demo.run(port or config.load().port, data)
+
+
+@click.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+@json_option
+@with_appcontext
+def upgrade(as_json: bool) -> None:
+    """Bring the schema up to date; safe to run twice, and from several places at once."""
+    steps = database.upgrade()
+    if as_json:
+        machine({"applied": steps})
+    else:
+        click.echo(f"Applied: {', '.join(steps)}." if steps else "The schema is up to date.")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """One thing that was looked at."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+@click.command()
+@json_option
+@click.pass_context
+def check(context: click.Context, as_json: bool) -> int:
+    """Look at settings, database and mail server; exit status 1 if one of them will not do."""
+    found = list(_checkups(context.ensure_object(ScriptInfo)))
+    if as_json:
+        machine([asdict(each) for each in found])
+    else:
+        for each in found:
+            click.echo(f"{each.check:<9} {'ok' if each.ok else 'FAILED':<7} {each.detail}")
+    return 0 if all(each.ok for each in found) else 1
+
+
+def _checkups(script: ScriptInfo) -> Iterator[Checkup]:
+    try:
+        app = script.load_app()
+    except ConfigError as error:
+        yield Checkup("settings", False, str(error))
+        return
+    settings = config.current()
+    yield Checkup("settings", True, f"for {settings.public_url}")
+    with app.app_context():
+        yield _database()
+        problem = current_app.extensions["mailer"].check()
+        where = f"{settings.mail_server}:{settings.mail_port} takes mail"
+        yield Checkup("mail", problem is None, problem or where)
+
+
+def _database() -> Checkup:
+    kind = "SQLite" if database.is_sqlite() else "PostgreSQL"
+    try:
+        pending = database.pending_upgrades()
+    except StoreUnavailable as error:
+        return Checkup("database", False, f"{kind} does not answer: {error}")
+    if pending:
+        return Checkup("database", False, f"{kind} lacks {', '.join(pending)}: mindsum db upgrade")
+    return Checkup("database", True, f"{kind} answers and its schema is current")
+
+
+@click.group()
+def ledger() -> None:
+    """Read the books."""
+
+
+@ledger.command("show")
+@click.argument("reference", metavar="REF")
+@json_option
+@with_database
+def ledger_show(reference: str, as_json: bool) -> None:
+    """Print what is owed because of one booking."""
+    booking = queries.booking_by_reference(reference)
+    lines = books.lines_of(booking)
+    total = sum(line.amount_minor for line in lines)
+    if as_json:
+        entries = [
+            {
+                "at": instant(line.at),
+                "event": line.event,
+                "account": line.account,
+                "amount": line.amount_minor,
+            }
+            for line in lines
+        ]
+        machine({"reference": booking.reference, "currency": booking.currency,
+                 "lines": entries, "sum": total})  # fmt: skip
+        return
+    table(
+        ("at (UTC)", "event", "account", "amount"),
+        [
+            (
+                instant(line.at),
+                line.event,
+                line.account,
+                format_money(line.amount_minor, line.currency),
+            )
+            for line in lines
+        ],
+        none=f"{booking.reference} has no ledger lines: it is free.",
+    )
+    if lines:
+        click.echo(f"sum {format_money(total, booking.currency)}")
+
+
+@click.command()
+@json_option
+@with_database
+def replay(as_json: bool) -> int:
+    """Recompute what is stored from what happened; exit status 1 if something differs."""
+    with Console(stderr=True).status("Replaying every booking and therapist"):
+        differences = list(replaying.compare(clock.now()))
+    if as_json:
+        machine({"differences": [asdict(each) for each in differences]})
+    else:
+        table(
+            ("subject", "field", "stored", "replayed"),
+            [(each.subject, each.field, each.stored, each.replayed) for each in differences],
+            none="Everything stored follows from what happened.",
+        )
+    return 1 if differences else 0

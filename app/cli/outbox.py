@@ -1,0 +1,111 @@
+"""The outbox: what was sent, what waits, what failed and may be tried again."""
+
+import click
+
+from app import clock
+from app.cli.frame import (
+    Checked,
+    details,
+    json_option,
+    machine,
+    one_of,
+    table,
+    whole_number,
+    with_database,
+)
+from app.cli.words import instant
+from app.store import outbox as store
+from app.store import queries
+from app.store.models import OutboxEmail, OutboxStatus
+
+_MOST = 2**63 - 1
+
+
+def _number(text: str) -> int:
+    if not 1 <= int(text) <= _MOST:
+        raise ValueError
+    return int(text)
+
+
+NUMBER = Checked("ID", _number, lambda: "the number of an email, such as 7")
+
+
+@click.group()
+def outbox() -> None:
+    """Look at emails and try failed ones again."""
+
+
+@outbox.command("list")
+@click.option("--status", type=one_of(OutboxStatus), help="Only emails that stand there.")
+@click.option("--limit", type=whole_number(1, 1000), default=50, show_default=True,
+              help="The most to print, newest first.")  # fmt: skip
+@json_option
+@with_database
+def list_(status: str | None, limit: int, as_json: bool) -> None:
+    """List emails, the newest first."""
+    found = queries.newest_emails(OutboxStatus(status) if status else None, limit)
+    if as_json:
+        machine([_facts(each) for each in found])
+        return
+    table(
+        ("id", "kind", "to", "about", "status", "tries", "due (UTC)", "error"),
+        [
+            (
+                each.id,
+                each.kind,
+                each.role,
+                each.about,
+                each.status,
+                each.attempts,
+                instant(each.due_at),
+                each.last_error,
+            )
+            for each in found
+        ],
+        none="No email fits.",
+    )
+
+
+@outbox.command()
+@click.argument("number", metavar="ID", type=NUMBER)
+@json_option
+@with_database
+def show(number: int, as_json: bool) -> None:
+    """Print where one email stands; never its text or its links."""
+    facts = _facts(queries.email_by_id(number))
+    if as_json:
+        machine(facts)
+    else:
+        details((name.replace("_", " "), value) for name, value in facts.items())
+
+
+@outbox.command()
+@click.argument("number", metavar="ID", type=NUMBER, required=False)
+@json_option
+@with_database
+def retry(number: int | None, as_json: bool) -> None:
+    """Queue one failed email again, or all of them."""
+    queued = store.retry(number, clock.now())
+    if number is not None and not queued:
+        status = queries.email_by_id(number).status
+        raise click.UsageError(f"email {number} is {status}; only a failed one can be tried again")
+    if as_json:
+        machine({"queued": queued})
+    else:
+        click.echo(f"Queued again: {queued}.")
+
+
+def _facts(email: OutboxEmail) -> dict[str, object]:
+    return {
+        "id": email.id,
+        "kind": email.kind,
+        "to": email.role,
+        "about": email.about,
+        "status": email.status,
+        "attempts": email.attempts,
+        "created_at": instant(email.created_at),
+        "due_at": instant(email.due_at),
+        "first_tried_at": instant(email.first_tried_at),
+        "settled_at": instant(email.settled_at),
+        "error": email.last_error,
+    }

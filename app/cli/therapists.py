@@ -1,0 +1,186 @@
+"""Therapists: opening accounts, reading them, changing the state they are in."""
+
+import click
+
+from app import clock, config
+from app.cli.frame import Checked, details, json_option, machine, table, with_database
+from app.errors import InvalidFields
+from app.rules.hours import Window, format_windows, parse_windows
+from app.rules.money import format_money, minor_digits, parse_amount
+from app.services import accounts, calendar, intake, ranking, standing
+from app.store import queries
+from app.store.models import Therapist
+from app.web.schemas import TherapistDetail
+
+slug_argument = click.argument("slug")
+off_option = click.option("--off", is_flag=True, help="Undo it.")
+
+
+def _rate(text: str) -> int:
+    return parse_amount(text, config.current().currency)
+
+
+def _rate_example() -> str:
+    return f"an amount such as {60:.{minor_digits(config.current().currency)}f}"
+
+
+@click.group()
+def therapist() -> None:
+    """Open and look after therapists' accounts."""
+
+
+@therapist.command()
+@click.option("--slug", type=Checked("SLUG", intake.slug), required=True)
+@click.option("--name", type=Checked("NAME", intake.name), required=True)
+@click.option("--email", type=Checked("EMAIL", intake.email), required=True)
+@click.option("--timezone", type=Checked("TZ", intake.timezone), required=True)
+@click.option("--rate", type=Checked("AMOUNT", _rate, _rate_example), required=True,
+              help="For one paid session, such as 60.00.")  # fmt: skip
+@click.option("--available", type=Checked("HOURS", parse_windows), default="",
+              help='Weekly hours, such as "Mon-Fri 09:00-17:00".')  # fmt: skip
+@click.option("--no-free-consultation", is_flag=True, help="Offer paid sessions only.")
+@click.option("--meeting-url", type=Checked("URL", intake.web_address), help="Where to meet.")
+@json_option
+@with_database
+def add(
+    slug: str,
+    name: str,
+    email: str,
+    timezone: str,
+    rate: int,
+    available: tuple[Window, ...],
+    no_free_consultation: bool,
+    meeting_url: str | None,
+    as_json: bool,
+) -> None:
+    """Open an account."""
+    new = accounts.NewTherapist(
+        slug=slug,
+        name=name,
+        email=email,
+        timezone=timezone,
+        rate_minor=rate,
+        windows=available,
+        offers_free_consultation=not no_free_consultation,
+        meeting_url=meeting_url,
+    )
+    try:
+        added = accounts.add_therapist(new, clock.now())
+    except InvalidFields as error:
+        first = error.errors[0]
+        raise click.UsageError(f"--{first.field} {first.message}") from None
+    _tell(added, as_json)
+
+
+@therapist.command("list")
+@json_option
+@with_database
+def list_(as_json: bool) -> None:
+    """List all therapists, also those who are not listed on the site."""
+    found = queries.every_therapist()
+    if as_json:
+        machine([_facts(each) for each in found])
+        return
+    table(
+        ("slug", "name", "account", "streak", "flagged", "score", "rate"),
+        [
+            (
+                each.slug,
+                each.name,
+                accounts.state_of(each),
+                each.streak,
+                "flagged" if each.flagged_at else "",
+                ranking.shown(each),
+                format_money(each.rate_minor, each.currency),
+            )
+            for each in found
+        ],
+        none="No therapist yet: mindsum therapist add opens an account.",
+    )
+
+
+@therapist.command()
+@slug_argument
+@json_option
+@with_database
+def show(slug: str, as_json: bool) -> None:
+    """Print an account: its state, standing, hours, and what makes its score."""
+    _tell(queries.therapist_by_slug(slug), as_json)
+
+
+@therapist.command()
+@slug_argument
+@json_option
+@with_database
+def reactivate(slug: str, as_json: bool) -> None:
+    """Give a deactivated account back: streak zero, no flag."""
+    was_deactivated = standing.reactivate(slug, clock.now())
+    found = queries.therapist_by_slug(slug)
+    if not was_deactivated:
+        raise click.UsageError(
+            f"{slug} is {accounts.state_of(found)}; only a deactivated account can be reactivated"
+        )
+    _tell(found, as_json)
+
+
+@therapist.command()
+@slug_argument
+@off_option
+@json_option
+@with_database
+def pause(slug: str, off: bool, as_json: bool) -> None:
+    """Temporarily deactivate: not listed, no new bookings."""
+    _tell(accounts.pause(slug, on=not off), as_json)
+
+
+@therapist.command()
+@slug_argument
+@off_option
+@json_option
+@with_database
+def hide(slug: str, off: bool, as_json: bool) -> None:
+    """Make the profile invisible: not listed, bookable by whoever has its link."""
+    _tell(accounts.hide(slug, on=not off), as_json)
+
+
+def _facts(found: Therapist) -> dict[str, object]:
+    """The API's account of a therapist, and what only ops should know."""
+    detail = TherapistDetail.whole(found, ranking.explain(found, clock.now()))
+    return {
+        **detail.model_dump(mode="json"),
+        "email": found.email,
+        "timezone": found.timezone,
+        "available": format_windows(calendar.windows_of(found)),
+        "meeting_url": found.meeting_url,
+    }
+
+
+def _tell(found: Therapist, as_json: bool) -> None:
+    if as_json:
+        machine(_facts(found))
+        return
+    details(
+        (
+            ("slug", found.slug),
+            ("name", found.name),
+            ("email", found.email),
+            ("account", accounts.state_of(found)),
+            ("streak", found.streak),
+            ("flagged", "yes" if found.flagged_at else "no"),
+            ("rate", format_money(found.rate_minor, found.currency)),
+            ("free consultation", "yes" if found.offers_free_consultation else "no"),
+            ("timezone", found.timezone),
+            ("available", format_windows(calendar.windows_of(found)) or "no hours yet"),
+            ("meets at", found.meeting_url),
+            ("score", ranking.shown(found)),
+        )
+    )
+    click.echo()
+    table(
+        ("factor", "value", "as the therapist reads it"),
+        [
+            (each.name, each.value, each.what_moved_it)
+            for each in ranking.explain(found, clock.now())
+        ],
+        none="",
+    )

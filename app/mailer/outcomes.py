@@ -1,0 +1,113 @@
+"""How a handover can end: typed errors, from whatever the server says or does not say."""
+
+import re
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Stage = Literal[
+    "message", "connect", "tls", "greeting", "hello", "login",
+    "sender", "recipient", "data", "content",
+]  # fmt: skip
+Scope = Literal["recipient", "message"]
+
+_BEFORE_ANY_MESSAGE = frozenset({"connect", "tls", "greeting", "hello", "login"})
+NOT_ALLOWED_IN = frozenset({530, 534, 535, 538})
+_PRIVATE = re.compile(r"\S*(?:@|://)\S*|\S{40,}")
+_POLICY_REPLY = re.compile(r"5\.7\.\d")
+_MAILBOX_REPLY = re.compile(r"5\.[12]\.\d")
+
+
+class MailError(Exception):
+    """A message was not handed over, or perhaps not.
+
+    `reason` is one line that is safe to log: no address, link or secret. `code` is the server's
+    reply code, None where it gave none. `stage` tells how far it came.
+    """
+
+    def __init__(self, reason: str, *, stage: Stage, code: int | None = None) -> None:
+        super().__init__(f"{stage}: {reason}" if code is None else f"{stage}: {code} {reason}")
+        self.reason = reason
+        self.stage = stage
+        self.code = code
+
+
+class MailDeferred(MailError):
+    """Not now: worth another try. After `reply_lost` the server may have taken it all the same."""
+
+    def __init__(
+        self, reason: str, *, stage: Stage, code: int | None = None, reply_lost: bool = False
+    ) -> None:
+        super().__init__(reason, stage=stage, code=code)
+        self.reply_lost = reply_lost
+
+    @property
+    def is_about_server(self) -> bool:
+        """Whether every other message would meet the same at present."""
+        return self.stage in _BEFORE_ANY_MESSAGE
+
+
+class MailRefused(MailError):
+    """Never: `scope` says whether this address ("recipient") or this message cannot be served."""
+
+    def __init__(self, reason: str, *, stage: Stage, scope: Scope, code: int | None = None) -> None:
+        super().__init__(reason, stage=stage, code=code)
+        self.scope = scope
+
+
+class MailBlocked(MailError):
+    """The server does not let us in: nothing can be sent until ops mends the settings."""
+
+
+def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
+    """A server's reply as one short line without addresses, links, tokens or what `hide` names."""
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+    for private in filter(None, hide):
+        text = re.sub(rf"(?<!\w){re.escape(private)}(?!\w)", "***", text, flags=re.IGNORECASE)
+    shown = "".join(char if char.isprintable() else " " for char in _PRIVATE.sub("***", text))
+    return " ".join(shown.split())[:200] or "no reason given"
+
+
+def outcome_of(
+    stage: Stage, code: int, reply: bytes | str, hide: tuple[str, ...] = ()
+) -> MailError:
+    """What a reply other than the expected one means for the message."""
+    reason = _safe_line(reply, hide)
+    if code in NOT_ALLOWED_IN:
+        return MailBlocked(reason, stage=stage, code=code)
+    if code // 100 != 5 or stage == "tls":
+        is_unclear = stage == "content" and code // 100 != 4
+        return MailDeferred(reason, stage=stage, code=code, reply_lost=is_unclear)
+    if stage in _BEFORE_ANY_MESSAGE:
+        return MailBlocked(reason, stage=stage, code=code)
+    # A refusal by policy says nothing against the address; one after the content may.
+    is_policy, is_mailbox = _POLICY_REPLY.match(reason), _MAILBOX_REPLY.match(reason)
+    by_recipient = not is_policy if stage == "recipient" else stage == "content" and is_mailbox
+    scope: Scope = "recipient" if by_recipient else "message"
+    return MailRefused(reason, stage=stage, scope=scope, code=code)
+
+
+@contextmanager
+def typed(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
+    """Give what smtplib, ssl and sockets raise its place among the outcomes."""
+    answered: Stage = "greeting" if stage == "connect" else stage
+    try:
+        yield
+    except smtplib.SMTPResponseException as error:
+        raise outcome_of(answered, error.smtp_code, error.smtp_error, hide) from None
+    except smtplib.SMTPServerDisconnected as error:
+        is_late = isinstance(error.__context__, TimeoutError)
+        reason = "the server did not answer in time" if is_late else "the server hung up"
+        raise MailDeferred(reason, stage=answered) from None
+    except ssl.SSLCertVerificationError as error:
+        reason = f"the server's certificate is not trusted ({error.verify_message})"
+        raise MailDeferred(reason, stage="tls") from None
+    except ssl.SSLError as error:
+        raise MailDeferred(f"TLS failed ({error.reason})", stage="tls") from None
+    except TimeoutError:
+        raise MailDeferred("the server did not answer in time", stage=stage) from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "the server's name is not usable"
+        raise MailDeferred(reason, stage=stage) from None

@@ -1,0 +1,58 @@
+"""What goes over the wire: one address for the envelope, one message as bytes, nothing else."""
+
+import re
+from contextlib import suppress
+from email.errors import MessageError
+from email.message import EmailMessage
+from typing import Any
+
+import idna
+
+from app.mailer.outcomes import MailRefused
+
+LONGEST_ADDRESS = 254
+
+_CONTROL = r"\x00-\x1f\x7f\ud800-\udfff"
+_ADDRESS = re.compile(
+    rf"""([^\s{_CONTROL}@<>(),:;\\"\[\]]+|"(?:[^{_CONTROL}"\\]|\\[\x20-\x7e])+")"""
+    rf"""@([^\s{_CONTROL}@<>(),;\\"]+)"""
+)
+_MALFORMED = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
+_UNFOLDED = re.compile(r"\r(?!\n)|\n(?![ \t])")
+
+
+def envelope_address(address: str) -> str:
+    """`address` as SMTP commands take it, its domain in ASCII. Raises MailRefused."""
+    match = _ADDRESS.fullmatch(address)
+    if match is not None and len(address) <= LONGEST_ADDRESS:
+        local, domain = match.groups()
+        if domain.isascii():
+            return address
+        with suppress(UnicodeError):
+            return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
+    raise MailRefused("that is no email address", stage="message", scope="recipient")
+
+
+def is_international(message: EmailMessage, *addresses: str) -> bool:
+    """Whether an address of envelope or header is beyond ASCII, which needs SMTPUTF8."""
+    fields = ("From", "Sender", "Reply-To", "To", "Cc")
+    headers = [header for field in fields for header in message.get_all(field, [])]
+    shown = [one.addr_spec for header in headers for one in getattr(header, "addresses", ())]
+    return not all(address.isascii() for address in (*addresses, *shown))
+
+
+def wire_of(message: EmailMessage, utf8: bool) -> bytes:
+    """The message's bytes, lines ended by CR LF. Raises MailRefused unless it is exactly one."""
+    policy: Any = message.policy
+    try:
+        wire = message.as_bytes(policy=policy.clone(linesep="\r\n", utf8=utf8))
+    except (ValueError, LookupError, TypeError, AttributeError, MessageError) as error:
+        reason = f"the message could not be written ({type(error).__name__})"
+        raise MailRefused(reason, stage="message", scope="message") from None
+    lines = wire.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    names = [line.partition(b":")[0].decode("latin-1") for line in lines if line[:1] not in b" \t"]
+    is_broken = any(_UNFOLDED.search(str(value)) for _, value in message.raw_items())
+    if is_broken or names != message.keys() or _MALFORMED.search(wire):
+        reason = "the message has a header or line that mail may not carry"
+        raise MailRefused(reason, stage="message", scope="message")
+    return wire if wire.endswith(b"\r\n") else wire + b"\r\n"

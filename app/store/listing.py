@@ -1,0 +1,61 @@
+"""Named reads of Find a Therapist: many therapists at once, in a fixed number of queries."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from app.store import queries
+from app.store.models import Booking, Therapist, TimeOff, Window
+
+LONGEST_SESSION = timedelta(days=1)
+"""SESSION_MINUTES allows no longer one."""
+
+Spans = dict[int, list[tuple[datetime, datetime]]]
+"""[start, end) spans by therapist id."""
+
+
+def therapists(
+    now: datetime, *, name: str, specialism: str, is_free: bool, offset: int, limit: int
+) -> list[Therapist]:
+    """Listed therapists, best first, whose name and specialisms hold those words."""
+    found = queries.therapists_listed(now)
+    if name:
+        found = found.where(Therapist.name.contains(name))
+    if specialism:
+        found = found.where(Therapist.specialisms.contains(specialism))
+    if is_free:
+        found = found.where(Therapist.offers_free_consultation)
+    return list(found.offset(offset).limit(limit))
+
+
+def specialisms() -> list[str]:
+    """Every specialism of a listed therapist, in order."""
+    rows = Therapist.select(Therapist.specialisms).where(queries.LISTED).distinct()
+    named = {part.strip() for row in rows for part in row.specialisms.split(",")}
+    return sorted(named - {""}, key=str.casefold)
+
+
+def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
+    """Weekly availability by therapist id."""
+    found: dict[int, list[Window]] = {each: [] for each in ids}
+    for row in Window.select().where(Window.therapist.in_(ids)):
+        found[row.therapist_id].append(row)
+    return found
+
+
+def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime) -> Spans:
+    """What held bookings and time off cover of [start, end), by therapist id."""
+    found: Spans = {each: [] for each in ids}
+    held = Booking.select(Booking.therapist, Booking.starts_at, Booking.ends_at).where(
+        Booking.therapist.in_(ids),
+        queries.ACCEPTED | (queries.REQUESTED & (Booking.expires_at > now)),
+        Booking.starts_at < end,
+        Booking.starts_at > start - LONGEST_SESSION,
+        Booking.ends_at > start,
+    )
+    time_off = TimeOff.select().where(
+        TimeOff.therapist.in_(ids), TimeOff.ends_at > start, TimeOff.starts_at < end
+    )
+    for rows in (held, time_off):
+        for row in rows:
+            found[row.therapist_id].append((row.starts_at, row.ends_at))
+    return found

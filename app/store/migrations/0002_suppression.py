@@ -1,0 +1,25 @@
+"""Addresses that nothing is sent to, and the hold on a restored outbox."""
+
+# The tables as they were at this step, on purpose apart from the models of today.
+from peewee import BigIntegerField, CharField, Database, Model
+from playhouse.migrate import SchemaMigrator
+
+
+def up(migrator: SchemaMigrator, db: Database) -> None:
+    """Create the tables."""
+
+    class Table(Model):
+        class Meta:
+            database = db
+            legacy_table_names = False
+
+    class Suppression(Table):
+        address_key = CharField(max_length=254, unique=True)
+        reason = CharField(max_length=300)
+        at = BigIntegerField()
+
+    class Hold(Table):
+        name = CharField(max_length=32, unique=True)
+        at = BigIntegerField()
+
+    db.create_tables([Suppression, Hold])

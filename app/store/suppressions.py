@@ -1,0 +1,62 @@
+"""Addresses that a mail server refused for good: nothing is sent to them until ops lifts it."""
+
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN, Expression, ForeignKeyField, ModelSelect, fn
+
+from app.store import queries
+from app.store.models import Booking, Client, OutboxEmail, Role, Suppression, Therapist
+
+
+def key_of(email: OutboxEmail) -> str | None:
+    """The key of the address that an email goes to; None for ops, which is never suppressed.
+
+    An alarm must be tried each time, and a wrong OPS_EMAIL is mended in the settings.
+    """
+    if email.role is Role.OPS:
+        return None
+    about = email.booking or email
+    person = about.client if email.role is Role.CLIENT else about.therapist
+    assert person is not None
+    return queries.email_key(person.email)
+
+
+def add(key: str, reason: str, now: datetime) -> None:
+    """Suppress an address; the first reason stays."""
+    Suppression.insert(address_key=key, reason=reason[:300], at=now).on_conflict_ignore().execute()
+
+
+def reason_for(email: OutboxEmail) -> str | None:
+    """Why nothing is sent to the email's address; None if it may be tried."""
+    row = Suppression.get_or_none(Suppression.address_key == key_of(email))
+    return row.reason if row else None
+
+
+def lift(which: Expression) -> int:
+    """Let the addresses of those rows of the outbox be tried again; how many were suppressed."""
+    clients = _keys(Client, Booking.client, OutboxEmail.client, which, Role.CLIENT)
+    therapists = _keys(Therapist, Booking.therapist, OutboxEmail.therapist, which, Role.THERAPIST)
+    asked = Suppression.address_key.in_(clients) | Suppression.address_key.in_(therapists)
+    return int(Suppression.delete().where(asked).execute())
+
+
+def forget(address: str) -> None:
+    """Remove what is held on an address."""
+    key = queries.email_key(address)
+    Suppression.delete().where(Suppression.address_key == key).execute()
+
+
+def _keys(
+    person: type[Client] | type[Therapist],
+    of_booking: ForeignKeyField,
+    own: ForeignKeyField,
+    which: Expression,
+    role: Role,
+) -> "ModelSelect[Any]":
+    ids = (
+        OutboxEmail.select(fn.COALESCE(of_booking, own))
+        .join(Booking, JOIN.LEFT_OUTER)
+        .where(which, OutboxEmail.role == role)
+    )
+    return person.select(person.email_key).where(person.id.in_(ids))

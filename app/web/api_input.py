@@ -1,0 +1,176 @@
+"""What the API takes: pydantic models, and what is wrong with a request, by name."""
+
+import json
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from app.errors import DomainError, FieldError, InvalidFields
+from app.rules.lifecycle import Actor, Kind
+from app.services import intake
+from app.services.bookings import Request
+
+_INSTANT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DAYS = re.compile(r"[0-9]{1,4}")
+_YEARS = range(2000, 3000)
+_LONGEST_NAME = 120
+_A_START = "Please give a start such as 2026-11-03T10:00:00Z, with its offset from UTC."
+_A_DATE = "Please give a date from 2000-01-01 to 2999-12-31, such as 2026-11-03."
+
+
+def _instant(value: object) -> datetime:
+    """RFC 3339 with an offset, as aware UTC."""
+    found = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(_A_START)
+    if found[3] is None:
+        raise ValueError("Please give the offset from UTC as well: 2026-11-03T10:00:00Z.")
+    try:
+        instant = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3].upper()}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(_A_START) from None
+    if instant.year not in _YEARS:
+        raise ValueError("Please give a start from the year 2000 to the year 2999.")
+    return instant
+
+
+def _date(value: object) -> date:
+    try:
+        found = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        found = None
+    if found is None or not _DATE.fullmatch(str(value)) or found.year not in _YEARS:
+        raise ValueError(_A_DATE)
+    return found
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, str) and not _DAYS.fullmatch(value):
+        raise ValueError("Please give a whole number of days from 1 to 62.")
+    return value
+
+
+class In(BaseModel):
+    """Something sent to us: a field that is not here is refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClientIn(In):
+    """Who asks for a session."""
+
+    name: Annotated[str, AfterValidator(intake.name)] = Field(
+        description="a name in one line, at most 120 characters"
+    )
+    email: Annotated[str, AfterValidator(intake.email)] = Field(
+        description="an email address such as name@example.org"
+    )
+    timezone: Annotated[str, AfterValidator(intake.timezone)] = Field(
+        description="a time zone such as Europe/London"
+    )
+
+
+class BookingIn(In):
+    """A request for a session."""
+
+    therapist: str = Field(description="the slug of a therapist", min_length=1)
+    client: ClientIn = Field(description="an object with name, email and timezone")
+    starts_at: Annotated[datetime, BeforeValidator(_instant)] = Field(
+        description="a start such as 2026-11-03T10:00:00Z, with its offset from UTC"
+    )
+    kind: Kind = Field(description="paid or free_consultation")
+    note: Annotated[str, AfterValidator(intake.text)] = Field(
+        "", description="a text for the therapist of at most 4000 characters, or nothing"
+    )
+
+    def request(self) -> Request:
+        """The same, as the use case takes it."""
+        return Request(
+            therapist=self.therapist,
+            name=self.client.name,
+            email=self.client.email,
+            timezone=self.client.timezone,
+            starts_at=self.starts_at,
+            kind=self.kind,
+            note=self.note,
+        )
+
+
+class CancelIn(In):
+    """Who cancels."""
+
+    by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
+
+
+class SlotsIn(In):
+    """Which open times are asked for."""
+
+    from_on: Annotated[date, BeforeValidator(_date)] = Field(
+        alias="from", description="the first day, in UTC, such as 2026-11-03; today if left out"
+    )
+    days: Annotated[int, BeforeValidator(_whole)] = Field(
+        14, ge=1, le=62, description="a whole number of days from 1 to 62"
+    )
+    kind: Kind = Field(Kind.PAID, description="paid or free_consultation")
+
+
+_Model = TypeVar("_Model", bound=In)
+
+
+class BadBody(DomainError):
+    """The body of a request is not the JSON object that it should be."""
+
+    code = "invalid_body"
+
+    def __init__(self) -> None:
+        super().__init__("Please send a JSON object, in UTF-8.")
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The object that the body holds. Raises BadBody."""
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise BadBody from None
+    if not isinstance(value, dict):
+        raise BadBody
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def checked(model: type[_Model], values: dict[str, Any]) -> _Model:
+    """The values as a model. Raises InvalidFields, which names every bad one."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InvalidFields(*(_field_error(model, each) for each in error.errors())) from None
+
+
+def _field_error(model: type[BaseModel], error: ErrorDetails) -> FieldError:
+    path = [str(part) for part in error["loc"]]
+    name = ".".join(path)[:_LONGEST_NAME]
+    if error["type"] == "value_error":
+        return FieldError(name, str(error["ctx"]["error"]))
+    if error["type"] == "extra_forbidden":
+        return FieldError(name, "There is no such field; please leave it out.")
+    if not path:
+        return FieldError("body", "Please send field names of whole characters.")
+    return FieldError(name, f"Please give {_description(model, path)}.")
+
+
+def _description(model: type[BaseModel], path: list[str]) -> str:
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    field, *deeper = path
+    inner = fields[field].annotation
+    if deeper and isinstance(inner, type) and issubclass(inner, BaseModel):
+        return _description(inner, deeper)
+    return str(fields[field].description)

@@ -1,0 +1,120 @@
+"""The client's pages: Manage Booking with cancelling, and asking for links again."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from app import clock, config
+from app.errors import TermsChanged
+from app.links import Aim
+from app.rules.lifecycle import Actor, Status, Verdict, Via
+from app.services import accounts, bookings, intake, sessions
+from app.store import queries
+from app.store.models import Booking, Purpose
+from app.web import telling, tickets
+from app.web.security import LINK_LIMIT, SIGN_IN_LIMIT, csrf, limiter
+
+blueprint = Blueprint("client", __name__)
+# What authorises these forms is the token in their own address, never a cookie.
+csrf.exempt(blueprint)
+
+_CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
+
+
+@blueprint.get("/link/manage/<token>")
+@limiter.limit(LINK_LIMIT)
+def manage(token: str) -> ResponseReturnValue:
+    """Where the booking stands and what can be done about it."""
+    now = clock.now()
+    return manage_page(tickets.opened(Aim.MANAGE, token, now), now)
+
+
+@blueprint.get("/link/manage/<token>/cancel")
+@limiter.limit(LINK_LIMIT)
+def show_cancel(token: str) -> ResponseReturnValue:
+    """What withdrawing or cancelling costs, and the button that does it."""
+    now = clock.now()
+    return _cancel_page(tickets.opened(Aim.MANAGE, token, now), now)
+
+
+@blueprint.post("/link/manage/<token>/cancel")
+@limiter.limit(LINK_LIMIT)
+def cancel(token: str) -> ResponseReturnValue:
+    """Withdraw or cancel on the terms that the page has shown."""
+    now = clock.now()
+    reference = tickets.opened(Aim.MANAGE, token, now).reference
+    agreed = request.form.get("agreed", "")
+    try:
+        made = sessions.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
+    except TermsChanged:
+        return _cancel_page(tickets.opened(Aim.MANAGE, token, now), now, changed=True)
+    status = tickets.http_status(made.booking, made.verdict, now)
+    return manage_page(made.booking, now, status)
+
+
+@blueprint.get("/my-links")
+def show_my_links() -> ResponseReturnValue:
+    """Ask for the address to which links are sent again."""
+    return render_template("client/my_links.html", typed="", wrong="")
+
+
+@blueprint.post("/my-links")
+@limiter.limit(SIGN_IN_LIMIT)
+def send_my_links() -> ResponseReturnValue:
+    """Send a client their links; the answer never says whether there are any."""
+    typed = request.form.get("email", "")
+    try:
+        address = intake.email(typed)
+    except ValueError as error:
+        page = render_template("client/my_links.html", typed=typed, wrong=str(error))
+        return page, HTTPStatus.UNPROCESSABLE_ENTITY
+    accounts.send_links(address, clock.now())
+    return render_template("client/my_links_sent.html", address=address)
+
+
+def manage_page(
+    booking: Booking, now: datetime, http_status: HTTPStatus = HTTPStatus.OK
+) -> ResponseReturnValue:
+    """The Manage Booking page; any status but 200 says that what was asked could not be done."""
+    lines = queries.timeline_of(booking)
+    page = render_template(
+        "client/manage.html",
+        **about(booking, now),
+        is_refused=http_status is not HTTPStatus.OK,
+        is_just_done=request.method == "POST" and http_status is HTTPStatus.OK,
+        terms=sessions.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
+        facts=telling.outcome(booking, lines, now),
+        timeline=telling.timeline(booking, lines, Actor.CLIENT),
+        writings=queries.writings_of(booking),
+        instead=bookings.asked_instead(booking, now),
+        cancel_path=tickets.path(Aim.MANAGE, booking) + "/cancel",
+        choose_path=tickets.path(Aim.CHOOSE, booking),
+    )
+    return page, http_status
+
+
+def about(booking: Booking, now: datetime) -> dict[str, Any]:
+    """What every page of a client's says of the booking."""
+    return {
+        "booking": booking,
+        "status": telling.status_now(booking, now),
+        "therapist": telling.first_name(booking.therapist.name),
+        "zone": booking.client.timezone,
+        "policy": config.current().policy,
+        "manage_path": tickets.path(Aim.MANAGE, booking),
+        "now": now,
+    }
+
+
+def _cancel_page(booking: Booking, now: datetime, *, changed: bool = False) -> ResponseReturnValue:
+    terms = sessions.terms_of_cancelling(booking, by=Actor.CLIENT, now=now)
+    if terms is None:
+        verdict = Verdict.REPEATED if booking.status in _CANCELLED else Verdict.OVERTAKEN
+        return manage_page(booking, now, tickets.http_status(booking, verdict, now))
+    page = render_template(
+        "client/cancel.html", **about(booking, now), terms=terms, is_changed=changed
+    )
+    return page, HTTPStatus.CONFLICT if changed else HTTPStatus.OK

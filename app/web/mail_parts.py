@@ -1,0 +1,79 @@
+"""An email taken apart for reading: its parts, and its HTML made safe to show in a frame."""
+
+import re
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Literal
+
+from flask import Response, make_response
+
+Scheme = Literal["auto", "light", "dark"]
+
+HTML_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        "img-src data:",
+        "form-action 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'self'",
+        "sandbox allow-popups allow-top-navigation-by-user-activation",
+    )
+)
+_DARK_RULES = re.compile(r"@media\s*\(prefers-color-scheme:\s*dark\)")
+_BOTH_SCHEMES = 'content="light dark"'
+_LINK = re.compile(r"<a\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One email as its reader gets it; a part that it does not have is None."""
+
+    subject: str
+    sender: str
+    recipient: str
+    kind: str
+    reference: str | None
+    text: str | None
+    html: str | None
+    calendar: str | None
+    raw: str
+
+    @property
+    def news(self) -> str:
+        """The first line of the text."""
+        return (self.text or "").partition("\n")[0].strip()
+
+
+def take_apart(message: EmailMessage, raw: bytes) -> Parts:
+    """The parts of a parsed message and its source."""
+    calendars = (part for part in message.walk() if part.get_content_type() == "text/calendar")
+    return Parts(
+        subject=str(message.get("Subject", "")),
+        sender=str(message.get("From", "")),
+        recipient=str(message.get("To", "")),
+        kind=str(message.get("X-Mindsum-Email", "")),
+        reference=message.get("X-Mindsum-Booking"),
+        text=_content(message.get_body(("plain",))),
+        html=_content(message.get_body(("html",))),
+        calendar=_content(next(calendars, None)),
+        raw=raw.decode("utf-8", "replace"),
+    )
+
+
+def framed(html: str, scheme: Scheme) -> Response:
+    """The HTML as a page for a frame of our own: no script, no cookie, links open at the top."""
+    # Of two target attributes browsers take the first, so the mail's own "_blank" does not count.
+    page = _LINK.sub('<a target="_top"', html)
+    if scheme != "auto":
+        page = _DARK_RULES.sub("@media all" if scheme == "dark" else "@media not all", page)
+        page = page.replace(_BOTH_SCHEMES, f'content="{scheme}"')
+    response = make_response(page)
+    response.headers["Content-Security-Policy"] = HTML_POLICY
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _content(part: object) -> str | None:
+    return str(part.get_content()) if isinstance(part, EmailMessage) else None

@@ -1,0 +1,68 @@
+"""From a signed link to its booking and back; whose link it is, and whether it is still good."""
+
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from flask import url_for
+
+from app import links
+from app.errors import LinkExpired, LinkGone, NotFound
+from app.links import Aim
+from app.rules import lifecycle
+from app.rules.lifecycle import Actor, Move, Status, Verdict
+from app.services import transitions
+from app.store import queries
+from app.store.models import Booking
+
+MANAGE_LASTS = timedelta(days=90)
+"""How long after its session a client's links still open the booking."""
+
+_CLIENTS = frozenset({Aim.MANAGE, Aim.CHOOSE})
+_PAGES = {
+    Aim.SESSION: "links.view_session",
+    Aim.ACCEPT: "links.show_accept",
+    Aim.DECLINE: "links.show_decline",
+    Aim.MANAGE: "client.manage",
+    Aim.CHOOSE: "choosing.show_choices",
+}
+
+
+def opened(aim: Aim, token: str, now: datetime) -> Booking:
+    """The booking that a link opens. Raises LinkInvalid, LinkGone or LinkExpired."""
+    ticket = links.read(aim, token)
+    try:
+        booking = queries.booking_by_reference(ticket.subject)
+    except NotFound:
+        raise LinkGone("What this link opened is no longer here.") from None
+    if ticket.holder != _holder(aim, booking) or ticket.epoch != booking.epoch:
+        raise LinkGone("What this link opened is no longer here.")
+    if aim in _CLIENTS and now >= booking.ends_at + MANAGE_LASTS:
+        raise LinkExpired("This link has expired.")
+    return booking
+
+
+def path(aim: Aim, booking: Booking) -> str:
+    """The path of a fresh link to the booking, for a page whose reader may follow it."""
+    token = links.mint(
+        aim, holder=_holder(aim, booking), subject=booking.reference, epoch=booking.epoch
+    )
+    return url_for(_PAGES[aim], token=token)
+
+
+def foreseen(booking: Booking, move: Move, actor: Actor, now: datetime) -> Verdict:
+    """What the table would say to the move now; nothing is changed by asking."""
+    times = transitions.times_of(booking)
+    return lifecycle.judge(move, Status(booking.status), times, actor, now)
+
+
+def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus:
+    """200 where the booking stands as wanted, 410 where the clock has ended it, otherwise 409."""
+    if verdict in (Verdict.ALLOWED, Verdict.REPEATED):
+        return HTTPStatus.OK
+    is_open = booking.status == Status.REQUESTED
+    is_expired = booking.status == Status.EXPIRED or (is_open and now >= booking.expires_at)
+    return HTTPStatus.GONE if is_expired else HTTPStatus.CONFLICT
+
+
+def _holder(aim: Aim, booking: Booking) -> str:
+    return f"c{booking.client_id}" if aim in _CLIENTS else f"t{booking.therapist_id}"

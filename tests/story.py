@@ -1,0 +1,119 @@
+"""Tiny verbs with which tests tell a booking's story: ask, accept, pass, sweep."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask
+
+from app import clock
+from app.rules.lifecycle import Actor, Kind, Via
+from app.services import acceptance, bookings, sessions, sweeps
+from app.services.delivery import Courier
+from app.services.moves import Outcome
+from app.services.runs import Run
+from app.store import queries
+from app.store.models import Booking, TimelineEntry
+from tests.smtp_server import Accepted, MailServer
+
+DEE = ("Dee Stone", "dee@clients.example", "America/New_York")
+ELI = ("Eli Park", "eli@clients.example", "Europe/London")
+
+JOBS: tuple[Callable[[datetime], Run], ...] = (
+    sweeps.remind_answers,
+    sweeps.escalate_late,
+    sweeps.expire_enquiries,
+    sweeps.complete_sessions,
+    sweeps.apply_standing,
+    sweeps.remind_sessions,
+    sweeps.purge,
+)
+
+
+@dataclass
+class Story:
+    """One test's running tale: the application, its mail server and its clock."""
+
+    app: Flask
+    mail: MailServer
+    at: Callable[[datetime], datetime]
+
+    @property
+    def now(self) -> datetime:
+        return clock.now()
+
+    def wait(self, **span: float) -> datetime:
+        """Let time pass."""
+        return self.at(self.now + timedelta(**span))
+
+    def ask(
+        self,
+        therapist: str = "asha",
+        *,
+        starts_at: datetime | None = None,
+        client: tuple[str, str, str] = DEE,
+        kind: Kind = Kind.PAID,
+        note: str = "",
+    ) -> Booking:
+        """A client asks; by default for ten o'clock in London, two days ahead."""
+        if starts_at is None:
+            starts_at = self.now.replace(hour=10, minute=0, second=0, microsecond=0)
+            starts_at += timedelta(days=2)
+        name, email, zone = client
+        asked = bookings.Request(therapist, name, email, zone, starts_at, kind, note)
+        return bookings.request(asked, via=Via.API, now=self.now)
+
+    def accept(self, booking: Booking) -> Outcome:
+        return acceptance.accept(
+            booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.now
+        )
+
+    def decline(self, booking: Booking, reason: str = "") -> Outcome:
+        return acceptance.decline(
+            booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.now, reason=reason
+        )
+
+    def withdraw(self, booking: Booking) -> Outcome:
+        return acceptance.withdraw(booking.reference, via=Via.LINK, now=self.now)
+
+    def cancel(self, booking: Booking, by: Actor) -> Outcome:
+        return sessions.cancel(booking.reference, by=by, via=Via.DASHBOARD, now=self.now)
+
+    def sweep(self) -> None:
+        """One run of every job of the clock; none may fail."""
+        for job in JOBS:
+            run = job(self.now)
+            assert run.failed == 0, job.__name__
+
+    def deliver(self) -> list[tuple[str, str]]:
+        """Send what is due; the (kind, recipient) of each email that the server took, in order."""
+        return [(each.parsed["X-Mindsum-Email"], each.rcpt_tos[0]) for each in self.sent()]
+
+    def sent(self) -> list[Accepted]:
+        """Send what is due; what the server took of it."""
+        before = len(self.mail.messages)
+        Courier(self.app.extensions["mailer"], clock.now).deliver()
+        return self.mail.messages[before:]
+
+    @staticmethod
+    def reload(booking: Booking) -> Booking:
+        return queries.booking_by_reference(booking.reference)
+
+    @staticmethod
+    def timeline(booking: Booking) -> list[tuple[str, str, str]]:
+        """(event, by, via) of each line, oldest first."""
+        lines = (
+            TimelineEntry.select()
+            .where(TimelineEntry.booking == booking)
+            .order_by(TimelineEntry.id)
+        )
+        return [(line.event, str(line.by), str(line.via)) for line in lines]
+
+    @staticmethod
+    def balances(booking: Booking) -> dict[str, int]:
+        """What each account of the ledger holds because of the booking."""
+        sums: dict[str, Any] = {}
+        for line in booking.ledger:
+            sums[line.account] = sums.get(line.account, 0) + line.amount_minor
+        return sums

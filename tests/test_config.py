@@ -1,0 +1,231 @@
+"""Settings: what the environment may say, and the one line that stops the start when it is wrong."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from app import config
+from app.config import Settings
+from app.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+FERNET = Fernet.generate_key().decode()
+PRODUCTION = {
+    "PUBLIC_URL": "https://bookings.example.org",
+    "SECRET_KEY": "a long and random secret",
+    "NOTES_KEY": FERNET,
+}
+
+DEFAULTS = {
+    "ANSWER_WITHIN_HOURS": 3,
+    "REMIND_ANSWER_AFTER_HOURS": 2,
+    "EXPIRE_AFTER_HOURS": 24,
+    "FREE_CANCELLATION_HOURS": 24,
+    "COMMISSION_PERCENT": 10,
+    "WARN_STREAK": 3,
+    "FLAG_STREAK": 4,
+    "DEACTIVATE_STREAK": 5,
+    "MIN_NOTICE_HOURS": 4,
+    "MAX_AHEAD_DAYS": 60,
+    "SLOT_MINUTES": 30,
+    "SESSION_MINUTES": 50,
+    "CONSULTATION_MINUTES": 30,
+    "RANKING_DAYS": 90,
+    "NO_SHOW_WITHIN_DAYS": 7,
+    "MAIL_TIMEOUT": 10,
+    "PORT": 8000,
+    "LOG_FORMAT": "text",
+    "RATELIMIT_ENABLED": True,
+    "RATELIMIT_STORAGE_URI": "memory://",
+    "CURRENCY": "GBP",
+    "OUTBOX_RETRY_SECONDS": 30,
+}
+
+BAD = [
+    ("DATABASE_URL", "mysql://host/name"),
+    ("DATABASE_URL", "sqlite:///"),
+    ("NOTES_KEY", "not-a-key"),
+    ("NOTES_KEY", f"{FERNET},short"),
+    ("NOTES_KEY", ","),
+    ("PUBLIC_URL", "bookings.example.org"),
+    ("PUBLIC_URL", "ftp://bookings.example.org"),
+    ("PUBLIC_URL", "https://"),
+    ("PUBLIC_URL", "https://bookings.example.org/?a=b"),
+    ("MAIL_PORT", "smtp"),
+    ("MAIL_PORT", "0"),
+    ("MAIL_PORT", "65536"),
+    ("MAIL_USE_TLS", "perhaps"),
+    ("MAIL_USE_SSL", "2"),
+    ("MAIL_DEFAULT_SENDER", "nobody"),
+    ("MAIL_DEFAULT_SENDER", "a@b.example\nBcc: c@d.example"),
+    ("MAIL_TIMEOUT", "0"),
+    ("MAIL_TIMEOUT", "nan"),
+    ("MAIL_TIMEOUT", "inf"),
+    ("OPS_EMAIL", "ops"),
+    ("OPS_EMAIL", "ops@example.org, more@example.org"),
+    ("PORT", "80.5"),
+    ("PORT", "-1"),
+    ("WEB_CONCURRENCY", "0"),
+    ("LOG_FORMAT", "xml"),
+    ("RATELIMIT_ENABLED", "maybe"),
+    ("RATELIMIT_STORAGE_URI", "nowhere"),
+    ("CURRENCY", "pounds"),
+    ("CURRENCY", "gbp"),
+    ("OUTBOX_RETRY_SECONDS", "-5"),
+    ("ANSWER_WITHIN_HOURS", "three"),
+    ("ANSWER_WITHIN_HOURS", "0"),
+    ("ANSWER_WITHIN_HOURS", "NaN"),
+    ("REMIND_ANSWER_AFTER_HOURS", "-1"),
+    ("EXPIRE_AFTER_HOURS", "Infinity"),
+    ("FREE_CANCELLATION_HOURS", "-0.1"),
+    ("COMMISSION_PERCENT", "101"),
+    ("COMMISSION_PERCENT", "-1"),
+    ("WARN_STREAK", "0"),
+    ("FLAG_STREAK", "3.5"),
+    ("DEACTIVATE_STREAK", "many"),
+    ("MIN_NOTICE_HOURS", "0"),
+    ("MAX_AHEAD_DAYS", "-3"),
+    ("SLOT_MINUTES", "0"),
+    ("SESSION_MINUTES", "1441"),
+    ("CONSULTATION_MINUTES", "half an hour"),
+    ("RANKING_DAYS", "0"),
+    ("NO_SHOW_WITHIN_DAYS", "-1"),
+]
+
+CONTRADICTIONS = [
+    ("REMIND_ANSWER_AFTER_HOURS", {"REMIND_ANSWER_AFTER_HOURS": "3"}),
+    ("ANSWER_WITHIN_HOURS", {"EXPIRE_AFTER_HOURS": "3"}),
+    ("ANSWER_WITHIN_HOURS", {"ANSWER_WITHIN_HOURS": "4.5"}),
+    ("WARN_STREAK", {"WARN_STREAK": "4"}),
+    ("FLAG_STREAK", {"FLAG_STREAK": "5"}),
+    ("MIN_NOTICE_HOURS", {"MIN_NOTICE_HOURS": "48", "MAX_AHEAD_DAYS": "2"}),
+    ("MAIL_USE_TLS", {"MAIL_USE_TLS": "true", "MAIL_USE_SSL": "true"}),
+]
+
+NOT_FOR_PRODUCTION = [
+    ("SECRET_KEY", {"SECRET_KEY": ""}),
+    ("SECRET_KEY", {"SECRET_KEY": "short"}),
+    ("NOTES_KEY", {"NOTES_KEY": ""}),
+]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """An environment that says nothing."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    yield monkeypatch
+
+
+def said(environment: pytest.MonkeyPatch, **values: str) -> Settings:
+    for name, value in values.items():
+        environment.setenv(name, value)
+    return config.load()
+
+
+def refused(environment: pytest.MonkeyPatch, **values: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        said(environment, **values)
+    return caught.value
+
+
+def test_without_an_environment_every_setting_has_its_published_default() -> None:
+    settings = config.load()
+    assert {name: getattr(settings, name.lower()) for name in DEFAULTS} == DEFAULTS
+    assert not settings.is_production
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_setting_stops_the_start_in_one_line_that_names_it(
+    environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    error = refused(environment, **{name: value})
+    assert error.name == name
+    assert re.fullmatch(rf"{name} should be [^\n]+", str(error))
+
+
+@pytest.mark.parametrize(("name", "values"), CONTRADICTIONS)
+def test_contradictory_settings_stop_the_start(
+    environment: pytest.MonkeyPatch, name: str, values: dict[str, str]
+) -> None:
+    error = refused(environment, **values)
+    assert error.name == name
+    assert re.fullmatch(rf"{name} should be [^\n]+", str(error))
+
+
+@pytest.mark.parametrize(("name", "values"), NOT_FOR_PRODUCTION)
+def test_production_takes_no_default_secret(
+    environment: pytest.MonkeyPatch, name: str, values: dict[str, str]
+) -> None:
+    assert refused(environment, **{**PRODUCTION, **values}).name == name
+
+
+def test_production_with_secrets_of_its_own_starts(environment: pytest.MonkeyPatch) -> None:
+    assert said(environment, **PRODUCTION).is_production
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "NOTES_KEY", "DATABASE_URL"])
+def test_the_line_never_repeats_a_secret(environment: pytest.MonkeyPatch, name: str) -> None:
+    error = refused(environment, **{**PRODUCTION, name: "hunter2"})
+    assert error.name == name
+    assert "hunter2" not in str(error)
+
+
+def test_decimals_are_taken_where_they_make_sense(environment: pytest.MonkeyPatch) -> None:
+    policy = said(environment, ANSWER_WITHIN_HOURS="2.5", COMMISSION_PERCENT="12.5").policy
+    assert policy.answer_within == timedelta(hours=2, minutes=30)
+    assert policy.commission_percent == Decimal("12.5")
+
+
+def test_lists_are_split_at_commas(environment: pytest.MonkeyPatch) -> None:
+    settings = said(environment, SECRET_KEY_FALLBACKS="newer, older,", API_KEYS="a,b")
+    assert settings.secret_key_fallbacks == ("newer", "older")
+    assert settings.api_keys == ("a", "b")
+
+
+def test_an_empty_variable_means_the_default(environment: pytest.MonkeyPatch) -> None:
+    assert said(environment, PORT="", CURRENCY="").port == 8000
+
+
+@pytest.mark.parametrize(
+    ("door", "arguments"),
+    [
+        ("web", ["serve.py"]),
+        ("scheduler", ["scheduler.py"]),
+        ("scheduler", ["scheduler.py", "--once"]),
+        ("mindsum", ["-c", "from app.cli import main; main()", "booking", "list"]),
+        ("mindsum", ["-c", "from app.cli import main; main()", "db", "upgrade"]),
+    ],
+)
+def test_every_process_stops_with_that_line_and_nothing_else(
+    door: str, arguments: list[str]
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COMMISSION_PERCENT": "ten"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        f"{door}: COMMISSION_PERCENT should be a percentage from 0 to 100, not 'ten'\n"
+    )
+    assert ran.stdout == ""
+
+
+def test_the_readme_names_exactly_the_settings_and_their_defaults() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", (ROOT / "README.md").read_text(), re.M)
+    assert sorted(name for name, _ in rows) == sorted(map(str.upper, Settings.model_fields))
+    told = {name: default.strip("`") for name, default in rows}
+    for name, default in DEFAULTS.items():
+        assert told[name] == str(default).lower() or told[name] == str(default), name

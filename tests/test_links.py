@@ -1,0 +1,175 @@
+"""Signed links: a token does what it was made for, for whom it was made, and nothing else."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from itsdangerous import URLSafeTimedSerializer
+
+from app import clock, config, links
+from app.config import Settings
+from app.errors import LinkInvalid
+from app.links import Aim
+from tests.conftest import MONDAY
+
+FACTS = {"holder": "t7", "subject": "MB-7K3QXD", "epoch": 2}
+AIMS = list(Aim)
+
+
+def with_keys(secret_key: str, *fallbacks: str) -> None:
+    """Sign with `secret_key`; the fallbacks, newest first, still verify."""
+    config.use(Settings(secret_key=secret_key, secret_key_fallbacks=fallbacks))
+
+
+@pytest.fixture(autouse=True)
+def keys() -> Iterator[None]:
+    """One key, and afterwards whatever the process had."""
+    before = config.current()
+    with_keys("first key")
+    yield
+    config.use(before)
+
+
+def minted(aim: Aim = Aim.ACCEPT, **changes: Any) -> str:
+    return links.mint(aim, **{**FACTS, **changes})
+
+
+@pytest.mark.parametrize("aim", AIMS)
+def test_a_token_says_for_whom_which_booking_and_which_epoch(aim: Aim, at: Any) -> None:
+    now = at(MONDAY)
+    ticket = links.read(aim, minted(aim))
+    assert ticket == links.Ticket(aim, "t7", "MB-7K3QXD", 2, now)
+
+
+@pytest.mark.parametrize("made_for", AIMS)
+@pytest.mark.parametrize("used_for", AIMS)
+def test_a_token_of_one_purpose_is_refused_for_every_other(made_for: Aim, used_for: Aim) -> None:
+    token = minted(made_for)
+    if made_for is used_for:
+        assert links.read(used_for, token).aim is used_for
+        return
+    with pytest.raises(LinkInvalid):
+        links.read(used_for, token)
+
+
+def test_a_token_cut_anywhere_is_refused() -> None:
+    token = minted()
+    for length in range(len(token)):
+        with pytest.raises(LinkInvalid):
+            links.read(Aim.ACCEPT, token[:length])
+
+
+@pytest.mark.parametrize("position", range(0, 60, 3))
+def test_a_token_with_one_character_changed_never_says_anything_else(position: int) -> None:
+    token = minted()
+    other = "A" if token[position] != "A" else "B"
+    with pytest.raises(LinkInvalid):
+        links.read(Aim.ACCEPT, token[:position] + other + token[position + 1 :])
+
+
+@given(st.text(max_size=links.MAX_LENGTH))
+def test_whatever_is_in_the_address_is_read_or_refused_and_never_an_error(text: str) -> None:
+    with pytest.raises(LinkInvalid):
+        links.read(Aim.ACCEPT, text)
+
+
+def test_a_token_longer_than_ours_is_refused_before_any_cryptography(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def looked(*_: object) -> None:
+        raise AssertionError("a long token reached the serializer")
+
+    monkeypatch.setattr(links, "_serializer", looked)
+    with pytest.raises(LinkInvalid):
+        links.read(Aim.ACCEPT, "x" * (links.MAX_LENGTH + 1))
+
+
+def test_the_longest_token_of_ours_is_within_the_limit() -> None:
+    token = minted(Aim.SIGN_IN, holder=f"t{2**63}", subject="x" * 64, epoch=2**31)
+    assert len(token) <= links.MAX_LENGTH
+    assert links.read(Aim.SIGN_IN, token).subject == "x" * 64
+
+
+def test_a_token_holds_no_more_than_it_says() -> None:
+    serializer = URLSafeTimedSerializer("any key")
+    _, payload = serializer.loads_unsafe(minted())
+    assert payload == ["t7", "MB-7K3QXD", 2]
+
+
+@pytest.mark.parametrize("payload", [[], ["t7"], ["t7", 5, 2], [None, None, None], {"a": 1}, "abc"])
+def test_a_well_signed_token_of_another_shape_is_refused(payload: Any) -> None:
+    token = links._serializer(Aim.ACCEPT, ("first key",)).dumps(payload)
+    assert isinstance(token, str)
+    with pytest.raises(LinkInvalid):
+        links.read(Aim.ACCEPT, token)
+
+
+def test_a_token_signed_with_the_right_key_and_the_default_digest_is_refused() -> None:
+    forged = URLSafeTimedSerializer("first key", salt="mindsum.link.accept")
+    token = forged.dumps(["t7", "MB-7K3QXD", 2])
+    assert isinstance(token, str)
+    with pytest.raises(LinkInvalid):
+        links.read(Aim.ACCEPT, token)
+
+
+def test_after_a_rotation_old_links_work_and_new_ones_are_signed_with_the_new_key() -> None:
+    old = minted()
+    with_keys("second key", "first key")
+    new = minted()
+    assert links.read(Aim.ACCEPT, old).subject == links.read(Aim.ACCEPT, new).subject
+    with_keys("first key")
+    with pytest.raises(LinkInvalid):
+        links.read(Aim.ACCEPT, new)
+
+
+def test_after_two_rotations_both_older_keys_still_verify() -> None:
+    first = minted()
+    with_keys("second key", "first key")
+    second = minted()
+    with_keys("third key", "second key", "first key")
+    for token in (first, second, minted()):
+        assert links.read(Aim.ACCEPT, token).epoch == 2
+
+
+def test_a_retired_key_verifies_nothing() -> None:
+    token = minted()
+    with_keys("second key")
+    with pytest.raises(LinkInvalid):
+        links.read(Aim.ACCEPT, token)
+
+
+def test_a_moved_clock_ages_a_link(at: Any) -> None:
+    at(MONDAY)
+    token = minted(Aim.SIGN_IN)
+    ticket = links.read(Aim.SIGN_IN, token)
+    quarter = timedelta(minutes=15)
+    assert not links.is_older_than(ticket, quarter, at(MONDAY + quarter - timedelta(seconds=1)))
+    assert links.is_older_than(ticket, quarter, at(MONDAY + quarter))
+    assert links.read(Aim.SIGN_IN, token) == ticket
+
+
+def test_the_demo_clock_ages_a_link_too(at: Any, tmp_path: Any) -> None:
+    at(MONDAY)
+    offset = tmp_path / "clock"
+    clock.follow(offset)
+    try:
+        offset.write_text("3600", "ascii")
+        ticket = links.read(Aim.ACCEPT, minted())
+    finally:
+        clock.follow(None)
+    assert ticket.minted_at == MONDAY + timedelta(hours=1)
+
+
+def test_an_address_is_built_from_public_url() -> None:
+    config.use(replace_public_url("https://bookings.example.org/"))
+    address = links.address(Aim.CHOOSE, **FACTS)
+    prefix = "https://bookings.example.org/link/choose/"
+    assert address.startswith(prefix)
+    assert links.read(Aim.CHOOSE, address.removeprefix(prefix)).holder == "t7"
+
+
+def replace_public_url(url: str) -> Settings:
+    return Settings(public_url=url, secret_key="a key for the tests")

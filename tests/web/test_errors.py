@@ -1,0 +1,101 @@
+"""Every error is a page that says what happened and what to do next, and gives nothing away."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Flask, abort
+
+from app import errors
+from tests.conftest import Cast
+from tests.web.conftest import Visitor
+
+# What an error page says does not depend on the database.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+TOKEN = "a-token-that-nobody-may-read"
+
+
+def raising(error: Exception) -> Callable[[], str]:
+    def view() -> str:
+        raise error
+
+    return view
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (errors.NotFound("booking"), 404, "There is nothing here"),
+        (errors.LinkInvalid("cut"), 400, "This link does not work"),
+        (errors.LinkExpired("old"), 410, "The time for this is over"),
+        (errors.LinkGone("erased"), 404, "What this link opened is no longer here"),
+        (errors.StoreUnavailable("down"), 503, "We cannot reach our records just now"),
+        (errors.SlotTaken(), 409, "That time has just been taken"),
+        (errors.TherapistUnavailable("asha"), 409, "not taking bookings"),
+        (errors.InvalidFields(errors.FieldError("name", "no")), 422, "is not right"),
+        (errors.NotesKeyWrong(), 500, "Something broke on our side"),
+        (RuntimeError("secret detail"), 500, "Something broke on our side"),
+    ],
+)
+def test_each_error_has_a_page_and_no_stack_trace(
+    app: Flask, visitor: Visitor, error: Exception, status: int, says: str
+) -> None:
+    app.add_url_rule("/broken", view_func=raising(error))
+    answer = visitor.get("/broken")
+    assert answer.status_code == status
+    assert answer.mimetype == "text/html"
+    assert says in answer.text
+    assert "Traceback" not in answer.text
+    assert "secret detail" not in answer.text
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 413, 422, 429, 500, 503])
+def test_each_status_says_something_of_its_own(app: Flask, visitor: Visitor, status: int) -> None:
+    app.add_url_rule("/broken", "broken", lambda: abort(status))
+    app.add_url_rule("/odd", "odd", lambda: abort(418))
+    answer, odd = visitor.get("/broken"), visitor.get("/odd")
+    assert (answer.status_code, odd.status_code) == (status, 418)
+    assert status == 400 or heading(answer.text) != heading(odd.text)
+    assert 'href="/my-links"' in answer.text
+
+
+def heading(page: str) -> str:
+    return re.search("<h1>(.*)</h1>", page)[1]
+
+
+def test_a_wrong_method_names_the_right_ones(app: Flask, visitor: Visitor) -> None:
+    answer = visitor.delete("/therapists/asha/requested")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/nope", "/therapists/nobody", "/therapists/asha/nope", "/link/nope/x"]
+)
+def test_an_address_that_is_nothing_is_a_page(cast: Cast, visitor: Visitor, path: str) -> None:
+    answer = visitor.get(path)
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+
+
+def test_a_fault_of_ours_is_logged_without_the_token_in_its_path(
+    app: Flask, visitor: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(token: str) -> str:
+        raise RuntimeError(f"fault number {len(token)}")
+
+    app.add_url_rule("/link/broken/<token>", "links.broken", broken)
+    answer = visitor.get(f"/link/broken/{TOKEN}")
+    assert answer.status_code == 500
+    assert TOKEN not in answer.text
+    assert "links.broken" in caplog.text
+    assert "fault number" in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def test_under_the_api_errors_are_problem_details(app: Flask, visitor: Visitor) -> None:
+    app.add_url_rule("/api/broken", view_func=raising(RuntimeError("secret detail")))
+    answer = visitor.get("/api/broken")
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert "secret detail" not in answer.text

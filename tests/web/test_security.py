@@ -1,0 +1,200 @@
+"""Headers, cookies, rate limits and tokens, over every door of the site."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask, url_for
+
+from app import config, create_app
+from app.config import Settings
+from app.links import Aim, mint
+from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
+from tests.conftest import Cast
+from tests.web.conftest import Visitor, another_visitor
+
+# Doors are the same whatever the database is.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+TEMPLATES = Path(__file__).parents[2] / "app" / "templates"
+ASHA = "/therapists/asha"
+PAGES = ("/", ASHA, f"{ASHA}/requested", "/nope", "/my-links", "/sign-in", "/dashboard")
+LINKS = tuple(f"/link/{aim}/cut" for aim in Aim)
+MACHINES = ("/healthz", "/readyz", "/metrics", "/api/openapi.json", "/api/v1/therapists")
+FILES = ("/static/theme.css", "/bootstrap/static/css/bootstrap.min.css")
+COOKIELESS = ("accept", "decline", "manage", "choose")
+
+
+@pytest.mark.parametrize("path", [*PAGES, *LINKS, *MACHINES, *FILES])
+def test_every_answer_is_locked_down(cast: Cast, visitor: Visitor, path: str) -> None:
+    headers = visitor.get(path).headers
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["style-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["form-action"] == "'self'"
+    assert "script-src" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == ("no-referrer" if path in LINKS else "same-origin")
+    assert "Strict-Transport-Security" not in headers
+    assert "mindsum" not in headers.get("Server", "")
+
+
+@pytest.mark.parametrize("path", [*LINKS, *PAGES[3:]])
+def test_pages_for_one_reader_are_neither_stored_nor_indexed(
+    cast: Cast, visitor: Visitor, path: str
+) -> None:
+    headers = visitor.get(path).headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Robots-Tag"] == "noindex"
+
+
+@pytest.mark.parametrize("path", ["/", ASHA])
+def test_search_engines_may_find_therapists(cast: Cast, visitor: Visitor, path: str) -> None:
+    assert "X-Robots-Tag" not in visitor.get(path).headers
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("aim", COOKIELESS)
+def test_link_pages_neither_set_nor_read_a_cookie(
+    app: Flask, cast: Cast, visitor: Visitor, aim: str, method: str
+) -> None:
+    visitor.get(ASHA)
+    token = mint(Aim(aim), holder="t1", subject="MB-222222")
+    for path in (f"/link/{aim}/{token}", f"/link/{aim}/cut"):
+        answer = getattr(visitor, method)(path)
+        assert "Set-Cookie" not in answer.headers
+        assert "Cookie" not in answer.headers.get("Vary", "")
+
+
+def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(
+    cast: Cast, visitor: Visitor
+) -> None:
+    cookie = visitor.get(ASHA).headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+
+
+def test_every_post_that_no_signed_link_or_key_authorises_needs_a_csrf_token(
+    app: Flask, cast: Cast, visitor: Visitor
+) -> None:
+    posts = [
+        rule
+        for rule in app.url_map.iter_rules()
+        if "POST" in rule.methods and not rule.rule.startswith(("/link/", "/api/"))
+    ]
+    assert len(posts) > 5
+    filling = {"slug": "asha", "reference": "MB-222222"}
+    for rule in posts:
+        with app.test_request_context():
+            path = url_for(rule.endpoint, **{name: filling.get(name, 1) for name in rule.arguments})
+        assert visitor.post(path, data={"email": "dee@clients.example"}).status_code == 400, path
+
+
+@pytest.fixture
+def limited(app: Flask) -> Iterator[Visitor]:
+    """A visitor of the same site with rate limits on."""
+    settings = config.current()
+    yield another_visitor(create_app(settings.model_copy(update={"ratelimit_enabled": True})))
+    create_app(settings)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        (ASHA, PUBLIC_FORM_LIMIT),
+        ("/sign-in", SIGN_IN_LIMIT),
+        ("/my-links", SIGN_IN_LIMIT),
+        ("/link/accept/cut", LINK_LIMIT),
+    ],
+)
+def test_too_many_posts_in_a_minute_are_paused_with_a_page(
+    cast: Cast, at: object, limited: Visitor, path: str, limit: str
+) -> None:
+    most = int(limit.split()[0])
+    assert 429 not in {limited.post(path).status_code for _ in range(most)}
+    answer = limited.post(path)
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) <= 60
+    assert "That was a little fast" in answer.text
+
+
+def test_looking_at_a_therapist_is_not_limited(cast: Cast, limited: Visitor) -> None:
+    most = int(PUBLIC_FORM_LIMIT.split()[0])
+    assert {limited.get(ASHA).status_code for _ in range(most + 1)} == {200}
+
+
+def test_the_api_is_limited_with_a_problem(cast: Cast, limited: Visitor) -> None:
+    headers = {"Authorization": "Bearer test-api-key"}
+    for _ in range(int(API_LIMIT.split()[0])):
+        limited.get("/api/v1/therapists/nobody", headers=headers)
+    answer = limited.get("/api/v1/therapists/nobody", headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (429, "too_many_requests")
+
+
+@pytest.fixture
+def production(app: Flask) -> Iterator[Flask]:
+    """The same site behind a door that speaks https."""
+    settings = config.current()
+    changes = {
+        "public_url": "https://mindsum.test",
+        "ratelimit_enabled": True,
+    }
+    yield create_app(settings.model_copy(update=changes))
+    create_app(settings)
+
+
+def test_in_production_browsers_are_kept_on_https(cast: Cast, production: Flask) -> None:
+    answer = another_visitor(production).get(ASHA)
+    assert "max-age=31536000" in answer.headers["Strict-Transport-Security"]
+    assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_in_production_the_door_says_who_calls(cast: Cast, production: Flask) -> None:
+    visitor = another_visitor(production)
+    most = int(SIGN_IN_LIMIT.split()[0])
+
+    def post_from(address: str) -> int:
+        return visitor.post("/my-links", headers={"X-Forwarded-For": address}).status_code
+
+    assert 429 not in {post_from("198.51.100.7") for _ in range(most)}
+    assert post_from("198.51.100.7") == 429
+    # What a caller claims before the door's own word does not count.
+    assert post_from("203.0.113.9, 198.51.100.7") == 429
+    assert post_from("198.51.100.8") != 429
+
+
+def test_without_a_door_in_front_nobody_can_claim_another_address(
+    cast: Cast, limited: Visitor
+) -> None:
+    for number in range(int(SIGN_IN_LIMIT.split()[0])):
+        limited.post("/my-links", headers={"X-Forwarded-For": f"198.51.100.{number}"})
+    assert limited.post("/my-links", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 429
+
+
+def test_a_strangers_host_header_is_never_repeated(cast: Cast, visitor: Visitor) -> None:
+    for path in (*PAGES, *LINKS):
+        answer = visitor.get(path, headers={"Host": "evil.example"})
+        assert "evil.example" not in answer.text + str(answer.headers)
+
+
+def test_static_files_are_kept_for_a_year_under_addresses_that_change_with_them(
+    cast: Cast, visitor: Visitor
+) -> None:
+    addresses = re.findall(r'<link rel="stylesheet" href="([^"]+)"', visitor.get("/").text)
+    assert len(addresses) == 2
+    for address in addresses:
+        assert re.search(r"\?v=[0-9a-f]{12}$", address)
+        assert "max-age=31536000" in visitor.get(address).headers["Cache-Control"]
+
+
+def test_style_sheets_stay_under_sixty_kilobytes_compressed(cast: Cast, visitor: Visitor) -> None:
+    assert sum(len(gzip.compress(visitor.get(path).data)) for path in FILES) < 60 * 1024
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.stem)
+def test_no_template_has_a_script_or_an_inline_style(database_url: str, path: Path) -> None:
+    assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|javascript:", path.read_text())
