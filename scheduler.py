@@ -127,7 +127,7 @@ def main() -> int:
     try:
         app = create_app()
     except ConfigError as error:
-        print(f"scheduler: {error}", file=sys.stderr)
+        print(f"scheduler: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it
         return 2
     render.warm_up()
     if arguments.once:

@@ -7,7 +7,7 @@ _offset_file: Path | None = None
 
 
 def follow(offset_file: Path | None) -> None:
-    """Shift every later `now()` by the whole seconds written in `offset_file` (the demo's clock)."""
+    """Shift every later `now()` by the seconds written in `offset_file` (the demo's clock)."""
     global _offset_file  # noqa: PLW0603 - a process has one clock
     _offset_file = offset_file
 

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.errors import ConfigError
 from app.rules.policy import Policy
 
-_DEVELOPMENT_SECRET = "development-only"
+_DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https
 _DEVELOPMENT_NOTES_KEY = urlsafe_b64encode(sha256(b"development-only").digest()).decode()
 _SECRETS = {
     "SECRET_KEY",

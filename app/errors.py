@@ -1,4 +1,4 @@
-"""Typed domain errors: each says what happened and carries the facts that a door needs to answer."""
+"""Typed domain errors: each says what happened and carries what a door needs to answer."""
 
 from dataclasses import dataclass
 

@@ -61,7 +61,7 @@ def _keys() -> tuple[str, ...]:
 
 
 def mint(aim: Aim, *, holder: str, subject: str, epoch: int = 1) -> str:
-    """A token for `holder` (such as "t7" or "c12") that does `aim` to `subject` and nothing else."""
+    """A token for `holder` ("t7" or "c12") that does `aim` to `subject` and nothing else."""
     token = _serializer(aim, _keys()).dumps([holder, subject, epoch])
     return token.decode() if isinstance(token, bytes) else token
 

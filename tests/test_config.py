@@ -1,10 +1,9 @@
-"""Settings: what the environment may say, and the one line that stops the start when it is wrong."""
+"""Settings: what the environment may say, and the one line that stops a wrong start."""
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -118,11 +117,11 @@ NOT_FOR_PRODUCTION = [
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment that says nothing."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
-    yield monkeypatch
+    return monkeypatch
 
 
 def said(environment: pytest.MonkeyPatch, **values: str) -> Settings:

@@ -12,6 +12,7 @@ from flask.cli import ScriptInfo
 
 from app import create_app
 from app.cli import bookings, clients, house, outbox, therapists
+from app.cli.frame import Mistake
 from app.errors import DomainError, StoreUnavailable
 
 MISTAKE = 2
@@ -68,6 +69,8 @@ def _say(words: str, status: int) -> int:
 
 def _in_words(error: click.ClickException) -> str:
     """What click found wrong, in one line that names what would be right."""
+    if isinstance(error, Mistake):
+        return error.message
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return _wants_a_command(error.ctx)
     if isinstance(error, click.MissingParameter) and error.param is not None:

@@ -5,7 +5,7 @@ import json
 import click
 
 from app import clock
-from app.cli.frame import json_option, machine, with_database
+from app.cli.frame import Mistake, json_option, machine, with_database
 from app.errors import InvalidFields
 from app.services import privacy
 
@@ -39,7 +39,7 @@ def erase(email: str, as_json: bool) -> None:
     try:
         bookings = privacy.erase(email, clock.now())
     except InvalidFields as error:
-        raise click.UsageError(f"{email} {error.errors[0].message}") from None
+        raise Mistake(f"{email} {error.errors[0].message}") from None
     if as_json:
         machine({"erased": True, "bookings": bookings})
     else:

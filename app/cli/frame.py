@@ -25,6 +25,10 @@ json_option = click.option(
 )
 
 
+class Mistake(click.ClickException):
+    """Something that was asked for cannot be; its words are told as they are."""
+
+
 class Checked(click.ParamType):  # type: ignore[type-arg] # its values are of any type
     """A value that `parse` reads; what it refuses with ValueError is told as a mistake.
 
@@ -83,7 +87,7 @@ def with_database(command: Callable[P, R]) -> Callable[..., R]:
             pending = database.pending_upgrades()
             if pending:
                 what = f"the database is not up to date (missing: {', '.join(pending)})"
-                raise click.UsageError(f"{what}: run mindsum db upgrade")
+                raise Mistake(f"{what}: run mindsum db upgrade")
             try:
                 return command(*args, **kwargs)
             except NotFound as error:
@@ -95,7 +99,7 @@ def with_database(command: Callable[P, R]) -> Callable[..., R]:
                     ),
                     None,
                 )
-                raise click.UsageError(f"there is no {error.what} {asked!r}") from None
+                raise Mistake(f"there is no {error.what} {asked!r}") from None
 
     return connected
 

@@ -15,6 +15,7 @@ from app.cli.frame import json_option, machine, table, whole_number, with_databa
 from app.cli.words import instant
 from app.errors import ConfigError, StoreUnavailable
 from app.rules.money import format_money
+from app.services import backup as backups
 from app.services import ledger as books
 from app.services import replay as replaying
 from app.store import database, queries
@@ -47,6 +48,35 @@ def upgrade(as_json: bool) -> None:
         machine({"applied": steps})
     else:
         click.echo(f"Applied: {', '.join(steps)}." if steps else "The schema is up to date.")
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@with_appcontext
+def backup(file: Path, as_json: bool) -> None:
+    """Write the SQLite database to a new file while it is in use."""
+    size = backups.backup(file)
+    if as_json:
+        machine({"file": str(file), "bytes": size})
+    else:
+        click.echo(f"Wrote {file}: {size} bytes.")
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--replace", is_flag=True, help="Even if the present database is not empty.")
+@json_option
+@with_appcontext
+def restore(file: Path, replace: bool, as_json: bool) -> None:
+    """Put a backup in place of the SQLite database; its emails wait for: outbox release."""
+    put = backups.restore(file, backups.live_file(), clock.now(), replace=replace)
+    if as_json:
+        machine(asdict(put))
+        return
+    click.echo(f"Restored {put.bookings} bookings from {file}.")
+    click.echo(f"The outbox is held, and {put.emails_waiting} emails wait in it.")
+    click.echo("Look at them (mindsum outbox list), then let them go (mindsum outbox release).")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import click
 from app import clock
 from app.cli.frame import (
     Checked,
+    Mistake,
     details,
     json_option,
     machine,
@@ -88,11 +89,37 @@ def retry(number: int | None, as_json: bool) -> None:
     queued = store.retry(number, clock.now())
     if number is not None and not queued:
         status = queries.email_by_id(number).status
-        raise click.UsageError(f"email {number} is {status}; only a failed one can be tried again")
+        raise Mistake(f"email {number} is {status}; only a failed one can be tried again")
     if as_json:
         machine({"queued": queued})
     else:
         click.echo(f"Queued again: {queued}.")
+
+
+@outbox.command()
+@json_option
+@with_database
+def hold(as_json: bool) -> None:
+    """Send nothing until release, for a database restored by other means."""
+    store.hold(clock.now())
+    since = instant(store.held_since())
+    if as_json:
+        machine({"held_since": since})
+    else:
+        click.echo(f"The outbox is held since {since}.")
+
+
+@outbox.command()
+@json_option
+@with_database
+def release(as_json: bool) -> None:
+    """Let a held outbox send again."""
+    was_held = store.held_since() is not None
+    due = store.release(clock.now())
+    if as_json:
+        machine({"released": was_held, "due": due})
+    else:
+        click.echo(f"{'Released' if was_held else 'It was not held'}: {due} emails are due.")
 
 
 def _facts(email: OutboxEmail) -> dict[str, object]:

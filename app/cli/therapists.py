@@ -3,7 +3,7 @@
 import click
 
 from app import clock, config
-from app.cli.frame import Checked, details, json_option, machine, table, with_database
+from app.cli.frame import Checked, Mistake, details, json_option, machine, table, with_database
 from app.errors import InvalidFields
 from app.rules.hours import Window, format_windows, parse_windows
 from app.rules.money import format_money, minor_digits, parse_amount
@@ -68,7 +68,7 @@ def add(
         added = accounts.add_therapist(new, clock.now())
     except InvalidFields as error:
         first = error.errors[0]
-        raise click.UsageError(f"--{first.field} {first.message}") from None
+        raise Mistake(f"--{first.field} {first.message}") from None
     _tell(added, as_json)
 
 
@@ -117,7 +117,7 @@ def reactivate(slug: str, as_json: bool) -> None:
     was_deactivated = standing.reactivate(slug, clock.now())
     found = queries.therapist_by_slug(slug)
     if not was_deactivated:
-        raise click.UsageError(
+        raise Mistake(
             f"{slug} is {accounts.state_of(found)}; only a deactivated account can be reactivated"
         )
     _tell(found, as_json)

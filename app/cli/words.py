@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-import click
-
+from app.cli.frame import Mistake
 from app.rules.lifecycle import Verdict
 from app.services.moves import Outcome
 
@@ -25,4 +24,4 @@ def insist(outcome: Outcome, wanted: str) -> None:
     if not outcome.is_done:
         booking = outcome.booking
         why = _WHY[outcome.verdict].format(status=booking.status)
-        raise click.UsageError(f"{booking.reference} cannot be {wanted}: {why}")
+        raise Mistake(f"{booking.reference} cannot be {wanted}: {why}")

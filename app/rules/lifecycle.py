@@ -86,7 +86,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table: a move is open in [opens, closes) or, `inclusive`, in [opens, closes]."""
+    """One row of the table: a move is open in [opens, closes); if `inclusive`, at closes too."""
 
     target: Status
     sources: frozenset[Status]

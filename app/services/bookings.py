@@ -9,7 +9,6 @@ from peewee import IntegrityError
 
 from app import config
 from app.errors import (
-    BookingStands,
     FieldError,
     FreeConsultationUsed,
     InvalidFields,
@@ -18,7 +17,7 @@ from app.errors import (
 )
 from app.rules import acceptance, availability, cancellation
 from app.rules.availability import NotOpen
-from app.rules.lifecycle import Actor, Kind, Move, Status, Via
+from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.policy import Policy
 from app.services import calendar, journal, ledger, moves, ranking, transitions
 from app.store import outbox, queries
@@ -27,9 +26,6 @@ from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
 # No 0/O, 1/I/L or U: a reference is read aloud and typed from a screen.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-STANDING = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})
-"""Statuses in which nobody else can be asked in a booking's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,72 +75,6 @@ def _request(asked: Request, *, via: Via, now: datetime) -> Booking:
     booking = _create(therapist, client, asked, minutes, now=now, policy=policy)
     _begin(booking, asked, via=via, now=now, policy=policy)
     return booking
-
-
-def choose_another(
-    reference: str, slug: str, starts_at: datetime, *, via: Via, now: datetime
-) -> Booking:
-    """Ask `slug` in place of a booking, and withdraw that one if it is still open: both or neither.
-
-    The same choice again returns what it led to. Raises what `request` raises, and BookingStands
-    where the booking was accepted or someone else is being asked in its place already.
-    """
-    try:
-        return _choose_another(reference, slug, starts_at, via=via, now=now)
-    except IntegrityError as error:
-        raise _named(error) from error
-
-
-@in_transaction
-def _choose_another(
-    reference: str, slug: str, starts_at: datetime, *, via: Via, now: datetime
-) -> Booking:
-    old = queries.booking_by_reference(reference)
-    other = queries.therapist_by_slug(slug)
-    if other.id == old.therapist_id:
-        raise InvalidFields(FieldError("therapist", "Please choose somebody else than before."))
-    # Always in the order of their ids, so that two clients who swap cannot wait for one another.
-    for therapist_id in sorted((old.therapist_id, other.id)):
-        queries.locked_therapist(therapist_id)
-    old = queries.booking_by_id(old.id)
-    for asked in queries.replacements_of(old):
-        if (asked.therapist_id, asked.starts_at) == (other.id, starts_at):
-            return asked
-    standing = asked_instead(old, now)
-    if standing is not None:
-        raise BookingStands(standing.reference)
-    if old.status in STANDING:
-        raise BookingStands(old.reference)
-    new = _request(_same_for(old, slug, starts_at), via=via, now=now)
-    moves.make(old.reference, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
-    return new
-
-
-def asked_instead(booking: Booking, now: datetime) -> Booking | None:
-    """What stands between the client and someone else in this booking's place, if anything does."""
-    return next(
-        (
-            asked
-            for asked in queries.replacements_of(booking)
-            if asked.status in STANDING
-            or (asked.status is Status.REQUESTED and now < asked.expires_at)
-        ),
-        None,
-    )
-
-
-def _same_for(old: Booking, slug: str, starts_at: datetime) -> Request:
-    notes = [each.body for each in queries.writings_of(old) if each.purpose is Purpose.NOTE]
-    return Request(
-        therapist=slug,
-        name=old.client.name,
-        email=old.client.email,
-        timezone=old.client.timezone,
-        starts_at=starts_at,
-        kind=Kind(old.kind),
-        note=notes[0] if notes else "",
-        instead_of=old.reference,
-    )
 
 
 def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
@@ -211,7 +141,7 @@ def _client(asked: Request, now: datetime) -> Client:
     client = queries.client_by_email(asked.email)
     assert client is not None
     client.name, client.timezone = asked.name, asked.timezone
-    client.save(only=[Client.name, Client.timezone])
+    client.save()
     return client
 
 

@@ -62,4 +62,7 @@ def _outbox(now: datetime) -> Check:
     if due_at is None:
         return Check("outbox", is_ok=True, says="has nothing waiting")
     age = now - due_at
-    return Check("outbox", age <= OUTBOX_WITHIN, f"oldest waits {age.total_seconds():.0f} s")
+    says = f"oldest waits {age.total_seconds():.0f} s"
+    if outbox.held_since() is not None:
+        says += "; it is held: look, then run: mindsum outbox release"
+    return Check("outbox", age <= OUTBOX_WITHIN, says)

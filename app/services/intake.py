@@ -1,4 +1,4 @@
-"""Checking what people and programs send: each check returns the clean value or says what is right."""
+"""Checking what people and programs send: a check returns the clean value or says what is right."""
 
 import re
 import unicodedata
@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 
+from app.store import queries
 from emails.safety import UnsafeValue, check_url, mailbox
 
 NAME_LENGTH = 120
@@ -42,7 +43,7 @@ def email(value: str) -> str:
         mailbox("email", checked.normalized)
     except UnsafeValue:
         raise ValueError("Please give an email address that mail can be sent to.") from None
-    if len(checked.normalized) > 254:
+    if max(len(checked.normalized), len(queries.email_key(checked.normalized))) > 254:
         raise ValueError("Please give an email address of 254 characters or fewer.")
     return checked.normalized
 
@@ -66,6 +67,19 @@ def text(value: str) -> str:
     return clean
 
 
+def line(value: str, longest: int) -> str:
+    """One line that everybody may read, possibly empty, with runs of spaces folded.
+
+    Raises ValueError.
+    """
+    clean = " ".join(unicodedata.normalize("NFC", value).split())
+    if len(clean) > longest:
+        raise ValueError(f"Please keep it to {longest} characters or fewer.")
+    if _has_control(clean) or _BIDI & set(clean):
+        raise ValueError("Please leave control characters out of it.")
+    return clean
+
+
 def slug(value: str) -> str:
     """A short name for addresses. Raises ValueError."""
     if len(value) > 64 or not _SLUG.fullmatch(value):
@@ -78,7 +92,8 @@ def web_address(value: str) -> str:
     try:
         return check_url("address", value.strip())
     except UnsafeValue:
-        raise ValueError("Please give a web address such as https://meet.example.org/asha.") from None
+        message = "Please give a web address such as https://meet.example.org/asha."
+        raise ValueError(message) from None
 
 
 def _has_control(value: str) -> bool:

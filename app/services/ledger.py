@@ -1,9 +1,8 @@
 """The double-entry ledger: what is owed because of each booking."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from app.rules.cancellation import Account, Line
 from app.store import queries
@@ -52,12 +51,3 @@ def earnings_of(therapist: Therapist) -> list[Earning]:
         Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
         for line in queries.ledger_lines_of(therapist, Account.THERAPIST)
     ]
-
-
-def by_month(earnings: Iterable[Earning], zone: ZoneInfo) -> dict[tuple[date, str], list[Earning]]:
-    """Earnings by the first day of their month in `zone` and by currency, in the order given."""
-    months: dict[tuple[date, str], list[Earning]] = {}
-    for earning in earnings:
-        first = earning.earned_at.astimezone(zone).date().replace(day=1)
-        months.setdefault((first, earning.currency), []).append(earning)
-    return months

@@ -13,8 +13,14 @@ _TOLD = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 
 @in_transaction
 def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
-    """Keep a message (through intake) and tell the other party that one waits. Raises NotFound."""
+    """Keep a message (through intake) and tell the other party that one waits. Raises NotFound.
+
+    The same words twice in a row are one message: a button was pressed twice.
+    """
     booking = moves.lock(reference)
+    before = of(booking, Purpose.MESSAGE)[-1:]
+    if before and (before[0].author, before[0].body) == (author, body):
+        return before[0]
     message = _write(booking, Purpose.MESSAGE, author, body, now)
     outbox.enqueue("new_message", _TOLD[author], booking=booking, ordinal=message.id, now=now)
     journal.tell("message_written", booking, by=author)

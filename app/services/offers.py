@@ -15,8 +15,10 @@ _NEAR = timedelta(days=7)
 
 
 def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
-    """Up to three other therapists for the client, best first: free at that same time, or, where
-    that time is no longer possible or nobody has it open, with their nearest open time."""
+    """Up to three other therapists for the client, best first: free at that same time.
+
+    Where that time is no longer possible, or nobody has it open, with their nearest open time.
+    """
     kind = Kind(booking.kind)
     candidates = _candidates(booking, kind, now)
     if booking.starts_at - now >= config.current().policy.min_notice:

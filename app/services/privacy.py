@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any
 
+from peewee import Expression
+
 from app.errors import FieldError, InvalidFields, NotFound
-from app.rules.lifecycle import LIVE
-from app.services import ledger
+from app.rules.lifecycle import LIVE, Via
+from app.services import ledger, moves
 from app.store import queries, suppressions
-from app.store.database import in_transaction
+from app.store.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     Booking,
     Client,
@@ -26,13 +28,15 @@ def export(address: str) -> dict[str, Any]:
     A therapist's private notes are the therapist's own records and stay with them.
     """
     client = _client(address)
-    bookings = Booking.select().where(Booking.client == client).order_by(Booking.requested_at)
+    bookings = Booking.select().where(Booking.client == client)
     return {
         "email": client.email,
         "name": client.name,
         "timezone": client.timezone,
         "first_seen_at": client.created_at.isoformat(),
-        "bookings": [_booking(booking) for booking in bookings],
+        "no_emails_because": suppressions.reason_at(client.email),
+        "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
+        "emails": _emails(OutboxEmail.client == client),
     }
 
 
@@ -44,8 +48,7 @@ def erase(address: str, now: datetime) -> int:
     live: somebody would otherwise be left waiting for a person we no longer know.
     """
     client = _client(address)
-    live = Booking.select().where(Booking.client == client, Booking.status.in_(LIVE))
-    waiting = [booking.reference for booking in live if now < booking.ends_at]
+    waiting = [booking.reference for booking in _live(client, now) if now < booking.ends_at]
     if waiting:
         raise InvalidFields(
             FieldError("email", f"has live bookings ({', '.join(waiting)}); cancel them first")
@@ -61,11 +64,31 @@ def erase(address: str, now: datetime) -> int:
     ).execute()
     touched = Booking.update(epoch=Booking.epoch + 1).where(Booking.client == client).execute()
     suppressions.forget(address)
-    gone = f"erased-{client.id}@erased.invalid"
+    gone = _address_once_erased(client)
     Client.update(email=gone, email_key=gone, name="Erased", timezone="UTC").where(
         Client.id == client.id
     ).execute()
+    on_commit(drop_log)
     return int(touched)
+
+
+def _live(client: Client, now: datetime) -> list[Booking]:
+    """The client's live bookings, once what the clock has ended is written down."""
+    mine = Booking.select().where(Booking.client == client, Booking.status.in_(LIVE))
+    # By therapist: everybody who locks several of them does so in this order.
+    bookings = [moves.lock(each.reference) for each in mine.order_by(Booking.therapist)]
+    for booking in bookings:
+        moves.catch_up(booking, via=Via.CLI, now=now)
+    return [booking for booking in bookings if booking.status in LIVE]
+
+
+def is_erased(client: Client) -> bool:
+    """Whether nothing but the ledger is held on them any more, so that nobody can be written to."""
+    return client.email_key == _address_once_erased(client)
+
+
+def _address_once_erased(client: Client) -> str:
+    return f"erased-{client.id}@erased.invalid"
 
 
 def _client(address: str) -> Client:
@@ -80,9 +103,6 @@ def _booking(booking: Booking) -> dict[str, Any]:
         Writing.booking == booking, Writing.purpose != Purpose.PRIVATE_NOTE
     )
     timeline = TimelineEntry.select().where(TimelineEntry.booking == booking)
-    emails = OutboxEmail.select().where(
-        OutboxEmail.booking == booking, OutboxEmail.role == Role.CLIENT
-    )
     return {
         "reference": booking.reference,
         "therapist": booking.therapist.slug,
@@ -108,8 +128,12 @@ def _booking(booking: Booking) -> dict[str, Any]:
             {"account": line.account, "amount_minor": line.amount_minor}
             for line in ledger.lines_of(booking)
         ],
-        "emails": [
-            {"kind": each.kind, "status": str(each.status), "at": each.created_at.isoformat()}
-            for each in emails.order_by(OutboxEmail.id)
-        ],
+        "emails": _emails((OutboxEmail.booking == booking) & (OutboxEmail.role == Role.CLIENT)),
     }
+
+
+def _emails(which: Expression) -> list[dict[str, str]]:
+    return [
+        {"kind": each.kind, "status": str(each.status), "at": each.created_at.isoformat()}
+        for each in OutboxEmail.select().where(which).order_by(OutboxEmail.id)
+    ]

@@ -1,6 +1,6 @@
 """Scores: computed from a therapist's enquiries, stored with the therapist, read by the list."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,6 +14,9 @@ from app.store import queries
 from app.store.database import in_transaction
 from app.store.models import Booking, Therapist
 
+TAKEN_WITHIN = timedelta(minutes=5)
+"""A request email that no mail server has taken by then has failed, and through no therapist."""
+
 _OUTCOMES = {
     Status.REQUESTED: Outcome.OPEN,
     Status.DECLINED: Outcome.DECLINED,
@@ -25,7 +28,7 @@ _OUTCOMES = {
 def of(therapist: Therapist, now: datetime) -> Ranking:
     """The therapist's ranking at `now`, from their enquiries of the last 90 days."""
     return rules.score(
-        _enquiries(therapist, now),
+        enquiries_of(therapist, now),
         is_flagged=therapist.flagged_at is not None,
         now=now,
         policy=config.current().policy,
@@ -53,7 +56,7 @@ def refresh(therapist_id: int, now: datetime) -> None:
     """Compute and store one therapist's score, and when time alone will change it next."""
     therapist = queries.locked_therapist(therapist_id)
     policy = config.current().policy
-    enquiries = _enquiries(therapist, now)
+    enquiries = enquiries_of(therapist, now)
     ranking = rules.score(
         enquiries, is_flagged=therapist.flagged_at is not None, now=now, policy=policy
     )
@@ -64,7 +67,8 @@ def refresh(therapist_id: int, now: datetime) -> None:
     therapist.save()
 
 
-def _enquiries(therapist: Therapist, now: datetime) -> list[Enquiry]:
+def enquiries_of(therapist: Therapist, now: datetime) -> list[Enquiry]:
+    """What the ranking knows of each enquiry of the last 90 days, the unanswered ones included."""
     since = now - config.current().policy.ranking_window
     return [_enquiry(booking) for booking in queries.requested_since(therapist, since)]
 
@@ -73,10 +77,14 @@ def _enquiry(booking: Booking) -> Enquiry:
     outcome = _OUTCOMES.get(booking.status, Outcome.ACCEPTED)
     if outcome is Outcome.EXPIRED and booking.ended_by_deactivation:
         outcome = Outcome.ENDED_BY_DEACTIVATION
+    ended_at = booking.answered_at or booking.ended_at
     return Enquiry(
         requested_at=booking.requested_at,
         expires_at=booking.expires_at,
         handed_over_at=booking.handed_over_at,
         outcome=outcome,
-        ended_at=booking.answered_at or booking.ended_at,
+        ended_at=ended_at,
+        email_failed=booking.handed_over_at is None
+        and ended_at is not None
+        and ended_at - booking.requested_at > TAKEN_WITHIN,
     )

@@ -102,8 +102,8 @@ def _therapist(therapist: Therapist, now: datetime) -> Iterator[Difference]:
     if therapist.standing_due_at is None:
         yield from _standing(therapist, replayed)
     is_current = therapist.ranking_due_at is None or therapist.ranking_due_at > now
-    if is_current and therapist.ranked_at is not None:
-        yield from _score(therapist, therapist.ranked_at)
+    if is_current:
+        yield from _score(therapist, therapist.ranked_at or now)
 
 
 def _standing(therapist: Therapist, replayed: Standing) -> Iterator[Difference]:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from app.rules.lifecycle import Status
-from app.store.models import Booking, OutboxEmail, SignIn
+from app.services import privacy
+from app.store.models import Booking, Client, OutboxEmail, Role, SignIn
 
 SIGN_IN_LASTS = timedelta(minutes=15)
 
@@ -13,10 +14,18 @@ Reason = str | None
 
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would no longer tell the truth at `now`; None if it should be sent."""
+    if email.role is Role.CLIENT and privacy.is_erased(_reader(email)):
+        return "the client was erased"
     if email.booking is not None and email.kind in _BY_BOOKING:
         return _BY_BOOKING[email.kind](email.booking, now)
     check = _BY_EMAIL.get(email.kind)
     return check(email, now) if check else None
+
+
+def _reader(email: OutboxEmail) -> Client:
+    client = (email.booking or email).client
+    assert client is not None
+    return client
 
 
 def _while_open(booking: Booking, now: datetime) -> Reason:

@@ -7,6 +7,7 @@ import structlog
 from peewee import Expression, Field
 
 from app import config
+from app.errors import StoreUnavailable
 from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
@@ -17,7 +18,7 @@ from app.store.database import in_transaction
 from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
 from app.store.queries import ACCEPTED, REQUESTED
 
-BATCH = 500
+BATCH = 25
 SIGN_INS_KEPT = timedelta(days=1)
 ANSWERS_KEPT = timedelta(days=2)
 
@@ -86,20 +87,52 @@ def purge(now: datetime) -> Run:
 
 
 def _each(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Run:
-    """Do `act` to each booking that is due, each in its own transaction; one failing stops none."""
-    batch = list(
-        Booking.select(Booking.id, Booking.reference, since).where(due).order_by(since).limit(BATCH)
-    )
-    done = failed = 0
-    for booking in batch:
+    """Do `act` to each booking that is due, longest overdue first; one that fails stops none."""
+    total, failed = Run(), list[int]()
+    while True:
+        left = due & Booking.id.not_in(failed) if failed else due
         try:
-            done += act(booking)
+            run = _batch(left, since, act)
+        except StoreUnavailable:
+            raise
         except Exception:
-            failed += 1
+            # One of them cannot be done; taken one by one, the others can.
+            run = _one_by_one(left, since, act, failed)
+        total += run
+        # What was left as it is would only come back the same.
+        if not run.done and not run.failed:
+            return total
+
+
+@in_transaction
+def _batch(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Run:
+    """Take a batch in one transaction, with its therapists locked: a commit each would be slow."""
+    therapists = queries.therapists_of_due(due, since, BATCH)
+    queries.lock_therapists(therapists)
+    theirs = due & Booking.therapist.in_(therapists)
+    bookings = list(queries.with_therapist_and_client(theirs).order_by(since).limit(BATCH))
+    done = sum(act(booking) for booking in bookings)
+    return Run(len(bookings), done, 0, getattr(bookings[0], since.name) if bookings else None)
+
+
+def _one_by_one(
+    due: Expression, since: Field, act: Callable[[Booking], bool], failed: list[int]
+) -> Run:
+    run = Run()
+    for booking in list(queries.with_therapist_and_client(due).order_by(since).limit(BATCH)):
+        since_at = getattr(booking, since.name)
+        try:
+            run += Run(1, _alone(booking.reference, act), 0, since_at)
+        except Exception:
+            failed.append(booking.id)
+            run += Run(1, 0, 1, since_at)
             _log.exception("sweep_failed", booking=booking.reference)
-    run = Run(len(batch), done, failed, getattr(batch[0], since.name) if batch else None)
-    # A full batch that moved on leaves more to do; one that did not would only come back the same.
-    return run + _each(due, since, act) if len(batch) == BATCH and done else run
+    return run
+
+
+@in_transaction
+def _alone(reference: str, act: Callable[[Booking], bool]) -> bool:
+    return act(moves.lock(reference))
 
 
 def _each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Run:
@@ -115,18 +148,14 @@ def _each_therapist(column: Field, now: datetime, act: Callable[[Therapist], obj
     return Run(len(due), len(due) - failed, failed, oldest_at)
 
 
-@in_transaction
-def _catch_up(due: Booking, now: datetime) -> bool:
-    booking = moves.lock(due.reference)
+def _catch_up(booking: Booking, now: datetime) -> bool:
     before = booking.status
     moves.catch_up(booking, via=Via.SCHEDULER, now=now)
     return bool(booking.status != before)
 
 
-@in_transaction
-def _chase(due: Booking, now: datetime) -> bool:
+def _chase(booking: Booking, now: datetime) -> bool:
     """Take one unanswered enquiry the furthest step that is due, once."""
-    booking = moves.lock(due.reference)
     if booking.status is not Status.REQUESTED:
         return False
     step = acceptance.due_step(
@@ -168,9 +197,7 @@ def _tell_late(booking: Booking, now: datetime) -> bool:
     return True
 
 
-@in_transaction
-def _remind_session(due: Booking, now: datetime) -> bool:
-    booking = moves.lock(due.reference)
+def _remind_session(booking: Booking, now: datetime) -> bool:
     if booking.status is not Status.ACCEPTED or now >= booking.starts_at:
         return False
     hour_due = booking.hour_reminder_due_at is not None and booking.hour_reminder_due_at <= now

@@ -30,17 +30,18 @@ _SAFE_TO_REPEAT = {"40001", "40P01"}
 
 _log = logging.getLogger(__name__)
 _writer = threading.Lock()
-_write_lock_file: Path | None = None
+_pending = threading.local()
+_sqlite_file: Path | None = None
 
 
 def bind(url: str) -> None:
     """Point every model at the database of `url`; nothing is opened yet."""
-    global _write_lock_file  # noqa: PLW0603 - a process has one database
+    global _sqlite_file  # noqa: PLW0603 - a process has one database
     release()
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_lock_file = path.with_name(path.name + ".lock")
+        _sqlite_file = path
         db.initialize(
             peewee.SqliteDatabase(
                 str(path),
@@ -57,7 +58,7 @@ def bind(url: str) -> None:
             )
         )
     else:
-        _write_lock_file = None
+        _sqlite_file = None
         db.initialize(
             PooledPostgresqlDatabase(
                 url, prefer_psycopg3=True, max_connections=32, stale_timeout=300, timeout=10
@@ -96,13 +97,23 @@ def connection() -> Iterator[None]:
 
 
 @contextmanager
+def alone_in_writing(path: Path) -> Iterator[None]:
+    """Queue for the write lock of a SQLite file; its own busy handler starves some for seconds."""
+    with _writer, _lock_file_of(path).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_file_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+@contextmanager
 def _alone_in_writing() -> Iterator[None]:
-    """Queue for SQLite's one write lock; its own busy handler starves some writers for seconds."""
-    if _write_lock_file is None:
+    if _sqlite_file is None:
         yield
         return
-    with _writer, _write_lock_file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone_in_writing(_sqlite_file):
         yield
 
 
@@ -130,8 +141,8 @@ def in_transaction(work: Callable[P, R]) -> Callable[P, R]:
             return work(*args, **kwargs)
         for attempt in range(_TRIES):
             try:
-                with connection(), _transaction():
-                    return work(*args, **kwargs)
+                with connection():
+                    return _committed(lambda: work(*args, **kwargs))
             except peewee.IntegrityError:
                 raise
             except (peewee.OperationalError, peewee.InterfaceError) as error:
@@ -144,9 +155,28 @@ def in_transaction(work: Callable[P, R]) -> Callable[P, R]:
     return transacted
 
 
+def _committed(work: Callable[[], R]) -> R:
+    _pending.acts = []
+    with _transaction():
+        result = work()
+    # Only now, when nobody waits for the write lock any more: a slow log must hold up no one.
+    for act in _pending.acts:
+        act()
+    return result
+
+
 def on_commit(act: Callable[[], object]) -> None:
     """Do `act` once the surrounding transaction has committed; never if it rolls back."""
-    db.obj.after_commit(act)
+    if db.in_transaction():
+        _pending.acts.append(act)
+    else:
+        act()
+
+
+def drop_log() -> None:
+    """Empty SQLite's write-ahead log, where what was erased would linger until it is reused."""
+    if is_sqlite():
+        db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _runner() -> Runner:
@@ -164,6 +194,18 @@ def upgrade() -> list[str]:
             return list(_runner().up())
         finally:
             db.execute_sql("SELECT pg_advisory_unlock(%s)", (_UPGRADE_LOCK,))
+
+
+def upgrade_file(other: peewee.SqliteDatabase) -> list[str]:
+    """Bring a file's schema up to date that nobody else has open; returns the steps applied.
+
+    Raises ValueError where the file had steps that this version of ours does not know.
+    """
+    runner = Runner(other, str(MIGRATIONS))
+    unknown = [step.name for step in runner.status() if not step.path]
+    if unknown:
+        raise ValueError(f"its schema is of a newer version ({', '.join(unknown)})")
+    return list(runner.up())
 
 
 def pending_upgrades() -> list[str]:

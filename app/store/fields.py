@@ -61,7 +61,7 @@ class EnumField(_Typed[E], peewee.CharField):
 
     if TYPE_CHECKING:
 
-        def __new__(cls, enumeration: type[E], **options: Any) -> "EnumField[E]": ...
+        def __new__(cls, enumeration: type[E], **options: Any) -> "EnumField[E]": ...  # noqa: D102
 
     def __init__(self, enumeration: type[E], **options: Any) -> None:
         super().__init__(max_length=32, **options)

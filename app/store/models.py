@@ -9,7 +9,7 @@ from peewee import (
     BigIntegerField,
     BooleanField,
     CharField,
-    FloatField,
+    DoubleField,
     ForeignKeyField,
     IntegerField,
     ModelSelect,
@@ -86,7 +86,7 @@ class Therapist(Table):
     streak = IntegerField(default=0)
     streak_told = IntegerField(default=0)
     standing_due_at = InstantField(null=True)
-    score = FloatField(default=100.0)
+    score = DoubleField(default=100.0)
     median_answer_s = IntegerField(default=10_800)
     ranked_at = InstantField(null=True)
     ranking_due_at = InstantField(null=True)

@@ -1,6 +1,6 @@
 """Named reads; each is served by an index."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 
 from peewee import Expression, Field, ModelSelect
@@ -41,6 +41,18 @@ def locked_therapist(therapist_id: int) -> Therapist:
         query = query.for_update("FOR NO KEY UPDATE")  # type: ignore[arg-type] # stubs know True only
     therapist: Therapist = query.get()
     return therapist
+
+
+def lock_therapists(therapist_ids: Iterable[int]) -> None:
+    """Take the locks of several therapists, in an order in which nobody can wait for another."""
+    for therapist_id in sorted(set(therapist_ids)):
+        locked_therapist(therapist_id)
+
+
+def therapists_of_due(due: Expression, since: Field, limit: int) -> list[int]:
+    """Whose bookings the `limit` longest overdue ones are."""
+    rows = Booking.select(Booking.therapist).where(due).order_by(since).limit(limit)
+    return [row.therapist_id for row in rows]
 
 
 def therapist_by_slug(slug: str) -> Therapist:
@@ -168,6 +180,12 @@ def time_off_spans(
     return [(row.starts_at, row.ends_at) for row in rows]
 
 
+def times_off_of(therapist: Therapist, now: datetime, limit: int) -> list[TimeOff]:
+    """Time off of one therapist that has not ended, the soonest first."""
+    mine = TimeOff.select().where(TimeOff.therapist == therapist, TimeOff.ends_at > now)
+    return list(mine.order_by(TimeOff.starts_at).limit(limit))
+
+
 def therapists_listed(now: datetime) -> "ModelSelect[Therapist]":
     """Therapists on Find a Therapist, best first; equals take turns from day to day."""
     product = Therapist.tie_seed * ranking.daily_multiplier(now.date())
@@ -178,6 +196,11 @@ def therapists_listed(now: datetime) -> "ModelSelect[Therapist]":
         .where(LISTED)
         .order_by(Therapist.score.desc(), Therapist.median_answer_s, turn, Therapist.id)
     )
+
+
+def listed_ids(now: datetime) -> list[int]:
+    """The ids of the therapists on Find a Therapist, best first."""
+    return [found.id for found in therapists_listed(now).select(Therapist.id)]
 
 
 def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:
@@ -251,40 +274,6 @@ def timeline_of(booking: Booking) -> list[TimelineEntry]:
 def writings_of(booking: Booking) -> list[Writing]:
     """What people wrote on the booking, oldest first."""
     return list(Writing.select().where(Writing.booking == booking).order_by(Writing.id))
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of bookings: its number from 1, its rows, and how many rows there are in all."""
-
-    number: int
-    size: int
-    rows: list[Booking]
-    total: int
-
-    @property
-    def last(self) -> int:
-        """The number of the last page; 1 where nothing is there."""
-        return max(1, -(-self.total // self.size))
-
-
-def page_of_enquiries(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
-    """Unanswered, unexpired bookings of one therapist, the most urgent first."""
-    mine = (Booking.therapist == therapist) & REQUESTED & (Booking.expires_at > now)
-    return _page(mine, Booking.expires_at, number, size)
-
-
-def page_of_upcoming(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
-    """Accepted sessions of one therapist that have not ended, soonest first."""
-    mine = (Booking.therapist == therapist) & ACCEPTED & (Booking.ends_at > now)
-    return _page(mine, Booking.starts_at, number, size)
-
-
-def _page(mine: Expression, order: object, number: int, size: int) -> Page:
-    total = int(Booking.select().where(mine).count())
-    number = min(max(number, 1), max(1, -(-total // size)))
-    rows = with_therapist_and_client(mine).order_by(order, Booking.id).paginate(number, size)
-    return Page(number, size, list(rows), total)
 
 
 def ledger_lines_of(therapist: Therapist, account: str) -> list[LedgerLine]:

@@ -29,8 +29,13 @@ def add(key: str, reason: str, now: datetime) -> None:
 
 def reason_for(email: OutboxEmail) -> str | None:
     """Why nothing is sent to the email's address; None if it may be tried."""
-    row = Suppression.get_or_none(Suppression.address_key == key_of(email))
-    return row.reason if row else None
+    key = key_of(email)
+    return _reason(key) if key is not None else None
+
+
+def reason_at(address: str) -> str | None:
+    """Why nothing is sent to an address; None if it may be tried."""
+    return _reason(queries.email_key(address))
 
 
 def lift(which: Expression) -> int:
@@ -45,6 +50,11 @@ def forget(address: str) -> None:
     """Remove what is held on an address."""
     key = queries.email_key(address)
     Suppression.delete().where(Suppression.address_key == key).execute()
+
+
+def _reason(key: str) -> str | None:
+    row = Suppression.get_or_none(Suppression.address_key == key)
+    return row.reason if row else None
 
 
 def _keys(

@@ -10,16 +10,35 @@ from app.web import (
     client,
     dashboard,
     directory,
+    earnings,
     errors,
     links,
     mailbox,
+    messages,
     ops,
+    practice,
+    profile,
+    ranking_page,
     security,
     viewing,
     visits,
 )
 
-_ROOMS = (directory, links, client, choosing, account, dashboard, api, ops)
+_ROOMS = (
+    directory,
+    links,
+    client,
+    choosing,
+    account,
+    dashboard,
+    practice,
+    profile,
+    ranking_page,
+    earnings,
+    messages,
+    api,
+    ops,
+)
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -31,5 +50,6 @@ def register(app: Flask, settings: Settings) -> None:
     account.login.init_app(app, add_context_processor=False)
     for room in _ROOMS:
         app.register_blueprint(room.blueprint)
+    app.register_blueprint(messages.letterbox)
     if settings.demo_dir is not None:
         app.register_blueprint(mailbox.blueprint)

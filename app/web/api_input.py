@@ -123,7 +123,7 @@ class SlotsIn(In):
 _Model = TypeVar("_Model", bound=In)
 
 
-class BadBody(DomainError):
+class BadBodyError(DomainError):
     """The body of a request is not the JSON object that it should be."""
 
     code = "invalid_body"
@@ -133,13 +133,13 @@ class BadBody(DomainError):
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The object that the body holds. Raises BadBody."""
+    """The object that the body holds. Raises BadBodyError."""
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise BadBody from None
+        raise BadBodyError from None
     if not isinstance(value, dict):
-        raise BadBody
+        raise BadBodyError
     return value
 
 

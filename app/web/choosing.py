@@ -19,8 +19,9 @@ from app.errors import (
 )
 from app.links import Aim
 from app.rules.lifecycle import Kind, Via
-from app.services import bookings, calendar, offers
+from app.services import calendar, offers, replacing
 from app.services.calendar import OpenSlot
+from app.services.letters.letter import first_name
 from app.store import queries
 from app.store.models import Booking
 from app.web import client, telling, tickets
@@ -40,10 +41,10 @@ def show_choices(token: str) -> ResponseReturnValue:
     """Who else could be asked."""
     now = clock.now()
     booking = tickets.opened(Aim.CHOOSE, token, now)
-    asked = bookings.asked_instead(booking, now)
+    asked = replacing.asked_instead(booking, now)
     if asked is not None:
         return _asked_page(booking, asked, now)
-    if telling.status_now(booking, now) in bookings.STANDING:
+    if telling.status_now(booking, now) in replacing.STANDING:
         return client.manage_page(booking, now, HTTPStatus.CONFLICT)
     return _choices_page(booking, now)
 
@@ -55,7 +56,7 @@ def choose(token: str) -> ResponseReturnValue:
     booking = tickets.opened(Aim.CHOOSE, token, now)
     try:
         slug, starts_at = _choice(request.form.get("choice", ""))
-        asked = bookings.choose_another(booking.reference, slug, starts_at, via=Via.LINK, now=now)
+        asked = replacing.choose_another(booking.reference, slug, starts_at, via=Via.LINK, now=now)
     except BookingStands as error:
         standing = queries.booking_by_reference(error.reference)
         return client.manage_page(standing, now, HTTPStatus.CONFLICT)
@@ -127,5 +128,5 @@ def _asked_page(old: Booking, asked: Booking, now: datetime) -> ResponseReturnVa
         "client/asked.html",
         **client.about(asked, now),
         old=old,
-        old_therapist=telling.first_name(old.therapist.name),
+        old_therapist=first_name(old.therapist.name),
     )

@@ -11,9 +11,10 @@ from app import clock, config
 from app.errors import TermsChanged
 from app.links import Aim
 from app.rules.lifecycle import Actor, Status, Verdict, Via
-from app.services import accounts, bookings, intake, sessions
+from app.services import accounts, intake, replacing, sessions
+from app.services.letters.letter import first_name
 from app.store import queries
-from app.store.models import Booking, Purpose
+from app.store.models import Booking
 from app.web import telling, tickets
 from app.web.security import LINK_LIMIT, SIGN_IN_LIMIT, csrf, limiter
 
@@ -76,21 +77,32 @@ def send_my_links() -> ResponseReturnValue:
 
 
 def manage_page(
-    booking: Booking, now: datetime, http_status: HTTPStatus = HTTPStatus.OK
+    booking: Booking,
+    now: datetime,
+    http_status: HTTPStatus = HTTPStatus.OK,
+    *,
+    typed: str = "",
+    wrong: str = "",
 ) -> ResponseReturnValue:
-    """The Manage Booking page; any status but 200 says that what was asked could not be done."""
+    """The Manage Booking page, with a message as far as it was typed and what is wrong with it.
+
+    409 and 410 say that what was asked could not be done.
+    """
     lines = queries.timeline_of(booking)
     page = render_template(
         "client/manage.html",
         **about(booking, now),
-        is_refused=http_status is not HTTPStatus.OK,
+        is_refused=http_status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         is_just_done=request.method == "POST" and http_status is HTTPStatus.OK,
         terms=sessions.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
         facts=telling.outcome(booking, lines, now),
         timeline=telling.timeline(booking, lines, Actor.CLIENT),
         writings=queries.writings_of(booking),
-        instead=bookings.asked_instead(booking, now),
+        instead=replacing.asked_instead(booking, now),
         cancel_path=tickets.path(Aim.MANAGE, booking) + "/cancel",
+        typed=typed,
+        wrong=wrong,
+        is_everything_shown=request.args.get("messages") == "all",
         choose_path=tickets.path(Aim.CHOOSE, booking),
     )
     return page, http_status
@@ -101,7 +113,7 @@ def about(booking: Booking, now: datetime) -> dict[str, Any]:
     return {
         "booking": booking,
         "status": telling.status_now(booking, now),
-        "therapist": telling.first_name(booking.therapist.name),
+        "therapist": first_name(booking.therapist.name),
         "zone": booking.client.timezone,
         "policy": config.current().policy,
         "manage_path": tickets.path(Aim.MANAGE, booking),

@@ -1,28 +1,28 @@
 """The therapist's dashboard: Home with its two tabs, and a session's page with what can be done."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
 
 from app import clock, config
-from app.errors import NotFound, TermsChanged
+from app.errors import TermsChanged
 from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
-from app.services import acceptance, intake, moves, sessions
+from app.services import acceptance, intake, moves, privacy, sessions
+from app.services.letters.letter import first_name
 from app.services.moves import Outcome
-from app.store import queries
-from app.store.models import Booking, Therapist
-from app.web import account, telling, tickets
-from app.web.security import csrf
+from app.store import paging, queries
+from app.store.models import Booking
+from app.web import desk, telling, tickets
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
-# The guard below checks the token itself, after sign-in, so that nothing typed is ever lost.
-csrf.exempt(blueprint)
+desk.behind_sign_in(blueprint)
 
 PAGE = 12
+NOTHING: Mapping[str, str] = {}
 _DONE = {
     Move.ACCEPT: "Accepted. {client} has been told.",
     Move.DECLINE: "Declined. {client} has been told.",
@@ -31,31 +31,17 @@ _DONE = {
 }
 
 
-@blueprint.before_request
-def guard() -> ResponseReturnValue | None:
-    """Let nobody in without sign-in, and act on no form that was not shown in this session."""
-    if account.signed_in() is None:
-        if request.method in ("GET", "HEAD"):
-            return redirect(url_for("account.show_sign_in", next=request.full_path.rstrip("?")))
-        return _interrupted(HTTPStatus.UNAUTHORIZED)
-    try:
-        csrf.protect()
-    except CSRFError:
-        return _interrupted(HTTPStatus.BAD_REQUEST)
-    return None
-
-
 @blueprint.get("")
 def home() -> ResponseReturnValue:
     """Home: New Enquiries, or Upcoming Sessions."""
-    therapist, now = _me(), clock.now()
+    therapist, now = desk.me(), clock.now()
     is_upcoming = request.args.get("tab") == "upcoming"
-    number = request.args.get("page", 1, type=int)
-    enquiries = queries.page_of_enquiries(therapist, now, 1 if is_upcoming else number, PAGE)
-    upcoming = queries.page_of_upcoming(therapist, now, number if is_upcoming else 1, PAGE)
+    number = desk.page_number()
+    enquiries = paging.enquiries(therapist, now, 1 if is_upcoming else number, PAGE)
+    upcoming = paging.upcoming(therapist, now, number if is_upcoming else 1, PAGE)
     return render_template(
         "dashboard/home.html",
-        **_frame(therapist),
+        **desk.frame(),
         enquiries=enquiries,
         upcoming=upcoming,
         is_upcoming=is_upcoming,
@@ -66,13 +52,13 @@ def home() -> ResponseReturnValue:
 @blueprint.get("/sessions/<reference>")
 def session_page(reference: str) -> ResponseReturnValue:
     """One enquiry or session, and what can be done about it."""
-    return _session_page(_mine(reference))
+    return show(desk.mine(reference))
 
 
 @blueprint.post("/sessions/<reference>/accept")
 def accept(reference: str) -> ResponseReturnValue:
     """Accept the enquiry."""
-    booking = _mine(reference)
+    booking = desk.mine(reference)
     made = acceptance.accept(
         booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=clock.now()
     )
@@ -82,12 +68,14 @@ def accept(reference: str) -> ResponseReturnValue:
 @blueprint.post("/sessions/<reference>/decline")
 def decline(reference: str) -> ResponseReturnValue:
     """Decline the enquiry, with the reason if one is given."""
-    booking, now = _mine(reference), clock.now()
+    booking, now = desk.mine(reference), clock.now()
     typed = request.form.get("reason", "")
     try:
         reason = intake.text(typed)
     except ValueError as error:
-        return _session_page(booking, HTTPStatus.UNPROCESSABLE_ENTITY, typed, str(error))
+        return show(
+            booking, HTTPStatus.UNPROCESSABLE_ENTITY, {"reason": typed}, {"reason": str(error)}
+        )
     made = acceptance.decline(
         booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, reason=reason
     )
@@ -97,61 +85,42 @@ def decline(reference: str) -> ResponseReturnValue:
 @blueprint.get("/sessions/<reference>/cancel")
 def show_cancel(reference: str) -> ResponseReturnValue:
     """What cancelling leads to, the streak included, and the button that does it."""
-    return _cancel_page(_mine(reference))
+    return _cancel_page(desk.mine(reference))
 
 
 @blueprint.post("/sessions/<reference>/cancel")
 def cancel(reference: str) -> ResponseReturnValue:
     """Cancel the session on the terms that the page has shown."""
-    booking, now = _mine(reference), clock.now()
+    booking, now = desk.mine(reference), clock.now()
     agreed = request.form.get("agreed", "")
     try:
         made = sessions.cancel(
             booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, agreed=agreed
         )
     except TermsChanged:
-        return _cancel_page(_mine(reference), changed=True)
+        return _cancel_page(desk.mine(reference), changed=True)
     return _answered(made, Move.CANCEL_BY_THERAPIST)
 
 
 @blueprint.get("/sessions/<reference>/no-show")
 def show_no_show(reference: str) -> ResponseReturnValue:
     """What recording a no-show leads to, and the button that does it."""
-    booking = _mine(reference)
+    booking = desk.mine(reference)
     verdict = tickets.foreseen(booking, Move.NO_SHOW, Actor.THERAPIST, clock.now())
     if verdict is not Verdict.ALLOWED:
-        return _session_page(booking, HTTPStatus.CONFLICT)
+        return show(booking, HTTPStatus.CONFLICT)
     settlement = moves.settlement_of(booking, Move.NO_SHOW, clock.now())
     return render_template(
-        "dashboard/no_show.html", **_frame(_me()), **_about(booking), settlement=settlement
+        "dashboard/no_show.html", **desk.frame(), **_about(booking), settlement=settlement
     )
 
 
 @blueprint.post("/sessions/<reference>/no-show")
 def no_show(reference: str) -> ResponseReturnValue:
     """Record that the client did not come."""
-    booking = _mine(reference)
+    booking = desk.mine(reference)
     made = sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=clock.now())
     return _answered(made, Move.NO_SHOW)
-
-
-def _me() -> Therapist:
-    therapist = account.signed_in()
-    if therapist is None:
-        raise NotFound("page")
-    return therapist
-
-
-def _mine(reference: str) -> Booking:
-    """The signed-in therapist's own booking. Raises NotFound, also where it is another's."""
-    booking = queries.booking_by_reference(reference)
-    if booking.therapist_id != _me().id:
-        raise NotFound("booking")
-    return booking
-
-
-def _frame(therapist: Therapist) -> dict[str, Any]:
-    return {"me": therapist, "zone": therapist.timezone, "now": clock.now()}
 
 
 def _about(booking: Booking) -> dict[str, Any]:
@@ -159,15 +128,19 @@ def _about(booking: Booking) -> dict[str, Any]:
     return {
         "booking": booking,
         "status": telling.status_now(booking, now),
-        "client": telling.first_name(booking.client.name),
+        "client": first_name(booking.client.name),
         "policy": policy,
         "split": money.split_fee(booking.fee_minor, policy.commission_percent),
     }
 
 
-def _session_page(
-    booking: Booking, http_status: HTTPStatus = HTTPStatus.OK, typed: str = "", wrong: str = ""
+def show(
+    booking: Booking,
+    http_status: HTTPStatus = HTTPStatus.OK,
+    typed: Mapping[str, str] = NOTHING,
+    wrongs: Mapping[str, str] = NOTHING,
 ) -> ResponseReturnValue:
+    """The session's page, with what was typed and what is wrong with it by field."""
     now, lines = clock.now(), queries.timeline_of(booking)
     can = {
         move: tickets.foreseen(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
@@ -175,7 +148,7 @@ def _session_page(
     }
     page = render_template(
         "dashboard/session.html",
-        **_frame(_me()),
+        **desk.frame(),
         **_about(booking),
         can=can,
         facts=telling.outcome(booking, lines, now),
@@ -183,7 +156,10 @@ def _session_page(
         writings=queries.writings_of(booking),
         is_refused=http_status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         typed=typed,
-        wrong=wrong,
+        wrongs=wrongs,
+        is_everything_shown=request.args.get("messages") == "all",
+        can_write=tickets.is_open_to_client(booking, now),
+        can_keep_notes=not privacy.is_erased(booking.client),
     )
     return page, http_status
 
@@ -191,10 +167,10 @@ def _session_page(
 def _cancel_page(booking: Booking, *, changed: bool = False) -> ResponseReturnValue:
     terms = sessions.terms_of_cancelling(booking, by=Actor.THERAPIST, now=clock.now())
     if terms is None:
-        return _session_page(booking, HTTPStatus.CONFLICT)
+        return show(booking, HTTPStatus.CONFLICT)
     page = render_template(
         "dashboard/cancel.html",
-        **_frame(_me()),
+        **desk.frame(),
         **_about(booking),
         terms=terms,
         step=standing.step_reached(terms.streak, config.current().policy),
@@ -207,19 +183,7 @@ def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
     """Show the session as it now stands; a move that could not be made says what came before."""
     status = tickets.http_status(made.booking, made.verdict, clock.now())
     if status is not HTTPStatus.OK:
-        return _session_page(made.booking, status)
-    flash(_DONE[move].format(client=telling.first_name(made.booking.client.name)))
+        return show(made.booking, status)
+    flash(_DONE[move].format(client=first_name(made.booking.client.name)))
     page = url_for("dashboard.session_page", reference=made.booking.reference)
     return redirect(page, HTTPStatus.SEE_OTHER)
-
-
-def _interrupted(http_status: HTTPStatus) -> ResponseReturnValue:
-    """Keep what was typed where the session has ended in between, and ask before acting on it."""
-    typed = {name: text for name, text in request.form.items() if name != "csrf_token"}
-    page = render_template(
-        "dashboard/interrupted.html",
-        typed=typed,
-        is_signed_in=account.signed_in() is not None,
-        next=account.local_path(request.path.rpartition("/")[0]),
-    )
-    return page, http_status

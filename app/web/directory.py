@@ -82,9 +82,7 @@ def profile(slug: str) -> AnyResponse:
     return response
 
 
-# The form checks its token itself, so that a page left open for too long keeps what was typed.
 @blueprint.post("/therapists/<slug>")
-@csrf.exempt
 @limiter.limit(PUBLIC_FORM_LIMIT)
 def ask(slug: str) -> AnyResponse:
     """Ask for a session."""
@@ -98,6 +96,10 @@ def ask(slug: str) -> AnyResponse:
         return _refused(therapist, form, refusal)
     session[_RECEIPT] = booking.reference
     return redirect(url_for(".requested", slug=slug), 303)
+
+
+# The form checks its token itself, so that a page left open for too long keeps what was typed.
+csrf.exempt(ask)
 
 
 @blueprint.get("/therapists/<slug>/requested")

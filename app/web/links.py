@@ -11,6 +11,7 @@ from app.links import Aim
 from app.rules import money
 from app.rules.lifecycle import Actor, Move, Via
 from app.services import acceptance, accounts, intake
+from app.services.letters.letter import first_name
 from app.services.moves import Outcome
 from app.store.models import Booking
 from app.web import account, telling, tickets
@@ -78,7 +79,7 @@ def show_sign_in(token: str) -> ResponseReturnValue:
     asked = accounts.sign_in_asked(links.read(Aim.SIGN_IN, token), clock.now())
     if asked is None:
         return _used_up()
-    return render_template("link/sign_in.html", name=telling.first_name(asked.therapist.name))
+    return render_template("link/sign_in.html", name=first_name(asked.therapist.name))
 
 
 @blueprint.post("/link/sign-in/<token>")
@@ -107,7 +108,7 @@ def _asked(
         f"link/{move}.html",
         booking=booking,
         zone=booking.therapist.timezone,
-        client=telling.first_name(booking.client.name),
+        client=first_name(booking.client.name),
         payout_minor=money.split_fee(booking.fee_minor, percent).payout_minor,
         commission_percent=percent,
         session_path=tickets.path(Aim.SESSION, booking),
@@ -127,7 +128,7 @@ def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
         booking=booking,
         status=telling.status_now(booking, now),
         zone=booking.therapist.timezone,
-        client=telling.first_name(booking.client.name),
+        client=first_name(booking.client.name),
         wanted=move,
         session_path=tickets.path(Aim.SESSION, booking),
         now=now,

@@ -11,7 +11,7 @@ from app.web.api_input import BookingIn, CancelIn, SlotsIn
 from app.web.problems import KINDS, MEDIA_TYPE
 from app.web.schemas import BookingDetail, BookingOut, Problem, TherapistDetail, TherapistOut
 
-_ALWAYS = (401, 429, 500, 503)
+_ALWAYS = (400, 401, 429, 500, 503)
 _ABOUT = (
     "Bookings of therapy sessions. Instants are RFC 3339 in UTC; money is in whole minor units."
     " A call that is refused gets problem details (RFC 9457); `code` names the reason. Of several"

@@ -6,7 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import config
 from app.errors import DomainError, FieldError, InvalidFields
-from app.web.api_input import BadBody
+from app.web.api_input import BadBodyError
 from app.web.schemas import BookingDetail, FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -80,7 +80,7 @@ def of_domain(error: DomainError) -> Problem:
     """A domain error in the API's words; one that no caller can mend becomes `internal`."""
     if isinstance(error, InvalidFields):
         return problem(error.code, "Nothing was done; `errors` says what is right.", error.errors)
-    if isinstance(error, BadBody):
+    if isinstance(error, BadBodyError):
         return problem(error.code, str(error), (FieldError("body", str(error)),))
     if error.code not in KINDS:
         _log.error("api_failed", error=type(error).__name__)

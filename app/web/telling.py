@@ -8,6 +8,7 @@ from typing import Any
 from app.rules import lifecycle
 from app.rules.lifecycle import MOVES, Actor, Move, Status
 from app.services import moves, transitions
+from app.services.letters.letter import first_name
 from app.store.models import Booking, TimelineEntry
 from emails.wording import money
 
@@ -84,11 +85,6 @@ def money_moved(facts: dict[str, Any], currency: str, reader: Actor) -> str:
         return f"The client was refunded {money(refund, currency)}."
     payout = facts.get("payout_minor", 0)
     return f"You receive {money(payout, currency)}." if payout else ""
-
-
-def first_name(name: str) -> str:
-    """What a page calls a person by."""
-    return name.split()[0]
 
 
 def _effective_at(booking: Booking, due: Move) -> datetime:

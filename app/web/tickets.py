@@ -10,7 +10,7 @@ from app.errors import LinkExpired, LinkGone, NotFound
 from app.links import Aim
 from app.rules import lifecycle
 from app.rules.lifecycle import Actor, Move, Status, Verdict
-from app.services import transitions
+from app.services import privacy, transitions
 from app.store import queries
 from app.store.models import Booking
 
@@ -36,9 +36,14 @@ def opened(aim: Aim, token: str, now: datetime) -> Booking:
         raise LinkGone("What this link opened is no longer here.") from None
     if ticket.holder != _holder(aim, booking) or ticket.epoch != booking.epoch:
         raise LinkGone("What this link opened is no longer here.")
-    if aim in _CLIENTS and now >= booking.ends_at + MANAGE_LASTS:
+    if aim in _CLIENTS and not is_open_to_client(booking, now):
         raise LinkExpired("This link has expired.")
     return booking
+
+
+def is_open_to_client(booking: Booking, now: datetime) -> bool:
+    """Whether the client still has a link that opens the booking."""
+    return not privacy.is_erased(booking.client) and now < booking.ends_at + MANAGE_LASTS
 
 
 def path(aim: Aim, booking: Booking) -> str:

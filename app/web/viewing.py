@@ -6,7 +6,6 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from flask import Flask, current_app, url_for
@@ -50,11 +49,6 @@ def long_day(day: date) -> str:
 def local_day(at: datetime, zone: str) -> date:
     """The calendar day in that zone."""
     return at.astimezone(ZoneInfo(zone)).date()
-
-
-def length(value: Any) -> Any:
-    """`2 hours 5 minutes` of a timedelta; Jinja's own count of anything else."""
-    return wording.length(value) if isinstance(value, timedelta) else len(value)
 
 
 def by_day(instants: Iterable[datetime], zone: str) -> list[tuple[date, list[datetime]]]:
@@ -109,7 +103,6 @@ def register(app: Flask) -> None:
         local_day=local_day,
         by_day=by_day,
         duration=wording.length,
-        length=length,
         time_left=time_left,
     )
     app.jinja_env.globals.update(asset=asset, zones=zones)

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.rules.lifecycle import Actor
 from app.services import sweeps
-from app.store.models import Booking, OutboxEmail, OutboxStatus
+from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from tests.story import DEE, Story
 
 SECOND = timedelta(seconds=1)
@@ -146,8 +147,6 @@ def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
     broken, whole = story.ask(), story.ask("bran", starts_at=story.now + timedelta(hours=54))
     # A line that the sweep is about to write is there already, so its transaction must fail.
     story_line = {"booking": broken, "event": "late", "by": "system", "via": "scheduler"}
-    from app.store.models import TimelineEntry
-
     TimelineEntry.create(at=story.now, facts={}, **story_line)
     story.wait(hours=4)
     run = sweeps.escalate_late(story.now)
@@ -208,8 +207,6 @@ def test_no_reminder_comes_for_a_time_that_was_past_when_the_session_was_accepte
 
 
 def test_a_reminder_is_decided_again_when_it_is_sent(story: Story) -> None:
-    from app.rules.lifecycle import Actor
-
     booking = story.ask(starts_at=story.now + timedelta(hours=49))
     story.accept(booking)
     story.deliver()

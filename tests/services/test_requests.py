@@ -77,7 +77,12 @@ def nothing(_story: Story) -> None:
         (nothing, {"starts_at": TUESDAY + timedelta(hours=8, minutes=30)}, InvalidFields, "open"),
         (nothing, {"starts_at": TUESDAY + timedelta(hours=10, minutes=5)}, InvalidFields, "open"),
         (nothing, {"starts_at": TUESDAY + timedelta(hours=16, minutes=30)}, InvalidFields, "open"),
-        (nothing, {"starts_at": TUESDAY - timedelta(hours=11, seconds=1)}, InvalidFields, "4 hours"),
+        (
+            nothing,
+            {"starts_at": TUESDAY - timedelta(hours=11, seconds=1)},
+            InvalidFields,
+            "4 hours",
+        ),
         (nothing, {"starts_at": TUESDAY + timedelta(days=61)}, InvalidFields, "60 days"),
         (away, {}, InvalidFields, "open"),
         (without_free, {"kind": Kind.FREE_CONSULTATION}, InvalidFields, "no free consultation"),

@@ -89,9 +89,8 @@ class _Forms(HTMLParser):
         elif tag == "textarea":
             self._textarea = said["name"]
             self.found[-1].fields[self._textarea] = ""
-        elif tag == "input" and said.get("name") and self.found:
-            if said.get("type") not in ("radio", "checkbox") or "checked" in said:
-                self.found[-1].fields[said["name"]] = said.get("value", "")
+        elif tag == "input" and self.found and _is_sent(said):
+            self.found[-1].fields[said["name"]] = said.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea":
@@ -100,6 +99,10 @@ class _Forms(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._textarea:
             self.found[-1].fields[self._textarea] += data.removeprefix("\n")
+
+
+def _is_sent(said: dict[str, str]) -> bool:
+    return "name" in said and (said.get("type") != "radio" or "checked" in said)
 
 
 def forms(page: TestResponse) -> list[Form]:

@@ -22,7 +22,7 @@ class Visitor(FlaskClient):
     """
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
-        return Context().run(super().open, *args, **kwargs)
+        return Context().run(super().open, *args, **{**kwargs, "buffered": True})
 
 
 @pytest.fixture

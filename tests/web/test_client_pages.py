@@ -11,7 +11,7 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.services import acceptance, bookings, ledger
+from app.services import acceptance, ledger, replacing
 from app.store import database
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from tests.conftest import MONDAY, Cast
@@ -339,7 +339,7 @@ def test_two_clients_who_swap_therapists_at_once_do_not_wait_for_one_another(cas
     def swap(old: Booking, slug: str, starts_at: datetime) -> None:
         with database.connection():
             together.wait(5)
-            bookings.choose_another(old.reference, slug, starts_at, via=Via.LINK, now=clock.now())
+            replacing.choose_another(old.reference, slug, starts_at, via=Via.LINK, now=clock.now())
 
     with ThreadPoolExecutor(len(olds)) as pool:
         for swapped in [pool.submit(swap, *each) for each in olds]:

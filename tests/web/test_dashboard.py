@@ -147,7 +147,7 @@ def test_a_reason_that_is_too_long_is_kept_on_the_page(asha: Visitor) -> None:
     booking = ask()
     refused = press(asha, page_of(booking), "/decline", reason="so sorry " * 500)
     assert refused.status_code == 422
-    kept = [f for f in forms(refused) if f.action.endswith("/decline")][0].fields["reason"]
+    kept = next(f for f in forms(refused) if f.action.endswith("/decline")).fields["reason"]
     assert kept.split() == ["so", "sorry"] * 500
     assert now_of(booking).status is Status.REQUESTED
 

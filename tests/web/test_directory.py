@@ -1,4 +1,4 @@
-"""Find a Therapist and asking for a session there, as a visitor without scripts sees it."""
+"""Find a Therapist and a therapist's page, as a visitor without scripts sees them."""
 
 import html
 import re
@@ -9,50 +9,13 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.rules.lifecycle import Kind, Status, Via
-from app.services import accounts, bookings
-from app.store import queries
-from app.store.models import Booking, Client, TimeOff, Writing
+from app.services import accounts
+from app.store.models import TimeOff
 from tests.conftest import MONDAY, Cast, therapist
-from tests.web.conftest import Visitor, another_visitor, counted_queries
+from tests.web.conftest import Visitor, counted_queries
+from tests.web.pages import ASHA, TUESDAY_10, ask, filled, text
 
-TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
-ASHA = "/therapists/asha"
 MOST_QUERIES = 5
-
-
-def text(response: Any) -> str:
-    """What a reader sees, without tags and with single spaces."""
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
-
-
-def token(response: Any) -> str:
-    return re.search(r'name="csrf_token"[^>]*value="([^"]+)"', response.text)[1]
-
-
-def filled(visitor: Visitor, path: str = ASHA, **changed: str) -> dict[str, str]:
-    return {
-        "csrf_token": token(visitor.get(path)),
-        "starts_at": "2026-11-03T10:00:00Z",
-        "kind": "paid",
-        "name": "Dee Stone",
-        "email": "dee@clients.example",
-        "timezone": "America/New_York",
-        "note": "A note for Asha",
-        **changed,
-    }
-
-
-def ask(slug: str = "asha", email: str = "eli@clients.example", **more: Any) -> Booking:
-    asked = {
-        "name": "Eli Marsh",
-        "timezone": "Europe/London",
-        "starts_at": TUESDAY_10,
-        "kind": Kind.PAID,
-        **more,
-    }
-    request = bookings.Request(therapist=slug, email=email, **asked)
-    return bookings.request(request, via=Via.PAGE, now=clock.now())
 
 
 def names(response: Any) -> list[str]:
@@ -140,6 +103,21 @@ def test_twenty_cards_to_a_page_and_every_therapist_on_exactly_one(
     assert len(second) == 3
     assert len({*first, *second}) == 23
     assert "There is no page 3" in text(visitor.get("/?page=3"))
+
+
+def test_the_next_page_keeps_the_filters_and_nothing_else(
+    app: Flask, at: Any, visitor: Visitor
+) -> None:
+    at(MONDAY)
+    for letter in "abcdefghijklmnopqrstuvw":
+        therapist(f"{letter}{letter} Marsh", "Europe/London")
+    query = "name=Marsh&free=on&day=2026-11-04&tz=Europe/London"
+    page = visitor.get(f"/?{query}&_external=1&endpoint=x&_anchor=y&page=1")
+    following = re.search(r'rel="next" href="([^"]+)"', page.text)[1]
+    assert html.unescape(following) == (
+        "/?name=Marsh&free=on&day=2026-11-04&tz=Europe/London&page=2"
+    )
+    assert len(names(visitor.get(html.unescape(following)))) == 3
 
 
 @pytest.mark.parametrize(
@@ -239,145 +217,6 @@ def test_a_chosen_time_from_a_card_is_chosen_on_the_page(cast: Cast, visitor: Vi
     assert 'value="2026-11-10T10:00:00Z" checked' in page.text
 
 
-def test_asking_holds_the_time_and_says_what_happens_next(cast: Cast, visitor: Visitor) -> None:
-    answer = visitor.post(ASHA, data=filled(visitor))
-    assert (answer.status_code, answer.headers["Location"]) == (303, f"{ASHA}/requested")
-    booking = Booking.get()
-    assert (booking.status, booking.starts_at) == (Status.REQUESTED, TUESDAY_10)
-    assert Writing.get().body == "A note for Asha"
-    receipt = text(visitor.get(f"{ASHA}/requested"))
-    assert booking.reference in receipt
-    assert "Tue 3 Nov 2026, 05:00–05:50 (New York, EST)" in receipt
-
-
-def test_the_receipt_tells_a_stranger_nothing(app: Flask, cast: Cast, visitor: Visitor) -> None:
-    visitor.post(ASHA, data=filled(visitor))
-    seen = text(another_visitor(app).get(f"{ASHA}/requested"))
-    assert Booking.get().reference not in seen
-    assert "Asha" not in seen
-
-
-def test_the_receipt_is_gone_after_an_hour(cast: Cast, at: Any, visitor: Visitor) -> None:
-    visitor.post(ASHA, data=filled(visitor))
-    at(MONDAY + timedelta(hours=1))
-    assert Booking.get().reference not in visitor.get(f"{ASHA}/requested").text
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [
-        ("starts_at", "", "Please choose one of the open times."),
-        ("starts_at", "2026-11-03T10:00:00", "Please choose one of the open times."),
-        ("starts_at", "0001-01-01T00:00:00+14:00", "Please choose one of the open times."),
-        ("starts_at", "2026-11-03T10:07:00Z", "not one of the therapist's open times"),
-        ("starts_at", "2026-11-02T10:00:00Z", "at least 4 hours ahead"),
-        ("starts_at", "2028-11-02T10:00:00Z", "at most 60 days ahead"),
-        ("kind", "", "Please choose what kind of session"),
-        ("name", "  ", "Please give a name."),
-        ("name", "D" * 121, "120 characters or fewer"),
-        ("name", "Dee\r\nBcc: x@y.example", "Please leave control characters"),
-        ("email", "dee", "Please give an email address"),
-        ("email", "dee@x.example\nBcc: a@b.example", "Please give an email address"),
-        ("timezone", "Mars/Olympus", "Please give a time zone"),
-        ("note", "x" * 4001, "4000 characters or fewer"),
-    ],
-)
-def test_what_is_wrong_comes_back_by_name_with_the_rest_kept(
-    cast: Cast, visitor: Visitor, field: str, value: str, said: str
-) -> None:
-    answer = visitor.post(ASHA, data=filled(visitor, **{field: value}))
-    assert answer.status_code == 422
-    assert said in text(answer)
-    kept = {"name": 'value="Dee Stone"', "email": 'value="dee@clients.example"'}
-    kept["timezone"], kept["note"] = 'value="America/New_York"', "A note for Asha"
-    kept["starts_at"] = 'value="2026-11-03T10:00:00Z" checked'
-    for other, markup in kept.items():
-        assert other == field or markup in answer.text
-    assert not Booking.select().exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "email"),
-    [
-        ("Dée 🌿 Стоун", "dee+therapy@clients.example"),
-        ("دي ستون", '"dee stone"@clients.example'),
-        ("Dee <script>alert(1)</script>", "dee@bücher.example"),
-        ("{{ 7 * 7 }} ${7*7}", "düsen@clients.example"),
-    ],
-)
-def test_unusual_but_right_names_and_addresses_are_taken_as_they_are(
-    cast: Cast, visitor: Visitor, name: str, email: str
-) -> None:
-    assert visitor.post(ASHA, data=filled(visitor, name=name, email=email)).status_code == 303
-    assert Client.get().name == name
-    assert "<script>" not in visitor.get(f"{ASHA}/requested").text
-
-
-def test_a_time_that_has_just_gone_is_said_so_and_nothing_typed_is_lost(
-    cast: Cast, visitor: Visitor
-) -> None:
-    data = filled(visitor)
-    ask()
-    answer = visitor.post(ASHA, data=data)
-    assert answer.status_code == 409
-    assert "That time has just gone" in text(answer)
-    assert "A note for Asha" in answer.text
-    assert 'value="2026-11-03T10:00:00Z"' not in answer.text
-    assert 'value="2026-11-03T11:00:00Z"' in answer.text
-
-
-def test_a_second_free_consultation_is_refused_and_a_paid_session_proposed(
-    cast: Cast, visitor: Visitor
-) -> None:
-    ask(email="dee@clients.example", kind=Kind.FREE_CONSULTATION)
-    data = filled(visitor, kind="free_consultation", starts_at="2026-11-03T12:00:00Z")
-    answer = visitor.post(ASHA, data=data)
-    assert answer.status_code == 409
-    assert "The free consultation has been used" in text(answer)
-    assert re.search(r'id="kind-paid" value="paid" checked', answer.text)
-    assert 'value="2026-11-03T12:00:00Z" checked' in answer.text
-
-
-def test_a_therapist_who_paused_meanwhile_is_said_so_and_the_note_handed_back(
-    cast: Cast, visitor: Visitor
-) -> None:
-    data = filled(visitor)
-    accounts.pause("asha", on=True)
-    answer = visitor.post(ASHA, data=data)
-    assert answer.status_code == 409
-    assert "Asha is not taking bookings" in text(answer)
-    assert "A note for Asha" in text(answer)
-
-
-def test_a_free_consultation_of_one_who_gives_none_is_refused_by_name(
-    cast: Cast, visitor: Visitor
-) -> None:
-    queries.therapist_by_slug("asha").update(offers_free_consultation=False).execute()
-    answer = visitor.post(ASHA, data=filled(visitor, kind="free_consultation"))
-    assert answer.status_code == 422
-    assert "offers no free consultation" in text(answer)
-
-
-def test_a_form_without_its_token_asks_for_nothing_and_keeps_what_was_typed(
-    cast: Cast, visitor: Visitor
-) -> None:
-    for forged in ("", "forged"):
-        answer = visitor.post(ASHA, data=filled(visitor, csrf_token=forged))
-        assert answer.status_code == 400
-        assert "A note for Asha" in answer.text
-    assert not Booking.select().exists()
-    again = {**filled(visitor), "csrf_token": token(answer)}
-    assert visitor.post(ASHA, data=again).status_code == 303
-
-
-def test_another_browsers_token_does_not_open_this_one(
-    app: Flask, cast: Cast, visitor: Visitor
-) -> None:
-    stolen = filled(another_visitor(app))["csrf_token"]
-    visitor.get(ASHA)
-    assert visitor.post(ASHA, data={**filled(visitor), "csrf_token": stolen}).status_code == 400
-
-
 def test_nothing_open_for_weeks_is_said_and_no_form_is_shown(
     app: Flask, at: Any, visitor: Visitor
 ) -> None:
@@ -396,33 +235,3 @@ def test_nothing_open_for_weeks_is_said_and_no_form_is_shown(
     page = text(visitor.get("/therapists/fay"))
     assert "Nothing open in the next 60 days" in page
     assert "Your name" not in page
-
-
-@pytest.mark.parametrize("path", ["/therapists/%00", "/?name=%00", "/?name=%FE%FF", "/?%00=1"])
-def test_bytes_that_are_no_text_are_refused(cast: Cast, visitor: Visitor, path: str) -> None:
-    assert visitor.get(path).status_code == 400
-
-
-@pytest.mark.parametrize(
-    ("content_type", "body"),
-    [
-        ("application/x-www-form-urlencoded", b"name=D\xe9e"),
-        ("application/x-www-form-urlencoded", b"name=D%E9e"),
-        (
-            "multipart/form-data; boundary=x",
-            b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nD\xe9e\r\n--x--\r\n',
-        ),
-    ],
-)
-def test_a_form_in_another_encoding_is_refused_whole(
-    cast: Cast, visitor: Visitor, content_type: str, body: bytes
-) -> None:
-    answer = visitor.post(ASHA, data=body, content_type=content_type)
-    assert answer.status_code == 400
-    assert "We could not read that" in answer.text
-
-
-def test_ten_megabytes_are_too_much(cast: Cast, visitor: Visitor) -> None:
-    answer = visitor.post(ASHA, data={"note": "x" * 10_000_000})
-    assert answer.status_code == 413
-    assert "larger than we take" in answer.text

@@ -83,19 +83,19 @@ def test_a_fault_of_ours_is_logged_without_the_token_in_its_path(
     app: Flask, visitor: Visitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(token: str) -> str:
-        raise RuntimeError(f"fault number {len(token)}")
+        raise RuntimeError(token)
 
     app.add_url_rule("/link/broken/<token>", "links.broken", broken)
     answer = visitor.get(f"/link/broken/{TOKEN}")
     assert answer.status_code == 500
     assert TOKEN not in answer.text
     assert "links.broken" in caplog.text
-    assert "fault number" in caplog.text
+    assert "RuntimeError" in caplog.text
     assert TOKEN not in caplog.text
 
 
 def test_under_the_api_errors_are_problem_details(app: Flask, visitor: Visitor) -> None:
     app.add_url_rule("/api/broken", view_func=raising(RuntimeError("secret detail")))
-    answer = visitor.get("/api/broken")
+    answer = visitor.get("/api/broken", headers={"Authorization": "Bearer test-api-key"})
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
     assert "secret detail" not in answer.text

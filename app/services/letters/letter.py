@@ -80,7 +80,7 @@ def session_of(booking: Booking) -> Session:
 
 def first_name(name: str) -> str:
     """What an email calls a person by."""
-    return name.split()[0]
+    return name.split(maxsplit=1)[0]
 
 
 def open_letter(email: OutboxEmail, now: datetime) -> Letter:

@@ -7,7 +7,7 @@ from peewee import (
     CharField,
     CompositeKey,
     Database,
-    FloatField,
+    DoubleField,
     ForeignKeyField,
     IntegerField,
     Model,
@@ -82,7 +82,7 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         streak = IntegerField()
         streak_told = IntegerField()
         standing_due_at = BigIntegerField(null=True)
-        score = FloatField()
+        score = DoubleField()
         median_answer_s = IntegerField()
         ranked_at = BigIntegerField(null=True)
         ranking_due_at = BigIntegerField(null=True)

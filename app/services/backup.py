@@ -1,0 +1,170 @@
+"""Backing up a SQLite database while it is in use, and putting a backup in its place."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import peewee
+import structlog
+
+from app.errors import DomainError
+from app.store import database, outbox
+from app.store.models import Hold
+
+BUSY_SECONDS = 30.0
+"""How long to wait for whoever else writes."""
+
+_log = structlog.get_logger("mindsum")
+
+
+class BackupRefused(DomainError):
+    """No backup was made, or none put in place: nothing was changed."""
+
+    code = "backup_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put in place: its bookings, the emails still queued, the schema steps it lacked."""
+
+    bookings: int
+    emails_waiting: int
+    steps: list[str]
+
+
+def backup(path: Path) -> int:
+    """Write the bound database, as it is at this moment, to a new file; its size in bytes.
+
+    Writers go on meanwhile. The file is readable by its owner only: it holds people's addresses.
+    Raises BackupRefused.
+    """
+    live = live_file()
+    if path.exists():
+        raise BackupRefused(f"{path} exists already; name a new file.")
+    if not live.exists():
+        raise BackupRefused(f"There is no database at {live}.")
+    with _beside(path) as made:
+        _copy(live, made)
+        _check(made)
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            raise BackupRefused(f"{path} exists already; name a new file.") from None
+    size = path.stat().st_size
+    _log.info("backup_made", bytes=size)
+    return size
+
+
+def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> Restored:
+    """Put a backup in place of the database `into`, its schema current and its outbox held.
+
+    All of it takes effect at once, also for processes that have the database open; until then
+    nothing has changed. Raises BackupRefused where the file is no sound backup of ours, or where
+    `into` holds anything and `replace` was not said.
+    """
+    if not path.is_file():
+        raise BackupRefused(f"There is no file {path}.")
+    if into.exists() and path.samefile(into):
+        raise BackupRefused(f"{path} is the database itself.")
+    if not replace and not _is_empty(into):
+        raise BackupRefused(f"The database at {into} is not empty; it would be replaced.")
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with _beside(into) as made:
+        _copy(path, made)
+        _check(made)
+        steps = _prepare(made, now)
+        restored = Restored(_count(made, "booking"), _count_waiting(made), steps)
+        with database.alone_in_writing(into):
+            _copy(made, into)
+    _log.warning("backup_restored", bookings=restored.bookings, waiting=restored.emails_waiting)
+    return restored
+
+
+def _prepare(made: Path, now: datetime) -> list[str]:
+    """Bring a copy's schema up to date and hold its outbox; the steps it lacked."""
+    other = peewee.SqliteDatabase(str(made))
+    with other.connection_context(), other.bind_ctx([Hold]):
+        try:
+            steps = database.upgrade_file(other)
+        except ValueError as error:
+            raise BackupRefused(f"That backup cannot be used: {error}.") from None
+        outbox.hold(now)
+    return steps
+
+
+def live_file() -> Path:
+    """The file of the bound database. Raises BackupRefused where that is PostgreSQL."""
+    if not database.is_sqlite():
+        raise BackupRefused("This is for SQLite; for PostgreSQL use pg_dump and pg_restore.")
+    return Path(database.db.obj.database)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A private file to work on, in the folder of `path`; gone afterwards."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise BackupRefused(f"{path.parent} cannot be written: {error.strerror}.") from error
+    os.close(handle)
+    made = Path(name)
+    try:
+        yield made
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            made.with_name(made.name + suffix).unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """All pages as of one moment, in one transaction of the target."""
+    try:
+        with closing(_open(source)) as one, closing(_open(target)) as other:
+            one.backup(other)
+    except sqlite3.Error as error:
+        raise BackupRefused(f"{source} could not be copied to {target}: {error}.") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_SECONDS)
+
+
+def _check(path: Path) -> None:
+    """Raises BackupRefused unless this is a sound database of ours."""
+    try:
+        with closing(_open(path)) as opened:
+            (verdict,) = opened.execute("PRAGMA integrity_check(1)").fetchone()
+            orphan = opened.execute("PRAGMA foreign_key_check").fetchone()
+            names = {row[0] for row in opened.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise BackupRefused(f"That is no SQLite database: {error}.") from error
+    if verdict != "ok":
+        raise BackupRefused(f"That database is damaged: {verdict}.")
+    if orphan is not None:
+        raise BackupRefused(f"That database is damaged: {orphan[0]} lacks its {orphan[2]}.")
+    if not {"booking", "outbox_email", "ledger_line"} <= names:
+        raise BackupRefused("That database is not one of Mindsum Bookings.")
+
+
+def _is_empty(path: Path) -> bool:
+    if not path.exists():
+        return True
+    with suppress(sqlite3.Error), closing(_open(path)) as opened:
+        tables = {row[0] for row in opened.execute("SELECT name FROM sqlite_master")}
+        mine = tables & {"therapist", "client", "booking"}
+        return not any(opened.execute(f"SELECT 1 FROM {name}").fetchone() for name in mine)  # noqa: S608 - three fixed names
+    return False
+
+
+def _count(path: Path, table: str, where: str = "1 = 1") -> int:
+    with closing(_open(path)) as opened:
+        found = opened.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()  # noqa: S608 - ours
+    return int(found[0])
+
+
+def _count_waiting(path: Path) -> int:
+    return _count(path, "outbox_email", "status IN ('queued', 'sending')")

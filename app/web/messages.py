@@ -1,0 +1,88 @@
+"""Messages both ways and a therapist's private notes: written on a page, never in an email."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from flask import Blueprint, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.links import Aim
+from app.rules.lifecycle import Actor
+from app.services import intake, messages, privacy
+from app.services.letters.letter import first_name
+from app.store.models import Booking
+from app.web import client, dashboard, desk, tickets
+from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
+
+blueprint = Blueprint("messages", __name__, url_prefix="/dashboard/sessions")
+letterbox = Blueprint("letterbox", __name__, url_prefix="/link/manage")
+desk.behind_sign_in(blueprint)
+# What authorises the client's form is the token in its own address, never a cookie.
+csrf.exempt(letterbox)
+
+
+@blueprint.post("/<reference>/message")
+@limiter.limit(PUBLIC_FORM_LIMIT)
+def write_to_client(reference: str) -> ResponseReturnValue:
+    """Send the therapist's message; the client reads it behind their own link."""
+    booking, now = desk.mine(reference), clock.now()
+    if not tickets.is_open_to_client(booking, now):
+        return dashboard.show(booking, HTTPStatus.CONFLICT)
+
+    def keep(body: str) -> None:
+        messages.send(booking.reference, body, author=Actor.THERAPIST, now=now)
+
+    name = first_name(booking.client.name)
+    return _kept(booking, "message", keep, f"Sent. {name} is told that a message waits.")
+
+
+@blueprint.post("/<reference>/note")
+def keep_note(reference: str) -> ResponseReturnValue:
+    """Keep a note that nobody but the therapist reads."""
+    booking, now = desk.mine(reference), clock.now()
+    if privacy.is_erased(booking.client):
+        return dashboard.show(booking, HTTPStatus.CONFLICT)
+
+    def keep(body: str) -> None:
+        messages.keep_private_note(booking.reference, body, now=now)
+
+    return _kept(booking, "private_note", keep, "Kept. Only you can read it.")
+
+
+@letterbox.post("/<token>/message")
+@limiter.limit(PUBLIC_FORM_LIMIT)
+def write_to_therapist(token: str) -> ResponseReturnValue:
+    """Send the client's message; the therapist reads it after sign-in."""
+    now = clock.now()
+    booking = tickets.opened(Aim.MANAGE, token, now)
+    typed = request.form.get("message", "")
+    try:
+        messages.send(booking.reference, _something(typed), author=Actor.CLIENT, now=now)
+    except ValueError as error:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return client.manage_page(booking, now, status, typed=typed, wrong=str(error))
+    page = url_for("client.manage", token=token, sent="message", _anchor="messages")
+    return redirect(page, HTTPStatus.SEE_OTHER)
+
+
+def _something(typed: str) -> str:
+    body = intake.text(typed)
+    if not body:
+        raise ValueError("Please write something first.")
+    return body
+
+
+def _kept(
+    booking: Booking, field: str, keep: Callable[[str], None], done: str
+) -> ResponseReturnValue:
+    """Keep what was typed in `field`, or show the page again with it and what is wrong."""
+    typed = request.form.get(field, "")
+    try:
+        keep(_something(typed))
+    except ValueError as error:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return dashboard.show(booking, status, {field: typed}, {field: str(error)})
+    flash(done)
+    page = url_for("dashboard.session_page", reference=booking.reference, _anchor="messages")
+    return redirect(page, HTTPStatus.SEE_OTHER)

@@ -1,0 +1,149 @@
+"""Profile Settings: each section is a form of its own, and what is wrong with one is said there."""
+
+from http import HTTPStatus
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.errors import InvalidFields
+from app.rules import hours
+from app.rules.hours import Window
+from app.services import accounts, calendar, profile
+from app.services.profile import Away
+from app.store import queries
+from app.store.models import Therapist
+from app.web import desk, sheets
+from app.web.profile_forms import WEEKDAYS, AboutForm, AwayForm, HoursForm, OfferForm, SettingsForm
+
+blueprint = Blueprint("profile", __name__, url_prefix="/dashboard")
+desk.behind_sign_in(blueprint)
+
+TIMES_OFF = 50
+
+
+@blueprint.get("/profile")
+def settings() -> ResponseReturnValue:
+    """All settings as they are."""
+    return _page()
+
+
+@blueprint.post("/profile/about")
+def change_about() -> ResponseReturnValue:
+    """Change what clients read of the therapist."""
+    form = AboutForm()
+    if not form.validate():
+        return _page(about=form)
+    profile.update(desk.me().slug, form.changes())
+    return _saved("about", "Saved. This is how clients see you now.")
+
+
+@blueprint.post("/profile/offer")
+def change_offer() -> ResponseReturnValue:
+    """Change rate, free consultation, zone and meeting link."""
+    form = OfferForm()
+    form.currency = desk.me().currency
+    if not form.validate():
+        return _page(offer=form)
+    profile.update(desk.me().slug, form.changes())
+    return _saved("offer", "Saved. Bookings that exist keep their price and their time.")
+
+
+@blueprint.post("/profile/hours")
+def change_hours() -> ResponseReturnValue:
+    """Replace the weekly availability."""
+    form = HoursForm()
+    if not form.validate():
+        return _page(hours=form)
+    profile.set_hours(desk.me().slug, form.windows())
+    return _saved("hours", "Saved. Sessions that are already booked stay.")
+
+
+@blueprint.post("/profile/add-time-off")
+def add_time_off() -> ResponseReturnValue:
+    """Take time off, and say which accepted sessions lie in it."""
+    form, me, now = AwayForm(), desk.me(), clock.now()
+    away = form.away(ZoneInfo(me.timezone)) if form.validate() else None
+    if away is None:
+        return _page(away=form)
+    try:
+        profile.add_time_off(me.slug, away, now)
+    except InvalidFields as refusal:
+        form.refuse(refusal)
+        return _page(away=form)
+    return _saved("away", _what_stays(me, away))
+
+
+@blueprint.post("/profile/remove-time-off")
+def remove_time_off() -> ResponseReturnValue:
+    """Come back earlier."""
+    number = request.form.get("id", 0, type=int)
+    profile.remove_time_off(desk.me().slug, number)
+    return _saved("away", "Removed. Clients can ask for these times again.")
+
+
+@blueprint.post("/profile/pause")
+def pause() -> ResponseReturnValue:
+    """Temporarily deactivate, or take bookings again."""
+    on = request.form.get("on") == "yes"
+    accounts.pause(desk.me().slug, on=on)
+    return _saved("visibility", "You take no new bookings now." if on else "You are back.")
+
+
+@blueprint.post("/profile/hide")
+def hide() -> ResponseReturnValue:
+    """Make the profile invisible, or visible again."""
+    on = request.form.get("on") == "yes"
+    accounts.hide(desk.me().slug, on=on)
+    return _saved("visibility", "Your profile is invisible." if on else "Your profile is visible.")
+
+
+def _page(**typed: SettingsForm) -> ResponseReturnValue:
+    """The settings, with what was typed in one form; that one was refused."""
+    me, windows = desk.me(), calendar.windows_of(desk.me())
+    forms = {**_as_they_are(me, windows), **typed}
+    page = render_template(
+        "profile/settings.html",
+        **desk.frame(),
+        forms=forms,
+        wrong=next(iter(typed.values()), None),
+        in_words=hours.format_windows(windows),
+        times_off=queries.times_off_of(me, clock.now(), TIMES_OFF),
+        state=accounts.state_of(me),
+        weekdays=WEEKDAYS,
+    )
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if typed else HTTPStatus.OK
+
+
+def _as_they_are(me: Therapist, windows: list[Window]) -> dict[str, SettingsForm]:
+    rate = sheets.amount(me.rate_minor, me.currency)
+    return {
+        "about": AboutForm(formdata=None, obj=me),
+        "offer": OfferForm(formdata=None, obj=me, rate=rate),
+        "hours": HoursForm(formdata=None, data=_by_weekday(windows)),
+        "away": AwayForm(formdata=None),
+    }
+
+
+def _by_weekday(windows: list[Window]) -> dict[str, str]:
+    """`09:00-12:30, 13:30-17:00` for every weekday on which the therapist works."""
+    days = groupby(sorted(windows), lambda window: window.weekday)
+    return {
+        WEEKDAYS[weekday]: ", ".join(str(window).partition(" ")[2] for window in each)
+        for weekday, each in days
+    }
+
+
+def _saved(section: str, words: str) -> ResponseReturnValue:
+    flash(words)
+    return redirect(url_for("profile.settings", _anchor=section), HTTPStatus.SEE_OTHER)
+
+
+def _what_stays(me: Therapist, away: Away) -> str:
+    booked = len(queries.accepted_between(me, away.starts_at, away.ends_at))
+    if not booked:
+        return "Added. Nobody can ask for these times."
+    lie = "One session that you accepted lies" if booked == 1 else f"{booked} accepted sessions lie"
+    return f"Added. {lie} in it and stays booked: see Upcoming Sessions to look after it."

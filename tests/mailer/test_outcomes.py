@@ -1,0 +1,143 @@
+"""What comes of a message at a mail server that misbehaves, and what is said of it."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from app.mailer import MailBlocked, MailDeferred, MailError, MailRefused
+from tests.mailer.sending import DEE, ELI, LOGIN, letter, mailer_for, outcome_of, patience_for
+from tests.smtp_server import Action, Fault, FaultyServer, unused_port
+
+Judge = Callable[[MailError], bool]
+
+
+def deferred(code: int | None = None, reply_lost: bool = False) -> Judge:
+    return lambda e: isinstance(e, MailDeferred) and (e.code, e.reply_lost) == (code, reply_lost)
+
+
+def refused(code: int, scope: str) -> Judge:
+    return lambda e: isinstance(e, MailRefused) and (e.code, e.scope) == (code, scope)
+
+
+def blocked(code: int) -> Judge:
+    return lambda e: isinstance(e, MailBlocked) and e.code == code
+
+
+FAULTS: Sequence[tuple[str, Action, Judge]] = [
+    ("greeting", Fault.SILENCE, deferred()),
+    ("greeting", Fault.DRIP, deferred()),
+    ("greeting", Fault.DROP, deferred()),
+    ("greeting", "421 4.3.2 closing down", deferred(421)),
+    ("greeting", "554 5.7.1 no mail from your network", blocked(554)),
+    ("greeting", "HTTP/1.1 400 Bad Request", deferred(-1)),
+    ("ehlo", Fault.SILENCE, deferred()),
+    ("ehlo", Fault.DROP, deferred()),
+    ("ehlo", "421 4.3.2 closing down", deferred(421)),
+    ("ehlo", "550 5.7.1 we do not know you", blocked(550)),
+    ("mail", Fault.SILENCE, deferred()),
+    ("mail", Fault.DROP, deferred()),
+    ("mail", "421 4.3.2 closing down", deferred(421)),
+    ("mail", "450 4.7.1 slow down", deferred(450)),
+    ("mail", "452 4.3.1 disk full", deferred(452)),
+    ("mail", "530 5.7.0 authentication required", blocked(530)),
+    ("mail", "550 5.7.1 not your address", refused(550, "message")),
+    ("mail", "552 5.3.4 too large", refused(552, "message")),
+    ("rcpt", Fault.SILENCE, deferred()),
+    ("rcpt", Fault.DRIP, deferred()),
+    ("rcpt", Fault.DROP, deferred()),
+    ("rcpt", "421 4.3.2 closing down", deferred(421)),
+    ("rcpt", "450 4.2.1 greylisted", deferred(450)),
+    ("rcpt", "451 4.3.0 try later", deferred(451)),
+    ("rcpt", "452 4.2.2 mailbox full", deferred(452)),
+    ("rcpt", "530 5.7.0 authentication required", blocked(530)),
+    ("rcpt", "550 5.1.1 no such mailbox", refused(550, "recipient")),
+    ("rcpt", "550 no such mailbox", refused(550, "recipient")),
+    ("rcpt", "552 5.2.2 mailbox full", refused(552, "recipient")),
+    ("rcpt", "554 5.7.1 relay access denied", refused(554, "message")),
+    ("data", Fault.SILENCE, deferred()),
+    ("data", Fault.DROP, deferred()),
+    ("data", Fault.REPLY_THEN_DROP, deferred(reply_lost=True)),
+    ("data", "250 what", deferred(250)),
+    ("data", "421 4.3.2 closing down", deferred(421)),
+    ("data", "451 4.3.0 try later", deferred(451)),
+    ("data", "554 5.5.1 no valid recipients", refused(554, "message")),
+    ("dot", Fault.SILENCE, deferred(reply_lost=True)),
+    ("dot", Fault.DRIP, deferred(reply_lost=True)),
+    ("dot", Fault.DROP, deferred(reply_lost=True)),
+    ("dot", "what", deferred(-1, reply_lost=True)),
+    ("dot", "421 4.3.2 closing down", deferred(421)),
+    ("dot", "451 4.3.0 try later", deferred(451)),
+    ("dot", "452 4.3.1 disk full", deferred(452)),
+    ("dot", "550 5.1.1 no such mailbox", refused(550, "recipient")),
+    ("dot", "552 5.3.4 too large", refused(552, "message")),
+    ("dot", "554 5.6.0 content refused", refused(554, "message")),
+]
+
+
+@pytest.mark.parametrize(
+    ("stage", "action", "is_expected"), FAULTS, ids=[f"{stage}: {act}" for stage, act, _ in FAULTS]
+)
+def test_each_fault_has_its_outcome(stage: str, action: Action, is_expected: Judge) -> None:
+    with FaultyServer({stage: action}) as server:
+        started = time.monotonic()
+        error = outcome_of(mailer_for(server, MAIL_TIMEOUT=patience_for(action)))
+        assert is_expected(error), repr(error)
+        assert time.monotonic() - started < 3
+        # The reply to a whole message is awaited three times as long, and that is all it takes.
+        if stage == "dot" and action is Fault.SILENCE:
+            assert time.monotonic() - started > 0.55
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize(
+    "action",
+    [Fault.DROP, "421 4.3.2 closing down", "451 4.3.0 later", "554 5.6.0 no", "?"],
+)
+def test_the_message_after_a_fault_is_delivered_by_the_same_connection_object(
+    stage: str, action: Action
+) -> None:
+    with FaultyServer({stage: [action]}) as server:
+        with mailer_for(server, MAIL_TIMEOUT=patience_for(action)).connect() as connection:
+            with pytest.raises(MailError):
+                connection.deliver(letter(), DEE)
+            connection.deliver(letter(ELI), ELI)
+        assert server.messages[-1].rcpt_tos == (ELI,)
+
+
+def test_a_refused_connection_is_deferred() -> None:
+    error = outcome_of(mailer_for(unused_port()))
+    assert isinstance(error, MailDeferred)
+    assert (error.stage, error.code, error.is_about_server) == ("connect", None, True)
+    assert "refused" in error.reason
+
+
+@pytest.mark.parametrize("name", ["mail.invalid", "a..b", "x" * 70 + ".test"])
+def test_a_server_name_that_leads_nowhere_is_deferred(name: str) -> None:
+    error = outcome_of(mailer_for(25, MAIL_SERVER=name))
+    assert isinstance(error, MailDeferred)
+    assert error.stage == "connect"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "550 5.1.1 <dee@example.org>: user dee unknown; see https://x.test/?id=dee@example.org",
+        "550 5.1.1 Dee is unknown\x1b[2K\u202e here",
+        "550 5.1.1 spam: /link/accept/eyJmb3IiOiJhY2NlcHQiLCJ0byI6MX0.abc.def-ghi_jkl",
+        "535 5.7.8 mindsum/s3cret-pass was wrong",
+        "550-5.1.1 first line\r\n550 5.1.1 second line",
+    ],
+)
+@pytest.mark.parametrize("stage", ["auth", "rcpt", "dot"])
+def test_reasons_are_one_line_without_addresses_links_or_secrets(stage: str, reply: str) -> None:
+    with FaultyServer({stage: reply}) as server:
+        error = outcome_of(mailer_for(server, **LOGIN))
+    for text in (error.reason, str(error), repr(error)):
+        assert text.isprintable()
+        shown = text.lower()
+        assert "@" not in shown
+        assert "://" not in shown
+        assert "eyj" not in shown
+        assert "dee" not in shown or stage == "auth"
+        assert "s3cret" not in shown or stage != "auth"

@@ -1,0 +1,70 @@
+"""The record week by week: what is in which bar, and what is in none."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from app.rules import record
+from app.rules.policy import Policy
+from app.rules.ranking import Enquiry, Outcome
+from app.rules.record import Week
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ASKED = datetime(2026, 11, 3, 10, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def enquiry(outcome: Outcome, hours: float = 1, asked_at: datetime = ASKED) -> Enquiry:
+    ended_at = None if outcome is Outcome.OPEN else asked_at + hours * HOUR
+    return Enquiry(asked_at, asked_at + 24 * HOUR, asked_at, outcome, ended_at)
+
+
+def weeks(*enquiries: Enquiry, zone: str = "Europe/London") -> dict[date, Week]:
+    found = record.weekly(enquiries, zone=ZoneInfo(zone), now=NOW, policy=Policy())
+    return {week.starts_on: week for week in found}
+
+
+def test_every_week_of_ninety_days_is_there_also_without_enquiries() -> None:
+    assert list(weeks())[0] == date(2026, 8, 24)
+    assert list(weeks())[-1] == date(2026, 11, 23)
+    assert len(weeks()) == 14
+    assert all(week.total == 0 for week in weeks().values())
+
+
+@pytest.mark.parametrize(
+    ("one", "kind"),
+    [
+        (enquiry(Outcome.ACCEPTED, 3), "on_time"),
+        (enquiry(Outcome.ACCEPTED, 3.1), "late"),
+        (enquiry(Outcome.DECLINED, 1), "declined"),
+        (enquiry(Outcome.DECLINED, 9), "declined"),
+        (enquiry(Outcome.EXPIRED, 24), "expired"),
+        (enquiry(Outcome.OPEN), "expired"),
+        (enquiry(Outcome.WITHDRAWN, 5), "late"),
+        (enquiry(Outcome.OPEN, asked_at=NOW - 4 * HOUR), "late"),
+    ],
+)
+def test_each_enquiry_that_counts_is_in_one_bar(one: Enquiry, kind: str) -> None:
+    [week] = [week for week in weeks(one).values() if week.total]
+    assert (getattr(week, kind), week.total) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        enquiry(Outcome.WITHDRAWN, 3),
+        enquiry(Outcome.OPEN, asked_at=NOW - HOUR),
+        enquiry(Outcome.ACCEPTED, asked_at=NOW - timedelta(days=90)),
+        Enquiry(ASKED, ASKED + 24 * HOUR, None, Outcome.EXPIRED, ASKED + 24 * HOUR),
+    ],
+)
+def test_what_does_not_count_is_in_none(one: Enquiry) -> None:
+    assert not [week for week in weeks(one).values() if week.total]
+
+
+def test_weeks_begin_on_monday_in_the_therapists_zone() -> None:
+    sunday_night = datetime(2026, 11, 9, 3, tzinfo=UTC)
+    one = enquiry(Outcome.ACCEPTED, asked_at=sunday_night)
+    assert weeks(one)[date(2026, 11, 9)].total == 1
+    assert weeks(one, zone="America/New_York")[date(2026, 11, 2)].total == 1

@@ -1,0 +1,483 @@
+"""Many bookings at random against a small model of the rules that shares no code with them."""
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from app import clock
+from app.errors import FreeConsultationUsed, SlotTaken, TherapistUnavailable
+from app.rules.lifecycle import Actor, Kind, Via
+from app.services import acceptance, bookings, ranking, replay, sessions, standing
+from app.services.moves import Outcome
+from app.store import database, queries
+from app.store.models import TABLES, Booking, HeldTime, LedgerLine, Therapist
+from tests.conftest import MONDAY, therapist
+from tests.story import DEE, ELI, JOBS
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+QUARTER = timedelta(minutes=15)
+FIVE_MINUTES = timedelta(minutes=5)
+ZERO = timedelta(0)
+FEES = {"asha": 6005, "bran": 8000}
+REFUNDED = {"declined", "withdrawn", "expired", "cancelled_by_therapist"}
+WRITTEN_LATER = {("requested", "expired"), ("accepted", "completed")}
+
+
+def runs(usual: int, soak: int) -> int:
+    """How many: the soak's number where SOAK=1 is set."""
+    return soak if os.environ.get("SOAK") == "1" else usual
+
+
+@dataclass
+class Told:
+    """One booking as the model has it."""
+
+    reference: str
+    slug: str
+    email: str
+    is_free: bool
+    asked_at: datetime
+    starts_at: datetime
+    handed_over: bool
+    status: str = "requested"
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    refunded: bool = False
+    by_deactivation: bool = False
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at + timedelta(minutes=30 if self.is_free else 50)
+
+    @property
+    def expires_at(self) -> datetime:
+        return min(self.asked_at + DAY, self.starts_at)
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in ("requested", "accepted")
+
+    @property
+    def uses_free(self) -> bool:
+        return self.is_free and not self.refunded
+
+
+@dataclass
+class Model:
+    """What should be so, by the clock alone."""
+
+    now: datetime = MONDAY
+    told: list[Told] = field(default_factory=list)
+    history: list[tuple[datetime, int, str, str]] = field(default_factory=list)
+    deactivated: set[str] = field(default_factory=set)
+
+    def remember(self, at: datetime, slug: str, what: str) -> None:
+        self.history.append((at, len(self.history), slug, what))
+
+    def streak(self, slug: str) -> tuple[int, bool]:
+        """The streak, and whether it has reached five since the account was last given back."""
+        streak, reached = 0, False
+        for _, _, whose, what in sorted(self.history):
+            if whose == slug:
+                streak = streak + 1 if what == "cancelled" else 0
+                reached = what != "reactivated" and (reached or streak >= 5)
+        return streak, reached
+
+    def pass_to(self, now: datetime) -> None:
+        self.now = now
+        for told in self.told:
+            if told.status == "requested" and now >= told.expires_at:
+                self.end(told, "expired", told.expires_at)
+            done_at = told.ends_at + timedelta(minutes=10)
+            if told.status == "accepted" and now >= done_at:
+                self.end(told, "completed", done_at)
+                self.remember(done_at, told.slug, "completed")
+
+    def end(self, told: Told, status: str, at: datetime) -> None:
+        if told.ended_at is None:
+            told.ended_at = at
+        told.status = status
+        told.refunded = status in REFUNDED or (
+            status == "cancelled_by_client" and told.starts_at - at > DAY
+        )
+
+    def sweep(self) -> None:
+        for slug in FEES:
+            if self.streak(slug)[1]:
+                self.deactivated.add(slug)
+        for told in self.told:
+            if told.status == "requested" and told.slug in self.deactivated:
+                told.by_deactivation = True
+                self.end(told, "expired", self.now)
+
+    def score(self, slug: str) -> float:
+        """The score by the words of the contract, in floating point."""
+        counted = answered = expired = against = 0
+        lateness = 0.0
+        for told in self.told:
+            if told.slug != slug or self.now - told.asked_at >= 90 * DAY:
+                continue
+            until = told.answered_at or told.ended_at or self.now
+            delay = until - told.asked_at if told.handed_over else ZERO
+            late = min(max((delay - 3 * HOUR) / (21 * HOUR), 0.0), 1.0)
+            has_expired = told.status == "expired" and not told.by_deactivation
+            if told.answered_at is not None:
+                counted, answered = counted + 1, answered + 1
+                had_email = told.handed_over or told.answered_at - told.asked_at <= FIVE_MINUTES
+                against += told.status == "declined" and had_email
+            elif has_expired and told.handed_over:
+                counted, expired, late = counted + 1, expired + 1, 1.0
+            elif not has_expired and delay > 3 * HOUR:
+                counted += 1
+            else:
+                continue
+            lateness += late
+        half = 0.5 if self.streak(slug)[0] >= 4 else 1.0
+        refused = (against + expired) / (answered + expired + 4)
+        return 100 * (1 - lateness / (counted + 4)) * (1 - 0.25 * refused) * half
+
+
+class Lives(RuleBasedStateMachine):
+    """Two therapists, two clients, and whatever they and the clock may do."""
+
+    traveller: Any = None
+
+    @initialize()
+    def open_the_house(self) -> None:
+        with database.db.atomic():
+            for table in reversed(TABLES):
+                table.delete().execute()
+        self.model = Model()
+        self.move_to(MONDAY)
+        therapist("Asha Rao", "Europe/London", FEES["asha"])
+        therapist("Bran Cole", "America/New_York", FEES["bran"])
+        self.is_swept = True
+
+    def move_to(self, now: datetime) -> None:
+        self.traveller.move_to(now, tick=False)
+        self.model.pass_to(now)
+
+    @rule(
+        slug=st.sampled_from(list(FEES)),
+        client=st.sampled_from([DEE, ELI]),
+        day=st.integers(1, 3),
+        half_hour=st.integers(0, 3),
+        is_free=st.sampled_from([False, False, True]),
+        handed_over=st.booleans(),
+    )
+    def ask(
+        self,
+        slug: str,
+        client: tuple[str, str, str],
+        day: int,
+        half_hour: int,
+        is_free: bool,
+        handed_over: bool,
+    ) -> None:
+        # Half past two to four in London is open in New York as well, in winter.
+        at = self.model.now.replace(hour=14, minute=30, second=0, microsecond=0)
+        at += day * DAY + half_hour * 2 * QUARTER
+        told = Told("", slug, client[1], is_free, self.model.now, at, handed_over)
+        possible = self.what_may_come_of(told)
+        kind = Kind.FREE_CONSULTATION if is_free else Kind.PAID
+        asked = bookings.Request(slug, client[0], client[1], client[2], at, kind)
+        booking, refusal = None, None
+        try:
+            booking = bookings.request(asked, via=Via.API, now=self.model.now)
+        except (FreeConsultationUsed, SlotTaken, TherapistUnavailable) as error:
+            refusal = type(error)
+        assert refusal in possible
+        if booking is None:
+            return
+        told.reference = booking.reference
+        self.model.told.append(told)
+        self.is_swept = False
+        if told.handed_over:
+            with database.db.atomic():
+                Booking.update(handed_over_at=clock.now()).where(Booking.id == booking.id).execute()
+                ranking.touch(booking.therapist_id, clock.now())
+
+    def in_limbo(self) -> set[str]:
+        """Whose account is about to be deactivated: done by the next sweep, or a little before."""
+        return {slug for slug in FEES if self.model.streak(slug)[1]} - self.model.deactivated
+
+    def what_may_come_of(self, asked: Told) -> set[type[Exception] | None]:
+        """The refusals that may meet a request; None for a booking."""
+        if asked.slug in self.model.deactivated:
+            return {TherapistUnavailable}
+        others = [each for each in self.model.told if each.slug == asked.slug]
+        perhaps = {TherapistUnavailable} if asked.slug in self.in_limbo() else set()
+        if asked.is_free and any(each.uses_free and each.email == asked.email for each in others):
+            return perhaps | {FreeConsultationUsed}
+        is_taken = any(
+            each.is_live and each.starts_at < asked.ends_at and asked.starts_at < each.ends_at
+            for each in others
+        )
+        return perhaps | {SlotTaken if is_taken else None}
+
+    def any_booking(self, data: st.DataObject) -> Told:
+        chosen: Told = data.draw(st.sampled_from(self.model.told), label="booking")
+        return chosen
+
+    def is_told(self) -> bool:
+        return bool(self.model.told)
+
+    def did(self, told: Told, outcome: Outcome, status: str, *, allowed: bool) -> None:
+        """What came of a move is what the model says; the model then makes it too."""
+        expected = "allowed" if allowed else outcome.verdict
+        assert outcome.verdict == expected
+        assert (outcome.verdict == "allowed") == allowed
+        self.is_swept = False
+        if allowed:
+            if status in ("accepted", "declined"):
+                told.answered_at = self.model.now
+            if status == "accepted":
+                told.status = status
+            else:
+                self.model.end(told, status, self.model.now)
+
+    @precondition(is_told)
+    @rule(data=st.data(), status=st.sampled_from(["accepted", "accepted", "declined"]))
+    def answer(self, data: st.DataObject, status: str) -> None:
+        told = self.any_booking(data)
+        verb = acceptance.accept if status == "accepted" else acceptance.decline
+        outcome = verb(told.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.model.now)
+        self.did(told, outcome, status, allowed=told.status == "requested")
+
+    @precondition(is_told)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        told = self.any_booking(data)
+        outcome = acceptance.withdraw(told.reference, via=Via.LINK, now=self.model.now)
+        self.did(told, outcome, "withdrawn", allowed=told.status == "requested")
+
+    @precondition(is_told)
+    @rule(data=st.data())
+    def cancel_for_client(self, data: st.DataObject) -> None:
+        told = self.any_booking(data)
+        before_start = self.model.now < told.starts_at
+        status = "withdrawn" if told.status == "requested" else "cancelled_by_client"
+        allowed = told.is_live and before_start
+        now = self.model.now
+        outcome = sessions.cancel(told.reference, by=Actor.CLIENT, via=Via.LINK, now=now)
+        self.did(told, outcome, status, allowed=allowed)
+
+    @precondition(is_told)
+    @rule(data=st.data())
+    def cancel_for_therapist(self, data: st.DataObject) -> None:
+        told = self.any_booking(data)
+        allowed = told.status == "accepted" and self.model.now < told.starts_at
+        now = self.model.now
+        outcome = sessions.cancel(told.reference, by=Actor.THERAPIST, via=Via.API, now=now)
+        self.did(told, outcome, "cancelled_by_therapist", allowed=allowed)
+        if allowed:
+            self.model.remember(now, told.slug, "cancelled")
+
+    @precondition(is_told)
+    @rule(data=st.data(), times=st.integers(2, 5))
+    def keep_cancelling(self, data: st.DataObject, times: int) -> None:
+        """What makes streaks: accept what is open and cancel all of it, the latest first."""
+        slug = self.any_booking(data).slug
+        mine = [each for each in reversed(self.model.told) if each.slug == slug and each.is_live]
+        for told in mine[:times]:
+            now = self.model.now
+            if told.status == "requested":
+                acceptance.accept(told.reference, by=Actor.OPS, via=Via.CLI, now=now)
+                told.status, told.answered_at = "accepted", now
+            if now < told.starts_at:
+                outcome = sessions.cancel(told.reference, by=Actor.THERAPIST, via=Via.API, now=now)
+                self.did(told, outcome, "cancelled_by_therapist", allowed=True)
+                self.model.remember(now, slug, "cancelled")
+
+    @precondition(is_told)
+    @rule(data=st.data())
+    def mark_no_show(self, data: st.DataObject) -> None:
+        told = self.any_booking(data)
+        over = told.ends_at <= self.model.now <= told.ends_at + timedelta(minutes=10) + 7 * DAY
+        outcome = sessions.mark_no_show(told.reference, via=Via.DASHBOARD, now=self.model.now)
+        allowed = told.status in ("accepted", "completed") and over
+        self.did(told, outcome, "no_show", allowed=allowed)
+
+    @rule(minutes=st.sampled_from([10, 50, 60, 180, 181, 600, 1430, 1440, 2880]))
+    def wait(self, minutes: int) -> None:
+        self.move_to(self.model.now + timedelta(minutes=minutes))
+        self.is_swept = False
+
+    @precondition(is_told)
+    @rule(data=st.data(), what=st.sampled_from(["start", "end", "done", "expiry", "day before"]))
+    def wait_for(self, data: st.DataObject, what: str) -> None:
+        """Boundaries are where rules break; time alone seldom stops on one."""
+        told = self.any_booking(data)
+        instant = {
+            "start": told.starts_at,
+            "end": told.ends_at,
+            "done": told.ends_at + timedelta(minutes=10),
+            "expiry": told.expires_at,
+            "day before": told.starts_at - DAY,
+        }[what]
+        if instant > self.model.now:
+            self.move_to(instant)
+            self.is_swept = False
+
+    @rule(slug=st.sampled_from(list(FEES)))
+    def reactivate(self, slug: str) -> None:
+        if slug in self.model.deactivated:
+            assert standing.reactivate(slug, self.model.now)
+            self.model.deactivated.discard(slug)
+            self.model.remember(self.model.now, slug, "reactivated")
+            self.is_swept = False
+
+    @rule()
+    def sweep(self) -> None:
+        for job in JOBS:
+            assert job(self.model.now).failed == 0
+        self.model.sweep()
+        self.is_swept = True
+
+    @invariant()
+    def bookings_are_where_the_model_has_them(self) -> None:
+        stored = {booking.reference: booking for booking in Booking.select()}
+        assert len(stored) == len(self.model.told)
+        for told in self.model.told:
+            booking = stored[told.reference]
+            if self.is_lagging(booking, told):
+                continue
+            assert booking.status == told.status
+            assert booking.uses_free_consultation == told.uses_free
+            assert (booking.answered_at, booking.ended_at) == (told.answered_at, told.ended_at)
+
+    def is_lagging(self, booking: Booking, told: Told) -> bool:
+        """Whether what the clock, or a deactivation, has done is still to be written down."""
+        if self.is_swept or booking.status == told.status:
+            return False
+        return (booking.status, told.status) in WRITTEN_LATER
+
+    @invariant()
+    def money_adds_up(self) -> None:
+        sums: dict[str, dict[str, int]] = {}
+        lines = LedgerLine.select(LedgerLine, Booking).join(Booking)
+        for line in lines:
+            of = sums.setdefault(line.booking.reference, {})
+            of[line.account] = of.get(line.account, 0) + line.amount_minor
+        for booking in Booking.select(Booking, Therapist).join(Therapist):
+            owed = sums.get(booking.reference, {})
+            fee = 0 if booking.kind == "free_consultation" else FEES[booking.therapist.slug]
+            assert sum(owed.values()) == 0
+            told = next(each for each in self.model.told if each.reference == booking.reference)
+            if booking.status in ("requested", "accepted"):
+                assert owed.get("held", 0) == fee == -owed.get("client", 0)
+                continue
+            is_earned = not (told.refunded or told.status == "requested")
+            assert owed.get("held", 0) == 0
+            payout, commission = owed.get("therapist", 0), owed.get("commission", 0)
+            assert payout + commission == (fee if is_earned else 0) == -owed.get("client", 0)
+            assert commission == ((fee + 5) // 10 if is_earned else 0)
+
+    @invariant()
+    def held_times_are_those_of_live_bookings(self) -> None:
+        expected = {
+            (booking.therapist_id, booking.starts_at + cell * QUARTER, booking.id)
+            for booking in Booking.select()
+            if booking.status in ("requested", "accepted")
+            for cell in range(-(-(booking.ends_at - booking.starts_at) // QUARTER))
+        }
+        held = {(row.therapist_id, row.cell_at, row.booking_id) for row in HeldTime.select()}
+        assert held == expected
+
+    @invariant()
+    def streaks_are_those_of_the_reference(self) -> None:
+        lagging = {
+            booking.therapist_id
+            for booking in Booking.select().where(Booking.status == "accepted")
+            if booking.completes_at <= self.model.now
+        }
+        for row in Therapist.select():
+            streak, _ = self.model.streak(row.slug)
+            if row.id not in lagging:
+                assert row.streak == streak
+            if self.is_swept:
+                assert (row.deactivated_at is not None) == (row.slug in self.model.deactivated)
+                assert (row.flagged_at is not None) == (streak >= 4)
+
+    @invariant()
+    def scores_are_those_of_the_reference(self) -> None:
+        if not self.is_swept:
+            return
+        for row in Therapist.select():
+            assert row.score == pytest.approx(self.model.score(row.slug), abs=1e-9)
+        is_listed = {row.slug for row in queries.therapists_listed(self.model.now)}
+        assert is_listed == set(FEES) - self.model.deactivated
+
+    def ranking_keeps_its_promises(self) -> None:
+        """Later is never better, no is never better than yes, silence never better than either."""
+        ended = [told for told in self.model.told if told.answered_at and told.handed_over]
+        for told in ended[-6:]:
+            booking = queries.booking_by_reference(told.reference)
+            on_time = booking.requested_at + HOUR
+            last = booking.expires_at - timedelta(microseconds=1)
+            answers = [
+                {"status": status, "answered_at": at, "ended_at": at}
+                for status in ("accepted", "declined")
+                for at in (on_time, on_time + 3 * HOUR, last)
+            ]
+            silence = {"status": "expired", "answered_at": None, "ended_at": booking.expires_at}
+            yes, no = [[self.score_if(booking, one) for one in half]
+                       for half in (answers[:3], answers[3:])]  # fmt: skip
+            assert yes == sorted(yes, reverse=True)
+            assert no == sorted(no, reverse=True)
+            assert all(one <= other for one, other in zip(no, yes, strict=True))
+            assert self.score_if(booking, silence) <= min(no + yes)
+            cancelled = {**answers[0], "status": "cancelled_by_therapist"}
+            assert self.score_if(booking, cancelled) <= yes[0]
+
+    def score_if(self, booking: Booking, were: dict[str, object]) -> Fraction:
+        """The score of the booking's therapist if it had gone another way; nothing is kept."""
+        with database.db.atomic() as transaction:
+            Booking.update(were).where(Booking.id == booking.id).execute()
+            score = ranking.of(booking.therapist, self.model.now).score
+            transaction.rollback()
+        return score
+
+    def teardown(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        assert list(replay.compare(self.model.now)) == []
+        self.sweep()
+        self.scores_are_those_of_the_reference()
+        self.bookings_are_where_the_model_has_them()
+        assert list(replay.compare(self.model.now)) == []
+        self.ranking_keeps_its_promises()
+
+
+def test_any_life_of_many_bookings_keeps_every_rule(app: Flask, at: Any, time_machine: Any) -> None:
+    is_sqlite = database.is_sqlite()
+    if is_sqlite:
+        # What a crash would do to this file is no question here; how many lives fit into a run is.
+        database.db.execute_sql("PRAGMA synchronous=OFF")
+    Lives.traveller = time_machine
+    run_state_machine_as_test(
+        Lives,
+        settings=settings(
+            max_examples=runs(30, 1000) if is_sqlite else runs(10, 300),
+            stateful_step_count=30,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,268 @@
+"""Emails that cannot be handed over: no more to that address, and ops hears who waits for whom."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.mailer import Mailer
+from app.services import messages, privacy, undelivered
+from app.services.delivery import Courier
+from app.store import database, outbox
+from app.store.models import Actor, OutboxEmail, OutboxStatus, Role, Suppression
+from tests.smtp_server import FaultyServer, MailServer
+from tests.story import DEE, ELI, Story
+
+ASHA = "asha@therapists.example"
+OPS = "ops@mindsum.invalid"
+NO_MAILBOX = "550 5.1.1 no such mailbox"
+
+
+@contextmanager
+def refusing(app: Flask, *addresses: str) -> Iterator[tuple[Courier, FaultyServer]]:
+    """A courier to a server that refuses those addresses for good."""
+    with FaultyServer({f"rcpt {address}": NO_MAILBOX for address in addresses}) as server:
+        elsewhere = Flask(__name__)
+        elsewhere.config.update(app.config, MAIL_PORT=server.port)
+        yield Courier(Mailer(elsewhere), clock.now), server
+
+
+def statuses(kind: str) -> list[str]:
+    rows = OutboxEmail.select().where(OutboxEmail.kind == kind).order_by(OutboxEmail.id)
+    return [row.status.value for row in rows]
+
+
+def suppressed() -> list[str]:
+    return sorted(row.address_key for row in Suppression.select())
+
+
+def events(caplog: pytest.LogCaptureFixture, level: str) -> list[dict[str, Any]]:
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    return [line for line in lines if line["level"] == level]
+
+
+def test_ops_hears_at_once_that_a_therapist_cannot_be_asked(
+    story: Story, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    booking = story.ask()
+    with refusing(app, ASHA) as (courier, server):
+        courier.deliver()
+        alert = next(each for each in server.messages if each.rcpt_tos == (OPS,))
+    assert alert.parsed["X-Mindsum-Email"] == "account_alert"
+    assert alert.parsed["X-Mindsum-Booking"] == booking.reference
+    text = alert.parsed.get_body(("plain",)).get_content()
+    assert "Our emails to asha do not arrive" in text
+    assert booking.reference in text
+    (line,) = events(caplog, "error")
+    assert (line["event"], line["booking"], line["therapist"]) == (
+        "therapist_unreachable", booking.reference, "asha",
+    )  # fmt: skip
+    assert "@" not in str(line)
+
+
+def test_a_suppressed_address_is_not_offered_to_any_server_again(story: Story, app: Flask) -> None:
+    first = story.ask()
+    with refusing(app, ASHA) as (courier, _):
+        courier.deliver()
+    second = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
+    with refusing(app) as (courier, server):
+        courier.deliver()
+        reached = [each.rcpt_tos[0] for each in server.messages]
+        assert ASHA not in str(server.commands)
+    assert sorted(reached) == sorted([ELI[1], OPS])
+    assert statuses("booking_requested") == ["failed", "failed"]
+    last = OutboxEmail.get(booking=second, kind="booking_requested")
+    assert last.last_error == "the address is suppressed: recipient: 550 5.1.1 no such mailbox"
+    alerts = OutboxEmail.select().where(OutboxEmail.kind == "account_alert")
+    assert {row.about for row in alerts} == {first.reference, second.reference}
+
+
+def test_every_open_enquiry_is_told_once_when_the_address_stops_working(
+    story: Story, app: Flask
+) -> None:
+    one = story.ask()
+    two = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
+    answered = story.ask(client=ELI, starts_at=story.now + timedelta(hours=30))
+    elsewhere = story.ask("bran", starts_at=story.now + timedelta(hours=54))
+    story.accept(answered)
+    story.deliver()
+    story.wait(hours=2)
+    story.sweep()
+    with refusing(app, ASHA) as (courier, server):
+        courier.deliver()
+        courier.deliver()
+        alerts = [each.parsed for each in server.messages if each.rcpt_tos == (OPS,)]
+    assert elsewhere.reference not in {each["X-Mindsum-Booking"] for each in alerts}
+    assert sorted(each["X-Mindsum-Booking"] for each in alerts) == sorted(
+        [one.reference, two.reference]
+    )
+
+
+def test_nobody_waits_where_nothing_is_open_so_ops_is_not_called(
+    story: Story, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.accept(booking)
+    with refusing(app, ASHA) as (courier, _):
+        courier.deliver()
+    assert suppressed() == [ASHA]
+    assert statuses("account_alert") == []
+    assert events(caplog, "error") == []
+
+
+def test_an_alert_that_has_become_untrue_is_not_sent(story: Story, app: Flask) -> None:
+    booking = story.ask()
+    with refusing(app, ASHA, OPS) as (courier, _):
+        courier.deliver()
+    story.withdraw(booking)
+    outbox.retry(OutboxEmail.get(kind="account_alert").id, story.now)
+    assert OPS not in [recipient for _, recipient in story.deliver()]
+    assert statuses("account_alert") == ["skipped"]
+
+
+def test_a_refused_client_is_suppressed_and_ops_is_not_called(story: Story, app: Flask) -> None:
+    story.ask()
+    with refusing(app, DEE[1]) as (courier, _):
+        courier.deliver()
+    assert suppressed() == [DEE[1]]
+    assert statuses("booking_requested") == ["sent"]
+    assert statuses("account_alert") == []
+
+
+def test_the_address_of_ops_is_tried_every_time(
+    story: Story, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    story.ask()
+    with refusing(app, ASHA, OPS) as (courier, _):
+        courier.deliver()
+    assert suppressed() == [ASHA]
+    assert statuses("account_alert") == ["failed"]
+    assert [line["event"] for line in events(caplog, "error")] == [
+        "therapist_unreachable", "ops_unreachable",
+    ]  # fmt: skip
+    outbox.retry(None, story.now)
+    assert OPS in [recipient for _, recipient in story.deliver()]
+
+
+def test_a_retry_lifts_the_suppression_of_the_retried_address_alone(
+    story: Story, app: Flask
+) -> None:
+    story.ask()
+    with refusing(app, ASHA, DEE[1]) as (courier, _):
+        courier.deliver()
+    assert suppressed() == [ASHA, DEE[1]]
+    assert outbox.retry(OutboxEmail.get(kind="booking_requested").id, story.now) == 1
+    assert suppressed() == [DEE[1]]
+    assert story.deliver() == [("booking_requested", ASHA)]
+    assert outbox.retry(None, story.now) == 1
+    assert suppressed() == []
+    assert story.deliver() == [("booking_received", DEE[1])]
+
+
+def test_a_retry_that_fails_again_calls_ops_no_second_time(story: Story, app: Flask) -> None:
+    story.ask()
+    with refusing(app, ASHA) as (courier, server):
+        courier.deliver()
+        outbox.retry(None, story.now)
+        courier.deliver()
+        assert [each.rcpt_tos[0] for each in server.messages].count(OPS) == 1
+    assert statuses("booking_requested") == ["failed"]
+    assert suppressed() == [ASHA]
+
+
+def test_case_makes_no_other_address(story: Story, app: Flask) -> None:
+    story.ask()
+    with refusing(app, DEE[1]) as (courier, _):
+        courier.deliver()
+    shouting = ("Dee Stone", DEE[1].upper(), DEE[2])
+    story.ask("bran", client=shouting, starts_at=story.now + timedelta(hours=54))
+    story.deliver()
+    assert statuses("booking_received") == ["failed", "failed"]
+
+
+def test_a_client_is_told_of_the_suppression_and_erasing_them_forgets_it(
+    story: Story, app: Flask
+) -> None:
+    booking = story.ask()
+    with refusing(app, DEE[1]) as (courier, _):
+        courier.deliver()
+    assert privacy.export(DEE[1])["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
+    story.withdraw(booking)
+    privacy.erase(DEE[1], story.now)
+    assert suppressed() == []
+
+
+def test_a_held_outbox_sends_nothing_until_it_is_released(
+    story: Story, mail: MailServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    story.ask()
+    outbox.hold(story.now)
+    held_at = story.now
+    story.wait(seconds=30)
+    outbox.hold(story.now)
+    assert outbox.held_since() == held_at
+    courier = Courier(story.app.extensions["mailer"], clock.now)
+    for _ in range(3):
+        assert courier.deliver().due == 0
+        story.wait(seconds=25)
+    assert mail.connections == 0
+    told = [line for line in events(caplog, "warning") if line["event"] == "outbox_held"]
+    assert [line["waiting"] for line in told] == [2]
+    courier.deliver()
+    told = [line for line in events(caplog, "warning") if line["event"] == "outbox_held"]
+    assert len(told) == 2
+    assert outbox.release(story.now) == 2
+    assert outbox.held_since() is None
+    assert courier.deliver().done == 2
+
+
+def test_moves_go_on_while_the_outbox_is_held(story: Story) -> None:
+    outbox.hold(story.now)
+    booking = story.ask()
+    story.accept(booking)
+    messages.send(booking.reference, "Is the room on the ground floor?",
+                  author=Actor.CLIENT, now=story.now)  # fmt: skip
+    outbox.release(story.now)
+    kinds = {kind for kind, _ in story.deliver()}
+    assert kinds == {"booking_accepted", "session_confirmed", "new_message"}
+    skipped = OutboxEmail.select().where(OutboxEmail.status == OutboxStatus.SKIPPED)
+    assert {row.kind for row in skipped} == {"booking_requested", "booking_received"}
+
+
+def test_two_couriers_who_meet_the_same_refusal_at_once_call_ops_once(
+    story: Story, app: Flask
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    ids = [
+        outbox.enqueue(
+            "streak_warning",
+            Role.THERAPIST,
+            therapist=booking.therapist,
+            about=f"therapist-{number}",
+            now=story.now,
+        ).id
+        for number in range(8)
+    ]
+    start = Barrier(len(ids))
+
+    def fail(number: int) -> None:
+        with database.connection():
+            email = OutboxEmail.get_by_id(number)
+            start.wait()
+            refuse(email, story.now)
+
+    refuse = database.in_transaction(
+        lambda email, now: undelivered.follow_up(email, "gone", now, is_address_refused=True)
+    )
+    with ThreadPoolExecutor(len(ids)) as pool:
+        list(pool.map(fail, ids))
+    assert statuses("account_alert") == ["queued"]
+    assert suppressed() == [ASHA]

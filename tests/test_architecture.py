@@ -1,0 +1,270 @@
+"""The shape of the house: who imports whom, who writes what, which doors are locked."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playhouse.schema_diff import diff_models
+from werkzeug.routing import Rule
+
+from app.store import database, models
+from tests.town import ROOT
+
+SOURCES = [
+    *sorted((ROOT / "app").rglob("*.py")),
+    *sorted((ROOT / "emails").rglob("*.py")),
+    ROOT / "scheduler.py",
+    ROOT / "serve.py",
+]
+
+FILE_LINES = 250
+FUNCTION_LINES = 40
+ENDPOINT_LINES = 15
+LONGER_FILES = {
+    "app/store/models.py": 400,  # one list of tables, read from top to bottom
+    "app/store/queries.py": 400,  # a list of named reads
+    "emails/samples.py": 350,  # a list of examples
+}
+
+PUBLIC = {
+    "/",
+    "/my-links",
+    "/sign-in",
+    "/sign-out",
+    "/therapists/<slug>",
+    "/therapists/<slug>/requested",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/api/openapi.json",
+    "/api/problems/<code>",
+    "/static/<path:filename>",
+    "/bootstrap/static/<path:filename>",
+}
+
+SCHEDULER_MAY_IMPORT = {
+    "app": {"clock", "create_app"},
+    "app.errors": {"ConfigError"},
+    "app.mailer": {"Mailer"},
+    "app.services": {"sweeps", "delivery"},
+    "app.services.delivery": {"Courier"},
+    "app.services.runs": {"Run"},
+    "app.store": {"database", "heartbeat"},
+    "emails": {"render"},
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_imports_run_one_way_through_the_house() -> None:
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout
+
+
+def imports_of(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Each (module, name) that a module imports, "" for the module itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def test_the_scheduler_imports_services_and_no_rule_row_or_page() -> None:
+    ours = [
+        (module, name)
+        for module, name in imports_of(ast.parse((ROOT / "scheduler.py").read_text()))
+        if module.partition(".")[0] in {"app", "emails", "tests"}
+    ]
+    assert [each for each in ours if each[1] not in SCHEDULER_MAY_IMPORT.get(each[0], ())] == []
+    assert ("app.services", "sweeps") in ours
+
+
+def test_emails_import_nothing_of_the_application() -> None:
+    for path in sorted((ROOT / "emails").rglob("*.py")):
+        modules = {module for module, _ in imports_of(ast.parse(path.read_text()))}
+        assert not [each for each in modules if each.partition(".")[0] == "app"], path
+
+
+def sets_status(node: ast.AST) -> bool:
+    """Whether a piece of code may set the status of a booking that exists."""
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return any(isinstance(each, ast.Attribute) and each.attr == "status" for each in targets)
+    if isinstance(node, ast.Call):
+        called = ast.unparse(node.func)
+        if called == "setattr":
+            return "booking" in ast.unparse(node.args[0])
+        # A mapping may hold a status, wherever it was written.
+        words = {keyword.arg for keyword in node.keywords}
+        may_hold = bool(words & {"status", None} or node.args)
+        return may_hold and bool(re.fullmatch(r"Booking\.(update|insert|replace|set)\w*", called))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return bool(re.search(r"\bupdate\s+\"?booking\"?\s", node.value, re.IGNORECASE))
+    return False
+
+
+def writes_of_status(tree: ast.AST) -> list[ast.AST]:
+    return [node for node in ast.walk(tree) if sets_status(node)]
+
+
+def test_only_transitions_writes_the_status_of_a_booking() -> None:
+    writers = {name_of(path) for path in SOURCES if writes_of_status(ast.parse(path.read_text()))}
+    assert writers == {"app/services/transitions.py"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "booking.status = Status.ACCEPTED",
+        "old.status: Status = Status.ACCEPTED",
+        "Booking.update(status='accepted').execute()",
+        "Booking.update(**changes).execute()",
+        "Booking.update({Booking.status: 'accepted'}).execute()",
+        "setattr(booking, 'status', 'accepted')",
+        "db.execute_sql('UPDATE booking SET status = 1')",
+    ],
+)
+def test_a_status_written_elsewhere_would_be_found(line: str) -> None:
+    assert len(writes_of_status(ast.parse(line))) == 1
+
+
+def test_a_booking_begins_in_one_place_and_as_requested() -> None:
+    begun = [
+        (name_of(path), ast.unparse(keyword.value))
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"Booking.create", "Booking"}
+        for keyword in node.keywords
+        if keyword.arg == "status"
+    ]
+    assert begun == [("app/services/bookings.py", "Status.REQUESTED")]
+
+
+def length_of(function: ast.FunctionDef) -> int:
+    """Lines from `def` to the end, without the docstring."""
+    first = function.body[0]
+    is_documented = ast.get_docstring(function) is not None
+    documented = (first.end_lineno or 0) - first.lineno + 1 if is_documented else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - documented
+
+
+def test_files_functions_and_endpoints_are_small() -> None:
+    too_long = []
+    for path in SOURCES:
+        if "migrations" in path.parts:
+            continue
+        text = path.read_text()
+        if text.count("\n") > LONGER_FILES.get(name_of(path), FILE_LINES):
+            too_long.append(f"{name_of(path)}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                doors = [ast.unparse(each) for each in node.decorator_list]
+                is_endpoint = any(re.match(r"\w+\.(get|post|route)\(", door) for door in doors)
+                most = ENDPOINT_LINES if is_endpoint and "web" in path.parts else FUNCTION_LINES
+                if length_of(node) > most:
+                    too_long.append(f"{name_of(path)}: {node.name}, {length_of(node)} lines")
+    assert too_long == []
+
+
+def test_every_module_says_in_one_line_what_it_owns() -> None:
+    missing = [
+        name_of(path)
+        for path in SOURCES
+        if "migrations" not in path.parts
+        and not (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    ]
+    assert missing == []
+
+
+def address(rule: Rule) -> str:
+    """An address that the rule serves, for somebody who may not see it."""
+    known = {"token": "abc.def.ghi", "slug": "asha", "reference": "MB-ABCDEF"}
+    filled = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: known.get(found[1], "1"), rule.rule)
+    return str(filled)
+
+
+def test_every_route_is_public_by_list_signed_keyed_or_behind_sign_in(app: Flask) -> None:
+    app.config["WTF_CSRF_ENABLED"] = False
+    stranger = app.test_client()
+    seen, open_doors = set(), []
+    for rule in app.url_map.iter_rules():
+        seen.add(rule.rule)
+        if rule.rule in PUBLIC:
+            continue
+        for method in sorted((rule.methods or set()) - {"OPTIONS"}):
+            answer = stranger.open(address(rule), method=method)
+            if rule.rule.startswith("/link/"):
+                is_locked = answer.status_code == 400
+            elif rule.rule.startswith("/api/v1/"):
+                is_locked = answer.status_code == 401
+            else:
+                goes_to = answer.headers.get("Location", "").partition("?")[0]
+                is_sent_there = answer.status_code in (302, 303) and goes_to == "/sign-in"
+                is_locked = is_sent_there or answer.status_code == 401
+            if not is_locked:
+                open_doors.append(f"{method} {rule.rule}: {answer.status_code}")
+    assert open_doors == []
+    assert seen >= PUBLIC
+
+
+def test_the_mailbox_exists_in_the_demo_only(app: Flask) -> None:
+    assert not [rule for rule in app.url_map.iter_rules() if "mailbox" in rule.rule]
+
+
+def test_the_migrated_schema_is_the_models(app: Flask) -> None:
+    assert not diff_models(database.db.obj, models.TABLES)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of either kind without a single table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bare.db'}"
+        return
+    url = request.getfixturevalue("postgresql_url")
+    name = f"bare_{tmp_path.name}".lower()
+    database.bind(url)
+    with database.connection():
+        database.db.execute_sql(f'CREATE DATABASE "{name}"')
+    database.release()
+    yield url.replace("/postgres?", f"/{name}?")
+    database.release()
+
+
+def test_the_schema_is_upgraded_once_by_four_processes_at_once(bare_url: str) -> None:
+    upgrade = (
+        "import sys; from app.store import database; database.bind(sys.argv[1]);"
+        "print(len(database.upgrade()))"
+    )
+    at_once = [
+        subprocess.Popen(
+            [sys.executable, "-c", upgrade, bare_url],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=60) for process in at_once]
+    assert [error for _, error in said] == [""] * 4
+    database.bind(bare_url)
+    assert database.pending_upgrades() == []
+    steps = sorted(int(applied) for applied, _ in said)
+    assert steps[:3] == [0, 0, 0]
+    assert steps[3] > 0
+    assert database.upgrade() == []
+    assert not diff_models(database.db.obj, models.TABLES)

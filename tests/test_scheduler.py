@@ -1,0 +1,143 @@
+"""The scheduler: one run puts all right, two at once do nothing twice, one job stops none."""
+
+import subprocess
+import sys
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+import scheduler
+from app.services import sweeps
+from app.services.runs import Run
+from app.store import database, heartbeat
+from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
+from tests.smtp_server import unused_port
+from tests.story import Story
+from tests.town import ROOT
+
+JOBS = [
+    "remind_answers",
+    "escalate_late",
+    "expire_enquiries",
+    "complete_sessions",
+    "apply_standing",
+    "remind_sessions",
+    "purge",
+    "deliver_outbox",
+]
+
+
+def test_the_timetable_lists_the_jobs_in_the_order_of_a_single_run(app: Flask) -> None:
+    assert [job.name for job in scheduler.timetable(app.extensions["mailer"])] == JOBS
+
+
+def test_after_an_outage_one_run_puts_everything_right_and_its_emails_leave_in_it(
+    story: Story, app: Flask
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.wait(hours=30)
+    before = len(story.mail.messages)
+    assert scheduler.run_once(app) == 0
+    kinds = [each.parsed["X-Mindsum-Email"] for each in story.mail.messages[before:]]
+    assert sorted(kinds) == ["booking_expired", "enquiry_expired"]
+    assert story.reload(booking).status == "expired"
+    assert scheduler.run_once(app) == 0
+    assert len(story.mail.messages) == before + 2
+
+
+def test_one_job_that_fails_stops_no_other_and_makes_a_single_run_exit_with_one(
+    story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_now: object) -> Run:
+        raise RuntimeError("a fault")
+
+    booking = story.ask()
+    story.wait(hours=30)
+    monkeypatch.setattr(sweeps, "remind_answers", fail)
+    assert scheduler.run_once(app) == 1
+    assert story.reload(booking).status == "expired"
+
+
+def test_every_run_leaves_a_heartbeat(story: Story, app: Flask) -> None:
+    scheduler.run_once(app)
+    assert heartbeat.last_beat("scheduler") == story.now
+
+
+def test_a_run_with_nothing_to_do_says_nothing_and_one_with_something_says_how_it_went(
+    capsys: pytest.CaptureFixture[str], story: Story, app: Flask
+) -> None:
+    scheduler.run_once(app)
+    capsys.readouterr()
+    scheduler.run_once(app)
+    assert capsys.readouterr().err == ""
+    booking = story.ask()
+    story.deliver()
+    story.wait(hours=3, minutes=1)
+    capsys.readouterr()
+    scheduler.run_once(app)
+    lines = capsys.readouterr().err.splitlines()
+    late = next(line for line in lines if "event=late" in line)
+    assert f"booking={booking.reference} therapist=asha" in late
+    assert f"since={booking.answer_by.isoformat()}" in late
+    assert "next=expire" in late
+    assert "level=warning" in late
+    job = next(line for line in lines if "job=escalate_late" in line)
+    assert "due=1 done=1 failed=0 oldest_overdue_s=60.0 took_ms=" in job
+
+
+def test_logs_name_no_person(capsys: pytest.CaptureFixture[str], story: Story, app: Flask) -> None:
+    story.ask(note="Heliotrope")
+    story.wait(hours=30)
+    scheduler.run_once(app)
+    said = capsys.readouterr().err
+    assert "expired" in said
+    for private in ("Dee", "Stone", "Asha", "Rao", "@", "Heliotrope", "/link/"):
+        assert private not in said
+
+
+def test_two_schedulers_at_once_take_each_of_two_thousand_enquiries_one_step_once(
+    story: Story, app: Flask, database_url: str
+) -> None:
+    first = story.ask()
+    many(first, 1_999)
+    story.deliver()
+    environment = {
+        "DATABASE_URL": database_url,
+        "MAIL_PORT": str(unused_port()),
+        "OUTBOX_RETRY_SECONDS": "3600",
+    }
+    once = [sys.executable, "scheduler.py", "--once"]
+    both = [
+        subprocess.Popen(once, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    for process in both:
+        process.wait(240)
+    # The machine's own clock is past the expiry of every one of them.
+    events = Counter(line.event for line in TimelineEntry.select())
+    assert events == {"requested": 1, "expired": 2_000}
+    kinds = Counter(row.kind for row in OutboxEmail.select() if row.status != OutboxStatus.SENT)
+    assert kinds == {"booking_expired": 2_000, "enquiry_expired": 2_000}
+    assert Booking.select().where(Booking.status == "expired").count() == 2_000
+
+
+def many(like: Booking, count: int) -> None:
+    """As many more enquiries as old as `like`, written straight into the table."""
+    row = Booking.select().where(Booking.id == like.id).dicts().get()
+    del row["id"]
+    rows: list[dict[str, Any]] = [
+        {
+            **row,
+            "reference": f"MB-{number:06d}",
+            "starts_at": like.starts_at + timedelta(minutes=number),
+            "fee_minor": 0,
+        }
+        for number in range(count)
+    ]
+    with database.db.atomic():
+        for start in range(0, count, 100):
+            Booking.insert_many(rows[start : start + 100]).execute()

@@ -1,0 +1,50 @@
+"""Reading a page as its visitor does, filling in its form, and asking without it."""
+
+import html
+import re
+from datetime import timedelta
+from typing import Any
+
+from app import clock
+from app.rules.lifecycle import Kind, Via
+from app.services import bookings
+from app.store.models import Booking
+from tests.conftest import MONDAY
+from tests.web.conftest import Visitor
+
+TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
+ASHA = "/therapists/asha"
+
+
+def text(response: Any) -> str:
+    """What a reader sees, without tags and with single spaces."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
+
+
+def token(response: Any) -> str:
+    return re.search(r'name="csrf_token"[^>]*value="([^"]+)"', response.text)[1]
+
+
+def filled(visitor: Visitor, path: str = ASHA, **changed: str) -> dict[str, str]:
+    return {
+        "csrf_token": token(visitor.get(path)),
+        "starts_at": "2026-11-03T10:00:00Z",
+        "kind": "paid",
+        "name": "Dee Stone",
+        "email": "dee@clients.example",
+        "timezone": "America/New_York",
+        "note": "A note for Asha",
+        **changed,
+    }
+
+
+def ask(slug: str = "asha", email: str = "eli@clients.example", **more: Any) -> Booking:
+    asked = {
+        "name": "Eli Marsh",
+        "timezone": "Europe/London",
+        "starts_at": TUESDAY_10,
+        "kind": Kind.PAID,
+        **more,
+    }
+    request = bookings.Request(therapist=slug, email=email, **asked)
+    return bookings.request(request, via=Via.PAGE, now=clock.now())

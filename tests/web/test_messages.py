@@ -1,0 +1,268 @@
+"""Messages both ways and private notes: who writes, who reads, and what an email never holds."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from app.links import Aim
+from app.rules.lifecycle import Actor
+from app.services import messages, privacy
+from app.services.messages import keep_private_note
+from app.store.models import Booking, OutboxEmail, Purpose, Writing
+from app.web import tickets
+from tests.conftest import Cast
+from tests.smtp_server import MailServer
+from tests.story import ELI, Story
+from tests.web.browsing import all_rows, forms, press, sign_in
+from tests.web.conftest import Visitor, another_visitor, counted_queries
+
+CANARY = "purple-heron-41"
+
+
+@pytest.fixture
+def asha(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> Visitor:
+    """Asha, signed in."""
+    sign_in(app, mail, visitor, "asha@therapists.example")
+    return visitor
+
+
+@pytest.fixture
+def dee(app: Flask) -> Visitor:
+    """Dee, who has her links and no account."""
+    return another_visitor(app)
+
+
+def page_of(booking: Booking) -> str:
+    return f"/dashboard/sessions/{booking.reference}"
+
+
+def manage(app: Flask, booking: Booking) -> str:
+    with app.test_request_context():
+        return tickets.path(Aim.MANAGE, booking)
+
+
+def to_client(asha: Visitor, booking: Booking, words: str) -> TestResponse:
+    return press(asha, page_of(booking), "/message", message=words)
+
+
+def to_therapist(app: Flask, dee: Visitor, booking: Booking, words: str) -> TestResponse:
+    return press(dee, manage(app, booking), "/message", message=words)
+
+
+def test_a_message_goes_to_the_other_partys_page_and_back(
+    app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    booking = story.ask()
+    sent = to_client(asha, booking, "Is a morning <b>fine</b>?")
+    assert "Sent. Dee is told that a message waits." in sent.text
+    assert "Is a morning &lt;b&gt;fine&lt;/b&gt;?" in dee.get(manage(app, booking)).text
+    answer = to_therapist(app, dee, booking, "Yes.\nThank you.")
+    assert "Sent. Asha is told that a message waits." in answer.text
+    page = asha.get(page_of(booking)).text
+    assert "Yes.\nThank you." in page
+    assert page.index("Is a morning") < page.index("Thank you.")
+
+
+def test_times_of_messages_are_in_the_readers_zone(
+    app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    booking = story.ask()
+    to_client(asha, booking, "Hello.")
+    assert "You · <time" in asha.get(page_of(booking)).text
+    assert "Mon 2 Nov 2026, 09:00 (London, GMT)" in asha.get(page_of(booking)).text
+    assert "Mon 2 Nov 2026, 04:00 (New York, EST)" in dee.get(manage(app, booking)).text
+
+
+def test_what_was_written_is_in_no_email(
+    app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    booking = story.ask(note=CANARY)
+    to_client(asha, booking, f"{CANARY} to you")
+    to_therapist(app, dee, booking, f"{CANARY} back")
+    press(asha, page_of(booking), "/note", private_note=f"{CANARY} to myself")
+    story.accept(booking)
+    sent = story.sent()
+    kinds = [(each.parsed["X-Mindsum-Email"], each.rcpt_tos[0]) for each in sent]
+    assert ("new_message", "dee@clients.example") in kinds
+    assert ("new_message", "asha@therapists.example") in kinds
+    for each in sent:
+        parts = [part.get_content() for part in each.parsed.walk() if not part.is_multipart()]
+        assert not [part for part in parts if CANARY in str(part)]
+        assert CANARY not in str(each.parsed)
+    assert CANARY not in str([(row.facts, row.last_error) for row in OutboxEmail.select()])
+
+
+def test_private_notes_are_for_the_therapist_alone(
+    app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    booking = story.ask()
+    kept = press(asha, page_of(booking), "/note", private_note=CANARY)
+    assert "Kept. Only you can read it." in kept.text
+    assert CANARY in asha.get(page_of(booking)).text
+    assert CANARY not in dee.get(manage(app, booking)).text
+    assert not OutboxEmail.select().where(OutboxEmail.kind == "new_message").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "Please write something first."),
+        ("  \n ", "Please write something first."),
+        ("so sorry " * 500, "Please keep it to 4000 characters or fewer."),
+        ("a\x07b", "Please leave control characters out of the text."),
+    ],
+)
+def test_what_cannot_be_sent_is_named_and_kept(
+    typed: str, said: str, app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    booking = story.ask()
+    rows = all_rows()
+    answers = {
+        "message": [to_client(asha, booking, typed), to_therapist(app, dee, booking, typed)],
+        "private_note": [press(asha, page_of(booking), "/note", private_note=typed)],
+    }
+    for field, refused in answers.items():
+        for each in refused:
+            assert each.status_code == 422
+            assert said in each.text
+            kept = [form.fields[field] for form in forms(each) if field in form.fields]
+            assert kept[0].split() == typed.split()
+    assert all_rows() == rows
+
+
+def test_a_button_pressed_twice_sends_once(
+    app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    booking = story.ask()
+    for _ in range(2):
+        to_client(asha, booking, "Hello.")
+        to_therapist(app, dee, booking, "Hello.")
+        to_therapist(app, dee, booking, "Hello.")
+    assert [row.author for row in messages.of(booking, Purpose.MESSAGE)] == [
+        Actor.THERAPIST,
+        Actor.CLIENT,
+    ] * 2
+    assert OutboxEmail.select().where(OutboxEmail.kind == "new_message").count() == 4
+
+
+def test_another_therapist_can_neither_read_nor_write(
+    app: Flask, story: Story, mail: MailServer, visitor: Visitor
+) -> None:
+    booking = story.ask(note=CANARY)
+    messages.send(booking.reference, CANARY, author=Actor.CLIENT, now=story.now)
+    keep_private_note(booking.reference, CANARY, now=story.now)
+    sign_in(app, mail, visitor, "bran@therapists.example")
+    token = forms(visitor.get("/dashboard/profile"))[0].fields["csrf_token"]
+    rows = all_rows()
+    for address in (booking.reference, booking.reference.lower(), f"{booking.reference}%20"):
+        for door in ("", "?messages=all"):
+            answer = visitor.get(f"/dashboard/sessions/{address}{door}")
+            assert (answer.status_code, CANARY in answer.text) == (404, False)
+        for door in ("message", "note"):
+            typed = {"csrf_token": token, "message": "x", "private_note": "x"}
+            answer = visitor.post(f"/dashboard/sessions/{address}/{door}", data=typed)
+            assert (answer.status_code, CANARY in answer.text) == (404, False)
+    assert all_rows() == rows
+
+
+def test_a_link_that_is_no_manage_link_carries_no_message(
+    app: Flask, story: Story, dee: Visitor
+) -> None:
+    booking = story.ask()
+    with app.test_request_context():
+        others = [tickets.path(aim, booking) for aim in (Aim.CHOOSE, Aim.ACCEPT, Aim.SESSION)]
+    rows = all_rows()
+    for token in ["nonsense", *(path.rpartition("/")[2] for path in others)]:
+        answer = dee.post(f"/link/manage/{token}/message", data={"message": "x"})
+        assert answer.status_code == 400
+    assert all_rows() == rows
+
+
+def test_a_message_by_link_needs_no_cookie_and_sets_none(
+    app: Flask, story: Story, dee: Visitor
+) -> None:
+    path = manage(app, story.ask())
+    answer = dee.post(f"{path}/message", data={"message": "Hello."})
+    assert answer.status_code == 303
+    assert "Set-Cookie" not in answer.headers
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_without_the_pages_token_nothing_is_sent_and_the_text_is_kept(
+    story: Story, asha: Visitor
+) -> None:
+    booking = story.ask()
+    answer = asha.post(f"{page_of(booking)}/message", data={"message": "A long text."})
+    assert answer.status_code == 400
+    assert "A long text." in answer.text
+    assert not Writing.select().where(Writing.purpose == Purpose.MESSAGE).exists()
+
+
+def test_nobody_writes_to_a_client_who_was_erased(story: Story, asha: Visitor) -> None:
+    booking = story.ask()
+    token = forms(asha.get(page_of(booking)))[0].fields["csrf_token"]
+    to_client(asha, booking, CANARY)
+    story.decline(booking)
+    privacy.erase("dee@clients.example", story.now)
+    page = asha.get(page_of(booking))
+    assert "Erased" in page.text
+    assert CANARY not in page.text
+    assert not [form for form in forms(page) if form.action.endswith(("/message", "/note"))]
+    rows = all_rows()
+    for door, field in (("message", "message"), ("note", "private_note")):
+        typed = {"csrf_token": token, field: "x"}
+        assert asha.post(f"{page_of(booking)}/{door}", data=typed).status_code == 409
+    assert all_rows() == rows
+
+
+def test_once_the_clients_links_have_ended_only_notes_are_kept(
+    story: Story, asha: Visitor, app: Flask, mail: MailServer
+) -> None:
+    booking = story.ask()
+    story.accept(booking)
+    story.at(booking.ends_at + tickets.MANAGE_LASTS - timedelta(seconds=1))
+    sign_in(app, mail, asha, "asha@therapists.example")
+    assert "Sent." in to_client(asha, booking, "Hello.").text
+    story.at(booking.ends_at + tickets.MANAGE_LASTS)
+    page = asha.get(page_of(booking))
+    assert not [form for form in forms(page) if form.action.endswith("/message")]
+    assert "can no longer be read there" in page.text
+    assert "Kept." in press(asha, page_of(booking), "/note", private_note="x").text
+
+
+def test_a_long_thread_shows_its_newest_and_all_on_request(
+    app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    booking = story.ask()
+    with counted_queries() as few:
+        asha.get(page_of(booking))
+    with counted_queries() as few_of_dee:
+        dee.get(manage(app, booking))
+    for number in range(40):
+        author: Any = (Actor.CLIENT, Actor.THERAPIST)[number % 2]
+        messages.send(booking.reference, f"message {number}.", author=author, now=story.now)
+    for visitor, path, before in (
+        (asha, page_of(booking), few),
+        (dee, manage(app, booking), few_of_dee),
+    ):
+        with counted_queries() as many:
+            page = visitor.get(path)
+        assert len(many) == len(before) <= 5
+        assert len(page.data) < 40_000
+        assert "message 39." in page.text
+        assert "message 1." not in page.text
+        assert "Show all 40" in page.text
+        assert "message 1." in visitor.get(f"{path}?messages=all").text
+
+
+def test_both_sides_see_only_their_own_booking(
+    app: Flask, story: Story, asha: Visitor, dee: Visitor
+) -> None:
+    one = story.ask()
+    other = story.ask(client=ELI, starts_at=one.starts_at + timedelta(hours=2))
+    to_client(asha, one, CANARY)
+    assert CANARY not in asha.get(page_of(other)).text
+    assert CANARY not in dee.get(manage(app, other)).text
