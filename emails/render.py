@@ -1,7 +1,7 @@
 """From a kind and its values to a finished `Message`: templates, wording in the reader's zone."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -45,13 +45,7 @@ def compose(
     """
     if session is not None and session.reference != envelope.reference:
         raise UnsafeValue("reference", "the session's own")
-    for name, value in values.items():
-        if name.endswith("_url") and value is not None:
-            check_url(name, str(value))
-        elif name.endswith("_email"):
-            mailbox(name, str(value))
-        elif name.endswith("_slug"):
-            check_slug(name, str(value))
+    _check(values)
     context: dict[str, Any] = {
         **values,
         "role": role,
@@ -80,6 +74,17 @@ def compose(
         html=_pages().get_template(kind).render(context),
         calendar=calendar,
     )
+
+
+def _check(values: Mapping[str, object]) -> None:
+    """Refuse a value that is not what its name says. Raises UnsafeValue."""
+    for name, value in values.items():
+        if name.endswith("_url") and value is not None:
+            check_url(name, str(value))
+        elif name.endswith("_email"):
+            mailbox(name, str(value))
+        elif name.endswith("_slug"):
+            check_slug(name, str(value))
 
 
 def warm_up() -> None:

@@ -65,9 +65,7 @@ class Story:
         return bookings.request(asked, via=Via.API, now=self.now)
 
     def accept(self, booking: Booking) -> Outcome:
-        return acceptance.accept(
-            booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.now
-        )
+        return acceptance.accept(booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.now)
 
     def decline(self, booking: Booking, reason: str = "") -> Outcome:
         return acceptance.decline(

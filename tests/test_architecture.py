@@ -19,7 +19,6 @@ SOURCES = [
     *sorted((ROOT / "app").rglob("*.py")),
     *sorted((ROOT / "emails").rglob("*.py")),
     ROOT / "scheduler.py",
-    ROOT / "serve.py",
 ]
 
 FILE_LINES = 250

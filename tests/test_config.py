@@ -4,19 +4,19 @@ import os
 import re
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 
 from app import config
 from app.config import Settings
 from app.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
-FERNET = Fernet.generate_key().decode()
+FERNET = urlsafe_b64encode(b"a Fernet key has 32 bytes, so it".ljust(32)).decode()
 PRODUCTION = {
     "PUBLIC_URL": "https://bookings.example.org",
     "SECRET_KEY": "a long and random secret",
@@ -197,7 +197,7 @@ def test_an_empty_variable_means_the_default(environment: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("door", "arguments"),
     [
-        ("web", ["serve.py"]),
+        ("web", ["-m", "app.serve"]),
         ("scheduler", ["scheduler.py"]),
         ("scheduler", ["scheduler.py", "--once"]),
         ("mindsum", ["-c", "from app.cli import main; main()", "booking", "list"]),

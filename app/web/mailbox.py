@@ -60,13 +60,12 @@ def inbox() -> str:
     """Every email, newest first, of everyone or of one recipient; refreshes itself."""
     stored = stored_messages(_mail())
     tabs = _tabs(stored)
-    names = {tab.address: tab.name for tab in tabs if tab.address}
     to = request.args.get("to")
     theirs = [one for one in stored if to in (None, *one.envelope_to)]
     panel = demo_clock.panel(_folder(), clock.now())
     return render_template(
         "mailbox/inbox.html",
-        rows=[_row(one, names, panel.moved_from) for one in theirs[:SHOWN]],
+        rows=_rows(theirs[:SHOWN], tabs, panel.moved_from),
         total=len(theirs),
         tabs=tabs,
         to=to,
@@ -164,6 +163,13 @@ def _view(parts: Parts) -> str:
 def _scheme() -> Scheme:
     asked = request.args.get("scheme")
     return cast(Scheme, asked) if asked in get_args(Scheme) else "auto"
+
+
+def _rows(
+    stored: Iterable[StoredMessage], tabs: Iterable[Tab], moved_from: datetime | None
+) -> list[Row]:
+    names = {tab.address: tab.name for tab in tabs if tab.address}
+    return [_row(one, names, moved_from) for one in stored]
 
 
 def _row(stored: StoredMessage, names: dict[str, str], moved_from: datetime | None) -> Row:

@@ -1,5 +1,6 @@
 """Profile Settings: each section is a form of its own, and what is wrong with one is said there."""
 
+from datetime import timedelta
 from http import HTTPStatus
 from itertools import groupby
 from zoneinfo import ZoneInfo
@@ -8,15 +9,17 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.errors import InvalidFields
-from app.rules import hours
+from app.errors import InvalidFields, NotFound
+from app.rules import hours, local
 from app.rules.hours import Window
 from app.services import accounts, calendar, profile
 from app.services.profile import Away
 from app.store import queries
-from app.store.models import Therapist
+from app.store.models import Therapist, TimeOff
 from app.web import desk, sheets
 from app.web.profile_forms import WEEKDAYS, AboutForm, AwayForm, HoursForm, OfferForm, SettingsForm
+from app.web.viewing import local_day
+from emails import wording
 
 blueprint = Blueprint("profile", __name__, url_prefix="/dashboard")
 desk.behind_sign_in(blueprint)
@@ -79,8 +82,11 @@ def add_time_off() -> ResponseReturnValue:
 @blueprint.post("/profile/remove-time-off")
 def remove_time_off() -> ResponseReturnValue:
     """Come back earlier."""
-    number = request.form.get("id", 0, type=int)
-    profile.remove_time_off(desk.me().slug, number)
+    chosen = request.form.get("id", "")
+    ours = {str(each.id): each for each in _times_off(desk.me())}
+    if chosen not in ours:
+        raise NotFound("time off")
+    profile.remove_time_off(desk.me().slug, ours[chosen].id)
     return _saved("away", "Removed. Clients can ask for these times again.")
 
 
@@ -110,7 +116,7 @@ def _page(**typed: SettingsForm) -> ResponseReturnValue:
         forms=forms,
         wrong=next(iter(typed.values()), None),
         in_words=hours.format_windows(windows),
-        times_off=queries.times_off_of(me, clock.now(), TIMES_OFF),
+        times_off=[_away(each, me.timezone) for each in _times_off(me)],
         state=accounts.state_of(me),
         weekdays=WEEKDAYS,
     )
@@ -125,6 +131,21 @@ def _as_they_are(me: Therapist, windows: list[Window]) -> dict[str, SettingsForm
         "hours": HoursForm(formdata=None, data=_by_weekday(windows)),
         "away": AwayForm(formdata=None),
     }
+
+
+def _times_off(me: Therapist) -> list[TimeOff]:
+    return queries.times_off_of(me, clock.now(), TIMES_OFF)
+
+
+def _away(off: TimeOff, zone: str) -> dict[str, object]:
+    """A time off in words: days where it is whole days, otherwise its two instants."""
+    ends = (off.starts_at, off.ends_at)
+    if all(at == local.begins_at(local_day(at, zone), ZoneInfo(zone)) for at in ends):
+        days = (wording.date(at, zone) for at in (ends[0], ends[1] - timedelta(microseconds=1)))
+        words = f"{' to '.join(dict.fromkeys(days))}, all day ({wording.zone_name(ends[0], zone)})"
+    else:
+        words = " until ".join(wording.moment(at, zone) for at in ends)
+    return {"id": off.id, "words": words}
 
 
 def _by_weekday(windows: list[Window]) -> dict[str, str]:

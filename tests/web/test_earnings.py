@@ -77,9 +77,9 @@ def test_months_begin_at_midnight_in_the_therapists_zone(
     assert len(rows(visitor, "?month=2026-10")) == 1
     assert rows(visitor, "?month=2026-11") == []
     assert rows(visitor)[0]["earned_at"] == "2026-10-31 23:30"
-    assert "Nothing was earned in this month" in visitor.get(
-        "/dashboard/earnings?month=2026-11"
-    ).text
+    assert (
+        "Nothing was earned in this month" in visitor.get("/dashboard/earnings?month=2026-11").text
+    )
 
 
 def test_the_spreadsheet_adds_up_and_names_its_zone(story: Story, asha: Visitor) -> None:
@@ -127,9 +127,7 @@ def test_years_are_told_apart_and_summed(story: Story, asha: Visitor) -> None:
 
 
 @pytest.mark.parametrize("month", ["x", "2026-13", "2026", "-", "9999-12", "0001-01", "2026-1"])
-def test_a_month_that_is_none_is_answered_calmly(
-    month: str, story: Story, asha: Visitor
-) -> None:
+def test_a_month_that_is_none_is_answered_calmly(month: str, story: Story, asha: Visitor) -> None:
     held(story)
     for path in ("/dashboard/earnings", "/dashboard/earnings.csv"):
         assert asha.get(f"{path}?month={month}").status_code == 200

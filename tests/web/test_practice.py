@@ -34,7 +34,9 @@ def told(story: Story) -> dict[str, str]:
     first = story.now.replace(hour=10) + timedelta(days=2)
     bookings = {
         name: story.ask(
-            starts_at=first + timedelta(hours=hours), client=client, kind=FREE if free else Kind.PAID
+            starts_at=first + timedelta(hours=hours),
+            client=client,
+            kind=FREE if free else Kind.PAID,
         )
         for name, hours, client, free in [
             ("over", 0, DEE, False),
@@ -129,9 +131,7 @@ def test_the_spreadsheet_carries_local_times_and_plain_amounts(
 @pytest.mark.parametrize(
     "name", ["=1+1", "+44 Dee", "-Dee", "@Dee", "＝1+1", '=HYPERLINK("http://x.example","Dee")']
 )
-def test_no_cell_of_a_spreadsheet_is_ever_a_formula(
-    name: str, story: Story, asha: Visitor
-) -> None:
+def test_no_cell_of_a_spreadsheet_is_ever_a_formula(name: str, story: Story, asha: Visitor) -> None:
     story.ask(client=(name, "dee@clients.example", "Europe/London"))
     [row] = sheet_of(asha)
     assert row["client"] == f"'{name}"
@@ -167,9 +167,10 @@ def test_a_stranger_is_asked_to_sign_in_and_goes_on_from_there(
 
 
 def test_an_empty_filter_offers_the_way_back(story: Story, asha: Visitor) -> None:
-    assert "no free upcoming sessions" in asha.get(
-        "/dashboard/sessions?show=upcoming&kind=free_consultation"
-    ).text
+    assert (
+        "no free upcoming sessions"
+        in asha.get("/dashboard/sessions?show=upcoming&kind=free_consultation").text
+    )
 
 
 def test_my_sessions_needs_no_more_queries_as_bookings_grow(

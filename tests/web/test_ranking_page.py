@@ -40,7 +40,7 @@ def test_nothing_happened_yet_is_the_best_score(asha: Visitor) -> None:
     assert "100.0" in page
     assert "of 100" in page
     assert "No enquiries that count yet" in page
-    assert "among 3 listed" in page
+    assert "among 3 listed therapists" in page
 
 
 def test_the_sum_is_spelled_out_with_what_would_mend_it(story: Story, asha: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""The web process: look at the settings, then become granian; `python serve.py`."""
+"""The web process: look at the settings, then become granian; `python -m app.serve`."""
 
 import os
 import sys

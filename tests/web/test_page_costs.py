@@ -1,0 +1,91 @@
+"""What a page costs: few queries, no more as bookings grow, and few bytes."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app.links import Aim
+from app.rules.lifecycle import Kind
+from app.store.models import SignIn
+from app.web import tickets
+from tests.conftest import therapist
+from tests.story import Story
+from tests.web import house
+from tests.web.browsing import sign_in
+from tests.web.conftest import Visitor, another_visitor, counted_queries
+from tests.web.house import House
+
+MOST_QUERIES, MOST_BYTES = 5, 40_000
+
+
+@pytest.fixture
+def furnished(story: Story) -> House:
+    return house.furnish(story)
+
+
+def grow(story: Story) -> None:
+    """Twelve more of what pages list: sessions ahead and behind, enquiries, clients, therapists."""
+    for number in range(4):
+        therapist(f"T{number} Marsh", "Europe/Paris")
+    sunday = story.now.replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=5)
+    for number in range(12):
+        client = (f"Client {number} Long", f"c{number}@clients.example", "Asia/Tokyo")
+        at = sunday + timedelta(days=number // 6, hours=number % 6)
+        booking = story.ask(client=client, starts_at=at, note="A long note. " * 40)
+        story.sent()
+        if number % 3:
+            story.accept(booking)
+        if number % 3 == 1:
+            story.ask(client=client, starts_at=at + timedelta(days=3), kind=Kind.FREE_CONSULTATION)
+    story.sent()
+
+
+def costs(visitor: Visitor, paths: list[str]) -> dict[str, int]:
+    """How many queries each page needs; none may be too long."""
+    counts = {}
+    for path in paths:
+        with counted_queries() as seen:
+            page = visitor.get(path)
+        assert page.status_code < 500
+        assert len(page.data) < MOST_BYTES, path
+        counts[path] = len(seen)
+    return counts
+
+
+def assert_cheap(visitor: Visitor, paths: list[str], story: Story) -> None:
+    before = costs(visitor, paths)
+    assert {path: count for path, count in before.items() if count > MOST_QUERIES} == {}
+    grow(story)
+    after = costs(visitor, paths)
+    assert {path: count for path, count in after.items() if count > before[path]} == {}
+
+
+@pytest.mark.parametrize("whose", [house.by_link, lambda _: house.public()], ids=["link", "public"])
+def test_a_visitors_pages_need_few_queries_and_no_more_as_bookings_grow(
+    app: Flask, story: Story, furnished: House, whose: Callable[[House], list[str]]
+) -> None:
+    with app.test_request_context():
+        paths = whose(furnished)
+    assert_cheap(another_visitor(app), paths, story)
+
+
+def test_a_therapists_pages_need_few_queries_and_no_more_as_bookings_grow(
+    app: Flask, story: Story, furnished: House
+) -> None:
+    asha = another_visitor(app)
+    sign_in(app, story.mail, asha, "asha@therapists.example")
+    assert_cheap(asha, house.of_asha(furnished), story)
+
+
+def test_these_are_all_the_pages_there_are(app: Flask, furnished: House) -> None:
+    with app.test_request_context():
+        paths = [*house.public(), *house.by_link(furnished), *house.of_asha(furnished)]
+    elsewhere = {
+        "links.view_session",  # goes on to the session's page
+        "links.show_sign_in",
+        "practice.spreadsheet",
+        "earnings.spreadsheet",
+    }
+    assert house.pages(app) - elsewhere == house.endpoints(app, paths)
