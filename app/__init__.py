@@ -20,13 +20,14 @@ def create_app(settings: Settings | None = None) -> Flask:
         clock.follow(settings.demo_dir / "clock")
     database.bind(settings.database_url)
     app = Flask(__name__)
-    app.config.update(_flask_config(settings))
+    app.config.update(flask_config(settings))
     app.extensions["mailer"] = Mailer(app)
     web.register(app, settings)
     return app
 
 
-def _flask_config(settings: Settings) -> dict[str, object]:
+def flask_config(settings: Settings) -> dict[str, object]:
+    """The settings under the names that Flask and its extensions read."""
     return {
         "SECRET_KEY": settings.secret_key,
         "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),

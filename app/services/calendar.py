@@ -1,6 +1,6 @@
 """A therapist's open times, and whose times are open at a given hour."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from app.rules import availability
 from app.rules.hours import Window
 from app.rules.lifecycle import Kind
 from app.rules.policy import Policy
-from app.store import queries
+from app.store import listing, queries
 from app.store.models import Therapist
 
 
@@ -64,6 +64,35 @@ def open_times(
         now=now,
         policy=policy,
     )
+
+
+def open_times_of_each(
+    therapists: Sequence[Therapist],
+    kind: Kind,
+    *,
+    from_at: datetime,
+    until_at: datetime,
+    now: datetime,
+) -> dict[int, list[datetime]]:
+    """The open times of listed therapists by their ids, in as many queries for all as for one."""
+    policy = config.current().policy
+    ids = [therapist.id for therapist in therapists]
+    windows = listing.windows(ids)
+    day = timedelta(days=1)
+    busy = listing.busy_spans(ids, from_at - day, until_at + day, now)
+    return {
+        therapist.id: availability.open_times(
+            [Window(row.weekday, row.start_minute, row.end_minute) for row in windows[therapist.id]],
+            ZoneInfo(therapist.timezone),
+            busy[therapist.id],
+            length_minutes=length_minutes(kind, policy),
+            from_at=from_at,
+            until_at=until_at,
+            now=now,
+            policy=policy,
+        )
+        for therapist in therapists
+    }
 
 
 def free_at(

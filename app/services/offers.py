@@ -21,16 +21,28 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     """
     kind = Kind(booking.kind)
     candidates = _candidates(booking, kind, now)
+    from_at = max(now, booking.starts_at - _NEAR)
+    times = calendar.open_times_of_each(
+        candidates, kind, from_at=from_at, until_at=from_at + 2 * _NEAR, now=now
+    )
     if booking.starts_at - now >= config.current().policy.min_notice:
-        same_time = calendar.free_at(candidates, kind, booking.starts_at, now)
+        same_time = [
+            OpenSlot(therapist, booking.starts_at)
+            for therapist in candidates
+            if booking.starts_at in times[therapist.id]
+        ]
         if same_time:
             return same_time[:MOST]
+
+    def distance(starts_at: datetime) -> timedelta:
+        return abs(starts_at - booking.starts_at)
+
     nearest = [
-        OpenSlot(therapist, starts_at)
+        OpenSlot(therapist, min(times[therapist.id], key=distance))
         for therapist in candidates
-        if (starts_at := _nearest(therapist, kind, booking.starts_at, now)) is not None
+        if times[therapist.id]
     ]
-    nearest.sort(key=lambda slot: abs(slot.starts_at - booking.starts_at))
+    nearest.sort(key=lambda slot: distance(slot.starts_at))
     return nearest[:MOST]
 
 
@@ -40,13 +52,3 @@ def _candidates(booking: Booking, kind: Kind, now: datetime) -> list[Therapist]:
         used = queries.free_consultations_of(booking.client)
         listed = listed.where(Therapist.offers_free_consultation, Therapist.id.not_in(used))
     return list(listed.limit(_LOOKED_AT))
-
-
-def _nearest(
-    therapist: Therapist, kind: Kind, wanted_at: datetime, now: datetime
-) -> datetime | None:
-    from_at = max(now, wanted_at - _NEAR)
-    starts = calendar.open_times(
-        therapist, kind, from_at=from_at, until_at=from_at + 2 * _NEAR, now=now
-    )
-    return min(starts, key=lambda start: abs(start - wanted_at), default=None)

@@ -79,8 +79,8 @@ def _choice(text: str) -> tuple[str, datetime]:
 def _choices_page(
     booking: Booking, now: datetime, *, refusal: DomainError | None = None
 ) -> ResponseReturnValue:
-    wanted = _wanted(booking, now)
     slots = offers.others_for(booking, now)
+    wanted = _wanted(booking, slots, now)
     if wanted is not None and wanted not in slots:
         slots = [wanted, *slots]
     page = render_template(
@@ -94,11 +94,14 @@ def _choices_page(
     return page, _status(refusal)
 
 
-def _wanted(booking: Booking, now: datetime) -> OpenSlot | None:
+def _wanted(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot | None:
     """The offer that an email's link names, if it is still open."""
     named = f"{request.args.get('therapist', '')}@{request.args.get('at', '')}"
     try:
         slug, starts_at = _choice(request.form.get("choice", named))
+        for slot in slots:
+            if (slot.therapist.slug, slot.starts_at) == (slug, starts_at):
+                return slot
         therapist = queries.therapist_by_slug(slug)
     except (InvalidFields, NotFound):
         return None

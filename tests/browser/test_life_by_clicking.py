@@ -123,9 +123,9 @@ def test_a_message_is_written_on_one_page_and_answered_on_another(
     asha.type("Write to Dee", "Please bring your diary.").press("Send the message")
     dee.read("new_message")
     assert "diary" not in dee.page.content()
-    dee.page.get_by_role("link").first.click()
-    dee.page = dee.context.pages[-1]
-    dee.sees("Please bring your diary.").type("Write to Asha", "I will.").press("Send the message")
+    dee.follow("Manage Booking").sees("Please bring your diary.").type(
+        "Write to Asha", "I will."
+    ).press("Send the message")
     asha.page.reload()
     asha.sees("I will.")
 

@@ -225,6 +225,25 @@ def test_a_decline_before_the_email_could_go_out_is_a_decline(story: Story) -> N
     assert stored().score == 95
 
 
+@pytest.mark.parametrize(
+    ("waited", "lateness"), [(2 * HOUR, None), (3 * HOUR, None), (10 * HOUR, 7 / 21)], ids=str
+)
+def test_an_enquiry_ended_by_deactivation_counts_with_its_delay_until_then(
+    story: Story, waited: timedelta, lateness: float | None
+) -> None:
+    story.ask(starts_at=story.now.replace(hour=16) + 5 * DAY, client=ELI)
+    story.deliver()
+    story.wait(seconds=waited.total_seconds())
+    for _ in range(5):
+        booking = story.ask(starts_at=story.now.replace(hour=10, minute=0) + 3 * DAY)
+        story.accept(booking)
+        story.cancel(booking, Actor.THERAPIST)
+    story.sweep()
+    # Flagged on the way to being deactivated, hence half; the five were answered at once.
+    counted, late = (5, 0) if lateness is None else (6, lateness)
+    assert stored().score == pytest.approx(100 * (1 - late / (counted + 4)) * 0.5, abs=1e-9)
+
+
 def test_the_list_is_ordered_by_score_then_answer_time_then_the_day_s_turn(story: Story) -> None:
     many_therapists(12)
     for i, slug in enumerate(["asha", "bran", "chi", *(f"t{i}" for i in range(12))]):

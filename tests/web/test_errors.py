@@ -16,6 +16,12 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 TOKEN = "a-token-that-nobody-may-read"
 
 
+@pytest.fixture
+def app(fresh_app: Flask) -> Flask:
+    """An application that takes another route."""
+    return fresh_app
+
+
 def raising(error: Exception) -> Callable[[], str]:
     def view() -> str:
         raise error

@@ -6,10 +6,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app.links import Aim
 from app.rules.lifecycle import Kind
-from app.store.models import SignIn
-from app.web import tickets
 from tests.conftest import therapist
 from tests.story import Story
 from tests.web import house

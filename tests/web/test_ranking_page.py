@@ -1,5 +1,6 @@
 """Ranking: the place, the sum spelled out, the standing, and the picture with its words."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -113,7 +114,7 @@ def test_the_standing_says_what_comes_next(
     [(accounts.pause, "temporarily deactivated"), (accounts.hide, "your profile is invisible")],
 )
 def test_who_is_not_listed_is_told_why(
-    switch: "type[accounts.pause]", said: str, asha: Visitor
+    switch: Callable[..., Therapist], said: str, asha: Visitor
 ) -> None:
     switch("asha", on=True)
     page = asha.get("/dashboard/ranking").text

