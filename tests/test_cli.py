@@ -87,10 +87,10 @@ PUBLISHED = """
     booking list / booking show / booking accept / booking decline / booking cancel
     outbox list / outbox show / outbox retry / client export / client erase
 """
-BEYOND = {"db backup", "db restore", "outbox hold", "outbox release"}
+BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "emails preview"}
 
 
-def test_every_published_command_is_there_and_no_other_but_those_for_a_restore() -> None:
+def test_every_published_command_is_there_and_no_other_but_those_named_here() -> None:
     published = {" ".join(words.split()) for words in re.split(r"[/\n]", PUBLISHED)} - {""}
     found = {" ".join(words) for words in commands(cli.mindsum)}
     assert found >= published
@@ -154,7 +154,8 @@ def test_a_bad_value_is_named_with_what_would_be_right_and_nothing_is_added(
 USAGE = [
     (
         (),
-        "mindsum needs one of: booking, check, client, db, demo, ledger, outbox, replay, therapist",
+        "mindsum needs one of: "
+        "booking, check, client, db, demo, emails, ledger, outbox, replay, therapist",
     ),
     (("booking",), "mindsum booking needs one of: accept, cancel, decline, list, show"),
     (("bokking",), "no such command 'bokking'"),

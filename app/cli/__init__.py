@@ -11,7 +11,7 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from app import create_app
-from app.cli import bookings, clients, house, outbox, therapists
+from app.cli import bookings, clients, emails, house, outbox, therapists
 from app.cli.frame import Mistake
 from app.errors import DomainError, StoreUnavailable
 
@@ -26,7 +26,13 @@ def mindsum() -> None:
 
 for command in (house.demo, house.db, house.check, house.replay, house.ledger):
     mindsum.add_command(command)
-for group in (therapists.therapist, bookings.booking, outbox.outbox, clients.client):
+for group in (
+    therapists.therapist,
+    bookings.booking,
+    outbox.outbox,
+    clients.client,
+    emails.emails,
+):
     mindsum.add_command(group)
 
 

@@ -1,13 +1,10 @@
 """Named reads of Find a Therapist: many therapists at once, in a fixed number of queries."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.store import queries
 from app.store.models import Booking, Therapist, TimeOff, Window
-
-LONGEST_SESSION = timedelta(days=1)
-"""SESSION_MINUTES allows no longer one."""
 
 Spans = dict[int, list[tuple[datetime, datetime]]]
 """[start, end) spans by therapist id."""
@@ -46,16 +43,11 @@ def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime
     """What held bookings and time off cover of [start, end), by therapist id."""
     found: Spans = {each: [] for each in ids}
     held = Booking.select(Booking.therapist, Booking.starts_at, Booking.ends_at).where(
-        Booking.therapist.in_(ids),
-        queries.ACCEPTED | (queries.REQUESTED & (Booking.expires_at > now)),
-        Booking.starts_at < end,
-        Booking.starts_at > start - LONGEST_SESSION,
-        Booking.ends_at > start,
+        Booking.therapist.in_(ids), queries.holding(start, end, now)
     )
-    time_off = TimeOff.select().where(
+    time_off = TimeOff.select(TimeOff.therapist, TimeOff.starts_at, TimeOff.ends_at).where(
         TimeOff.therapist.in_(ids), TimeOff.ends_at > start, TimeOff.starts_at < end
     )
-    for rows in (held, time_off):
-        for row in rows:
-            found[row.therapist_id].append((row.starts_at, row.ends_at))
+    for therapist_id, starts_at, ends_at in held.union_all(time_off).tuples():
+        found[therapist_id].append((starts_at, ends_at))
     return found

@@ -1,7 +1,7 @@
 """Named reads; each is served by an index."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from peewee import Expression, Field, ModelSelect
 
@@ -23,6 +23,8 @@ from app.store.models import (
 
 REQUESTED = Booking.status == Status.REQUESTED
 ACCEPTED = Booking.status == Status.ACCEPTED
+LONGEST_SESSION = timedelta(days=1)
+"""SESSION_MINUTES allows no longer one."""
 LISTED = Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden
 
 
@@ -151,18 +153,23 @@ def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> li
     )
 
 
+def holding(start: datetime, end: datetime, now: datetime) -> Expression:
+    """Bookings that hold their time at `now` and touch [start, end)."""
+    return (
+        (ACCEPTED | (REQUESTED & (Booking.expires_at > now)))
+        & (Booking.starts_at < end)
+        & (Booking.starts_at > start - LONGEST_SESSION)
+        & (Booking.ends_at > start)
+    )
+
+
 def held_spans(
     therapist: Therapist, start: datetime, end: datetime, now: datetime
 ) -> list[tuple[datetime, datetime]]:
     """The [start, end) of every booking that holds its time at `now` and touches [start, end)."""
     rows = (
         Booking.select(Booking.starts_at, Booking.ends_at)
-        .where(
-            Booking.therapist == therapist,
-            ACCEPTED | (REQUESTED & (Booking.expires_at > now)),
-            Booking.starts_at < end,
-            Booking.ends_at > start,
-        )
+        .where(Booking.therapist == therapist, holding(start, end, now))
         .order_by(Booking.starts_at)
     )
     return [(row.starts_at, row.ends_at) for row in rows]

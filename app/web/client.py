@@ -4,7 +4,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
@@ -12,11 +12,12 @@ from app.errors import TermsChanged
 from app.links import Aim
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import accounts, intake, replacing, sessions
-from app.services.letters.letter import first_name
+from app.services.letters.letter import first_name, session_of
 from app.store import queries
 from app.store.models import Booking
 from app.web import telling, tickets
 from app.web.security import LINK_LIMIT, SIGN_IN_LIMIT, csrf, limiter
+from emails.calendar import file_of_event
 
 blueprint = Blueprint("client", __name__)
 # What authorises these forms is the token in their own address, never a cookie.
@@ -54,6 +55,17 @@ def cancel(token: str) -> ResponseReturnValue:
         return _cancel_page(tickets.opened(Aim.MANAGE, token, now), now, changed=True)
     status = tickets.http_status(made.booking, made.verdict, now)
     return manage_page(made.booking, now, status)
+
+
+@blueprint.get("/link/manage/<token>/calendar.ics")
+@limiter.limit(LINK_LIMIT)
+def calendar_file(token: str) -> ResponseReturnValue:
+    """The accepted session as a file that calendars take; otherwise where the booking stands."""
+    now = clock.now()
+    booking = tickets.opened(Aim.MANAGE, token, now)
+    if telling.status_now(booking, now) is not Status.ACCEPTED:
+        return manage_page(booking, now, tickets.http_status(booking, Verdict.OVERTAKEN, now))
+    return _calendar_file(booking, now)
 
 
 @blueprint.get("/my-links")
@@ -100,6 +112,7 @@ def manage_page(
         writings=queries.writings_of(booking),
         instead=replacing.asked_instead(booking, now),
         cancel_path=tickets.path(Aim.MANAGE, booking) + "/cancel",
+        calendar_path=tickets.path(Aim.MANAGE, booking) + "/calendar.ics",
         typed=typed,
         wrong=wrong,
         is_everything_shown=request.args.get("messages") == "all",
@@ -130,3 +143,15 @@ def _cancel_page(booking: Booking, now: datetime, *, changed: bool = False) -> R
         "client/cancel.html", **about(booking, now), terms=terms, is_changed=changed
     )
     return page, HTTPStatus.CONFLICT if changed else HTTPStatus.OK
+
+
+def _calendar_file(booking: Booking, now: datetime) -> Response:
+    event = file_of_event(
+        session_of(booking),
+        sequence=booking.sequence,
+        sender=config.current().mail_default_sender,
+        stamped_at=now,
+        meeting_url=booking.therapist.meeting_url,
+    )
+    name = f'attachment; filename="{booking.reference}.ics"'
+    return Response(event, mimetype="text/calendar", headers={"Content-Disposition": name})

@@ -3,11 +3,10 @@
 import re
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import Literal
 
 from flask import Response, make_response
 
-Scheme = Literal["auto", "light", "dark"]
+from emails.preview import Scheme, in_scheme
 
 HTML_POLICY = "; ".join(
     (
@@ -20,8 +19,6 @@ HTML_POLICY = "; ".join(
         "sandbox allow-popups allow-top-navigation-by-user-activation",
     )
 )
-_DARK_RULES = re.compile(r"@media\s*\(prefers-color-scheme:\s*dark\)")
-_BOTH_SCHEMES = 'content="light dark"'
 _LINK = re.compile(r"<a\b", re.IGNORECASE)
 
 
@@ -64,11 +61,7 @@ def take_apart(message: EmailMessage, raw: bytes) -> Parts:
 def framed(html: str, scheme: Scheme) -> Response:
     """The HTML as a page for a frame of our own: no script, no cookie, links open at the top."""
     # Of two target attributes browsers take the first, so the mail's own "_blank" does not count.
-    page = _LINK.sub('<a target="_top"', html)
-    if scheme != "auto":
-        page = _DARK_RULES.sub("@media all" if scheme == "dark" else "@media not all", page)
-        page = page.replace(_BOTH_SCHEMES, f'content="{scheme}"')
-    response = make_response(page)
+    response = make_response(_LINK.sub('<a target="_top"', in_scheme(html, scheme)))
     response.headers["Content-Security-Policy"] = HTML_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -14,8 +14,9 @@ from app import clock, config
 from app.maildir import StoredMessage, find, stored_messages
 from app.store import queries
 from app.web import demo_clock
-from app.web.mail_parts import Parts, Scheme, framed, take_apart
+from app.web.mail_parts import Parts, framed, take_apart
 from app.web.security import CONTENT_POLICY
+from emails.preview import Scheme
 from emails.samples import SAMPLES
 
 SHOWN = 100

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,7 +12,7 @@ from playwright.sync_api import Browser
 from app import config, create_app
 from app.config import Settings
 from app.store import database
-from tests.browser.stage import DESKTOP, Person, chromium, served
+from tests.browser.stage import DESKTOP, Person, chromium, served, window
 from tests.smtp_server import LOOPBACK, MailServer, unused_port
 
 Arrive = Callable[..., Person]
@@ -53,19 +52,11 @@ def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
 
 @pytest.fixture
 def arrive(browser: Browser, app: Flask, mail: MailServer) -> Iterator[Arrive]:
-    """`arrive(width, scripts=True, scheme="light")`: somebody with a browser of their own."""
+    """`arrive(width, scripts=True)`: somebody with a browser of their own."""
     with ExitStack() as leaving:
 
-        def somebody(
-            width: int = DESKTOP, *, scripts: bool = True, scheme: Any = "light"
-        ) -> Person:
-            context = browser.new_context(
-                viewport={"width": width, "height": 800},
-                java_script_enabled=scripts,
-                color_scheme=scheme,
-                locale="en-GB",
-                reduced_motion="reduce",
-            )
+        def somebody(width: int = DESKTOP, *, scripts: bool = True) -> Person:
+            context = window(browser, width, scripts=scripts)
             leaving.callback(context.close)
             return Person(context, app, mail, config.current().public_url)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import time_machine
 from playwright.sync_api import Browser, BrowserContext, Error, Page
@@ -52,26 +52,28 @@ class Studio:
             viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
         )
 
-    def keep(self, name: str, seen: Page, **options: Any) -> None:
-        """Save what is seen as docs/NAME.png."""
-        picture = small(seen.screenshot(**options), self.canvas)
+    def keep(self, name: str, page: Page, *, is_whole: bool = False, colours: int = 255) -> None:
+        """Save the page as docs/NAME.png: as much as fits the window, or the whole of it."""
+        picture = small(page.screenshot(full_page=is_whole), self.canvas, colours)
         (DOCS / f"{name}.png").write_bytes(picture)
         print(f"docs/{name}.png {len(picture) // 1024} KB")  # noqa: T201 - a command tells
 
 
 def emails(studio: Studio) -> None:
-    """A therapist's request as a phone shows it, and a contact sheet of every kind."""
+    """A therapist's request as a phone shows it, and every kind of email in both schemes."""
     tiles = []
     schemes: tuple[Scheme, ...] = ("light", "dark")
-    for scheme in schemes:
-        context = studio.context(375, scheme, 700)
-        page = context.new_page()
-        for name, make in SAMPLES.items():
-            page.set_content(make().html)
+    context = studio.context(375, "light", 640)
+    page = context.new_page()
+    for name, make in SAMPLES.items():
+        page.set_content(make().html)
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme)
             if (name, scheme) == ("booking_requested", "light"):
-                studio.keep("request-email", page, full_page=True)
-            tiles.append((f"{name}, {scheme}", base64.b64encode(page.screenshot()).decode()))
-        context.close()
+                studio.keep("request-email", page, is_whole=True)
+            shot = base64.b64encode(page.screenshot()).decode()
+            tiles.append((name if scheme == "light" else "", shot))
+    context.close()
     context = studio.context(DESKTOP)
     page = context.new_page()
     figures = "".join(
@@ -80,10 +82,10 @@ def emails(studio: Studio) -> None:
     )
     page.set_content(
         "<style>body { margin: 16px; display: grid; gap: 14px 10px; background: #d8d4cc;"
-        " grid-template-columns: repeat(9, 1fr); font: 9px sans-serif } figure { margin: 0 }"
+        " grid-template-columns: repeat(12, 1fr); font: 8px sans-serif } figure { margin: 0 }"
         " img { width: 100%; display: block; border-radius: 4px }</style>" + figures
     )
-    studio.keep("emails", page, full_page=True)
+    studio.keep("emails", page, is_whole=True, colours=48)
     context.close()
 
 
@@ -142,22 +144,26 @@ def live_six_weeks(story: Story) -> None:
 def fill_today(story: Story) -> dict[str, Booking]:
     """What waits for Asha and what is ahead, on a Tuesday morning in November."""
     dee, eli, gwen, hana = CLIENTS
-    story.at(TODAY - timedelta(hours=4))
+    story.at(TODAY - timedelta(hours=20))
     week = {
-        "accepted": story.ask(starts_at=_on(5, 11), client=dee),
+        "accepted": story.ask(starts_at=_on(5, 16), client=dee),
         "free": story.ask(starts_at=_on(3, 15), client=hana, kind=Kind.FREE_CONSULTATION),
         "next": story.ask(starts_at=_on(6, 9), client=eli),
-        "late": story.ask(starts_at=_on(6, 14), client=gwen),
     }
     story.sent()
-    for name in ("accepted", "free", "next"):
-        story.accept(week[name])
+    story.wait(minutes=25)
+    for booking in week.values():
+        story.accept(booking)
+    story.wait(hours=2)
     question = "Is there anything I should bring, or read beforehand?"
     accepted = week["accepted"].reference
     messages.send(accepted, question, author=Actor.CLIENT, now=story.now)
+    story.at(TODAY - timedelta(hours=4))
+    week["late"] = story.ask(starts_at=_on(6, 14), client=gwen)
+    story.sent()
     story.wait(hours=3)
     note = "I have slept badly since the spring, and my work has begun to show it."
-    week["open"] = story.ask(starts_at=_on(5, 16), client=dee, note=note)
+    week["open"] = story.ask(starts_at=_on(10, 16), client=dee, note=note)
     story.sent()
     story.wait(minutes=55)
     story.ask(starts_at=_on(9, 10), client=hana)
@@ -182,15 +188,15 @@ def site(studio: Studio) -> None:
             return Person(context, story.app, story.mail, config.current().public_url)
 
         asha = somebody(DESKTOP).open("/")
-        studio.keep("find", asha.page)
+        studio.keep("find", asha.page, is_whole=True)
         asha.open("/sign-in").type("Your email address", "asha@therapists.example")
         asha.press("Send me a sign-in link").read("sign_in").follow("Sign In").press("Sign in")
         asha.sees("New Enquiries")
         studio.keep("home", asha.page)
         studio.keep("upcoming", asha.open("/dashboard?tab=upcoming").page)
-        studio.keep("ranking", asha.open("/dashboard/ranking").page, full_page=True)
+        studio.keep("ranking", asha.open("/dashboard/ranking").page, is_whole=True)
         session = f"/dashboard/sessions/{week['open'].reference}"
-        studio.keep("session", asha.open(session).page, full_page=True)
+        studio.keep("session", asha.open(session).page, is_whole=True)
         asha.context.close()
         accept, manage = (
             tickets.path(aim, week[name])
@@ -203,7 +209,7 @@ def site(studio: Studio) -> None:
         )
         for name, width, scheme, path in looks:
             person = somebody(width, scheme)
-            studio.keep(name, person.open(path).page, full_page=True)
+            studio.keep(name, person.open(path).page, is_whole=True)
             person.context.close()
 
 
@@ -244,11 +250,11 @@ def late(studio: Studio) -> None:
         for kind in ("answer_late", "answer_late_client", "answer_late_ops"):
             page.get_by_text(kind, exact=True).wait_for()
         page.goto(f"{address}/mailbox?still=1")
-        studio.keep("late-2", page, full_page=True)
+        studio.keep("late-2", page, is_whole=True)
         _open_mail(page, address, "answer_late_client")
         page.frame_locator("iframe").get_by_role("link", name="Choose Someone Else").click()
         page.get_by_role("button", name="Ask this therapist").wait_for()
-        studio.keep("late-3", page, full_page=True)
+        studio.keep("late-3", page, is_whole=True)
         page.context.close()
 
 

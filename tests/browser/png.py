@@ -1,4 +1,4 @@
-"""Small pictures: a screenshot with its 255 commonest colours, as a palette PNG."""
+"""Small pictures: a screenshot with its commonest colours, as a palette PNG."""
 
 import base64
 import struct
@@ -6,7 +6,7 @@ import zlib
 
 from playwright.sync_api import Page
 
-_TO_PALETTE = """async data => {
+_TO_PALETTE = """async ([data, most]) => {
   const image = new Image()
   image.src = 'data:image/png;base64,' + data
   await image.decode()
@@ -21,7 +21,7 @@ _TO_PALETTE = """async data => {
     one.count += 1
     seen.set(keyOf(i), one)
   }
-  const palette = [...seen.values()].sort((a, b) => b.count - a.count).slice(0, 255)
+  const palette = [...seen.values()].sort((a, b) => b.count - a.count).slice(0, most)
     .map(one => one.colour)
   const apart = (a, b) => a.reduce((sum, each, at) => sum + (each - b[at]) ** 2, 0)
   const index = new Map()
@@ -34,9 +34,9 @@ _TO_PALETTE = """async data => {
 }"""
 
 
-def small(png: bytes, page: Page) -> bytes:
-    """The picture in at most 255 colours; `page` is a blank page whose canvas does the work."""
-    found = page.evaluate(_TO_PALETTE, base64.b64encode(png).decode())
+def small(png: bytes, page: Page, colours: int = 255) -> bytes:
+    """The picture in at most so many colours; `page` is a blank page whose canvas does the work."""
+    found = page.evaluate(_TO_PALETTE, [base64.b64encode(png).decode(), colours])
     width, height = found["width"], found["height"]
     pixels = base64.b64decode(found["rows"])
     rows = b"".join(b"\0" + pixels[y * width : (y + 1) * width] for y in range(height))

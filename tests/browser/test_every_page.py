@@ -1,14 +1,25 @@
 """Every page, light on a phone and dark on a desktop: axe finds nothing, nothing overflows."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
+from playwright.sync_api import Browser
 
+from app import clock, create_app
+from app.config import Settings
 from app.links import Aim
+from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
+from app.services.delivery import Courier
+from app.store import database
 from app.web import tickets
 from tests.browser.conftest import Arrive
-from tests.browser.stage import DESKTOP, PHONE, Person
+from tests.browser.stage import DESKTOP, PHONE, Person, served, window
+from tests.conftest import MONDAY, therapist
+from tests.smtp_server import LOOPBACK, MailServer, unused_port
 from tests.story import Story
 from tests.web import house
 
@@ -109,3 +120,32 @@ def test_an_empty_flagged_or_deactivated_dashboard_has_no_faults(
         asha.sees("Your account is flagged." if times_cancelled == 4 else "Your account is deact")
     pages = ("", "?tab=upcoming", "/sessions", "/profile", "/ranking", "/earnings")
     assert look_at(asha, [f"/dashboard{page}" for page in pages]) == []
+
+
+def test_the_demos_mailbox_has_no_faults(
+    browser: Browser, database_url: str, mail: MailServer, tmp_path: Path, at: Any
+) -> None:
+    at(MONDAY)
+    port, folder = unused_port(), tmp_path / "demo"
+    site = f"http://{LOOPBACK}:{port}"
+    with serve_maildir(LOOPBACK, 0, folder / "mail") as kept:
+        app = create_app(
+            Settings(
+                database_url=database_url, demo_dir=folder, mail_port=kept.port, public_url=site
+            )
+        )
+        try:
+            with served(app, port), app.app_context(), database.connection():
+                therapist("Asha Rao", "Europe/London")
+                visitor = Person(window(browser), app, mail, site)
+                found = look_at(visitor, ["/mailbox?still=1", "/mailbox/previews"])
+                Story(app, mail, at).ask()
+                Courier(app.extensions["mailer"], clock.now).deliver()
+                found += look_at(visitor, ["/mailbox/previews/sign_in", "/mailbox?still=1"])
+                found += faults(visitor.follow("Asha Rao Session request"))
+                for view in ("Text", "Calendar", "Source"):
+                    found += faults(visitor.follow(view))
+                visitor.context.close()
+        finally:
+            clock.follow(None)
+    assert found == []

@@ -82,6 +82,7 @@ def test_these_are_all_the_pages_there_are(app: Flask, furnished: House) -> None
     elsewhere = {
         "links.view_session",  # goes on to the session's page
         "links.show_sign_in",
+        "client.calendar_file",
         "practice.spreadsheet",
         "earnings.spreadsheet",
     }

@@ -1,0 +1,116 @@
+"""`mindsum emails preview`: every email as files, on a machine that has nothing else."""
+
+import json
+import re
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from icalendar import Calendar
+
+from app import cli
+from emails.samples import SAMPLES
+
+CALENDARS = {name for name, sample in SAMPLES.items() if sample().calendar}
+ALWAYS = {"light.html", "dark.html", "body.txt", "raw.eml"}
+
+
+def no_application() -> Any:
+    raise AssertionError("neither settings nor a database are needed to look at emails")
+
+
+def typed(*words: str | Path) -> int:
+    return cli.run(["emails", "preview", *map(str, words)], create=no_application)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the previews were written, in a folder that was not there."""
+    new = tmp_path_factory.mktemp("previews") / "a" / "b"
+    assert typed("--out", new) == 0
+    return new
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_sample_is_written_as_its_reader_gets_it(folder: Path, name: str) -> None:
+    sample = SAMPLES[name]()
+    written = {file.name: file.read_bytes() for file in (folder / name).iterdir()}
+    assert set(written) == ALWAYS | ({"calendar.ics"} if name in CALENDARS else set())
+    assert written["raw.eml"] == sample.to_bytes()
+    assert message_from_bytes(written["raw.eml"], policy=policy.default)["Subject"] == (
+        sample.subject
+    )
+    assert written["body.txt"].decode() == sample.text
+    if name in CALENDARS:
+        (event,) = Calendar.from_ical(written["calendar.ics"]).walk("VEVENT")
+        assert str(event["summary"]) == "Session"
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize(("scheme", "rules"), [("light", "not all"), ("dark", "all")])
+def test_a_scheme_is_forced_whatever_the_browser_prefers(
+    folder: Path, name: str, scheme: str, rules: str
+) -> None:
+    html = (folder / name / f"{scheme}.html").read_text(encoding="utf-8")
+    assert "prefers-color-scheme" not in html
+    assert html.count(f"@media {rules} {{") == 1
+    assert f'name="color-scheme" content="{scheme}"' in html
+
+
+def test_the_index_shows_each_in_both_schemes_at_both_widths_and_links_nothing_missing(
+    folder: Path,
+) -> None:
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    frames = set(re.findall(r'<iframe [^>]*src="([^"]+)" width="(\d+)"', index))
+    assert frames == {
+        (f"{name}/{scheme}.html", width)
+        for name in SAMPLES
+        for scheme in ("light", "dark")
+        for width in ("375", "680")
+    }
+    linked = set(re.findall(r'(?:href|src)="([^#"]+)"', index))
+    files = {
+        file.relative_to(folder).as_posix() for file in folder.rglob("*.*") if file.is_file()
+    }
+    assert linked == files - {"index.html"}
+
+
+def test_the_files_are_listed_for_a_machine_and_writing_them_again_changes_none(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert typed("--out", folder, "--json") == 0
+    listed = [Path(file) for file in json.loads(capsys.readouterr().out)["files"]]
+    assert {file: file.read_bytes() for file in listed} == before
+    assert len(listed) == len(before)
+
+
+def test_without_a_folder_they_go_to_var(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert typed() == 0
+    assert capsys.readouterr().out.endswith("open var/emails/index.html.\n")
+    assert (tmp_path / "var/emails/index.html").exists()
+
+
+@pytest.mark.parametrize("below", ["", "deeper", "deeper/still"])
+def test_a_folder_that_cannot_be_written_is_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("mine")
+    assert typed("--out", in_the_way / below) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(r"mindsum: [^\n]*file[^\n]*\n", told.err)
+    assert in_the_way.read_text() == "mine"
+
+
+def test_a_file_that_is_in_the_way_of_a_sample_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / next(iter(SAMPLES))).write_text("mine")
+    assert typed("--out", tmp_path) == 2
+    assert capsys.readouterr().err == f"mindsum: cannot write to {tmp_path}: File exists\n"
