@@ -43,6 +43,8 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": settings.ratelimit_storage_uri,
         "RATELIMIT_HEADERS_ENABLED": True,
+        # Where the counts cannot be reached, people must still be able to book.
+        "RATELIMIT_SWALLOW_ERRORS": True,
         "MAIL_SERVER": settings.mail_server,
         "MAIL_PORT": settings.mail_port,
         "MAIL_USE_TLS": settings.mail_use_tls,

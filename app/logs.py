@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -40,7 +41,14 @@ def _where_not_what(_logger: WrappedLogger, _method: str, event: EventDict) -> E
         return event
     frames = traceback.extract_tb(error.__traceback__)
     way = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
-    return {**event, "error": type(error).__name__, "at_code": way}
+    return {**event, "error": " < ".join(_chain(error)), "at_code": way}
+
+
+def _chain(error: BaseException | None) -> Iterator[str]:
+    """The types of an error and of what led to it."""
+    while error is not None:
+        yield type(error).__name__
+        error = error.__cause__ or error.__context__
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -84,5 +92,5 @@ def configure(log_format: Literal["text", "json"]) -> None:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     # Their chatter names peers and timings, not anything that was done for a booking.
-    for noisy in ("apscheduler", "werkzeug", "_granian", "mail.log", "peewee"):
+    for noisy in ("apscheduler", "werkzeug", "_granian", "mail.log", "peewee", "flask_wtf"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

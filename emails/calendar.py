@@ -103,7 +103,8 @@ def _calendar(event: Event, sender: str, method: str) -> bytes:
     calendar.add("calscale", "GREGORIAN")
     calendar.add("method", method)
     calendar.add_component(event)
-    return calendar.to_ical()
+    content: bytes = calendar.to_ical()
+    return content
 
 
 def _mailto(address: str) -> str:

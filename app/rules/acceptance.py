@@ -41,23 +41,19 @@ def late_by(answer_by: datetime, at: datetime) -> timedelta:
 
 def due_step(
     *,
-    requested_at: datetime,
+    remind_at: datetime | None,
     answer_by: datetime,
     expires_at: datetime,
-    reminded: bool,
     late_told: bool,
     now: datetime,
-    policy: Policy,
 ) -> Step | None:
     """The furthest step due for an open enquiry, or None when that one has been taken.
 
-    It goes by the instants the booking was promised (`answer_by`, `expires_at`), so a changed
-    policy does not shorten them.
+    It goes by the instants the booking was promised, so a changed policy does not move them;
+    `remind_at` is None once the therapist has been reminded.
     """
     if now >= expires_at:
         return Step.EXPIRE
     if is_late(answer_by, now):
         return None if late_told else Step.LATE
-    if now >= remind_at(requested_at, policy):
-        return None if reminded else Step.REMIND
-    return None
+    return Step.REMIND if remind_at is not None and now >= remind_at else None

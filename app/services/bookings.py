@@ -60,8 +60,11 @@ def request(asked: Request, *, via: Via, now: datetime) -> Booking:
 
 @in_transaction
 def _request(asked: Request, *, via: Via, now: datetime) -> Booking:
-    therapist = queries.locked_therapist(queries.therapist_by_slug(asked.therapist).id)
-    moves.catch_up_therapist(therapist.id, via=via, now=now)
+    therapist_id = queries.therapist_by_slug(asked.therapist).id
+    queries.locked_therapist(therapist_id)
+    moves.catch_up_therapist(therapist_id, via=via, now=now)
+    # Read only now: what the clock has done may have been the end of the account.
+    therapist = queries.therapist_by_id(therapist_id)
     policy = config.current().policy
     minutes = calendar.length_minutes(asked.kind, policy)
     is_taken = _check(therapist, asked, minutes, now=now, policy=policy)
@@ -158,7 +161,7 @@ def _create(
     ends_at = asked.starts_at + timedelta(minutes=minutes)
     answer_by = acceptance.answer_by(now, policy)
     booking: Booking = Booking.create(
-        reference="MB-" + "".join(secrets.choice(_ALPHABET) for _ in range(6)),
+        reference=_fresh_reference(),
         therapist=therapist,
         client=client,
         kind=asked.kind,
@@ -176,6 +179,13 @@ def _create(
         completes_at=ends_at + policy.completes_after,
     )
     return booking
+
+
+def _fresh_reference() -> str:
+    while True:
+        reference = "MB-" + "".join(secrets.choice(_ALPHABET) for _ in range(6))
+        if not Booking.select().where(Booking.reference == reference).exists():
+            return reference
 
 
 def _begin(booking: Booking, asked: Request, *, via: Via, now: datetime, policy: Policy) -> None:

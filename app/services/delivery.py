@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from app import config
+from app.errors import StoreUnavailable
 from app.mailer import Connection, MailBlocked, MailDeferred, Mailer, MailError, MailRefused
 from app.services import letters, ranking, staleness, undelivered
 from app.services.runs import Run
-from app.store import outbox, suppressions
+from app.store import outbox, queries, suppressions
 from app.store.database import in_transaction
 from app.store.models import Booking, OutboxEmail, OutboxStatus
 from app.store.outbox import Claim
@@ -45,13 +46,23 @@ class Courier:
         if oldest_at is None or (self._paused_until and now < self._paused_until):
             return Run()
         self._paused_until = None
-        due = done = 0
+        due = done = failed = 0
         with self._mailer.connect() as connection:
             while not self._paused_until and (claims := outbox.claim(self._clock(), BATCH)):
                 for claimed in claims:
                     due += 1
-                    done += self._send(claimed, connection) in _GOOD_ENDS
-        return Run(due, done, due - done, oldest_at)
+                    status = self._attempt(claimed, connection)
+                    done += status in _GOOD_ENDS
+                    failed += status is OutboxStatus.FAILED
+        return Run(due, done, failed, oldest_at)
+
+    def _attempt(self, claimed: Claim, connection: Connection) -> OutboxStatus:
+        try:
+            return self._send(claimed, connection)
+        except StoreUnavailable:
+            # It is due again when its lease runs out; the others need not wait for it.
+            _log.exception("email_unsettled", email=claimed.email.id, kind=claimed.email.kind)
+            return OutboxStatus.SENDING
 
     def _send(self, claimed: Claim, connection: Connection) -> OutboxStatus:
         now = self._clock()
@@ -146,6 +157,10 @@ def _settle(
     is_address_refused: bool = False,
 ) -> OutboxStatus:
     email = claimed.email
+    about = email.booking or email
+    if about.therapist_id is not None:
+        # Before the email's own row, as every move does: two orders would make a deadlock.
+        queries.locked_therapist(about.therapist_id)
     settled = outbox.settle(
         claimed, status, now=now, error=error, retry_at=retry_at, burns_attempt=burns_attempt
     )
@@ -169,6 +184,7 @@ def _settle(
         kind=email.kind,
         to=str(email.role),
         booking=email.booking.reference if email.booking else None,
+        therapist=about.therapist.slug if about.therapist else None,
         attempt=email.attempts,
         why=error,
     )

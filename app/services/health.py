@@ -54,7 +54,9 @@ def _scheduler(now: datetime) -> Check:
     if beat_at is None:
         return Check("scheduler", is_ok=False, says="has never run")
     age = now - beat_at
-    return Check("scheduler", age <= HEARTBEAT_WITHIN, f"was alive {age.total_seconds():.0f} s ago")
+    return Check(
+        "scheduler", age <= HEARTBEAT_WITHIN, f"was alive {max(age.total_seconds(), 0):.0f} s ago"
+    )
 
 
 def _outbox(now: datetime) -> Check:

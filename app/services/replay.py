@@ -12,7 +12,7 @@ from app.rules.cancellation import Settlement
 from app.rules.lifecycle import MOVES, Move, Status
 from app.rules.standing import Standing, StandingEvent
 from app.services import ledger, ranking
-from app.store.database import connection
+from app.store.database import snapshot
 from app.store.models import Booking, StandingEntry, Therapist, TimelineEntry
 
 SCORE_TOLERANCE = 1e-9
@@ -33,7 +33,7 @@ class Difference:
 
 def compare(now: datetime) -> Iterator[Difference]:
     """Every difference between what is stored and what the timeline leads to."""
-    with connection():
+    with snapshot():
         for booking in Booking.select().order_by(Booking.id).iterator():
             yield from _booking(booking)
         for therapist in Therapist.select().order_by(Therapist.id).iterator():

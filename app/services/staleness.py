@@ -71,6 +71,28 @@ def _for(age: timedelta) -> Callable[[OutboxEmail, datetime], Reason]:
     return check
 
 
+def _while_on_streak(email: OutboxEmail, _now: datetime) -> Reason:
+    assert email.therapist is not None
+    still = email.therapist.streak >= email.facts["streak"]
+    return None if still else "the streak has been set back since"
+
+
+def _while_flagged(email: OutboxEmail, _now: datetime) -> Reason:
+    assert email.therapist is not None
+    return None if email.therapist.flagged_at is not None else "the flag has been lifted since"
+
+
+def _while_deactivated(email: OutboxEmail, _now: datetime) -> Reason:
+    assert email.therapist is not None
+    is_off = email.therapist.deactivated_at is not None
+    return None if is_off else "the account has been reactivated since"
+
+
+def _while_so(email: OutboxEmail, now: datetime) -> Reason:
+    is_flag = email.facts["what"] == "flagged"
+    return _while_flagged(email, now) if is_flag else _while_deactivated(email, now)
+
+
 _BY_BOOKING: dict[str, Callable[[Booking, datetime], Reason]] = {
     "booking_requested": _while_open,
     "booking_received": _while_open,
@@ -85,6 +107,10 @@ _BY_BOOKING: dict[str, Callable[[Booking, datetime], Reason]] = {
 }
 _BY_EMAIL: dict[str, Callable[[OutboxEmail, datetime], Reason]] = {
     "sign_in": _sign_in,
+    "streak_warning": _while_on_streak,
+    "account_flagged": _while_flagged,
+    "account_deactivated": _while_deactivated,
+    "account_alert": _while_so,
     "your_links": _for(timedelta(hours=24)),
     "new_message": _for(timedelta(days=30)),
 }

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 import structlog
 from peewee import Expression, Field
 
-from app import config
 from app.errors import StoreUnavailable
 from app.rules import acceptance
 from app.rules.acceptance import Step
@@ -136,16 +135,18 @@ def _alone(reference: str, act: Callable[[Booking], bool]) -> bool:
 
 
 def _each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Run:
-    due = queries.therapists_due(column, now, BATCH)
-    failed = 0
-    for therapist in due:
-        try:
-            act(therapist)
-        except Exception:
-            failed += 1
-            _log.exception("sweep_failed", therapist=therapist.slug)
-    oldest_at = getattr(due[0], column.name) if due else None
-    return Run(len(due), len(due) - failed, failed, oldest_at)
+    """Do `act` to each therapist for whom `column` has come; one that fails stops none."""
+    total, failed = Run(), list[int]()
+    while due := queries.therapists_due(column, now, BATCH, failed):
+        for therapist in due:
+            try:
+                act(therapist)
+            except Exception:
+                failed.append(therapist.id)
+                _log.exception("sweep_failed", therapist=therapist.slug)
+        went_wrong = sum(therapist.id in failed for therapist in due)
+        total += Run(len(due), len(due) - went_wrong, went_wrong, getattr(due[0], column.name))
+    return total
 
 
 def _catch_up(booking: Booking, now: datetime) -> bool:
@@ -159,13 +160,11 @@ def _chase(booking: Booking, now: datetime) -> bool:
     if booking.status is not Status.REQUESTED:
         return False
     step = acceptance.due_step(
-        requested_at=booking.requested_at,
+        remind_at=booking.reminder_due_at,
         answer_by=booking.answer_by,
         expires_at=booking.expires_at,
-        reminded=booking.reminder_due_at is None,
         late_told=booking.late_due_at is None,
         now=now,
-        policy=config.current().policy,
     )
     if step is Step.REMIND:
         return _remind(booking, now)

@@ -125,7 +125,9 @@ def _transaction() -> Iterator[None]:
 
 def _may_repeat(error: peewee.PeeweeException) -> bool:
     """Whether the database undid everything and the same work may simply be done again."""
-    return getattr(error.__cause__ or error, "sqlstate", None) in _SAFE_TO_REPEAT
+    # peewee raises its own error while it handles the driver's, which knows the reason.
+    driver_error = error.__cause__ or error.__context__
+    return getattr(driver_error, "sqlstate", None) in _SAFE_TO_REPEAT
 
 
 def in_transaction(work: Callable[P, R]) -> Callable[P, R]:
@@ -163,6 +165,14 @@ def _committed(work: Callable[[], R]) -> R:
     for act in _pending.acts:
         act()
     return result
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Read everything as it was at one instant, whatever is written meanwhile."""
+    isolation = "DEFERRED" if is_sqlite() else "REPEATABLE READ"
+    with connection(), db.atomic(isolation):
+        yield
 
 
 def on_commit(act: Callable[[], object]) -> None:

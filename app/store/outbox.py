@@ -127,7 +127,8 @@ def settle(
         changes["due_at"] = retry_at
         changes["first_tried_at"] = claimed.email.first_tried_at or now
     else:
-        changes["settled_at"] = now
+        changes["settled_at"] = changes["due_at"] = now
+        changes["first_tried_at"] = claimed.email.first_tried_at or now
     if not burns_attempt:
         changes["attempts"] = OutboxEmail.attempts - 1
         changes["first_tried_at"] = claimed.email.first_tried_at

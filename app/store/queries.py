@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from peewee import Expression, Field, ModelSelect
+from peewee import Expression, Field, Model, ModelSelect
 
 from app.errors import NotFound
 from app.rules import ranking
@@ -20,6 +20,8 @@ from app.store.models import (
     TimeOff,
     Writing,
 )
+
+M = TypeVar("M", bound=Model)
 
 REQUESTED = Booking.status == Status.REQUESTED
 ACCEPTED = Booking.status == Status.ACCEPTED
@@ -39,10 +41,20 @@ def locked_therapist(therapist_id: int) -> Therapist:
     Every writing use case takes it first, so that no two of them can wait for one another.
     """
     query = Therapist.select().where(Therapist.id == therapist_id)
-    if not is_sqlite():
-        query = query.for_update("FOR NO KEY UPDATE")  # type: ignore[arg-type] # stubs know True only
-    therapist: Therapist = query.get()
+    therapist: Therapist = _locking(query).get()
     return therapist
+
+
+def lock_client(client: Client) -> None:
+    """Let nobody else count or write what is this client's until the commit."""
+    _locking(Client.select(Client.id).where(Client.id == client.id)).get()
+
+
+def _locking(query: "ModelSelect[M]") -> "ModelSelect[M]":
+    """The query, holding its rows until the commit; SQLite lets one writer in at a time anyway."""
+    if is_sqlite():
+        return query
+    return query.for_update("FOR NO KEY UPDATE")  # type: ignore[arg-type] # stubs know True only
 
 
 def lock_therapists(therapist_ids: Iterable[int]) -> None:
@@ -222,11 +234,11 @@ def open_enquiries_of(therapist: Therapist) -> list[Booking]:
     return list(with_therapist_and_client((Booking.therapist == therapist) & REQUESTED))
 
 
-def therapists_due(column: Field, now: datetime, limit: int) -> list[Therapist]:
-    """Therapists for whom `column` (an instant) has come, the longest overdue first."""
+def therapists_due(column: Field, now: datetime, limit: int, besides: list[int]) -> list[Therapist]:
+    """Therapists for whom `column` (an instant) has come, longest overdue first, but `besides`."""
     return list(
         Therapist.select(Therapist.id, Therapist.slug, column)
-        .where(column <= now)
+        .where((column <= now) & Therapist.id.not_in(besides))
         .order_by(column)
         .limit(limit)
     )

@@ -48,7 +48,7 @@ def cancel(token: str) -> ResponseReturnValue:
     """Withdraw or cancel on the terms that the page has shown."""
     now = clock.now()
     reference = tickets.opened(Aim.MANAGE, token, now).reference
-    agreed = request.form.get("agreed", "")
+    agreed = request.form.get("agreed")
     try:
         made = sessions.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
     except TermsChanged:

@@ -92,7 +92,7 @@ def show_cancel(reference: str) -> ResponseReturnValue:
 def cancel(reference: str) -> ResponseReturnValue:
     """Cancel the session on the terms that the page has shown."""
     booking, now = desk.mine(reference), clock.now()
-    agreed = request.form.get("agreed", "")
+    agreed = request.form.get("agreed")
     try:
         made = sessions.cancel(
             booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, agreed=agreed

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import Self
 
@@ -58,6 +59,8 @@ def window(browser: Browser, width: int = DESKTOP, *, scripts: bool = True) -> B
 
 
 class _Quiet(WSGIRequestHandler):
+    timeout = 5
+
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         """Say nothing: what goes wrong shows on the page."""
 
@@ -66,6 +69,9 @@ class _Quiet(WSGIRequestHandler):
 def served(app: Flask, port: int) -> Iterator[None]:
     """The application, answering on that port of loopback."""
     server = make_server(LOOPBACK, port, app, threaded=True, request_handler=_Quiet)
+    assert isinstance(server, ThreadingMixIn)
+    # What is under way when a test ends, such as a late icon, is answered before the next begins.
+    server.daemon_threads, server.block_on_close = False, True
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

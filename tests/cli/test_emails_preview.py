@@ -70,9 +70,7 @@ def test_the_index_shows_each_in_both_schemes_at_both_widths_and_links_nothing_m
         for width in ("375", "680")
     }
     linked = set(re.findall(r'(?:href|src)="([^#"]+)"', index))
-    files = {
-        file.relative_to(folder).as_posix() for file in folder.rglob("*.*") if file.is_file()
-    }
+    files = {file.relative_to(folder).as_posix() for file in folder.rglob("*.*") if file.is_file()}
     assert linked == files - {"index.html"}
 
 

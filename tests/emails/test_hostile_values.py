@@ -1,6 +1,7 @@
 """Whatever a person typed: exactly one well-formed message, or a refusal that names the field."""
 
 import re
+import string
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -32,6 +33,7 @@ from emails.samples import (
     envelope,
     session,
 )
+from tests.soak import runs
 
 HOSTILE = [
     "Dee\r\nBcc: stranger@evil.example",
@@ -46,6 +48,8 @@ HOSTILE = [
     "Dee\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:stranger",
     "Dee;ATTENDEE=mailto:stranger@evil.example,\\n",
     "\r\n.\r\nMAIL FROM:<stranger@evil.example>",
+    "Dee\n.\nRCPT TO:<stranger@evil.example>",
+    "Dee\r.\rDATA\r\n..",
     "--=_boundary--",
     "https://evil.example/win www.evil.example",
     "Zoë 🧘🏽‍♀️ 林",
@@ -59,6 +63,9 @@ HOSTILE = [
 ]
 HEADERS = {"Date", "From", "To", "Subject", "Message-ID", "Auto-Submitted", "X-Mindsum-Email"}
 HEADERS |= {"X-Mindsum-Booking", "MIME-Version", "Content-Type"}
+
+EXAMPLES = runs(500, 10_000)
+STYLES = SAMPLES["booking_requested"]().html.count("</style>")
 
 Write = Callable[[str], Message]
 
@@ -103,6 +110,10 @@ def meeting_at(url: str) -> Message:
     )
 
 
+# What may stand in an address and means something else in HTML, iCalendar or a template.
+TAILS = st.text(string.ascii_letters + string.digits + "/?#&;=%,:.'{}[]()*!~-_\\", max_size=200)
+
+
 def unless_refused(field: str, make: Callable[[], Message]) -> Message | None:
     try:
         return make()
@@ -124,7 +135,7 @@ def is_one_well_formed_message(message: Message) -> bool:
     assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
     html: Any = parts[1].get_content()
     assert "<script" not in html
-    assert html.count("</style>") == SAMPLES["booking_requested"]().html.count("</style>")
+    assert html.count("</style>") == STYLES
     assert len(html) < 90_000
     attached: Any = parts[2].get_payload(decode=True)
     calendar = Calendar.from_ical(attached)
@@ -143,7 +154,7 @@ def test_a_hostile_name_makes_one_well_formed_message(write: Write, name: str) -
     assert not re.search(r"evil\.example", message.text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text(max_size=200))
 def test_any_name_makes_one_well_formed_message(name: str) -> None:
     assert is_one_well_formed_message(request_from(name))
@@ -157,8 +168,8 @@ def test_a_meeting_link_is_an_address_or_refused_by_name(url: str) -> None:
     assert refusal.value.field == "meeting_url"
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.text(max_size=200).map(lambda tail: f"https://meet.example/{tail}"))
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.one_of(st.text(max_size=200), TAILS).map(lambda tail: f"https://meet.example/{tail}"))
 def test_any_meeting_link_is_carried_whole_or_refused_by_name(url: str) -> None:
     message = unless_refused("meeting_url", lambda: meeting_at(url))
     assert message is None or (url in message.text and is_one_well_formed_message(message))
@@ -176,7 +187,7 @@ def test_an_envelope_refuses_what_is_hostile_by_name(field: str, value: Any) -> 
         replace(good, **{field: value})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_recipient_is_one_address_or_refused_by_name(local: str, domain: str) -> None:
     to = f"{local}@{domain}"

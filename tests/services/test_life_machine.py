@@ -1,6 +1,5 @@
 """Many bookings at random against a small model of the rules that shares no code with them."""
 
-import os
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -27,17 +26,13 @@ from app.store import database, queries
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, Therapist
 from tests.conftest import MONDAY, therapist
 from tests.services.life_model import FEES, Model, Told
+from tests.soak import runs
 from tests.story import DEE, ELI, JOBS
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 QUARTER = timedelta(minutes=15)
 WRITTEN_LATER = {("requested", "expired"), ("accepted", "completed")}
-
-
-def runs(usual: int, soak: int) -> int:
-    """How many: the soak's number where SOAK=1 is set."""
-    return soak if os.environ.get("SOAK") == "1" else usual
 
 
 class Lives(RuleBasedStateMachine):

@@ -310,10 +310,10 @@ def test_applying_a_standing_again_or_from_several_schedulers_tells_nothing_more
 def test_only_therapists_whom_something_happened_to_are_looked_at(story: Story) -> None:
     story.sweep()
     cancels(story, 1)
-    due = queries.therapists_due(Therapist.standing_due_at, story.now, 10)
+    due = queries.therapists_due(Therapist.standing_due_at, story.now, 10, [])
     assert [therapist.slug for therapist in due] == ["asha"]
     story.sweep()
-    assert queries.therapists_due(Therapist.standing_due_at, story.now, 10) == []
+    assert queries.therapists_due(Therapist.standing_due_at, story.now, 10, []) == []
 
 
 @pytest.mark.parametrize("by_scheduler", [True, False], ids=["scheduler", "client asks"])

@@ -261,3 +261,18 @@ def test_a_deactivated_therapist_still_manages_what_they_accepted(
     )
     assert terms is not None
     assert asha.get(f"{page_of(booking)}/cancel").status_code == 200
+
+
+def test_the_menu_marks_my_sessions_while_one_of_them_is_open(asha: Visitor) -> None:
+    booking = accepted()
+    marked = {
+        "/dashboard": ("Home", "page"),
+        "/dashboard/sessions": ("My Sessions", "page"),
+        page_of(booking): ("My Sessions", "true"),
+        f"{page_of(booking)}/cancel": ("My Sessions", "true"),
+        "/dashboard/ranking": ("Ranking", "page"),
+    }
+    for path, (title, current) in marked.items():
+        menu = asha.get(path).text.partition("side-menu")[2].partition("</nav>")[0]
+        assert menu.count("aria-current") == 1, path
+        assert f'aria-current="{current}">{title}</a>' in menu, path

@@ -1,0 +1,86 @@
+"""What PostgreSQL may do to transactions that cross, and what nobody notices of it."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app.services import sweeps
+from app.store import database
+from app.store.database import in_transaction
+from app.store.models import Therapist
+from tests.conftest import MONDAY, Cast
+from tests.story import ELI, Story
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def test_a_transaction_that_lost_a_deadlock_is_done_again(app: Flask, cast: Cast) -> None:
+    first_locks_held = threading.Barrier(2)
+    tries: list[str] = []
+
+    @in_transaction
+    def rename(name: str, one: str, other: str) -> None:
+        tries.append(name)
+        Therapist.update(headline=name).where(Therapist.slug == one).execute()
+        if tries.count(name) == 1:
+            first_locks_held.wait(10)
+        Therapist.update(headline=name).where(Therapist.slug == other).execute()
+
+    failures: list[BaseException] = []
+
+    def run(*names: str) -> None:
+        try:
+            with database.connection():
+                rename(*names)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=("left", "asha", "bran")),
+        threading.Thread(target=run, args=("right", "bran", "asha")),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(tries) == 3
+    headlines = {each.slug: each.headline for each in Therapist.select()}
+    assert headlines["asha"] == headlines["bran"]
+
+
+def test_delivery_and_moves_do_not_lock_each_other_out(story: Story) -> None:
+    bookings = [
+        story.ask(starts_at=MONDAY.replace(hour=hour) + timedelta(days=days), client=ELI)
+        for days in (1, 2, 3, 4)
+        for hour in (9, 11, 13, 15)
+    ]
+    failures: list[BaseException] = []
+
+    def withdraw() -> None:
+        with database.connection():
+            for booking in bookings:
+                try:
+                    story.withdraw(booking)
+                except BaseException as error:
+                    failures.append(error)
+
+    thread = threading.Thread(target=withdraw)
+    thread.start()
+    story.deliver()
+    thread.join()
+    story.deliver()
+    assert failures == []
+    assert {story.reload(booking).status.value for booking in bookings} == {"withdrawn"}
+
+
+def test_more_therapists_than_one_batch_are_judged_in_one_run(
+    app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "BATCH", 1)
+    now = cast.asha.created_at
+    Therapist.update(streak=5, standing_due_at=now).execute()
+    assert sweeps.apply_standing(now).done == 3
+    assert Therapist.select().where(Therapist.deactivated_at.is_null(False)).count() == 3
