@@ -164,28 +164,38 @@ def _settle(
     settled = outbox.settle(
         claimed, status, now=now, error=error, retry_at=retry_at, burns_attempt=burns_attempt
     )
-    booking = email.booking
-    if settled and booking and (email.kind, status) == ("booking_requested", OutboxStatus.SENT):
-        Booking.update(handed_over_at=now).where(
-            Booking.id == booking.id, Booking.handed_over_at.is_null()
-        ).execute()
-        ranking.touch(booking.therapist_id, now)
     if not settled:
         return _lost(claimed)
+    if status is OutboxStatus.SENT and email.kind == "booking_requested":
+        _note_hand_over(email, now)
     if status is OutboxStatus.FAILED:
         why = error or "no reason given"
         undelivered.follow_up(email, why, now, is_address_refused=is_address_refused)
-    if not burns_attempt:
-        return status  # One line has already said that the queue is paused.
-    tell = _log.info if status in _GOOD_ENDS else _log.warning
-    tell(
+    # Of a paused queue one line has already told.
+    if burns_attempt:
+        _tell(email, status, error)
+    return status
+
+
+def _note_hand_over(email: OutboxEmail, now: datetime) -> None:
+    """From now on the therapist knows: their delay counts from here."""
+    booking = email.booking
+    assert booking is not None
+    Booking.update(handed_over_at=now).where(
+        Booking.id == booking.id, Booking.handed_over_at.is_null()
+    ).execute()
+    ranking.touch(booking.therapist_id, now)
+
+
+def _tell(email: OutboxEmail, status: OutboxStatus, error: str | None) -> None:
+    therapist = (email.booking or email).therapist
+    (_log.info if status in _GOOD_ENDS else _log.warning)(
         f"email_{status}",
         email=email.id,
         kind=email.kind,
         to=str(email.role),
         booking=email.booking.reference if email.booking else None,
-        therapist=about.therapist.slug if about.therapist else None,
+        therapist=therapist.slug if therapist else None,
         attempt=email.attempts,
         why=error,
     )
-    return status
