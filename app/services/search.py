@@ -10,7 +10,7 @@ from app.rules import availability
 from app.rules.hours import Window
 from app.rules.lifecycle import Kind
 from app.services import calendar
-from app.store import listing
+from app.store import listing, queries
 from app.store.models import Therapist
 from app.store.models import Window as WindowRow
 
@@ -112,9 +112,9 @@ def _next_open_times(
     ids = [therapist.id for therapist in therapists]
     spans = [span_of(therapist) for therapist in therapists]
     windows = listing.windows(ids)
-    busy = listing.busy_spans(
-        ids, min(span[0] for span in spans), max(span[1] for span in spans), now
-    )
+    # A session that begins at the end of a span may run into what is booked after it.
+    last_end = max(span[1] for span in spans) + queries.LONGEST_SESSION
+    busy = listing.busy_spans(ids, min(span[0] for span in spans), last_end, now)
     return {
         therapist.id: [
             starts_at

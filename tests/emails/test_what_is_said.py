@@ -129,7 +129,7 @@ SITUATIONS: list[tuple[Callable[[], Message], str]] = [
     (lambda: cancelled_on_asha(FREE, 0, 0), "It was free, so nobody pays anything"),
     (lambda: recorded(1), "1 session that you cancelled since your last completed one"),
     (lambda: recorded(4), "What comes next: at 5 your account is deactivated."),
-    (lambda: recorded(5), "At 5 in a row an account is deactivated."),
+    (lambda: recorded(5), "At 5 in a row an account is deactivated; our team can reactivate it."),
     (lambda: recorded(1, FREE), "Dee has been told and is offered other therapists"),
     (lambda: reminded(timedelta(minutes=65)), "1 hour 5 minutes left"),
     (lambda: reminded(timedelta(seconds=20)), "ess than a minute left"),
