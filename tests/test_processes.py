@@ -60,6 +60,16 @@ def test_of_twenty_requests_at_once_one_is_booked_and_nineteen_are_told(town: To
     assert codes == {(201, None): 1, (409, "slot_taken"): 19}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_body_of_ten_megabytes_is_refused_by_name_to_whoever_sends_it(town: Town) -> None:
+    with town.open():
+        status, problem = town.call("POST", "/api/v1/bookings", {"note": "a" * 10_000_000})
+        assert (status, problem["code"]) == (413, "body_too_large")
+        status, page = town.call("POST", "/my-links", form="email=" + "a" * 10_000_000)
+        assert status == 413
+        assert "larger than we take, so nothing was done" in page
+
+
 def test_of_eight_clicks_at_once_one_wins_and_the_client_hears_once(town: Town) -> None:
     with town.open(schedulers=2):
         _, booking = town.ask(town.slots()[5])

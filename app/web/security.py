@@ -3,7 +3,7 @@
 import logging
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request, Response, abort, request
+from flask import Flask, Request, Response, abort, current_app, request
 from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -16,6 +16,9 @@ PUBLIC_FORM_LIMIT = "10 per minute"
 SIGN_IN_LIMIT = "5 per minute"
 LINK_LIMIT = "60 per minute"
 API_LIMIT = "600 per minute"
+
+LARGEST_HEARD_OUT = 64 * 1024 * 1024
+"""Bytes; whoever announces more is cut off."""
 
 LINKS = "/link/"
 WITHOUT_COOKIES = (
@@ -58,6 +61,16 @@ class DoorSessions(SecureCookieSessionInterface):
         if request.path.startswith(WITHOUT_COOKIES):
             return NullSession()
         return super().open_session(app, request)
+
+
+def hear_out(response: Response) -> Response:
+    """Take in a body that was refused for its size: who is still sending it hears no answer."""
+    limit, length = current_app.config["MAX_CONTENT_LENGTH"], request.content_length or 0
+    if limit < length <= LARGEST_HEARD_OUT:
+        body = request.environ["wsgi.input"]
+        while length > 0 and (taken := len(body.read(min(length, 65_536)))):
+            length -= taken
+    return response
 
 
 def protect(response: Response) -> Response:
@@ -105,6 +118,7 @@ def register(app: Flask, settings: Settings) -> None:
     limiter.init_app(app)
     app.before_request(refuse_garbage)
     csrf.init_app(app)
+    app.after_request(hear_out)
     app.after_request(protect)
     # Its own line about every pause names the address of whoever was paused.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)
