@@ -228,3 +228,15 @@ def test_the_readme_names_exactly_the_settings_and_their_defaults() -> None:
     told = {name: default.strip("`") for name, default in rows}
     for name, default in DEFAULTS.items():
         assert told[name] == str(default).lower() or told[name] == str(default), name
+
+
+def test_in_production_a_secret_that_everybody_can_read_does_not_verify_either(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ConfigError, match="SECRET_KEY_FALLBACKS should hold keys of your own"):
+        said(
+            environment,
+            PUBLIC_URL="https://bookings.example.org",
+            SECRET_KEY="a key of sixteen characters and more",
+            SECRET_KEY_FALLBACKS="development-only",
+        )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app.services import sweeps
+from app.services import accounts, sweeps
 from app.store import database
 from app.store.database import in_transaction
 from app.store.models import Therapist
@@ -84,3 +84,25 @@ def test_more_therapists_than_one_batch_are_judged_in_one_run(
     Therapist.update(streak=5, standing_due_at=now).execute()
     assert sweeps.apply_standing(now).done == 3
     assert Therapist.select().where(Therapist.deactivated_at.is_null(False)).count() == 3
+
+
+def test_many_who_ask_for_one_clients_links_at_once_all_hear_the_same(story: Story) -> None:
+    story.ask()
+    failures: list[BaseException] = []
+    ready = threading.Barrier(8)
+
+    def ask() -> None:
+        ready.wait()
+        with database.connection():
+            try:
+                accounts.send_links("dee@clients.example", story.now)
+            except BaseException as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [kind for kind, _ in story.deliver()].count("your_links") == 1
