@@ -142,3 +142,7 @@ class StoreUnavailable(DomainError):
     """The database did not answer or could not write; nothing was done."""
 
     code = "store_unavailable"
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The database was lost while it committed: all of it was done, or nothing."""

@@ -14,10 +14,13 @@ import click
 import pytest
 from flask import Flask
 
+import scheduler
 from app import cli
+from app.cli.words import instant
 from app.rules.lifecycle import Actor
 from app.services import messages
-from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Therapist
+from app.store import attempts
+from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
 from tests.conftest import MONDAY
 from tests.smtp_server import MailServer, unused_port
 from tests.story import DEE, Story
@@ -87,7 +90,8 @@ PUBLISHED = """
     booking list / booking show / booking accept / booking decline / booking cancel
     outbox list / outbox show / outbox retry / client export / client erase
 """
-BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "emails preview"}
+BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
+          "emails preview"}  # fmt: skip
 
 
 def test_every_published_command_is_there_and_no_other_but_those_named_here() -> None:
@@ -328,6 +332,22 @@ def test_the_outbox_shows_where_emails_stand_and_never_what_they_say(
         assert "@" not in shown
 
 
+def test_an_email_is_shown_with_every_attempt_at_it(story: Story, mindsum: Mindsum) -> None:
+    story.ask()
+    email = OutboxEmail.select().order_by(OutboxEmail.id).first()
+    assert "Nobody has tried" in mindsum("outbox", "show", str(email.id)).out
+    first, second = story.now, story.now + timedelta(minutes=1)
+    attempts.note(email, Outcome.DEFERRED, first, "recipient: 451 later", code=451)
+    attempts.note(email, Outcome.SENT, second)
+    assert mindsum("outbox", "show", str(email.id), "--json").data["history"] == [
+        {"at": instant(first), "outcome": "deferred", "code": 451, "said": "recipient: 451 later"},
+        {"at": instant(second), "outcome": "sent", "code": None, "said": None},
+    ]
+    last = [line.split() for line in mindsum("outbox", "show", str(email.id)).out.splitlines()[-2:]]
+    assert last[0][-5:] == ["deferred", "451", "recipient:", "451", "later"]
+    assert last[1][-1] == "sent"
+
+
 def test_a_failed_email_is_queued_again_and_a_sent_one_is_not(
     story: Story, mindsum: Mindsum
 ) -> None:
@@ -392,18 +412,33 @@ def test_tables_are_plain_text_in_a_pipe(story: Story, mindsum: Mindsum) -> None
 def test_check_says_one_line_for_each_thing_it_looked_at(
     app: Flask, mail: MailServer, mindsum: Mindsum
 ) -> None:
+    scheduler.run_once(app)
     looked = mindsum("check", "--json").data
     assert [(each["check"], each["ok"]) for each in looked] == [
         ("settings", True),
         ("database", True),
+        ("scheduler", True),
+        ("outbox", True),
         ("mail", True),
     ]
     app.config["MAIL_PORT"] = unused_port()
     app.extensions["mail"].port = app.config["MAIL_PORT"]
     failed = mindsum("check")
     assert failed.status == 1
-    assert len(failed.out.splitlines()) == 3
+    assert len(failed.out.splitlines()) == 5
     assert "MAIL_SERVER" in failed.out
+
+
+def test_check_finds_a_scheduler_that_never_ran_and_an_outbox_that_is_stuck(
+    story: Story, mindsum: Mindsum
+) -> None:
+    story.ask()
+    story.wait(hours=1)
+    found = mindsum("check")
+    assert found.status == 1
+    lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in found.out.splitlines()}
+    assert lines["scheduler"] == ["FAILED", "has never run; start: python scheduler.py"]
+    assert lines["outbox"] == ["FAILED", "oldest waits 3600 s"]
 
 
 def typed(tmp_path: Path, *words: str, **environment: str) -> Answer:
@@ -420,6 +455,7 @@ def typed(tmp_path: Path, *words: str, **environment: str) -> Answer:
 
 
 def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "ops.db").touch()
     assert typed(tmp_path, "booking", "list").mistake.endswith("run mindsum db upgrade")
     assert typed(tmp_path, "check").status == 1
     assert typed(tmp_path, "db", "upgrade").status == 0
@@ -427,12 +463,19 @@ def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: 
     assert typed(tmp_path, "booking", "list", "--json").data == []
 
 
+def test_a_database_that_is_not_there_is_a_fault_and_none_is_made(tmp_path: Path) -> None:
+    failed = typed(tmp_path, "booking", "list")
+    assert (failed.status, failed.out) == (1, "")
+    assert failed.err.endswith("ops.db; run mindsum db upgrade\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_database_that_does_not_answer_is_a_fault_in_one_line(tmp_path: Path) -> None:
     nowhere = f"postgresql://nobody@127.0.0.1:{unused_port()}/nothing"
     for words in (("booking", "list"), ("db", "upgrade"), ("replay",)):
         failed = typed(tmp_path, *words, DATABASE_URL=nowhere)
         assert (failed.status, failed.out) == (1, "")
-        assert failed.err.startswith("mindsum: the database does not answer: ")
+        assert failed.err.startswith("mindsum: the database cannot be used now: ")
         assert failed.err.count("\n") == 1
 
 

@@ -57,7 +57,7 @@ def run(arguments: Sequence[str] | None = None, create: Callable[[], Flask] = cr
     except click.ClickException as error:
         return _say(_in_words(error), MISTAKE)
     except StoreUnavailable as error:
-        return _say(f"the database does not answer: {error}", FAULT)
+        return _say(f"the database cannot be used now: {error}", FAULT)
     except DomainError as error:
         return _say(str(error), MISTAKE)
     except peewee.PeeweeException as error:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import peewee
 import structlog
 from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
@@ -15,8 +14,10 @@ from app.errors import (
     LinkGone,
     LinkInvalid,
     NotFound,
+    OutcomeUnknown,
     StoreUnavailable,
 )
+from app.store import faults
 from app.web import problems
 
 API = "/api/"
@@ -82,7 +83,7 @@ _BY_STATUS = {
     503: Said(
         "We cannot reach our records just now",
         "Nothing was done and nothing was lost.",
-        "Please try again in a moment.",
+        "Please wait a minute, then reload this page: what you entered is sent once more.",
     ),
 }
 _BAD_LINK = Said(
@@ -96,12 +97,18 @@ _GONE_LINK = Said(
     "It may have been removed since the email was sent. Nothing was done.",
     "You can have fresh links to your bookings sent to you.",
 )
+_UNKNOWN = Said(
+    "We lost sight of our records just now",
+    "It broke off at the very moment of saving: all of it was done, or nothing.",
+    "Please wait a minute, then open the page afresh and look before you try again.",
+)
 _BY_ERROR: tuple[tuple[type[DomainError], int, Said | None], ...] = (
     (LinkInvalid, 400, _BAD_LINK),
     (LinkExpired, 410, None),
     (LinkGone, 404, _GONE_LINK),
     (NotFound, 404, None),
     (InvalidFields, 422, None),
+    (OutcomeUnknown, 503, _UNKNOWN),
     (StoreUnavailable, 503, None),
 )
 _RETRY_AFTER_S = {503: "5"}
@@ -120,6 +127,8 @@ def of_domain(error: DomainError) -> Response:
     """The page for a domain error that no endpoint handled itself."""
     if request.path.startswith(API):
         return problems.response(problems.of_domain(error))
+    if isinstance(error, StoreUnavailable):
+        problems.log_outage(error)
     for kind, status, said in _BY_ERROR:
         if isinstance(error, kind):
             return page(status, said)
@@ -142,10 +151,13 @@ def of_http(error: HTTPException) -> Response | HTTPException:
     return response
 
 
-def of_database(error: peewee.DatabaseError) -> Response:
-    """The page for a database that does not answer."""
-    _log.error("store_unavailable", endpoint=request.endpoint, error=type(error).__name__)
-    return of_domain(StoreUnavailable(type(error).__name__))
+def of_database(error: Exception) -> Response:
+    """The page for a database that failed outside a transaction: the world's fault, or ours."""
+    if not faults.is_outside(error):
+        return of_accident(error)
+    if isinstance(error, faults.CommitUnknown):
+        return of_domain(OutcomeUnknown(faults.reason(error)))
+    return of_domain(StoreUnavailable(faults.reason(error)))
 
 
 def of_accident(error: Exception) -> Response:
@@ -160,7 +172,7 @@ def register(app: Flask) -> None:
     """Answer every error with a page, or with problem details under /api/."""
     app.register_error_handler(DomainError, of_domain)
     app.register_error_handler(HTTPException, of_http)
-    app.register_error_handler(peewee.OperationalError, of_database)
-    app.register_error_handler(peewee.InterfaceError, of_database)
+    for kind in faults.DATABASE_ERRORS:
+        app.register_error_handler(kind, of_database)
     # Flask's own last resort would log the path first.
     app.register_error_handler(Exception, of_accident)

@@ -1,11 +1,11 @@
 """Problem details (RFC 9457): every way in which the API says no."""
 
 import structlog
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app import config
-from app.errors import DomainError, FieldError, InvalidFields
+from app.errors import DomainError, FieldError, InvalidFields, OutcomeUnknown, StoreUnavailable
 from app.web.api_input import BadBodyError
 from app.web.schemas import BookingDetail, FieldProblem, Problem
 
@@ -39,6 +39,10 @@ _DETAILS = {
     "internal": "The fault is ours and has been logged; please try again later.",
     "store_unavailable": "Nothing was done; please try again in a moment.",
 }
+_UNKNOWN = (
+    "It broke off while saving: all of it was done, or nothing. Please send the same request"
+    " again in a moment, with its Idempotency-Key."
+)
 _RETRY_AFTER_S = "5"
 _MOST_ERRORS = 50
 
@@ -85,9 +89,16 @@ def of_domain(error: DomainError) -> Problem:
     if error.code not in KINDS:
         _log.error("api_failed", error=type(error).__name__)
         return problem("internal", _DETAILS["internal"])
-    if error.code == "store_unavailable":
-        return problem(error.code, _DETAILS[error.code])
+    if isinstance(error, StoreUnavailable):
+        log_outage(error)
+        is_known = not isinstance(error, OutcomeUnknown)
+        return problem(error.code, _DETAILS[error.code] if is_known else _UNKNOWN)
     return problem(error.code, str(error))
+
+
+def log_outage(error: StoreUnavailable) -> None:
+    """One line for ops about a request that the database did not let us serve."""
+    _log.error("store_unavailable", endpoint=request.endpoint, why=str(error))
 
 
 def of_http(error: HTTPException) -> Response:
