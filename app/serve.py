@@ -1,13 +1,20 @@
 """The web process: look at the settings, then become granian; `python -m app.serve`."""
 
+import fcntl
 import os
 import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 from app import config
 from app.config import Settings
 from app.errors import ConfigError
+from app.web.durations import FOLDER
 
 BLOCKING_THREADS = 8
+ENDS_WITHIN_S = 8
+"""How long a worker may take to end; one that has only just begun does not hear that it should."""
 
 
 def command(settings: Settings) -> list[str]:
@@ -21,9 +28,41 @@ def command(settings: Settings) -> list[str]:
         "--workers", str(settings.web_concurrency),
         "--blocking-threads", str(BLOCKING_THREADS),
         "--respawn-failed-workers",
+        "--workers-kill-timeout", str(ENDS_WITHIN_S),
         "--no-access-log",
         "--log-level", "error",
     ]  # fmt: skip
+
+
+def figures_folder(port: int) -> Path:
+    """An empty folder of our own in which the workers count together, until this server ends.
+
+    Mostly the same one for each start on a port, so that no start leaves another behind. Raises
+    OSError where there is no place for one.
+    """
+    folder = Path(tempfile.gettempdir()) / f"mindsum-figures-{os.getuid()}-{port}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        if _is_ours_alone(held):
+            for old in folder.iterdir():
+                old.unlink()
+            # Open for as long as the server runs: another start would take the figures away.
+            os.set_inheritable(held, True)
+            return folder
+        os.close(held)
+    return Path(tempfile.mkdtemp(prefix="mindsum-figures-"))
+
+
+def _is_ours_alone(held: int) -> bool:
+    about = os.fstat(held)
+    if about.st_uid != os.getuid() or about.st_mode & 0o077:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def main() -> None:
@@ -33,6 +72,10 @@ def main() -> None:
     except ConfigError as error:
         print(f"web: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it
         sys.exit(2)
+    os.environ.pop(FOLDER, None)
+    # Without a place for them, each worker counts for itself; that stops nobody from booking.
+    with suppress(OSError):
+        os.environ[FOLDER] = str(figures_folder(settings.port))
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - our own words, no shell
 

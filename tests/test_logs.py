@@ -15,6 +15,7 @@ from app.errors import SlotTaken
 from app.rules.lifecycle import Actor
 from app.services import messages
 from app.services.runs import Run
+from app.services.vitals import Vitals
 from app.store.models import SignIn
 from tests.conftest import MONDAY
 from tests.story import DEE, ELI, Story
@@ -162,9 +163,8 @@ def test_a_value_with_line_breaks_stays_on_one_line(
 
 
 def job_line(outcome: Run, read: Any) -> Lines:
-    assert scheduler.run(scheduler.Job("expire_enquiries", 1, lambda now: outcome)) == (
-        outcome.failed == 0
-    )
+    job = scheduler.Job("expire_enquiries", 1, lambda now: (part for part in [outcome]))
+    assert scheduler.run(job, Vitals(())) == (outcome.failed == 0)
     return [line for line in read() if line.get("job")]
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import peewee
 from flask import current_app
 from flask.cli import ScriptInfo, with_appcontext
 from rich.console import Console
@@ -16,6 +17,7 @@ from app.cli.words import instant
 from app.errors import ConfigError, StoreUnavailable
 from app.rules.money import format_money
 from app.services import backup as backups
+from app.services import health
 from app.services import ledger as books
 from app.services import replay as replaying
 from app.store import database, queries
@@ -75,6 +77,8 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
         machine(asdict(put))
         return
     click.echo(f"Restored {put.bookings} bookings from {file}.")
+    if put.set_aside:
+        click.echo(f"What stood there could not be read; it is kept as {put.set_aside}.")
     click.echo(f"The outbox is held, and {put.emails_waiting} emails wait in it.")
     click.echo("Look at them (mindsum outbox list), then let them go (mindsum outbox release).")
 
@@ -92,7 +96,7 @@ class Checkup:
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
-    """Look at settings, database and mail server; exit status 1 if one of them will not do."""
+    """Look at settings, database, scheduler, outbox and mail server; 1 if one will not do."""
     found = list(_checkups(context.ensure_object(ScriptInfo)))
     if as_json:
         machine([asdict(each) for each in found])
@@ -111,21 +115,31 @@ def _checkups(script: ScriptInfo) -> Iterator[Checkup]:
     settings = config.current()
     yield Checkup("settings", True, f"for {settings.public_url}")
     with app.app_context():
-        yield _database()
+        yield from _database()
         problem = current_app.extensions["mailer"].check()
         where = f"{settings.mail_server}:{settings.mail_port} takes mail"
         yield Checkup("mail", problem is None, problem or where)
 
 
-def _database() -> Checkup:
+def _database() -> Iterator[Checkup]:
+    """The database, then what /readyz finds in it; the database alone where that cannot be read."""
     kind = "SQLite" if database.is_sqlite() else "PostgreSQL"
     try:
         pending = database.pending_upgrades()
-    except StoreUnavailable as error:
-        return Checkup("database", False, f"{kind} does not answer: {error}")
+        with database.connection():
+            found = [] if pending else health.checks(clock.now())
+    except (StoreUnavailable, peewee.DatabaseError) as error:
+        yield Checkup("database", False, f"{kind} does not answer: {str(error).splitlines()[0]}")
+        return
     if pending:
-        return Checkup("database", False, f"{kind} lacks {', '.join(pending)}: mindsum db upgrade")
-    return Checkup("database", True, f"{kind} answers and its schema is current")
+        lacks = f"{kind} lacks {', '.join(pending)}: mindsum db upgrade"
+        yield Checkup("database", False, lacks)
+        return
+    yield Checkup("database", True, f"{kind} answers and its schema is current")
+    for each in found:
+        # That it is current was said just now.
+        if each.name != "schema":
+            yield Checkup(each.name, each.is_ok, each.says)
 
 
 @click.group()

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.store import database, heartbeat, outbox, queries
-from app.store.models import Booking
+from app.store import attempts, counts, database, jobs, outbox, queries
+from app.store.models import Booking, JobFigures, OutboxStatus, Outcome
 
-HEARTBEAT_WITHIN = timedelta(seconds=60)
 OUTBOX_WITHIN = timedelta(minutes=10)
 
 
@@ -19,6 +18,21 @@ class Check:
     says: str
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What ops watch, as of one moment.
+
+    `levels` are counts and ages in seconds by name; an age is absent where there is nothing to be
+    old. `moves` are (what happened, through which door, how often).
+    """
+
+    levels: dict[str, float]
+    emails: dict[OutboxStatus, int]
+    outcomes: dict[Outcome, int]
+    moves: list[tuple[str, str, int]]
+    jobs: list[JobFigures]
+
+
 def checks(now: datetime) -> list[Check]:
     """Schema, scheduler and outbox, one by one; the schema alone where it is not current.
 
@@ -28,18 +42,30 @@ def checks(now: datetime) -> list[Check]:
     return [schema, _scheduler(now), _outbox(now)] if schema.is_ok else [schema]
 
 
-def figures(now: datetime) -> dict[str, float]:
-    """Counts and ages in seconds by name; an age is absent where there is nothing to be old."""
+def figures(now: datetime) -> Figures | None:
+    """The figures; None where the schema is not current, so that they cannot be had.
+
+    Raises StoreUnavailable or a database error where the database does not answer.
+    """
+    if database.pending_upgrades():
+        return None
+    told = jobs.figures()
+    return Figures(_levels(now, told), counts.emails(), attempts.counts(), counts.moves(), told)
+
+
+def _levels(now: datetime, told: list[JobFigures]) -> dict[str, float]:
     overdue = Booking.select().where(queries.overdue_expiry(now)).count()
+    due_at = outbox.oldest_due_at(now)
     found = {
         "enquiries_open": float(Booking.select().where(queries.REQUESTED).count()),
         "enquiries_overdue": float(overdue),
         "outbox_due": float(outbox.due_count(now)),
+        "outbox_held": float(outbox.held_since() is not None),
+        "outbox_oldest_due_age_seconds": (now - (due_at or now)).total_seconds(),
     }
-    beat_at, due_at = heartbeat.last_beat("scheduler"), outbox.oldest_due_at(now)
-    if beat_at is not None:
-        found["scheduler_heartbeat_age_seconds"] = (now - beat_at).total_seconds()
-    found["outbox_oldest_due_age_seconds"] = (now - (due_at or now)).total_seconds()
+    if told:
+        last_at = max(job.alive_at for job in told)
+        found["scheduler_heartbeat_age_seconds"] = (now - last_at).total_seconds()
     return found
 
 
@@ -50,13 +76,42 @@ def _schema() -> Check:
 
 
 def _scheduler(now: datetime) -> Check:
-    beat_at = heartbeat.last_beat("scheduler")
-    if beat_at is None:
-        return Check("scheduler", is_ok=False, says="has never run")
-    age = now - beat_at
-    return Check(
-        "scheduler", age <= HEARTBEAT_WITHIN, f"was alive {max(age.total_seconds(), 0):.0f} s ago"
-    )
+    """Whether a scheduler is alive, and none of its jobs hangs.
+
+    Each job says itself for how long it may be silent: a minute where a scheduler runs all the
+    time; ten where it is run by `--once`, for then there is nobody to be alive in between. So a
+    house kept by cron is ready if cron comes every ten minutes or oftener (every minute keeps the
+    promise that standing is applied within one).
+    """
+    told = jobs.figures()
+    if not told:
+        return Check("scheduler", is_ok=False, says="has never run; start: python scheduler.py")
+    last = min(told, key=lambda job: abs(_age_s(job, now)))
+    if _is_silent(last, now):
+        return Check("scheduler", is_ok=False, says=_last_seen(last, now))
+    hanging = [job for job in told if _is_silent(job, now)]
+    if hanging:
+        named = "; ".join(
+            f"job {job.name} has not finished for {abs(_age_s(job, now)):.0f} s" for job in hanging
+        )
+        return Check("scheduler", is_ok=False, says=f"{named}: it hangs; restart the scheduler")
+    return Check("scheduler", is_ok=True, says=_last_seen(last, now))
+
+
+def _last_seen(job: JobFigures, now: datetime) -> str:
+    age_s = _age_s(job, now)
+    if age_s < -1:
+        return f"its clock is {-age_s:.0f} s ahead of ours"
+    return f"was alive {max(age_s, 0):.0f} s ago"
+
+
+def _age_s(job: JobFigures, now: datetime) -> float:
+    return (now - job.alive_at).total_seconds()
+
+
+def _is_silent(job: JobFigures, now: datetime) -> bool:
+    # A job that stirred in times to come has been silent since the clock went back.
+    return abs(_age_s(job, now)) > job.patience_s
 
 
 def _outbox(now: datetime) -> Check:

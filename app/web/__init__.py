@@ -10,6 +10,7 @@ from app.web import (
     client,
     dashboard,
     directory,
+    durations,
     earnings,
     errors,
     links,
@@ -43,6 +44,7 @@ _ROOMS = (
 
 def register(app: Flask, settings: Settings) -> None:
     """Hang every blueprint and hook on the application."""
+    durations.register(app)
     security.register(app, settings)
     visits.register(app)
     viewing.register(app)

@@ -1,29 +1,23 @@
-"""For whoever runs the service: is the process up, is the house ready, how full is it."""
-
-from collections.abc import Iterator
+"""For whoever runs the service: is the process up, is the house ready, how does it fare."""
 
 import peewee
 from flask import Blueprint, Response, jsonify
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from app import clock
 from app.errors import StoreUnavailable
 from app.services import health
 from app.services.health import Check
 from app.store import database
+from app.web.durations import Durations
+from app.web.figures import StoredFigures
 
 blueprint = Blueprint("ops", __name__)
 
-_FIGURES = {
-    "enquiries_open": "Enquiries that nobody has answered yet",
-    "enquiries_overdue": "Enquiries past their expiry that the scheduler has not ended yet",
-    "outbox_due": "Emails that could be sent now",
-    "outbox_oldest_due_age_seconds": "How long the longest-waiting email could have been sent",
-    "scheduler_heartbeat_age_seconds": "How long ago a scheduler was last alive",
-}
+_figures = CollectorRegistry(auto_describe=False)
+_figures.register(StoredFigures())
+_figures.register(Durations())
 
 
 @blueprint.get("/healthz")
@@ -44,10 +38,8 @@ def readyz() -> tuple[Response, int]:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """The figures for Prometheus, read from the database at this moment."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures())
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    """The figures for Prometheus, as they are at this moment."""
+    return Response(generate_latest(_figures), content_type=CONTENT_TYPE_LATEST)
 
 
 def _checks() -> list[Check]:
@@ -56,19 +48,3 @@ def _checks() -> list[Check]:
             return [Check("database", is_ok=True, says="answers"), *health.checks(clock.now())]
     except (StoreUnavailable, peewee.DatabaseError) as error:
         return [Check("database", is_ok=False, says=f"does not answer ({type(error).__name__})")]
-
-
-class _Figures(Collector):
-    """Gauges that are asked for, not kept: every web process gives the same answer."""
-
-    def collect(self) -> Iterator[Metric]:
-        """One gauge per figure, and whether the database answered."""
-        try:
-            with database.connection():
-                found = health.figures(clock.now())
-        except (StoreUnavailable, peewee.DatabaseError):
-            found = {}
-        up = 1.0 if found else 0.0
-        yield GaugeMetricFamily("mindsum_database_up", "Whether the database answers", value=up)
-        for name, value in found.items():
-            yield GaugeMetricFamily(f"mindsum_{name}", _FIGURES[name], value=value)

