@@ -7,9 +7,11 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -18,26 +20,36 @@ from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from app import clock, create_app
-from app.errors import ConfigError
+from app.errors import ConfigError, StoreUnavailable
 from app.mailer import Mailer
-from app.services import sweeps
+from app.services import delivery, sweeps
 from app.services.delivery import Courier
-from app.services.runs import Run
-from app.store import database, heartbeat
+from app.services.runs import Parts, Run
+from app.services.vitals import Vitals
+from app.store import database
 from emails import render
 
-Service = Callable[[datetime], Run]
+Service = Callable[[datetime], Parts]
+
+STOPS_WITHIN_S = 9.0
+CLOCK_WATCHED_EVERY_S = 1.0
+LEAP = timedelta(seconds=2)
+"""From how far on a change of the clock is no correction, but a leap."""
 
 _log = structlog.get_logger("mindsum")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One line of the timetable; `every_s` is the time between two runs."""
+    """One line of the timetable; `every_s` is the time between two runs.
+
+    `at_once` runs of it may go on at the same time in one process, where one lasts longer.
+    """
 
     name: str
     every_s: float
     service: Service
+    at_once: int = 1
 
 
 def timetable(mailer: Mailer) -> tuple[Job, ...]:
@@ -51,21 +63,37 @@ def timetable(mailer: Mailer) -> tuple[Job, ...]:
         Job("apply_standing", 1, sweeps.apply_standing),
         Job("remind_sessions", 1, sweeps.remind_sessions),
         Job("purge", 3600, sweeps.purge),
-        Job("deliver_outbox", 0.5, lambda _now: courier.deliver()),
+        # Most of an email's time is waiting for the mail server.
+        Job("deliver_outbox", 0.5, lambda _now: courier.deliver(), at_once=4),
     )
 
 
-def run(job: Job) -> bool:
-    """Run one job once and log what it came to; whether nothing in it failed."""
+def run(job: Job, vitals: Vitals, is_stopping: Callable[[], bool] = lambda: False) -> bool:
+    """Run one job once and log what it came to; whether nothing in it failed.
+
+    Once asked to stop, it ends after the part in hand and leaves the rest for later.
+    """
     began = time.monotonic()
     now = clock.now()
+    outcome, has_failed = Run(), True
+    vitals.begin(job.name)
     try:
-        with database.connection():
-            outcome = job.service(now)
-            heartbeat.beat("scheduler", now)
+        with database.connection(), closing(job.service(now)) as parts:
+            for part in parts:
+                outcome += part
+                vitals.progress(job.name, clock.now())
+                if is_stopping():
+                    break
+        has_failed = outcome.failed > 0
+    except StoreUnavailable as error:
+        _log.error("job_failed", job=job.name, why=str(error), took_ms=_ms_since(began))
+        return False
     except Exception:
         _log.exception("job_failed", job=job.name, took_ms=_ms_since(began))
         return False
+    finally:
+        took_s = time.monotonic() - began
+        vitals.note(job.name, outcome, took_s=took_s, now=clock.now(), has_failed=has_failed)
     if outcome.due or outcome.failed:
         overdue = (now - outcome.oldest_at).total_seconds() if outcome.oldest_at else 0
         _log.log(
@@ -78,41 +106,123 @@ def run(job: Job) -> bool:
             oldest_overdue_s=round(max(overdue, 0), 1),
             took_ms=_ms_since(began),
         )
-    return outcome.failed == 0
+    return not has_failed
 
 
 def run_once(app: Flask) -> int:
     """Run every job once, in order; 0, or 1 if one failed."""
+    jobs = timetable(app.extensions["mailer"])
+    vitals = Vitals((job.name for job in jobs), is_resident=False)
     with app.app_context():
-        results = [run(job) for job in timetable(app.extensions["mailer"])]
+        results = [run(job, vitals) for job in jobs]
+        vitals.flush(clock.now())
     return 0 if all(results) else 1
 
 
-def run_forever(app: Flask) -> None:
-    """Keep the timetable until SIGTERM or SIGINT, then let the jobs in hand finish."""
+class Keeper:
+    """Keeps the timetable in this process: each run in a thread, so that one hung job stops none.
+
+    APScheduler waits for a moment of the wall clock: after a leap back it would wait that long.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._jobs = timetable(app.extensions["mailer"])
+        self._vitals = Vitals(job.name for job in self._jobs)
+        self._stopping = threading.Event()
+        self._in_hand: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(sum(job.at_once for job in self._jobs))},
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        for job in self._jobs:
+            self._scheduler.add_job(
+                self._run,
+                IntervalTrigger(seconds=job.every_s),
+                args=[job],
+                id=job.name,
+                max_instances=job.at_once,
+                next_run_time=_machine_now(),
+            )
+        self._scheduler.start()
+        _log.info("scheduler_started", jobs=len(self._jobs), pid=os.getpid())
+
+    def watch_clock(self, until: threading.Event) -> None:
+        """Begin afresh after each leap of the clock, until the event is set."""
+        ahead = _clock_ahead()
+        while not until.wait(CLOCK_WATCHED_EVERY_S):
+            before, ahead = ahead, _clock_ahead()
+            leap = ahead - before
+            if abs(leap) >= LEAP:
+                self._begin_afresh(leap)
+
+    def stop(self) -> bool:
+        """Let the runs in hand finish the part they are at; whether all of them did in time."""
+        self._stopping.set()
+        self._scheduler.shutdown(wait=False)
+        with self._changed:
+            all_did = self._changed.wait_for(lambda: not +self._in_hand, STOPS_WITHIN_S)
+            left = ",".join(sorted(+self._in_hand))
+        if all_did:
+            self._vitals.flush(clock.now())
+            _log.info("scheduler_stopped", pid=os.getpid())
+        else:
+            _log.error("scheduler_stopped", pid=os.getpid(), abandoned=left)
+        return all_did
+
+    def _begin_afresh(self, leap: timedelta) -> None:
+        _log.warning("clock_leapt", by_s=round(leap.total_seconds(), 1))
+        for job in self._jobs:
+            self._scheduler.modify_job(job.name, next_run_time=_machine_now())
+        if leap < timedelta(0):
+            try:
+                delivery.after_leap_back(clock.now())
+            except Exception:
+                _log.exception("leap_not_mended")
+
+    def _run(self, job: Job) -> None:
+        self._count(job.name, 1)
+        try:
+            if not self._stopping.is_set():
+                with self._app.app_context():
+                    run(job, self._vitals, self._stopping.is_set)
+        finally:
+            self._count(job.name, -1)
+
+    def _count(self, name: str, by: int) -> None:
+        with self._changed:
+            self._in_hand[name] += by
+            self._changed.notify_all()
+
+
+def run_forever(app: Flask) -> int:
+    """Keep the timetable until SIGTERM or SIGINT; 0, ending with 1 at once if a run hangs."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    jobs = timetable(app.extensions["mailer"])
-    scheduler = BackgroundScheduler(
-        timezone=UTC,
-        executors={"default": ThreadPoolExecutor(len(jobs))},
-        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-    )
-    for job in jobs:
-        scheduler.add_job(
-            _in_context, IntervalTrigger(seconds=job.every_s), args=[app, job], id=job.name
-        )
-    scheduler.start()
-    _log.info("scheduler_started", jobs=len(jobs), pid=os.getpid())
-    stop.wait()
-    scheduler.shutdown(wait=True)
-    _log.info("scheduler_stopped", pid=os.getpid())
+    keeper = Keeper(app)
+    keeper.start()
+    keeper.watch_clock(stop)
+    if keeper.stop():
+        return 0
+    logging.shutdown()
+    # A thread that hangs would keep the process; what it had in hand comes due again.
+    os._exit(1)
 
 
-def _in_context(app: Flask, job: Job) -> None:
-    with app.app_context():
-        run(job)
+def _machine_now() -> datetime:
+    """What APScheduler goes by: the machine's own clock."""
+    return clock.now() - clock.offset()
+
+
+def _clock_ahead() -> timedelta:
+    """How far our clock is ahead of one that only ever goes on; the difference of two tells."""
+    return clock.now() - datetime.fromtimestamp(time.monotonic(), UTC)
 
 
 def _ms_since(began: float) -> int:
@@ -130,10 +240,7 @@ def main() -> int:
         print(f"scheduler: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it
         return 2
     render.warm_up()
-    if arguments.once:
-        return run_once(app)
-    run_forever(app)
-    return 0
+    return run_once(app) if arguments.once else run_forever(app)
 
 
 if __name__ == "__main__":

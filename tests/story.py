@@ -12,7 +12,7 @@ from app.rules.lifecycle import Actor, Kind, Via
 from app.services import acceptance, bookings, sessions, sweeps
 from app.services.delivery import Courier
 from app.services.moves import Outcome
-from app.services.runs import Run
+from app.services.runs import Parts, total
 from app.store import queries
 from app.store.models import Booking, TimelineEntry
 from tests.smtp_server import Accepted, MailServer
@@ -20,7 +20,7 @@ from tests.smtp_server import Accepted, MailServer
 DEE = ("Dee Stone", "dee@clients.example", "America/New_York")
 ELI = ("Eli Park", "eli@clients.example", "Europe/London")
 
-JOBS: tuple[Callable[[datetime], Run], ...] = (
+JOBS: tuple[Callable[[datetime], Parts], ...] = (
     sweeps.remind_answers,
     sweeps.escalate_late,
     sweeps.expire_enquiries,
@@ -81,7 +81,7 @@ class Story:
     def sweep(self) -> None:
         """One run of every job of the clock; none may fail."""
         for job in JOBS:
-            run = job(self.now)
+            run = total(job(self.now))
             assert run.failed == 0, job.__name__
 
     def deliver(self) -> list[tuple[str, str]]:
@@ -91,7 +91,7 @@ class Story:
     def sent(self) -> list[Accepted]:
         """Send what is due; what the server took of it."""
         before = len(self.mail.messages)
-        Courier(self.app.extensions["mailer"], clock.now).deliver()
+        total(Courier(self.app.extensions["mailer"], clock.now).deliver())
         return self.mail.messages[before:]
 
     @staticmethod

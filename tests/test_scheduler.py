@@ -12,7 +12,7 @@ from flask import Flask
 import scheduler
 from app.services import sweeps
 from app.services.runs import Run
-from app.store import database, heartbeat
+from app.store import database, jobs
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from tests.smtp_server import unused_port
 from tests.story import Story
@@ -62,9 +62,12 @@ def test_one_job_that_fails_stops_no_other_and_makes_a_single_run_exit_with_one(
     assert story.reload(booking).status == "expired"
 
 
-def test_every_run_leaves_a_heartbeat(story: Story, app: Flask) -> None:
+def test_every_job_of_a_single_run_leaves_its_figures(story: Story, app: Flask) -> None:
     scheduler.run_once(app)
-    assert heartbeat.last_beat("scheduler") == story.now
+    scheduler.run_once(app)
+    left = jobs.figures()
+    assert {each.name: each.runs for each in left} == dict.fromkeys(JOBS, 2)
+    assert {each.last_finished_at for each in left} == {story.now}
 
 
 def test_a_run_with_nothing_to_do_says_nothing_and_one_with_something_says_how_it_went(

@@ -12,10 +12,14 @@ from app.mailer.outcomes import (
     MailDeferred,
     MailError,
     MailRefused,
+    MailWithheld,
     Stage,
 )
 
-__all__ = ["Connection", "MailBlocked", "MailDeferred", "MailError", "MailRefused", "Mailer"]
+__all__ = [
+    "Connection", "MailBlocked", "MailDeferred", "MailError", "MailRefused", "MailWithheld",
+    "Mailer",
+]  # fmt: skip
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 

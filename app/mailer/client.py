@@ -83,6 +83,12 @@ def tls_context(server: str) -> ssl.SSLContext:
     return context
 
 
+def send_at_once(client: Client) -> None:
+    """Have a message's short end leave at once, not when the rest of it has been acknowledged."""
+    if client.sock is not None:
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def hello_name(client: Client, name: str) -> str:
     """What to say HELO as: a full host name, or the address that the server sees us at."""
     if "." in name or client.sock is None:

@@ -5,7 +5,7 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -13,12 +13,20 @@ from typing import Any, Self
 
 import flask_mail
 
-from app.mailer.client import Client, TLSClient, hello_name, is_loopback, tls_context
+from app.mailer.client import (
+    Client,
+    TLSClient,
+    hello_name,
+    is_loopback,
+    send_at_once,
+    tls_context,
+)
 from app.mailer.outcomes import (
     MailBlocked,
     MailDeferred,
     MailError,
     MailRefused,
+    MailWithheld,
     Stage,
     outcome_of,
     typed,
@@ -52,11 +60,15 @@ class Connection(flask_mail.Connection):
         """Closed: Flask-Mail's own messages let header injection through. Raises TypeError."""
         raise TypeError("only an email.message.EmailMessage is sent: use deliver()")
 
-    def deliver(self, message: EmailMessage, recipient: str) -> None:
+    def deliver(
+        self, message: EmailMessage, recipient: str, may_finish: Callable[[], bool] = lambda: True
+    ) -> None:
         """Hand `message` over for one bare address; returns once the server has taken it.
 
-        Raises MailDeferred, MailRefused or MailBlocked; the connection can be used again after
-        each of them. Waits at most the timeout for each reply, three times that for the last.
+        `may_finish` is asked when all but the end is sent: where it says no, the server is left
+        without the end, and takes nothing. Raises MailDeferred, MailRefused, MailBlocked or
+        MailWithheld; the connection can be used again after each of them. Waits at most the
+        timeout for each reply, three times that for the last.
         """
         sender = self._sender()
         address = envelope_address(recipient)
@@ -73,7 +85,7 @@ class Connection(flask_mail.Connection):
             try:
                 with self._left_in_order():
                     self._offer_sender(client, sender, wire, needs_utf8)
-                    self._hand_over(client, address, wire)
+                    self._hand_over(client, address, wire, may_finish)
                 return
             except MailDeferred as error:
                 # Servers end a kept connection after so many messages: not this one's fault.
@@ -109,6 +121,7 @@ class Connection(flask_mail.Connection):
             else:
                 client = Client(**where, local_hostname=name)
         try:
+            send_at_once(client)
             client.local_hostname = hello_name(client, name)
             self._ask(client, "hello")
             if mail.use_tls:
@@ -197,14 +210,19 @@ class Connection(flask_mail.Connection):
             command += " SMTPUTF8"
         self._ask(client, "sender", command)
 
-    def _hand_over(self, client: Client, address: str, wire: bytes) -> None:
+    def _hand_over(
+        self, client: Client, address: str, wire: bytes, may_finish: Callable[[], bool]
+    ) -> None:
         hide = (address, address.rpartition("@")[0])
         self._ask(client, "recipient", f"RCPT TO:<{address}>", hide=hide)
         self._ask(client, "data", "DATA", expected=3, hide=hide)
         with typed("content"):
-            client.send(re.sub(rb"(?m)^\.", b"..", wire) + b".\r\n")
+            client.send(re.sub(rb"(?m)^\.", b"..", wire))
+        if not may_finish():
+            raise MailWithheld("its end was withheld", stage="content")
         try:
             with typed("content"):
+                client.send(b".\r\n")
                 code, reply = client.final_reply()
         except MailDeferred as error:
             raise MailDeferred(error.reason, stage="content", reply_lost=True) from None

@@ -14,6 +14,8 @@ Stage = Literal[
 Scope = Literal["recipient", "message"]
 
 _BEFORE_ANY_MESSAGE = frozenset({"connect", "tls", "greeting", "hello", "login"})
+# With MAIL FROM go the message's size and form; all else in it is the same for every message.
+_ABOUT_ONE_MESSAGE = frozenset({552, 555})
 NOT_ALLOWED_IN = frozenset({530, 534, 535, 538})
 _PRIVATE = re.compile(r"\S*(?:@|://)\S*|\S{40,}")
 _POLICY_REPLY = re.compile(r"5\.7\.\d")
@@ -32,6 +34,11 @@ class MailError(Exception):
         self.reason = reason
         self.stage = stage
         self.code = code
+
+    @property
+    def is_about_server(self) -> bool:
+        """Whether every other message would meet the same at present."""
+        return False
 
 
 class MailDeferred(MailError):
@@ -60,6 +67,15 @@ class MailRefused(MailError):
 class MailBlocked(MailError):
     """The server does not let us in: nothing can be sent until ops mends the settings."""
 
+    @property
+    def is_about_server(self) -> bool:
+        """Whether every other message would meet the same at present."""
+        return True
+
+
+class MailWithheld(MailError):
+    """We stopped before the message was whole: the server has taken nothing."""
+
 
 def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
     """A server's reply as one short line without addresses, links, tokens or what `hide` names."""
@@ -80,7 +96,8 @@ def outcome_of(
     if code // 100 != 5 or stage == "tls":
         is_unclear = stage == "content" and code // 100 != 4
         return MailDeferred(reason, stage=stage, code=code, reply_lost=is_unclear)
-    if stage in _BEFORE_ANY_MESSAGE:
+    is_sender_refused = stage == "sender" and code not in _ABOUT_ONE_MESSAGE
+    if stage in _BEFORE_ANY_MESSAGE or is_sender_refused:
         return MailBlocked(reason, stage=stage, code=code)
     # A refusal by policy says nothing against the address; one after the content may.
     is_policy, is_mailbox = _POLICY_REPLY.match(reason), _MAILBOX_REPLY.match(reason)

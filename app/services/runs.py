@@ -1,5 +1,6 @@
 """What one run of a scheduled job came to."""
 
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,3 +22,12 @@ class Run:
             self.failed + other.failed,
             min(oldest, default=None),
         )
+
+
+Parts = Generator[Run, None, None]
+"""A run as it goes on, a part at a time; between two parts all is whole, and it may be closed."""
+
+
+def total(parts: Iterable[Run]) -> Run:
+    """What all parts came to."""
+    return sum(parts, Run())

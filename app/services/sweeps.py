@@ -11,7 +11,7 @@ from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
 from app.services import journal, moves, ranking, transitions
-from app.services.runs import Run
+from app.services.runs import Parts, Run
 from app.store import outbox, queries
 from app.store.database import in_transaction
 from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
@@ -24,31 +24,31 @@ ANSWERS_KEPT = timedelta(days=2)
 _log = structlog.get_logger("mindsum")
 
 
-def remind_answers(now: datetime) -> Run:
+def remind_answers(now: datetime) -> Parts:
     """Remind therapists whose enquiries have waited two hours and are not late yet."""
     due = REQUESTED & (Booking.reminder_due_at <= now) & (Booking.answer_by >= now)
     return _each(due, Booking.reminder_due_at, lambda booking: _chase(booking, now))
 
 
-def escalate_late(now: datetime) -> Run:
+def escalate_late(now: datetime) -> Parts:
     """Tell therapist, client and ops of enquiries that are late."""
     due = REQUESTED & (Booking.late_due_at < now) & (Booking.expires_at > now)
     return _each(due, Booking.late_due_at, lambda booking: _chase(booking, now))
 
 
-def expire_enquiries(now: datetime) -> Run:
+def expire_enquiries(now: datetime) -> Parts:
     """End the enquiries that nobody answered."""
     return _each(queries.overdue_expiry(now), Booking.expires_at, lambda b: _catch_up(b, now))
 
 
-def complete_sessions(now: datetime) -> Run:
+def complete_sessions(now: datetime) -> Parts:
     """Complete the sessions that ended ten minutes ago or earlier."""
     return _each(queries.overdue_completion(now), Booking.completes_at, lambda b: _catch_up(b, now))
 
 
-def apply_standing(now: datetime) -> Run:
+def apply_standing(now: datetime) -> Parts:
     """Apply streaks, then compute the scores anew of therapists whom something happened to."""
-    streaks = _each_therapist(
+    yield from _each_therapist(
         Therapist.standing_due_at,
         now,
         lambda therapist: moves.apply_standing(therapist.id, via=Via.SCHEDULER, now=now),
@@ -56,40 +56,47 @@ def apply_standing(now: datetime) -> Run:
     scores = _each_therapist(
         Therapist.ranking_due_at, now, lambda therapist: ranking.refresh(therapist.id, now)
     )
-    # A score that moves with the clock is no news; it would fill the log every five minutes.
-    return streaks + Run(failed=scores.failed)
+    for part in scores:
+        # A score that moves with the clock is no news; it would fill the log every five minutes.
+        yield Run(failed=part.failed)
 
 
-def remind_sessions(now: datetime) -> Run:
+def remind_sessions(now: datetime) -> Parts:
     """Remind both of an accepted session 24 h and 1 h before it starts."""
     ahead = ACCEPTED & (Booking.starts_at > now)
-    hour = _each(
+    yield from _each(
         ahead & (Booking.hour_reminder_due_at <= now),
         Booking.hour_reminder_due_at,
         lambda booking: _remind_session(booking, now),
     )
-    day = _each(
+    yield from _each(
         ahead & (Booking.day_reminder_due_at <= now),
         Booking.day_reminder_due_at,
         lambda booking: _remind_session(booking, now),
     )
-    return hour + day
 
 
-def purge(now: datetime) -> Run:
+def purge(now: datetime) -> Parts:
     """Forget sign-ins and stored answers that nothing can ask for any more."""
-    old = SignIn.delete().where(SignIn.created_at < now - SIGN_INS_KEPT).execute()
-    answers = (
-        IdempotentAnswer.delete().where(IdempotentAnswer.created_at < now - ANSWERS_KEPT).execute()
-    )
-    return Run(due=old + answers, done=old + answers)
+    forgotten = _forget(now)
+    yield Run(due=forgotten, done=forgotten)
 
 
-def _each(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Run:
+@in_transaction
+def _forget(now: datetime) -> int:
+    sign_ins = SignIn.delete().where(SignIn.created_at < now - SIGN_INS_KEPT)
+    answers = IdempotentAnswer.delete().where(IdempotentAnswer.created_at < now - ANSWERS_KEPT)
+    return int(sign_ins.execute() + answers.execute())
+
+
+def _each(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Parts:
     """Do `act` to each booking that is due, longest overdue first; one that fails stops none."""
-    total, failed = Run(), list[int]()
+    failed: list[int] = []
     while True:
         left = due & Booking.id.not_in(failed) if failed else due
+        # Most of the time nothing is, and nobody need be kept from writing to find that out.
+        if not Booking.select().where(left).exists():
+            return
         try:
             run = _batch(left, since, act)
         except StoreUnavailable:
@@ -97,10 +104,10 @@ def _each(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Run:
         except Exception:
             # One of them cannot be done; taken one by one, the others can.
             run = _one_by_one(left, since, act, failed)
-        total += run
+        yield run
         # What was left as it is would only come back the same.
         if not run.done and not run.failed:
-            return total
+            return
 
 
 @in_transaction
@@ -134,9 +141,9 @@ def _alone(reference: str, act: Callable[[Booking], bool]) -> bool:
     return act(moves.lock(reference))
 
 
-def _each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Run:
+def _each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Parts:
     """Do `act` to each therapist for whom `column` has come; one that fails stops none."""
-    total, failed = Run(), list[int]()
+    failed: list[int] = []
     while due := queries.therapists_due(column, now, BATCH, failed):
         for therapist in due:
             try:
@@ -145,8 +152,7 @@ def _each_therapist(column: Field, now: datetime, act: Callable[[Therapist], obj
                 failed.append(therapist.id)
                 _log.exception("sweep_failed", therapist=therapist.slug)
         went_wrong = sum(therapist.id in failed for therapist in due)
-        total += Run(len(due), len(due) - went_wrong, went_wrong, getattr(due[0], column.name))
-    return total
+        yield Run(len(due), len(due) - went_wrong, went_wrong, getattr(due[0], column.name))
 
 
 def _catch_up(booking: Booking, now: datetime) -> bool:

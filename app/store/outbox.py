@@ -1,5 +1,6 @@
 """The outbox: enqueue in the caller's transaction, claim with a lease, settle with its token."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -90,7 +91,7 @@ def claim(now: datetime, limit: int) -> list[Claim]:
     OutboxEmail.update(
         status=OutboxStatus.SENDING,
         lease_token=token,
-        due_at=now + _lease(),
+        due_at=now + lease(),
         attempts=OutboxEmail.attempts + 1,
     ).where(OutboxEmail.id.in_(ids)).execute()
     emails = OutboxEmail.select().where(OutboxEmail.id.in_(ids)).order_by(OutboxEmail.id)
@@ -101,7 +102,7 @@ def claim(now: datetime, limit: int) -> list[Claim]:
 def renew(claimed: Claim, now: datetime) -> bool:
     """Lengthen the lease just before sending; False if another worker has taken the email."""
     renewed = (
-        OutboxEmail.update(due_at=now + _lease())
+        OutboxEmail.update(due_at=now + lease())
         .where(
             OutboxEmail.id == claimed.email.id,
             OutboxEmail.lease_token == claimed.token,
@@ -145,6 +146,23 @@ def settle(
 
 
 @in_transaction
+def give_back(claims: Iterable[Claim], due_at: datetime) -> None:
+    """Let claimed emails that were not tried be taken again from `due_at` on, by anyone."""
+    for claimed in claims:
+        settle(
+            claimed, OutboxStatus.QUEUED, now=due_at, error=claimed.email.last_error,
+            retry_at=due_at, burns_attempt=False,
+        )  # fmt: skip
+
+
+@in_transaction
+def bring_forward(now: datetime) -> int:
+    """Make everything queued due at once, after the clock went back; how many were due later."""
+    later = (OutboxEmail.status == OutboxStatus.QUEUED) & (OutboxEmail.due_at > now)
+    return int(OutboxEmail.update(due_at=now).where(later).execute())
+
+
+@in_transaction
 def retry(email_id: int | None, now: datetime) -> int:
     """Queue one failed email, or all of them (None), again; returns how many.
 
@@ -166,11 +184,13 @@ def retry(email_id: int | None, now: datetime) -> int:
     )
 
 
+@in_transaction
 def hold(now: datetime) -> None:
     """Keep every courier from sending until `release`; a hold that is on stays as it is."""
     Hold.insert(name=_OUTBOX, at=now).on_conflict_ignore().execute()
 
 
+@in_transaction
 def release(now: datetime) -> int:
     """Let the outbox go again; how many emails are due at `now`."""
     Hold.delete().where(Hold.name == _OUTBOX).execute()
@@ -199,7 +219,8 @@ def oldest_due_at(now: datetime) -> datetime | None:
     return oldest.due_at if oldest else None
 
 
-def _lease() -> timedelta:
+def lease() -> timedelta:
+    """How long a claim lasts from when it was taken or renewed."""
     return timedelta(seconds=TIMEOUTS_IN_A_LEASE * config.current().mail_timeout)
 
 

@@ -13,6 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import clock
 from app.services.delivery import Courier
+from app.services.runs import total
 from tests.smtp_server import LOOPBACK, MailServer
 
 PHONE, DESKTOP = 360, 1280
@@ -100,7 +101,7 @@ class Person:
 
     def read(self, kind: str) -> Self:
         """Open the newest email of that kind, once everything due was sent."""
-        Courier(self.app.extensions["mailer"], clock.now).deliver()
+        total(Courier(self.app.extensions["mailer"], clock.now).deliver())
         newest = next(
             sent.parsed
             for sent in reversed(self.mail.messages)

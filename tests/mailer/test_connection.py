@@ -10,7 +10,7 @@ import flask_mail
 import pytest
 from flask import Flask
 
-from app.mailer import Connection, Mailer, MailRefused
+from app.mailer import Connection, Mailer, MailRefused, MailWithheld
 from tests.mailer.sending import DEE, ELI, LOGIN, SENDER, letter, mailer_for, patience_for, text
 from tests.smtp_server import Action, Fault, FaultyServer, MailServer, Records
 
@@ -114,6 +114,14 @@ def test_threads_deliver_side_by_side_over_their_own_connections() -> None:
         bodies = {text(one) for one in server.wait_for(20)}
         assert bodies == {f"{name} {number}\n" for name in "abcd" for number in range(5)}
         assert server.connections == 4
+
+
+def test_a_message_whose_end_is_withheld_is_not_taken_and_the_next_one_is() -> None:
+    with MailServer() as server, mailer_for(server).connect() as connection:
+        with pytest.raises(MailWithheld):
+            connection.deliver(letter(), DEE, may_finish=lambda: False)
+        connection.deliver(letter(ELI), ELI, may_finish=lambda: True)
+        assert [one.rcpt_tos for one in server.messages] == [(ELI,)]
 
 
 def test_an_interrupted_delivery_leaves_no_half_read_connection_behind() -> None:

@@ -41,7 +41,7 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
     ("mail", "450 4.7.1 slow down", deferred(450)),
     ("mail", "452 4.3.1 disk full", deferred(452)),
     ("mail", "530 5.7.0 authentication required", blocked(530)),
-    ("mail", "550 5.7.1 not your address", refused(550, "message")),
+    ("mail", "550 5.7.1 not your address", blocked(550)),
     ("mail", "552 5.3.4 too large", refused(552, "message")),
     ("rcpt", Fault.SILENCE, deferred()),
     ("rcpt", Fault.DRIP, deferred()),

@@ -6,6 +6,7 @@ import pytest
 
 from app.rules.lifecycle import Actor
 from app.services import sweeps
+from app.services.runs import total
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from tests.story import DEE, Story
 
@@ -100,7 +101,7 @@ def test_an_answered_enquiry_is_chased_no_more(story: Story, answer: str) -> Non
     story.deliver()
     story.wait(hours=30)
     for job in (sweeps.remind_answers, sweeps.escalate_late, sweeps.expire_enquiries):
-        assert job(story.now).due == 0
+        assert total(job(story.now)).due == 0
 
 
 def test_a_reminder_that_could_not_be_sent_in_time_is_skipped_not_sent_stale(
@@ -109,7 +110,7 @@ def test_a_reminder_that_could_not_be_sent_in_time_is_skipped_not_sent_stale(
     booking = story.ask()
     story.deliver()
     story.at(booking.requested_at + 2 * HOUR)
-    sweeps.remind_answers(story.now)
+    total(sweeps.remind_answers(story.now))
     story.at(booking.requested_at + 3 * HOUR + SECOND)
     assert story.deliver() == []
     skipped = OutboxEmail.get(OutboxEmail.kind == "answer_reminder")
@@ -149,7 +150,7 @@ def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
     story_line = {"booking": broken, "event": "late", "by": "system", "via": "scheduler"}
     TimelineEntry.create(at=story.now, facts={}, **story_line)
     story.wait(hours=4)
-    run = sweeps.escalate_late(story.now)
+    run = total(sweeps.escalate_late(story.now))
     assert (run.due, run.done, run.failed) == (2, 1, 1)
     assert story.reload(broken).late_due_at is not None
     assert story.reload(whole).late_due_at is None
@@ -211,7 +212,7 @@ def test_a_reminder_is_decided_again_when_it_is_sent(story: Story) -> None:
     story.accept(booking)
     story.deliver()
     story.at(booking.starts_at - HOUR)
-    sweeps.remind_sessions(story.now)
+    total(sweeps.remind_sessions(story.now))
     story.cancel(booking, Actor.CLIENT)
     assert "session_reminder" not in [kind for kind, _ in story.deliver()]
 
@@ -249,6 +250,6 @@ def test_a_batch_larger_than_one_claim_is_worked_off_in_one_run(
     for hour in (9, 11, 13, 14, 15):
         story.ask(starts_at=datetime(2026, 11, 5, hour, tzinfo=UTC), client=DEE)
     story.wait(hours=3, seconds=1)
-    run = sweeps.escalate_late(story.now)
+    run = total(sweeps.escalate_late(story.now))
     assert (run.due, run.done, run.failed) == (5, 5, 0)
     assert Booking.select().where(Booking.late_due_at.is_null()).count() == 5

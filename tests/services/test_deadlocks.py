@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from app.services import accounts, sweeps
+from app.services.runs import total
 from app.store import database
 from app.store.database import in_transaction
 from app.store.models import Therapist
@@ -82,7 +83,7 @@ def test_more_therapists_than_one_batch_are_judged_in_one_run(
     monkeypatch.setattr(sweeps, "BATCH", 1)
     now = cast.asha.created_at
     Therapist.update(streak=5, standing_due_at=now).execute()
-    assert sweeps.apply_standing(now).done == 3
+    assert total(sweeps.apply_standing(now)).done == 3
     assert Therapist.select().where(Therapist.deactivated_at.is_null(False)).count() == 3
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from app import clock, links
 from app.links import Aim
 from app.mailer import Mailer
 from app.services.delivery import Courier
+from app.services.runs import total
 from app.store.models import Booking, OutboxEmail, Suppression
-from tests.smtp_server import Action, Fault, FaultyServer, unused_port
+from tests.certificates import self_signed
+from tests.smtp_server import NOT_CALLED_LOOPBACK, Action, Fault, FaultyServer, unused_port
 from tests.story import DEE, Story
 
 ASHA = "asha@therapists.example"
@@ -60,6 +63,8 @@ CASES: dict[str, Case] = {
     ),
     "mail: 421": Case({"mail": CLOSING}, TRIED, TRIED),
     "mail: 450": Case({"mail": "450 4.7.1 slow down"}, TRIED, TRIED),
+    "mail: 550 for the sender": Case({"mail": "550 5.7.1 not yours"}, UNTRIED, UNTRIED),
+    "mail: 552 too large": Case({"mail": ["552 5.3.4 too large"]}, FAILED, SENT),
     "mail: 530": Case({"mail": "530 5.7.0 log in first"}, UNTRIED, UNTRIED),
     "rcpt: blackhole": Case({"rcpt": Fault.SILENCE}, TRIED, TRIED),
     "rcpt: 421": Case({"rcpt": CLOSING}, TRIED, TRIED),
@@ -112,7 +117,7 @@ def test_each_fault_ends_in_the_right_state_and_loses_nothing(
 ) -> None:
     booking = story.ask()
     with FaultyServer(case.script) as server:
-        courier(app, server.port, **hasty(case)).deliver()
+        total(courier(app, server.port, **hasty(case)).deliver())
         taken = {each.parsed["Message-ID"]: each.rcpt_tos[0] for each in server.messages}
     assert (standing("booking_requested"), standing("booking_received")) == (
         case.to_asha,
@@ -130,12 +135,26 @@ def test_each_fault_ends_in_the_right_state_and_loses_nothing(
     assert sorted(reached) == sorted([DEE[1]] if case.to_asha == FAILED else [ASHA, DEE[1]])
 
 
+def test_a_certificate_that_is_not_trusted_costs_one_try_and_sends_nothing(
+    story: Story, app: Flask, tmp_path: Path
+) -> None:
+    story.ask()
+    with FaultyServer(tls=self_signed(tmp_path, "elsewhere.test").context) as server:
+        one = courier(app, server.port, MAIL_SERVER=NOT_CALLED_LOOPBACK, MAIL_USE_TLS=True)
+        total(one.deliver())
+        assert server.messages == []
+    assert (standing("booking_requested"), standing("booking_received")) == (TRIED, UNTRIED)
+    assert "certificate" in OutboxEmail.get(OutboxEmail.kind == "booking_requested").last_error
+    story.wait(minutes=2)
+    assert len(story.deliver()) == 2
+
+
 def test_a_server_that_is_not_there_costs_one_try(story: Story, app: Flask) -> None:
     story.ask()
     one = courier(app, unused_port())
-    one.deliver()
+    total(one.deliver())
     for _ in range(5):
-        one.deliver()
+        total(one.deliver())
     assert (standing("booking_requested"), standing("booking_received")) == (TRIED, UNTRIED)
 
 
@@ -144,7 +163,7 @@ def test_no_attempt_is_burnt_however_long_a_login_is_refused(story: Story, app: 
     with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
         one = courier(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
         for _ in range(20):
-            one.deliver()
+            total(one.deliver())
             story.wait(minutes=65)
         assert server.connections == 20
     assert (standing("booking_requested"), standing("booking_received")) == (UNTRIED, UNTRIED)
@@ -158,7 +177,7 @@ def test_a_lost_reply_leads_to_a_second_copy_with_the_same_message_id_and_to_no_
     with FaultyServer({"dot": [Fault.DROP]}) as server:
         one = courier(app, server.port)
         for _ in range(4):
-            one.deliver()
+            total(one.deliver())
             story.wait(minutes=2)
         copies = [each.parsed["Message-ID"] for each in server.messages if each.rcpt_tos == (ASHA,)]
     assert len(copies) == 2
@@ -193,5 +212,5 @@ def test_no_web_request_speaks_to_the_mail_server(story: Story, app: Flask, faul
         assert visitor.post("/my-links", data={"email": DEE[1]}).status_code < 400
         assert server.connections == 0
         assert OutboxEmail.select().count() == 5
-        courier(app, server.port, MAIL_TIMEOUT=0.2).deliver()
+        total(courier(app, server.port, MAIL_TIMEOUT=0.2).deliver())
         assert server.connections == 1

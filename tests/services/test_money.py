@@ -14,6 +14,7 @@ from app import config
 from app.config import Settings
 from app.rules.lifecycle import Actor, Kind, Via
 from app.services import ledger, moves, profile, sessions, sweeps
+from app.services.runs import total
 from app.store import database, queries
 from app.store.models import Booking, LedgerLine, OutboxEmail, Therapist, TimelineEntry
 from tests.story import Story
@@ -228,7 +229,7 @@ def test_payout_and_commission_are_the_fee_for_every_fee_and_percentage(
     booking = story.ask()
     story.accept(booking)
     story.at(booking.completes_at)
-    sweeps.complete_sessions(story.now)
+    total(sweeps.complete_sessions(story.now))
     expected = {"client": -fee, "therapist": fee - commission, "commission": commission}
     assert owed(booking) == {account: amount for account, amount in expected.items() if amount}
 
@@ -238,7 +239,7 @@ def test_a_booking_keeps_the_price_that_it_was_asked_for(story: Story) -> None:
     profile.update("asha", {"rate_minor": 9900})
     story.accept(booking)
     story.at(booking.completes_at)
-    sweeps.complete_sessions(story.now)
+    total(sweeps.complete_sessions(story.now))
     assert owed(booking) == {"client": -6000, "therapist": 5400, "commission": 600}
     assert [earning.payout_minor for earning in ledger.earnings_of(booking.therapist)] == [5400]
 

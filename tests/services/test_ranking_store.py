@@ -10,6 +10,7 @@ import pytest
 from app.rules import ranking as rules
 from app.rules.lifecycle import Actor
 from app.services import accounts, ranking, sweeps
+from app.services.runs import total
 from app.store import database, queries
 from app.store.models import Booking, OutboxEmail, Therapist
 from tests.story import ELI, JOBS, Story
@@ -110,7 +111,7 @@ def test_one_cancellation_writes_the_row_of_one_therapist_only(story: Story) -> 
     before = {row.id: row.__data__ for row in Therapist.select()}
     with statements() as seen:
         story.cancel(booking, Actor.THERAPIST)
-        sweeps.apply_standing(story.now)
+        total(sweeps.apply_standing(story.now))
     writes = [
         (sql, rows)
         for sql, _, rows in seen
@@ -144,7 +145,7 @@ def test_a_late_enquiry_that_grows_older_is_current_within_five_minutes(story: S
     previous = 100.0
     for minute in range(1, 61):
         story.at(booking.answer_by + minute * MINUTE)
-        sweeps.apply_standing(story.now)
+        total(sweeps.apply_standing(story.now))
         assert stored().score <= previous
         previous = stored().score
         true_score = float(ranking.of(stored(), story.now).score)
@@ -330,7 +331,7 @@ def test_each_sweep_reads_its_own_partial_index_however_much_lies_behind(story: 
     years_of_bookings(story, 6000)
     with statements() as seen:
         for job in JOBS:
-            job(story.now)
+            total(job(story.now))
         story.deliver()
     plans = [plan_of(sql, params) for sql, params, _ in seen if sql.lstrip().startswith("SELECT")]
     for index in (

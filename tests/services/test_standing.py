@@ -10,6 +10,7 @@ from app.errors import TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Via
 from app.rules.standing import StandingStep
 from app.services import accounts, calendar, moves, replay, sessions, standing, sweeps
+from app.services.runs import total
 from app.store import database, queries
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
 from tests.story import ELI, Story
@@ -363,7 +364,7 @@ def test_an_enquiry_that_had_expired_by_the_clock_is_not_ended_by_the_deactivati
     unanswered = story.ask(starts_at=story.now + 5 * DAY, client=ELI)
     story.at(unanswered.expires_at)
     cancels(story, 5)
-    sweeps.apply_standing(story.now)
+    total(sweeps.apply_standing(story.now))
     ended = story.reload(unanswered)
     assert (ended.status, ended.ended_at) == ("expired", unanswered.expires_at)
     assert not ended.ended_by_deactivation

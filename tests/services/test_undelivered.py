@@ -12,10 +12,12 @@ from flask import Flask
 
 from app import clock
 from app.mailer import Mailer
+from app.rules.lifecycle import Actor
 from app.services import messages, privacy, undelivered
 from app.services.delivery import Courier
+from app.services.runs import total
 from app.store import database, outbox
-from app.store.models import Actor, OutboxEmail, OutboxStatus, Role, Suppression
+from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
 from tests.smtp_server import FaultyServer, MailServer
 from tests.story import DEE, ELI, Story
 
@@ -52,7 +54,7 @@ def test_ops_hears_at_once_that_a_therapist_cannot_be_asked(
 ) -> None:
     booking = story.ask()
     with refusing(app, ASHA) as (courier, server):
-        courier.deliver()
+        total(courier.deliver())
         alert = next(each for each in server.messages if each.rcpt_tos == (OPS,))
     assert alert.parsed["X-Mindsum-Email"] == "account_alert"
     assert alert.parsed["X-Mindsum-Booking"] == booking.reference
@@ -69,10 +71,10 @@ def test_ops_hears_at_once_that_a_therapist_cannot_be_asked(
 def test_a_suppressed_address_is_not_offered_to_any_server_again(story: Story, app: Flask) -> None:
     first = story.ask()
     with refusing(app, ASHA) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     second = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
     with refusing(app) as (courier, server):
-        courier.deliver()
+        total(courier.deliver())
         reached = [each.rcpt_tos[0] for each in server.messages]
         assert ASHA not in str(server.commands)
     assert sorted(reached) == sorted([ELI[1], OPS])
@@ -95,8 +97,8 @@ def test_every_open_enquiry_is_told_once_when_the_address_stops_working(
     story.wait(hours=2)
     story.sweep()
     with refusing(app, ASHA) as (courier, server):
-        courier.deliver()
-        courier.deliver()
+        total(courier.deliver())
+        total(courier.deliver())
         alerts = [each.parsed for each in server.messages if each.rcpt_tos == (OPS,)]
     assert elsewhere.reference not in {each["X-Mindsum-Booking"] for each in alerts}
     assert sorted(each["X-Mindsum-Booking"] for each in alerts) == sorted(
@@ -111,7 +113,7 @@ def test_nobody_waits_where_nothing_is_open_so_ops_is_not_called(
     story.deliver()
     story.accept(booking)
     with refusing(app, ASHA) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     assert suppressed() == [ASHA]
     assert statuses("account_alert") == []
     assert events(caplog, "error") == []
@@ -120,7 +122,7 @@ def test_nobody_waits_where_nothing_is_open_so_ops_is_not_called(
 def test_an_alert_that_has_become_untrue_is_not_sent(story: Story, app: Flask) -> None:
     booking = story.ask()
     with refusing(app, ASHA, OPS) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     story.withdraw(booking)
     outbox.retry(OutboxEmail.get(kind="account_alert").id, story.now)
     assert OPS not in [recipient for _, recipient in story.deliver()]
@@ -130,7 +132,7 @@ def test_an_alert_that_has_become_untrue_is_not_sent(story: Story, app: Flask) -
 def test_a_refused_client_is_suppressed_and_ops_is_not_called(story: Story, app: Flask) -> None:
     story.ask()
     with refusing(app, DEE[1]) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     assert suppressed() == [DEE[1]]
     assert statuses("booking_requested") == ["sent"]
     assert statuses("account_alert") == []
@@ -141,7 +143,7 @@ def test_the_address_of_ops_is_tried_every_time(
 ) -> None:
     story.ask()
     with refusing(app, ASHA, OPS) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     assert suppressed() == [ASHA]
     assert statuses("account_alert") == ["failed"]
     assert [line["event"] for line in events(caplog, "error")] == [
@@ -156,7 +158,7 @@ def test_a_retry_lifts_the_suppression_of_the_retried_address_alone(
 ) -> None:
     story.ask()
     with refusing(app, ASHA, DEE[1]) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     assert suppressed() == [ASHA, DEE[1]]
     assert outbox.retry(OutboxEmail.get(kind="booking_requested").id, story.now) == 1
     assert suppressed() == [DEE[1]]
@@ -169,9 +171,9 @@ def test_a_retry_lifts_the_suppression_of_the_retried_address_alone(
 def test_a_retry_that_fails_again_calls_ops_no_second_time(story: Story, app: Flask) -> None:
     story.ask()
     with refusing(app, ASHA) as (courier, server):
-        courier.deliver()
+        total(courier.deliver())
         outbox.retry(None, story.now)
-        courier.deliver()
+        total(courier.deliver())
         assert [each.rcpt_tos[0] for each in server.messages].count(OPS) == 1
     assert statuses("booking_requested") == ["failed"]
     assert suppressed() == [ASHA]
@@ -180,7 +182,7 @@ def test_a_retry_that_fails_again_calls_ops_no_second_time(story: Story, app: Fl
 def test_case_makes_no_other_address(story: Story, app: Flask) -> None:
     story.ask()
     with refusing(app, DEE[1]) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     shouting = ("Dee Stone", DEE[1].upper(), DEE[2])
     story.ask("bran", client=shouting, starts_at=story.now + timedelta(hours=54))
     story.deliver()
@@ -192,7 +194,7 @@ def test_a_client_is_told_of_the_suppression_and_erasing_them_forgets_it(
 ) -> None:
     booking = story.ask()
     with refusing(app, DEE[1]) as (courier, _):
-        courier.deliver()
+        total(courier.deliver())
     assert privacy.export(DEE[1])["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
     story.withdraw(booking)
     privacy.erase(DEE[1], story.now)
@@ -210,17 +212,17 @@ def test_a_held_outbox_sends_nothing_until_it_is_released(
     assert outbox.held_since() == held_at
     courier = Courier(story.app.extensions["mailer"], clock.now)
     for _ in range(3):
-        assert courier.deliver().due == 0
+        assert total(courier.deliver()).due == 0
         story.wait(seconds=25)
     assert mail.connections == 0
     told = [line for line in events(caplog, "warning") if line["event"] == "outbox_held"]
     assert [line["waiting"] for line in told] == [2]
-    courier.deliver()
+    total(courier.deliver())
     told = [line for line in events(caplog, "warning") if line["event"] == "outbox_held"]
     assert len(told) == 2
     assert outbox.release(story.now) == 2
     assert outbox.held_since() is None
-    assert courier.deliver().done == 2
+    assert total(courier.deliver()).done == 2
 
 
 def test_moves_go_on_while_the_outbox_is_held(story: Story) -> None:

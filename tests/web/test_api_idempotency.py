@@ -10,6 +10,7 @@ import pytest
 
 from app import config
 from app.services import sweeps
+from app.services.runs import total
 from app.store.models import Booking, IdempotentAnswer, LedgerLine, OutboxEmail
 from tests.conftest import MONDAY
 from tests.web.calling import (
@@ -99,7 +100,7 @@ def test_one_key_many_times_at_once_makes_one_booking(
 
 def test_kept_answers_are_purged_after_two_days_not_sooner(call: Call, at: Any) -> None:
     call("POST", "bookings", wanted(), **{"Idempotency-Key": "k-1"})
-    sweeps.purge(at(MONDAY + timedelta(days=2)))
+    total(sweeps.purge(at(MONDAY + timedelta(days=2))))
     assert IdempotentAnswer.select().count() == 1
-    sweeps.purge(at(MONDAY + timedelta(days=2) + SECOND))
+    total(sweeps.purge(at(MONDAY + timedelta(days=2) + SECOND)))
     assert IdempotentAnswer.select().count() == 0

@@ -9,6 +9,7 @@ from flask import Flask
 
 from app.rules.lifecycle import Actor, Kind
 from app.services import privacy, sweeps
+from app.services.runs import total
 from app.store.models import Booking, LedgerLine
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
@@ -28,7 +29,7 @@ def held(story: Story, **more: object) -> Booking:
     booking = story.ask(**more)  # type: ignore[arg-type]
     story.accept(booking)
     story.at(booking.completes_at)
-    sweeps.complete_sessions(story.now)
+    total(sweeps.complete_sessions(story.now))
     return booking
 
 

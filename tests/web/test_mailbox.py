@@ -16,6 +16,7 @@ from app.maildir import serve_maildir, stored_messages
 from app.rules.lifecycle import Actor, Kind, Via
 from app.services import acceptance, bookings, sweeps
 from app.services.delivery import Courier
+from app.services.runs import total
 from app.store import database, outlook
 from app.store.models import Booking
 from emails.samples import SAMPLES
@@ -71,7 +72,7 @@ def ask() -> Booking:
 
 def deliver(demo: Flask) -> None:
     with demo.app_context():
-        run = Courier(demo.extensions["mailer"], clock.now).deliver()
+        run = total(Courier(demo.extensions["mailer"], clock.now).deliver())
     assert run.failed == 0
 
 
@@ -221,13 +222,13 @@ def test_every_kind_has_a_preview(visitor: FlaskClient) -> None:
 
 
 def test_a_moved_clock_is_the_whole_demos_clock(visitor: FlaskClient, folder: Path) -> None:
-    for step, total in (
+    for step, moved in (
         ("1h", timedelta(hours=1)),
         ("3h", timedelta(hours=4)),
         ("1d", timedelta(days=1, hours=4)),
     ):
         assert move(visitor, step) == "/mailbox"
-        assert clock.now() == MONDAY + total
+        assert clock.now() == MONDAY + moved
     assert (folder / "clock").read_text() == "100800"
     assert not [path for path in folder.iterdir() if path.name.startswith("tmp")]
 
@@ -256,15 +257,15 @@ def test_the_next_thing_due_is_found_through_the_life_of_a_booking(
     deliver(demo)
     move(visitor, "next")
     assert clock.now() == MONDAY + timedelta(hours=2) + second
-    sweeps.remind_answers(clock.now())
+    total(sweeps.remind_answers(clock.now()))
     deliver(demo)
     move(visitor, "next")
     assert clock.now() == MONDAY + timedelta(hours=3) + second
-    sweeps.escalate_late(clock.now())
+    total(sweeps.escalate_late(clock.now()))
     deliver(demo)
     assert outlook.next_due_at(clock.now()) == MONDAY + timedelta(hours=24)
     move(visitor, "next")
-    sweeps.expire_enquiries(clock.now())
+    total(sweeps.expire_enquiries(clock.now()))
     deliver(demo)
     assert outlook.next_due_at(clock.now()) is None
 
@@ -279,8 +280,8 @@ def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
     for _ in range(3):
         due.append(outlook.next_due_at(clock.now()))
         move(visitor, "next")
-        sweeps.remind_sessions(clock.now())
-        sweeps.complete_sessions(clock.now())
+        total(sweeps.remind_sessions(clock.now()))
+        total(sweeps.complete_sessions(clock.now()))
         deliver(demo)
     assert due == [
         TUESDAY_10 - timedelta(hours=24),
@@ -296,7 +297,7 @@ def test_after_a_move_the_page_tells_what_the_scheduler_did(
     deliver(demo)
     move(visitor, "3h")
     move(visitor, "1h")
-    sweeps.escalate_late(clock.now())
+    total(sweeps.escalate_late(clock.now()))
     deliver(demo)
     shown = page(visitor, "/mailbox")
     told = re.search(r'<ol class="happenings">(.*?)</ol>', shown, re.DOTALL)

@@ -1,0 +1,114 @@
+"""A running scheduler under what befalls it: SIGTERM, a job that hangs, a clock that leaps."""
+
+import asyncio
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+
+from app.store.models import Booking, OutboxEmail
+from tests.smtp_server import Fault, FaultyServer, MailServer
+from tests.story import ELI, Story
+from tests.town import Town, until
+
+HOURS = (9, 11, 13, 15)
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def town(story: Story, database_url: str, tmp_path: Path) -> Town:
+    """The story's database and time, for processes of their own."""
+    built = Town(database_url, tmp_path, story.mail)
+    built.environment["LOG_FORMAT"] = "json"
+    real_now = datetime.fromtimestamp(time_machine.escape_hatch.time.time(), UTC)
+    built.move_to(story.now, real_now)
+    return built
+
+
+class SlowServer(MailServer):
+    """Takes a while over each message."""
+
+    async def handle_DATA(self, *about: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        await asyncio.sleep(0.3)
+        return await super().handle_DATA(*about)
+
+
+def ask_often(story: Story, count: int) -> list[Booking]:
+    """As many enquiries of Eli's, on the days after tomorrow."""
+    first = story.now.replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    return [
+        story.ask(
+            starts_at=first.replace(hour=HOURS[number % 4]) + timedelta(days=number // 4),
+            client=ELI,
+        )
+        for number in range(count)
+    ]
+
+
+def statuses() -> Counter[str]:
+    return Counter(row.status.value for row in OutboxEmail.select())
+
+
+def logged(town: Town, event: str) -> list[dict[str, Any]]:
+    """What the schedulers told of that event."""
+    said = [line for log in town.folder.glob("*.log") for line in log.read_text().splitlines()]
+    told = [json.loads(line) for line in said if line.startswith("{")]
+    return [line for line in told if line["event"] == event]
+
+
+def test_asked_to_stop_it_finishes_the_emails_in_hand_and_gives_the_others_back(
+    story: Story, town: Town
+) -> None:
+    ask_often(story, 30)
+    with SlowServer() as slow:
+        town.environment["MAIL_PORT"] = str(slow.port)
+        with town.process("scheduler.py") as scheduler:
+            until(lambda: len(slow.messages) >= 3)
+            scheduler.terminate()
+            assert scheduler.wait(10) == 0
+        taken = len(slow.messages)
+    assert 3 <= taken < 60
+    assert statuses() == {"sent": taken, "queued": 60 - taken}
+    waiting = OutboxEmail.select().where(OutboxEmail.status == "queued")
+    assert {(row.attempts, row.lease_token) for row in waiting} == {(0, None)}
+    assert [line.get("abandoned") for line in logged(town, "scheduler_stopped")] == [None]
+
+
+def test_a_job_that_hangs_stops_no_other_and_is_left_behind_when_asked_to_stop(
+    story: Story, town: Town
+) -> None:
+    (booking,) = ask_often(story, 1)
+    town.environment["MAIL_TIMEOUT"] = "100"
+    with FaultyServer({"greeting": Fault.SILENCE}) as blackhole:
+        town.environment["MAIL_PORT"] = str(blackhole.port)
+        with town.process("scheduler.py") as scheduler:
+            until(lambda: blackhole.connections)
+            town.pass_time(timedelta(hours=30))
+            until(lambda: story.reload(booking).status == "expired")
+            scheduler.terminate()
+            assert scheduler.wait(10) == 1
+    assert [line["abandoned"] for line in logged(town, "scheduler_stopped")] == ["deliver_outbox"]
+    assert logged(town, "expired")[0]["booking"] == booking.reference
+
+
+@SQLITE
+@pytest.mark.parametrize("leap_s", [-4200, 4200], ids=["back", "ahead"])
+def test_after_its_machines_clock_has_leapt_it_goes_on_at_once(
+    story: Story, town: Town, leap_s: int
+) -> None:
+    orders = town.folder / "leap"
+    with town.process("-m", "tests.faults.leaping", str(orders)):
+        ask_often(story, 1)
+        until(lambda: len(story.mail.messages) == 2)
+        # By a clock that is ahead: these are due for the scheduler's only in an hour.
+        story.wait(hours=1)
+        story.ask(starts_at=story.now.replace(hour=10, minute=0) + timedelta(days=9))
+        orders.write_text(str(leap_s))
+        until(lambda: statuses() == {"sent": 4}, patience_s=15)
+        (leap,) = until(lambda: logged(town, "clock_leapt"))
+    assert leap["by_s"] == pytest.approx(leap_s, abs=2)
+    assert len(story.mail.messages) == 4
