@@ -152,9 +152,7 @@ def sign_in(ticket: Ticket, now: datetime) -> SignIn | None:
 @in_transaction
 def send_links(address: str, now: datetime) -> None:
     """Send a client their Manage Booking links, if any; the caller is never told which."""
-    client = queries.client_by_email(address)
-    if client is not None:
-        queries.lock_client(client)
+    client = queries.locked_client(address)
     if client is None or not queries.live_bookings_of_client(client, now):
         return
     sent = OutboxEmail.select().where(OutboxEmail.about == f"links-{client.id}")

@@ -133,18 +133,19 @@ def _not_open(why: NotOpen, policy: Policy) -> str:
 
 
 def _client(asked: Request, now: datetime) -> Client:
-    # Two first requests of one person, to two therapists, hold no lock in common.
-    Client.insert(
-        email=asked.email,
-        email_key=queries.email_key(asked.email),
-        name=asked.name,
-        timezone=asked.timezone,
-        created_at=now,
-    ).on_conflict_ignore().execute()
-    client = queries.client_by_email(asked.email)
-    assert client is not None
+    """The client who asks, locked until the commit; a new one if they are not known."""
+    # Two first requests of one person, to two therapists, hold no lock in common; and who is
+    # erased before we have their lock is nobody we know.
+    while (client := queries.locked_client(asked.email)) is None:
+        Client.insert(
+            email=asked.email,
+            email_key=queries.email_key(asked.email),
+            name=asked.name,
+            timezone=asked.timezone,
+            created_at=now,
+        ).on_conflict_ignore().execute()
     client.name, client.timezone = asked.name, asked.timezone
-    client.save()
+    client.save(only=["name", "timezone"])
     return client
 
 

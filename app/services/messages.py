@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
+from app.errors import NotFound
 from app.rules.lifecycle import Actor
-from app.services import journal, moves
+from app.services import journal, moves, privacy
 from app.store import outbox
 from app.store.database import in_transaction
 from app.store.models import Booking, Purpose, Role, Writing
@@ -13,11 +14,14 @@ _TOLD = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 
 @in_transaction
 def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
-    """Keep a message (through intake) and tell the other party that one waits. Raises NotFound.
+    """Keep a message (through intake) and tell the other party that one waits.
 
-    The same words twice in a row are one message: a button was pressed twice.
+    The same words twice in a row are one message: a button was pressed twice. Raises NotFound,
+    also where the client was erased.
     """
     booking = moves.lock(reference)
+    if privacy.is_erased(booking.client):
+        raise NotFound("booking")
     before = of(booking, Purpose.MESSAGE)[-1:]
     if before and (before[0].author, before[0].body) == (author, body):
         return before[0]

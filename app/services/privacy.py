@@ -48,7 +48,14 @@ def erase(address: str, now: datetime) -> int:
     live: somebody would otherwise be left waiting for a person we no longer know.
     """
     client = _client(address)
-    waiting = [booking.reference for booking in _live(client, now) if now < booking.ends_at]
+    # Therapists before clients, as everywhere; then nobody can write or ask anything any more.
+    bookings = Booking.select(Booking.therapist).where(Booking.client == client)
+    queries.lock_therapists(booking.therapist_id for booking in bookings)
+    _catch_up(client, now)
+    if queries.locked_client(address) is None:
+        raise NotFound("client with that address")
+    live = Booking.select().where(Booking.client == client, Booking.status.in_(LIVE))
+    waiting = [booking.reference for booking in live.order_by(Booking.id) if now < booking.ends_at]
     if waiting:
         raise InvalidFields(
             FieldError("email", f"has live bookings ({', '.join(waiting)}); cancel them first")
@@ -72,14 +79,11 @@ def erase(address: str, now: datetime) -> int:
     return int(touched)
 
 
-def _live(client: Client, now: datetime) -> list[Booking]:
-    """The client's live bookings, once what the clock has ended is written down."""
-    mine = Booking.select().where(Booking.client == client, Booking.status.in_(LIVE))
-    # By therapist: everybody who locks several of them does so in this order.
-    bookings = [moves.lock(each.reference) for each in mine.order_by(Booking.therapist)]
-    for booking in bookings:
+def _catch_up(client: Client, now: datetime) -> None:
+    """Write down what the clock has ended of the client's bookings, their therapists locked."""
+    mine = (Booking.client == client) & Booking.status.in_(LIVE)
+    for booking in queries.with_therapist_and_client(mine):
         moves.catch_up(booking, via=Via.CLI, now=now)
-    return [booking for booking in bookings if booking.status in LIVE]
 
 
 def is_erased(client: Client) -> bool:

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from app.errors import BookingStands, FieldError, InvalidFields
+from app.errors import BookingStands, FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services import bookings, moves
+from app.services import bookings, moves, privacy
 from app.services.bookings import Request
 from app.store import queries
 from app.store.database import in_transaction
@@ -20,8 +20,9 @@ def choose_another(
 ) -> Booking:
     """Ask `slug` in place of a booking, and withdraw that one if it is still open: both or neither.
 
-    The same choice again returns what it led to. Raises what `bookings.request` raises, and
-    BookingStands where the booking was accepted or someone else is being asked in its place.
+    The same choice again returns what it led to. Raises what `bookings.request` raises, NotFound
+    also for a booking whose client was erased, and BookingStands where the booking was accepted
+    or someone else is being asked in its place.
     """
     old = queries.booking_by_reference(reference)
     other = queries.therapist_by_slug(slug)
@@ -31,6 +32,8 @@ def choose_another(
     for therapist_id in sorted((old.therapist_id, other.id)):
         queries.locked_therapist(therapist_id)
     old = queries.booking_by_id(old.id)
+    if privacy.is_erased(old.client):
+        raise NotFound("booking")
     for asked in queries.replacements_of(old):
         if (asked.therapist_id, asked.starts_at) == (other.id, starts_at):
             return asked

@@ -46,9 +46,16 @@ def locked_therapist(therapist_id: int) -> Therapist:
     return therapist
 
 
-def lock_client(client: Client) -> None:
-    """Let nobody else count or write what is this client's until the commit."""
-    _locking(Client.select(Client.id).where(Client.id == client.id)).get()
+def locked_client(address: str) -> Client | None:
+    """The client with that address, for whom nobody else writes until the commit.
+
+    None where there is none, also if they were erased while we waited. Therapists' locks, if any
+    are needed, come first.
+    """
+    client: Client | None = _locking(
+        Client.select().where(Client.email_key == email_key(address))
+    ).first()
+    return client
 
 
 def _locking(query: "ModelSelect[M]") -> "ModelSelect[M]":
@@ -288,7 +295,8 @@ def replacements_of(booking: Booking) -> list[Booking]:
 def timeline_of(booking: Booking) -> list[TimelineEntry]:
     """What happened to the booking, in the order in which it took effect."""
     lines = TimelineEntry.select().where(TimelineEntry.booking == booking)
-    return list(lines.order_by(TimelineEntry.at, TimelineEntry.id))
+    # Not by `at`: who waits for the therapist's lock has read the clock before.
+    return list(lines.order_by(TimelineEntry.id))
 
 
 def writings_of(booking: Booking) -> list[Writing]:

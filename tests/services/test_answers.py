@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.rules.lifecycle import Verdict
-from app.store import database
+from app.rules.lifecycle import Actor, Verdict, Via
+from app.services import sessions
+from app.store import database, queries
 from app.store.models import HeldTime, OutboxEmail, TimelineEntry, Writing
 from tests.story import ELI, Story
 
@@ -146,3 +147,16 @@ def test_an_email_that_failed_to_be_written_takes_the_move_back(
         story.accept(booking)
     assert story.reload(booking).status == "requested"
     assert story.timeline(booking) == [("requested", "client", "api")]
+
+
+def test_the_timeline_is_in_the_order_of_taking_effect_whoever_read_the_clock_first(
+    story: Story,
+) -> None:
+    booking = story.ask()
+    earlier = story.now
+    story.wait(seconds=2)
+    story.accept(booking)
+    # Who asked for this waited for the therapist's lock meanwhile.
+    sessions.cancel(booking.reference, by=Actor.CLIENT, via=Via.API, now=earlier)
+    told = [line.event for line in queries.timeline_of(story.reload(booking))]
+    assert told == ["requested", "accepted", "cancelled_by_client"]
