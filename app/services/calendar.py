@@ -82,10 +82,7 @@ def open_times_of_each(
     busy = listing.busy_spans(ids, from_at - day, until_at + day, now)
     return {
         therapist.id: availability.open_times(
-            [
-                Window(row.weekday, row.start_minute, row.end_minute)
-                for row in windows[therapist.id]
-            ],
+            windows[therapist.id],
             ZoneInfo(therapist.timezone),
             busy[therapist.id],
             length_minutes=length_minutes(kind, policy),

@@ -2,53 +2,77 @@
 
 from datetime import datetime, timedelta
 
+from peewee import ModelSelect
+
 from app import config
 from app.rules.lifecycle import Kind
 from app.services import calendar
 from app.services.calendar import OpenSlot
-from app.store import queries
+from app.store import listing, queries
 from app.store.models import Booking, Therapist
 
 MOST = 3
-_LOOKED_AT = 60
+_FIRST_LOOK = 60
+_LONGEST_LOOK = 1000
+"""How many of the best-ranked are looked at together: at first, and when hardly one is free."""
 _NEAR = timedelta(days=7)
 
 
 def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     """Up to three other therapists for the client, best first: free at that same time.
 
-    Where that time is no longer possible, or nobody has it open, with their nearest open time.
+    Where that time is no longer possible, or nobody has it open, the best-ranked who have any time
+    near it open, nearest first.
     """
-    kind = Kind(booking.kind)
-    candidates = _candidates(booking, kind, now)
-    from_at = max(now, booking.starts_at - _NEAR)
-    times = calendar.open_times_of_each(
-        candidates, kind, from_at=from_at, until_at=from_at + 2 * _NEAR, now=now
-    )
-    if booking.starts_at - now >= config.current().policy.min_notice:
-        same_time = [
-            OpenSlot(therapist, booking.starts_at)
-            for therapist in candidates
-            if booking.starts_at in times[therapist.id]
-        ]
-        if same_time:
-            return same_time[:MOST]
+    kind, starts_at = Kind(booking.kind), booking.starts_at
+    others = _others(booking, kind, now)
+    first = list(others.limit(_FIRST_LOOK))
+    is_whole = len(first) < _FIRST_LOOK
+    rest = others.where(Therapist.id.not_in([therapist.id for therapist in first]))
+    from_at = max(now, starts_at - _NEAR)
+    span = from_at, from_at + 2 * _NEAR
+    times = calendar.open_times_of_each(first, kind, from_at=span[0], until_at=span[1], now=now)
+    policy = config.current().policy
+    if starts_at - now >= policy.min_notice:
+        same = [therapist for therapist in first if starts_at in times[therapist.id]]
+        if len(same) < MOST and not is_whole:
+            ends_at = starts_at + timedelta(minutes=calendar.length_minutes(kind, policy))
+            idle = rest.where(listing.idle(starts_at, ends_at, now))
+            then = starts_at, starts_at + timedelta(microseconds=1)
+            same += [each for each, _ in _first_open(idle, kind, then, now)]
+        if same:
+            return [OpenSlot(therapist, starts_at) for therapist in same[:MOST]]
 
-    def distance(starts_at: datetime) -> timedelta:
-        return abs(starts_at - booking.starts_at)
+    def distance(slot: OpenSlot) -> timedelta:
+        return abs(slot.starts_at - starts_at)
 
-    nearest = [
-        OpenSlot(therapist, min(times[therapist.id], key=distance))
-        for therapist in candidates
-        if times[therapist.id]
+    near = [(each, times[each.id]) for each in first if times[each.id]]
+    if len(near) < MOST and not is_whole:
+        near += _first_open(rest, kind, span, now)
+    slots = [
+        min((OpenSlot(therapist, at) for at in open_times), key=distance)
+        for therapist, open_times in near
     ]
-    nearest.sort(key=lambda slot: distance(slot.starts_at))
-    return nearest[:MOST]
+    return sorted(slots, key=distance)[:MOST]
 
 
-def _candidates(booking: Booking, kind: Kind, now: datetime) -> list[Therapist]:
+def _first_open(
+    others: "ModelSelect[Therapist]", kind: Kind, span: tuple[datetime, datetime], now: datetime
+) -> list[tuple[Therapist, list[datetime]]]:
+    """Who has which times of a span open, until three or more of them are found."""
+    found: list[tuple[Therapist, list[datetime]]] = []
+    seen, size = 0, _FIRST_LOOK
+    while len(found) < MOST and (some := list(others.offset(seen).limit(size))):
+        times = calendar.open_times_of_each(some, kind, from_at=span[0], until_at=span[1], now=now)
+        found += [(each, times[each.id]) for each in some if times[each.id]]
+        seen, size = seen + size, min(4 * size, _LONGEST_LOOK)
+    return found
+
+
+def _others(booking: Booking, kind: Kind, now: datetime) -> "ModelSelect[Therapist]":
+    """Every other listed therapist whom the client may ask, the best-ranked first."""
     listed = queries.therapists_listed(now).where(Therapist.id != booking.therapist_id)
     if kind is Kind.FREE_CONSULTATION:
         used = queries.free_consultations_of(booking.client)
         listed = listed.where(Therapist.offers_free_consultation, Therapist.id.not_in(used))
-    return list(listed.limit(_LOOKED_AT))
+    return listed

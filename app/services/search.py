@@ -7,12 +7,10 @@ from zoneinfo import ZoneInfo
 
 from app import config
 from app.rules import availability
-from app.rules.hours import Window
 from app.rules.lifecycle import Kind
 from app.services import calendar
 from app.store import listing, queries
 from app.store.models import Therapist
-from app.store.models import Window as WindowRow
 
 PAGE_SIZE = 20
 OPEN_TIMES_SHOWN = 3
@@ -119,7 +117,7 @@ def _next_open_times(
         therapist.id: [
             starts_at
             for starts_at in availability.next_open_times(
-                _hours(windows[therapist.id]),
+                windows[therapist.id],
                 ZoneInfo(therapist.timezone),
                 busy[therapist.id],
                 length_minutes=calendar.length_minutes(kind, policy),
@@ -132,7 +130,3 @@ def _next_open_times(
         ]
         for therapist, (from_at, until_at) in zip(therapists, spans, strict=True)
     }
-
-
-def _hours(rows: Sequence[WindowRow]) -> list[Window]:
-    return [Window(row.weekday, row.start_minute, row.end_minute) for row in rows]

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from peewee import SQL, Expression, fn
+
+from app.rules.hours import Window
 from app.store import queries
-from app.store.models import Booking, Therapist, TimeOff, Window
+from app.store.models import Booking, Therapist, TimeOff
+from app.store.models import Window as WindowRow
 
 Spans = dict[int, list[tuple[datetime, datetime]]]
 """[start, end) spans by therapist id."""
@@ -24,6 +28,18 @@ def therapists(
     return list(found.offset(offset).limit(limit))
 
 
+def idle(start: datetime, end: datetime, now: datetime) -> Expression:
+    """Therapists of whom no held booking and no time off touches [start, end)."""
+    held = Booking.select(SQL("1")).where(
+        Booking.therapist == Therapist.id, queries.holding(start, end, now)
+    )
+    time_off = TimeOff.select(SQL("1")).where(
+        TimeOff.therapist == Therapist.id, TimeOff.ends_at > start, TimeOff.starts_at < end
+    )
+    is_idle: Expression = ~fn.EXISTS(held) & ~fn.EXISTS(time_off)
+    return is_idle
+
+
 def specialisms() -> list[str]:
     """Every specialism of a listed therapist, in order."""
     rows = Therapist.select(Therapist.specialisms).where(queries.LISTED).distinct()
@@ -33,9 +49,13 @@ def specialisms() -> list[str]:
 
 def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
     """Weekly availability by therapist id."""
-    found: dict[int, list[Window]] = {each: [] for each in ids}
-    for row in Window.select().where(Window.therapist.in_(ids)):
-        found[row.therapist_id].append(row)
+    found: dict[int, list[Window]] = {therapist_id: [] for therapist_id in ids}
+    rows = WindowRow.select(
+        WindowRow.therapist, WindowRow.weekday, WindowRow.start_minute, WindowRow.end_minute
+    ).where(WindowRow.therapist.in_(ids))
+    each: tuple[int, int, int, int]
+    for each in rows.tuples():  # type: ignore[assignment] # stubs know models only
+        found[each[0]].append(Window(*each[1:]))
     return found
 
 

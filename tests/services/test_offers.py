@@ -10,7 +10,7 @@ from app.rules.lifecycle import Kind
 from app.services import accounts, offers, profile
 from app.services.profile import Away
 from app.store import queries
-from app.store.models import Booking, Therapist
+from app.store.models import Booking, Therapist, TimeOff
 from tests.conftest import therapist
 from tests.story import ELI, Story
 from tests.web.conftest import counted_queries
@@ -155,11 +155,42 @@ def test_it_takes_as_few_queries_with_seventy_therapists_as_with_a_handful(
     booking = queries.booking_by_reference(story.ask(starts_at=WEDNESDAY_10, kind=kind).reference)
     with counted_queries() as few:
         offers.others_for(booking, story.now)
-    columns = {name: value for name, value in others[0].__data__.items() if name != "id"}
-    for number in range(70):
-        named = dict.fromkeys(("slug", "email", "email_key"), f"x{number}@x.example")
-        added = Therapist.create(**{**columns, **named})
+    for added in crowd(others[0], 70):
         accounts.replace_windows(added, parse_windows("Mon-Sun 09:00-17:00"))
     with counted_queries() as many:
         offers.others_for(booking, story.now)
     assert len(many) == len(few) <= 6
+
+
+def crowd(like: Therapist, size: int) -> list[Therapist]:
+    """Therapists without hours who are ranked above everybody else."""
+    columns = {name: value for name, value in like.__data__.items() if name != "id"}
+    added = []
+    for number in range(size):
+        named = dict.fromkeys(("slug", "email", "email_key"), f"x{number}@x.example")
+        added.append(Therapist.create(**{**columns, **named, "score": 2000 - number}))
+    return added
+
+
+@pytest.mark.parametrize("size", [60, 301])
+def test_the_one_who_is_free_is_found_behind_any_number_of_better_ranked_who_are_not(
+    story: Story, others: list[Therapist], size: int
+) -> None:
+    booking = story.ask(starts_at=WEDNESDAY_10)
+    for number, busy in enumerate(crowd(others[0], size)):
+        accounts.replace_windows(busy, parse_windows("Wed 09:00-12:00"))
+        held = WEDNESDAY_10 + HOUR / 12 * (number % 10)
+        TimeOff.create(therapist=busy, starts_at=held, ends_at=held + HOUR)
+    assert names(story, booking) == ["ida", "hal", "gus"]
+    for slug in ("ida", "hal", "gus", "chi", "bran"):
+        accounts.pause(slug, on=True)
+    assert offered(story, booking) == [("fay", WEDNESDAY_10)]
+
+
+def test_nearest_times_are_looked_for_behind_any_number_of_better_ranked_who_have_none(
+    story: Story, others: list[Therapist]
+) -> None:
+    booking = story.ask(starts_at=WEDNESDAY_10)
+    crowd(others[0], 301)
+    story.at(WEDNESDAY_10 - HOUR)
+    assert [slug for slug, _ in offered(story, booking)] == ["ida", "hal", "gus"]
