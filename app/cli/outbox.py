@@ -1,5 +1,7 @@
 """The outbox: what was sent, what waits, what failed and may be tried again."""
 
+from datetime import UTC, datetime
+
 import click
 
 from app import clock
@@ -15,9 +17,10 @@ from app.cli.frame import (
     with_database,
 )
 from app.cli.words import instant
+from app.services import leaving_out
+from app.store import attempts, queries
 from app.store import outbox as store
-from app.store import queries
-from app.store.models import OutboxEmail, OutboxStatus
+from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
 
 _MOST = 2**63 - 1
 
@@ -29,6 +32,16 @@ def _number(text: str) -> int:
 
 
 NUMBER = Checked("ID", _number, lambda: "the number of an email, such as 7")
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError
+    return at.astimezone(UTC)
+
+
+INSTANT = Checked("INSTANT", _instant, lambda: "an instant such as 2026-11-03T10:00:00Z")
 
 
 @click.group()
@@ -72,12 +85,19 @@ def list_(status: str | None, limit: int, as_json: bool) -> None:
 @json_option
 @with_database
 def show(number: int, as_json: bool) -> None:
-    """Print where one email stands; never its text or its links."""
-    facts = _facts(queries.email_by_id(number))
+    """Print where one email stands and every attempt at it; never its text or its links."""
+    email = queries.email_by_id(number)
+    facts, tries = _facts(email), [_try(each) for each in attempts.of_email(email)]
     if as_json:
-        machine(facts)
-    else:
-        details((name.replace("_", " "), value) for name, value in facts.items())
+        machine({**facts, "history": tries})
+        return
+    details((name.replace("_", " "), value) for name, value in facts.items())
+    click.echo()
+    table(
+        ("tried (UTC)", "outcome", "code", "what was said"),
+        [tuple(each.values()) for each in tries],
+        none="Nobody has tried to deliver it yet.",
+    )
 
 
 @outbox.command()
@@ -122,6 +142,26 @@ def release(as_json: bool) -> None:
         click.echo(f"{'Released' if was_held else 'It was not held'}: {due} emails are due.")
 
 
+@outbox.command()
+@click.argument("numbers", metavar="[ID]...", type=NUMBER, nargs=-1)
+@click.option("--due-before", type=INSTANT, help="Every waiting email that was due before then.")
+@json_option
+@with_database
+def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -> None:
+    """Leave emails out that wait, for those sent since a backup was taken."""
+    if bool(numbers) == (due_before is not None):
+        raise Mistake("name the emails by ID, or give --due-before: one of the two")
+    now = clock.now()
+    if due_before is None:
+        skipped = leaving_out.skip(numbers, now)
+    else:
+        skipped = leaving_out.skip_due_before(due_before, now)
+    if as_json:
+        machine({"skipped": skipped})
+    else:
+        click.echo(f"Left out: {skipped}.")
+
+
 def _facts(email: OutboxEmail) -> dict[str, object]:
     return {
         "id": email.id,
@@ -135,4 +175,13 @@ def _facts(email: OutboxEmail) -> dict[str, object]:
         "first_tried_at": instant(email.first_tried_at),
         "settled_at": instant(email.settled_at),
         "error": email.last_error,
+    }
+
+
+def _try(attempt: DeliveryAttempt) -> dict[str, object]:
+    return {
+        "at": instant(attempt.at),
+        "outcome": attempt.outcome,
+        "code": attempt.code,
+        "said": attempt.said,
     }

@@ -1,6 +1,7 @@
 """Backing up a SQLite database while it is in use, and putting a backup in its place."""
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,11 @@ from app.store.models import Hold
 BUSY_SECONDS = 30.0
 """How long to wait for whoever else writes."""
 
+_COMPANIONS = ("-wal", "-shm", "-journal")
+_RUINED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PRIMARY = 0xFF
+"""The bits of SQLite's error code without its finer distinctions."""
+
 _log = structlog.get_logger("mindsum")
 
 
@@ -30,11 +36,15 @@ class BackupRefused(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put in place: its bookings, the emails still queued, the schema steps it lacked."""
+    """What was put in place: its bookings, the emails still queued, the schema steps it lacked.
+
+    `set_aside` is the file that keeps what stood there before, where that was past reading.
+    """
 
     bookings: int
     emails_waiting: int
     steps: list[str]
+    set_aside: str | None = None
 
 
 def backup(path: Path) -> int:
@@ -64,8 +74,9 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
     """Put a backup in place of the database `into`, its schema current and its outbox held.
 
     All of it takes effect at once, also for processes that have the database open; until then
-    nothing has changed. Raises BackupRefused where the file is no sound backup of ours, or where
-    `into` holds anything and `replace` was not said.
+    nothing has changed. A ruin of a database, which no process can use, is set aside. Raises
+    BackupRefused where the file is no sound backup of ours, or where `into` holds anything and
+    `replace` was not said.
     """
     if not path.is_file():
         raise BackupRefused(f"There is no file {path}.")
@@ -78,11 +89,46 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         _copy(path, made)
         _check(made)
         steps = _prepare(made, now)
-        restored = Restored(_count(made, "booking"), _count_waiting(made), steps)
+        bookings, waiting = _count(made, "booking"), _count_waiting(made)
         with database.alone_in_writing(into):
-            _copy(made, into)
-    _log.warning("backup_restored", bookings=restored.bookings, waiting=restored.emails_waiting)
-    return restored
+            set_aside = _put_in_place(made, into, now)
+    _log.warning("backup_restored", bookings=bookings, waiting=waiting, set_aside=set_aside)
+    return Restored(bookings, waiting, steps, set_aside)
+
+
+def _put_in_place(made: Path, into: Path, now: datetime) -> str | None:
+    if _is_ruin(into):
+        return str(_replace_ruin(made, into, now))
+    _copy(made, into)
+    return None
+
+
+def _is_ruin(path: Path) -> bool:
+    """Whether SQLite cannot read what is there; looking changes nothing, not even a log."""
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            opened.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.DatabaseError as error:
+        return error.sqlite_errorcode & _PRIMARY in _RUINED
+    return False
+
+
+def _replace_ruin(made: Path, into: Path, now: datetime) -> Path:
+    """Give the place of a file that SQLite cannot read to `made`; where the old one is kept."""
+    aside = into.with_name(f"{into.name}.ruined-{now:%Y%m%dT%H%M%SZ}")
+    try:
+        os.link(into, aside)
+        # Its log is not the new one's, which would otherwise be ruined by it.
+        for suffix in _COMPANIONS:
+            with suppress(FileNotFoundError):
+                Path(f"{into}{suffix}").rename(f"{aside}{suffix}")
+        shutil.copymode(into, made)
+        made.replace(into)
+    except OSError as error:
+        raise BackupRefused(f"{into} could not be set aside: {error.strerror}.") from error
+    return aside
 
 
 def _prepare(made: Path, now: datetime) -> list[str]:
@@ -116,7 +162,7 @@ def _beside(path: Path) -> Iterator[Path]:
     try:
         yield made
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
+        for suffix in ("", *_COMPANIONS):
             made.with_name(made.name + suffix).unlink(missing_ok=True)
 
 
@@ -153,6 +199,8 @@ def _check(path: Path) -> None:
 def _is_empty(path: Path) -> bool:
     if not path.exists():
         return True
+    if _is_ruin(path):
+        return False
     with suppress(sqlite3.Error), closing(_open(path)) as opened:
         tables = {row[0] for row in opened.execute("SELECT name FROM sqlite_master")}
         mine = tables & {"therapist", "client", "booking"}

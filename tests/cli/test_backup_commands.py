@@ -34,7 +34,7 @@ def test_a_backup_is_restored_held_and_released(
     assert typed(app, "db", "restore", file) == 2
     assert "not empty" in capsys.readouterr().err
     assert typed(app, "db", "restore", file, "--replace", "--json") == 0
-    assert told(capsys) == {"bookings": 1, "emails_waiting": 2, "steps": []}
+    assert told(capsys) == {"bookings": 1, "emails_waiting": 2, "steps": [], "set_aside": None}
     assert story.deliver() == []
     assert typed(app, "outbox", "release", "--json") == 0
     assert told(capsys) == {"released": True, "due": 2}

@@ -1,5 +1,6 @@
 """Backups of SQLite: taken while it is in use, and put in place with the outbox held."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -162,6 +163,74 @@ def test_what_is_no_sound_backup_is_refused_and_changes_nothing(
 def test_a_database_is_not_restored_from_itself(story: Story) -> None:
     with pytest.raises(BackupRefused, match="itself"):
         backups.restore(backups.live_file(), backups.live_file(), story.now, replace=True)
+
+
+def beheaded(path: Path) -> None:
+    path.write_bytes(b"\x5a" * 100 + path.read_bytes()[100:])
+
+
+RUINS: dict[str, Callable[[Path], object]] = {
+    "a diary": lambda path: path.write_text("Dear diary, " * 100),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:20_000]),
+    "without its header": beheaded,
+    "scribbled over": scribbled,
+}
+
+
+@on_sqlite
+@pytest.mark.parametrize("ruin", RUINS.values(), ids=RUINS)
+def test_a_ruin_is_set_aside_whole_and_the_backup_takes_its_place(
+    story: Story, tmp_path: Path, ruin: Callable[[Path], object]
+) -> None:
+    kept = story.ask()
+    backups.backup(tmp_path / "monday.db")
+    shutil.copy(tmp_path / "monday.db", ruined := tmp_path / "ruined.db")
+    ruin(ruined)
+    ruined.chmod(0o640)
+    (tmp_path / "ruined.db-wal").write_bytes(b"of the ruin")
+    was = ruined.read_bytes()
+    with pytest.raises(BackupRefused, match="not empty"):
+        backups.restore(tmp_path / "monday.db", ruined, story.now)
+    restored = backups.restore(tmp_path / "monday.db", ruined, story.now, replace=True)
+    assert restored.set_aside is not None
+    aside = Path(restored.set_aside)
+    assert aside.read_bytes() == was
+    assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"of the ruin"
+    assert ruined.stat().st_mode & 0o777 == 0o640
+    database.bind(f"sqlite:///{ruined}")
+    assert story.reload(kept).status is Status.REQUESTED
+    assert outbox.held_since() == story.now
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
+
+
+@on_sqlite
+def test_a_ruin_that_cannot_be_set_aside_stays_and_the_restore_says_so(
+    story: Story, tmp_path: Path
+) -> None:
+    backups.backup(tmp_path / "one.db")
+    (ruined := tmp_path / "ruined.db").write_text("Dear diary")
+    taken = tmp_path / f"ruined.db.ruined-{story.now:%Y%m%dT%H%M%SZ}"
+    taken.write_text("an older ruin")
+    with pytest.raises(BackupRefused, match="set aside"):
+        backups.restore(tmp_path / "one.db", ruined, story.now, replace=True)
+    assert (ruined.read_text(), taken.read_text()) == ("Dear diary", "an older ruin")
+
+
+@on_sqlite
+def test_a_damaged_database_that_still_opens_is_replaced_as_a_sound_one_is(
+    story: Story, tmp_path: Path
+) -> None:
+    story.ask()
+    backups.backup(tmp_path / "one.db")
+    shutil.copy(tmp_path / "one.db", damaged := tmp_path / "damaged.db")
+    with closing(sqlite3.connect(damaged)) as opened:
+        where = "SELECT rootpage FROM sqlite_master WHERE name = 'held_time'"
+        [page] = opened.execute(where).fetchone()
+        [size] = opened.execute("PRAGMA page_size").fetchone()
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: size * (page - 1)] + b"\x5a" * size + whole[size * page :])
+    restored = backups.restore(tmp_path / "one.db", damaged, story.now, replace=True)
+    assert (restored.bookings, restored.set_aside) == (1, None)
 
 
 @on_sqlite
