@@ -116,6 +116,7 @@ class FaultyServer(Records):
 
     A sequence of actions is for the first, second, ... time that the stage is reached; after its
     last one all is as usual. `tls` serves STARTTLS, or with `implicit_tls` TLS from the start.
+    `port` 0 is any free one.
     """
 
     host = LOOPBACK
@@ -127,6 +128,7 @@ class FaultyServer(Records):
         offers: Sequence[str] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "AUTH PLAIN LOGIN"),
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
+        port: int = 0,
     ) -> None:
         super().__init__()
         self._script = {
@@ -138,7 +140,7 @@ class FaultyServer(Records):
         self.offers = [*offers, *(["STARTTLS"] if tls and not implicit_tls else [])]
         self.commands: list[str] = []
         self.stopping = threading.Event()
-        self._server = _Listener((LOOPBACK, 0), _Conversation)
+        self._server = _Listener((LOOPBACK, port), _Conversation)
         self._server.owner = self
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -161,6 +163,7 @@ class FaultyServer(Records):
 
 
 class _Listener(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
     owner: FaultyServer
 
 

@@ -1,5 +1,6 @@
 """The whole product as real processes, on both databases, with real SMTP between them."""
 
+import http.client
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from app import clock
 from app.store import database
 from tests.smtp_server import MailServer
-from tests.town import Town, until
+from tests.town import API_KEY, Town, until
 
 
 @pytest.fixture
@@ -68,6 +69,23 @@ def test_a_body_of_ten_megabytes_is_refused_by_name_to_whoever_sends_it(town: To
         status, page = town.call("POST", "/my-links", form="email=" + "a" * 10_000_000)
         assert status == 413
         assert "larger than we take, so nothing was done" in page
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_body_that_never_said_how_long_it_would_be_is_refused_by_name_as_well(town: Town) -> None:
+    form = "application/x-www-form-urlencoded"
+    with town.open():
+        for path, content_type in (("/api/v1/bookings", "application/json"), ("/my-links", form)):
+            answer = http.client.HTTPConnection("127.0.0.1", town.port, timeout=30)
+            headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": content_type}
+            parts = (b"a" * 65_536 for _ in range(150))
+            answer.request("POST", path, parts, headers, encode_chunked=True)
+            assert answer.getresponse().status == 413
+            answer.close()
+        headers = {"Content-Type": form}
+        answer.request("POST", "/my-links", iter([b"email=dee%40cl", b"ients.example"]), headers)
+        assert answer.getresponse().status == 200
+        answer.close()
 
 
 def test_of_eight_clicks_at_once_one_wins_and_the_client_hears_once(town: Town) -> None:

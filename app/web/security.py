@@ -1,6 +1,8 @@
 """Doors and locks: security headers, rate limits, CSRF, and which paths never see a cookie."""
 
 import logging
+from http import HTTPStatus
+from io import BytesIO
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request, Response, abort, current_app, request
@@ -18,7 +20,7 @@ LINK_LIMIT = "60 per minute"
 API_LIMIT = "600 per minute"
 
 LARGEST_HEARD_OUT = 64 * 1024 * 1024
-"""Bytes; whoever announces more is cut off."""
+"""Bytes; whoever announces or sends more is cut off."""
 
 LINKS = "/link/"
 WITHOUT_COOKIES = (
@@ -63,9 +65,28 @@ class DoorSessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
 
+def take_chunks() -> None:
+    """Give a body of no announced length the one it turns out to have; 413 if that is too much.
+
+    Werkzeug would quietly cut it at the limit.
+    """
+    if request.content_length is not None or request.method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    limit, environ, taken = current_app.config["MAX_CONTENT_LENGTH"], request.environ, b""
+    while len(taken) <= limit and (chunk := environ["wsgi.input"].read(65_536)):
+        taken += chunk
+    if len(taken) > limit:
+        abort(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ |= {"wsgi.input": BytesIO(taken), "CONTENT_LENGTH": str(len(taken))}
+
+
 def hear_out(response: Response) -> Response:
     """Take in a body that was refused for its size: who is still sending it hears no answer."""
-    limit, length = current_app.config["MAX_CONTENT_LENGTH"], request.content_length or 0
+    limit, length = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
+    if length is None:
+        is_refused = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        length = LARGEST_HEARD_OUT if is_refused else 0
     if limit < length <= LARGEST_HEARD_OUT:
         body = request.environ["wsgi.input"]
         while length > 0 and (taken := len(body.read(min(length, 65_536)))):
@@ -116,6 +137,7 @@ def register(app: Flask, settings: Settings) -> None:
     """Put the locks on the application."""
     app.session_interface = DoorSessions()
     limiter.init_app(app)
+    app.before_request(take_chunks)
     app.before_request(refuse_garbage)
     csrf.init_app(app)
     app.after_request(hear_out)
