@@ -1,0 +1,55 @@
+"""Timing things, and what many times come to."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from statistics import quantiles
+from typing import TypeVar
+
+T = TypeVar("T")
+Row = tuple[str, ...]
+
+
+@dataclass
+class Times:
+    """How long each of many took, and how long all of them together."""
+
+    each_ms: list[float] = field(default_factory=list)
+    whole_s: float = 0
+
+    @property
+    def per_second(self) -> float:
+        return len(self.each_ms) / self.whole_s
+
+    @property
+    def median_ms(self) -> float:
+        return quantiles(self.each_ms, n=100)[49]
+
+    @property
+    def p99_ms(self) -> float:
+        return quantiles(self.each_ms, n=100)[98]
+
+    @property
+    def cells(self) -> Row:
+        return f"{self.per_second:,.0f}", f"{self.median_ms:.1f}", f"{self.p99_ms:.1f}"
+
+    def add(self, act: Callable[[T], object], things: Sequence[T], threads: int) -> None:
+        """Do it to all things, so many at once."""
+
+        def timed(thing: T) -> float:
+            began = time.perf_counter()
+            act(thing)
+            return (time.perf_counter() - began) * 1000
+
+        began = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            self.each_ms += pool.map(timed, things)
+        self.whole_s += time.perf_counter() - began
+
+
+def measured(name: str, act: Callable[[T], object], things: Sequence[T], threads: int = 1) -> Row:
+    """A row: how often a second, and how long the middle and the hundredth slowest took."""
+    times = Times()
+    times.add(act, things, threads)
+    return name, *times.cells

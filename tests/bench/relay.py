@@ -1,0 +1,77 @@
+"""One scheduler process emptying a full outbox through a relay that is near, or far away."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from app import clock, create_app
+from app.config import Settings
+from app.rules.hours import parse_windows
+from app.rules.lifecycle import Kind, Via
+from app.services import accounts, bookings
+from app.store import database
+from app.store.models import OutboxEmail, OutboxStatus
+from tests.bench.measure import Row
+from tests.smtp_server import Accepted, Action, FaultyServer, Stage
+from tests.town import Town, until
+
+BOOKINGS = 150
+"""Each of them is two emails."""
+ROUND_TRIPS_MS = (0, 20)
+
+
+class Relay(FaultyServer):
+    """A server whose every reply takes its time on the way."""
+
+    def __init__(self, round_trip_ms: float) -> None:
+        super().__init__()
+        self._round_trip_s = round_trip_ms / 1000
+        self.taken_at: list[float] = []
+
+    def action(self, stage: Stage, argument: str) -> Action:
+        time.sleep(self._round_trip_s)
+        return super().action(stage, argument)
+
+    def add(self, accepted: Accepted) -> None:
+        super().add(accepted)
+        self.taken_at.append(time.monotonic())
+
+
+def rows(url: str, folder: Path) -> Iterator[Row]:
+    """A row for each round trip, and what is left of the speed without one."""
+    create_app(Settings(database_url=url))
+    database.upgrade()
+    with database.connection():
+        fill()
+    near = 0.0
+    for round_trip_ms in ROUND_TRIPS_MS:
+        rate = emptied(url, folder, round_trip_ms)
+        near = near or rate
+        yield f"a round trip of {round_trip_ms} ms", f"{rate:,.0f}", f"{rate / near:.2f}"
+
+
+def fill() -> None:
+    """Bookings whose emails nobody has sent yet."""
+    now = clock.now()
+    hours = parse_windows("Mon-Sun 00:00-24:00")
+    asha = accounts.NewTherapist("bran", "Bran Cole", "bran@t.example", "UTC", 6000, hours)
+    accounts.add_therapist(asha, now)
+    first = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=6)
+    for number in range(BOOKINGS):
+        starts_at = first + timedelta(hours=number)
+        email = f"eli{number}@clients.example"
+        asked = bookings.Request("bran", "Eli Park", email, "UTC", starts_at, Kind.PAID)
+        bookings.request(asked, via=Via.PAGE, now=now)
+
+
+def emptied(url: str, folder: Path, round_trip_ms: float) -> float:
+    """Emails a second from the first to the last that the relay took."""
+    with database.connection():
+        waiting = OutboxEmail.update(
+            status=OutboxStatus.QUEUED, due_at=clock.now(), settled_at=None
+        ).execute()
+    with Relay(round_trip_ms) as relay:
+        with Town(url, folder, relay).process("scheduler.py"):
+            until(lambda: len(relay.taken_at) >= waiting, patience_s=120)
+        return (waiting - 1) / (relay.taken_at[-1] - relay.taken_at[0])
