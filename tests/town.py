@@ -90,10 +90,12 @@ class Town:
             yield
 
     def call(
-        self, method: str, path: str, body: Any = None, form: str | None = None
+        self, method: str, path: str, body: Any = None, form: str | None = None, key: str = ""
     ) -> tuple[int, Any]:
-        """One request; the status and the JSON or text of the answer."""
+        """One request, perhaps with an Idempotency-Key; the status, and the JSON or text."""
         headers = {"Authorization": f"Bearer {API_KEY}"} if path.startswith("/api") else {}
+        if key:
+            headers["Idempotency-Key"] = key
         sent = None
         if body is not None:
             sent, headers["Content-Type"] = json.dumps(body), "application/json"
