@@ -20,6 +20,7 @@ from app.store.models import Hold
 BUSY_SECONDS = 30.0
 """How long to wait for whoever else writes."""
 
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _RUINED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRIMARY = 0xFF
@@ -139,7 +140,8 @@ def _prepare(made: Path, now: datetime) -> list[str]:
             steps = database.upgrade_file(other)
         except ValueError as error:
             raise BackupRefused(f"That backup cannot be used: {error}.") from None
-        outbox.hold(now)
+        # Not outbox.hold: that looks for the bound database, which may be what was lost.
+        Hold.insert(name=outbox.OUTBOX, at=now).on_conflict_ignore().execute()
     return steps
 
 
@@ -168,9 +170,18 @@ def _beside(path: Path) -> Iterator[Path]:
 
 def _copy(source: Path, target: Path) -> None:
     """All pages as of one moment, in one transaction of the target."""
+
+    def give_up_if_locked(status: int, _remaining: int, _pages: int) -> None:
+        # SQLite has waited BUSY_SECONDS by then; Python would begin again, without end.
+        if status & _PRIMARY in _BUSY:
+            raise BackupRefused(
+                f"{source} could not be copied to {target}: another program has kept one of them"
+                f" locked for {BUSY_SECONDS:g} s."
+            )
+
     try:
         with closing(_open(source)) as one, closing(_open(target)) as other:
-            one.backup(other)
+            one.backup(other, pages=-1, progress=give_up_if_locked)
     except sqlite3.Error as error:
         raise BackupRefused(f"{source} could not be copied to {target}: {error}.") from error
 

@@ -1,6 +1,9 @@
 """`mindsum db backup`, `db restore`, `outbox hold` and `outbox release`, as ops types them."""
 
 import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,9 @@ import pytest
 from flask import Flask
 
 from app.cli import run
-from app.store import outbox
+from app.services import backup as backups
+from app.store import database, outbox
+from app.store.models import Booking
 from tests.story import Story
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -50,6 +55,79 @@ def test_people_are_told_what_to_do_after_a_restore(
     typed(app, "db", "backup", tmp_path / "one.db")
     typed(app, "db", "restore", tmp_path / "one.db", "--replace")
     assert "mindsum outbox release" in capsys.readouterr().out
+
+
+def strewn(path: Path) -> None:
+    path.write_bytes(b"\x5a" * 20_000)
+
+
+def only_its_log_left(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as opened:
+        opened.execute("UPDATE client SET name = 'of the lost one'")
+        opened.commit()
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+    path.unlink()
+    path.with_name(f"{path.name}-wal").write_bytes(log)
+
+
+DISASTERS: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "missing": (Path.unlink, False),
+    "missing, and replaced": (Path.unlink, True),
+    "missing, its log left": (only_its_log_left, False),
+    "strewn over": (strewn, True),
+}
+
+
+@on_sqlite
+@pytest.mark.parametrize(("strike", "replaces"), DISASTERS.values(), ids=DISASTERS)
+def test_a_lost_database_is_restored(
+    story: Story,
+    app: Flask,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    strike: Callable[[Path], object],
+    replaces: bool,
+) -> None:
+    kept = story.ask()
+    file, live = tmp_path / "one.db", backups.live_file()
+    assert typed(app, "db", "backup", file) == 0
+    database.db.close()
+    strike(live)
+    replace = ["--replace"] if replaces else []
+    assert typed(app, "db", "restore", file, *replace, "--json") == 0
+    put = told(capsys)
+    assert (put["bookings"], put["emails_waiting"]) == (1, 2)
+    assert bool(put["set_aside"]) == (strike is strewn)
+    with database.connection():
+        assert Booking.get().reference == kept.reference
+        assert kept.client.name == story.reload(kept).client.name
+        assert outbox.held_since() == story.now
+        assert story.deliver() == []
+
+
+@on_sqlite
+@pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_restore_gives_up_on_a_database_that_another_program_has_locked(
+    story: Story,
+    app: Flask,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    monkeypatch.setattr(backups, "BUSY_SECONDS", 0.05)
+    typed(app, "db", "backup", tmp_path / "one.db")
+    booking = story.ask()
+    with closing(sqlite3.connect(backups.live_file(), isolation_level=None)) as shell:
+        shell.execute(f"BEGIN {how}")
+        capsys.readouterr()
+        assert typed(app, "db", "restore", tmp_path / "one.db", "--replace") == 2
+        assert "kept one of them locked for 0.05 s" in capsys.readouterr().err
+    assert story.reload(booking).reference == booking.reference
+    assert outbox.held_since() is None
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
+    assert typed(app, "db", "restore", tmp_path / "one.db", "--replace") == 0
+    assert Booking.select().count() == 0
 
 
 @on_postgresql

@@ -26,10 +26,6 @@ def run_sql(path: Path, *statements: str) -> None:
             opened.execute(statement)
 
 
-def another(story: Story) -> Booking:
-    return story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
-
-
 @on_sqlite
 def test_a_restored_database_is_as_it_was_and_its_outbox_is_held(
     story: Story, tmp_path: Path
@@ -37,7 +33,7 @@ def test_a_restored_database_is_as_it_was_and_its_outbox_is_held(
     kept = story.ask()
     size = backups.backup(tmp_path / "monday.db")
     assert size == (tmp_path / "monday.db").stat().st_size
-    lost = another(story)
+    lost = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
     story.accept(kept)
     restored = backups.restore(tmp_path / "monday.db", backups.live_file(), story.now, replace=True)
     assert (restored.bookings, restored.emails_waiting, restored.steps) == (1, 2, [])
@@ -55,7 +51,7 @@ def test_a_backup_holds_what_was_committed_and_keeps_no_writer_waiting(
 ) -> None:
     story.ask()
     with database.db.atomic():
-        another(story)
+        story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
         backups.backup(tmp_path / "now.db")
     assert Booking.select().count() == 2
     fresh = tmp_path / "elsewhere" / "fresh.db"
@@ -234,11 +230,17 @@ def test_a_damaged_database_that_still_opens_is_replaced_as_a_sound_one_is(
 
 
 @on_sqlite
-def test_a_ruined_database_counts_as_not_empty(story: Story, tmp_path: Path) -> None:
-    backups.backup(tmp_path / "one.db")
-    (ruin := tmp_path / "ruin.db").write_text("Dear diary, " * 1000)
-    with pytest.raises(BackupRefused, match="not empty"):
-        backups.restore(tmp_path / "one.db", ruin, story.now)
+def test_a_backup_gives_up_on_a_database_that_another_program_keeps_to_itself(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "BUSY_SECONDS", 0.05)
+    database.db.close()
+    with closing(sqlite3.connect(backups.live_file())) as shell:
+        shell.executescript("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE")
+        with pytest.raises(BackupRefused, match=r"locked for 0\.05 s"):
+            backups.backup(tmp_path / "one.db")
+    assert not [each for each in tmp_path.iterdir() if "one.db" in each.name]
+    assert backups.backup(tmp_path / "one.db")
 
 
 @on_postgresql
