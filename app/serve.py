@@ -4,6 +4,7 @@ import fcntl
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from app.web.durations import FOLDER
 BLOCKING_THREADS = 8
 ENDS_WITHIN_S = 8
 """How long a worker may take to end; one that has only just begun does not hear that it should."""
+
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only a folder of our own below it is used
 
 
 def command(settings: Settings) -> list[str]:
@@ -34,13 +37,21 @@ def command(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def figures_folder(port: int) -> Path:
+def places() -> Iterator[Path]:
+    """Where the figures may lie, best first: memory does not fill up as a disk does."""
+    if os.access(IN_MEMORY, os.W_OK | os.X_OK):
+        yield IN_MEMORY
+    with suppress(OSError):
+        yield Path(tempfile.gettempdir())
+
+
+def figures_folder(place: Path, port: int) -> Path:
     """An empty folder of our own in which the workers count together, until this server ends.
 
     Mostly the same one for each start on a port, so that no start leaves another behind. Raises
-    OSError where there is no place for one.
+    OSError where `place` has no room for one.
     """
-    folder = Path(tempfile.gettempdir()) / f"mindsum-figures-{os.getuid()}-{port}"
+    folder = place / f"mindsum-figures-{os.getuid()}-{port}"
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -51,7 +62,7 @@ def figures_folder(port: int) -> Path:
             os.set_inheritable(held, True)
             return folder
         os.close(held)
-    return Path(tempfile.mkdtemp(prefix="mindsum-figures-"))
+    return Path(tempfile.mkdtemp(prefix="mindsum-figures-", dir=place))
 
 
 def _is_ours_alone(held: int) -> bool:
@@ -74,8 +85,10 @@ def main() -> None:
         sys.exit(2)
     os.environ.pop(FOLDER, None)
     # Without a place for them, each worker counts for itself; that stops nobody from booking.
-    with suppress(OSError):
-        os.environ[FOLDER] = str(figures_folder(settings.port))
+    for place in places():
+        with suppress(OSError):
+            os.environ[FOLDER] = str(figures_folder(place, settings.port))
+            break
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - our own words, no shell
 

@@ -3,14 +3,18 @@
 import fcntl
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from app.serve import figures_folder
+from app.serve import figures_folder, places
+from app.web.durations import FILE_BYTES, FOLDER
 from tests.smtp_server import MailServer
 from tests.town import Town, until
 
@@ -18,10 +22,16 @@ ASKED = 40
 
 
 @pytest.fixture
-def town(database_url: str, tmp_path: Path, mail: MailServer) -> Town:
+def town(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
     built = Town(database_url, tmp_path, mail)
     built.environment |= {"WEB_CONCURRENCY": "2", "TMPDIR": str(tmp_path)}
-    return built
+    yield built
+    shutil.rmtree(figures_of(built), ignore_errors=True)
+
+
+def figures_of(town: Town) -> Path:
+    """The folder in which the workers of a town's server count together."""
+    return next(places()) / f"mindsum-figures-{os.getuid()}-{town.port}"
 
 
 def counted(town: Town) -> float:
@@ -62,7 +72,7 @@ def answers(town: Town) -> bool:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_one_scrape_tells_of_all_workers_also_of_those_that_died(town: Town) -> None:
     with served(town) as pid:
-        (folder,) = town.folder.glob("mindsum-figures-*")
+        folder = figures_of(town)
         assert folder.stat().st_mode & 0o777 == 0o700
         for _ in range(ASKED):
             assert town.call("GET", "/")[0] == 200
@@ -77,7 +87,55 @@ def test_one_scrape_tells_of_all_workers_also_of_those_that_died(town: Town) -> 
         assert {counted(town) for _ in range(10)} == {2 * ASKED}
     with served(town):
         assert counted(town) == 0
-        assert list(town.folder.glob("mindsum-figures-*")) == [folder]
+        until(lambda: len(list(folder.glob("*.db"))) == 2)
+        assert list(town.folder.glob("mindsum-figures-*")) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_worker_has_all_blocks_of_its_file_and_a_dead_one_only_what_it_used(town: Town) -> None:
+    with served(town) as pid:
+        files = {each: figures_of(town) / f"histogram_{each}.db" for each in workers_of(pid)}
+        until(lambda: all(each.exists() for each in files.values()))
+        until(lambda: all(each.stat().st_blocks * 512 >= FILE_BYTES for each in files.values()))
+        dead = next(iter(files))
+        os.kill(dead, signal.SIGKILL)
+        until(lambda: 0 < files[dead].stat().st_size < FILE_BYTES // 8)
+        assert counted(town) == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_workers_whose_files_are_taken_away_answer_and_those_that_follow_them_too(
+    town: Town,
+) -> None:
+    with served(town) as pid:
+        shutil.rmtree(figures_of(town))
+        assert {town.call("GET", "/")[0] for _ in range(ASKED)} == {200}
+        assert 0 < counted(town) <= ASKED
+        before = workers_of(pid)
+        for each in before:
+            os.kill(each, signal.SIGKILL)
+        until(lambda: len(workers_of(pid) - before) == 2)
+        until(lambda: answers(town))
+        until(lambda: asked(town) and counted(town) > 0)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("room_bytes", [32 * 1024, FILE_BYTES - 1])
+def test_a_worker_that_gets_no_blocks_counts_for_itself_and_answers(
+    town: Town, room_bytes: int
+) -> None:
+    town.environment["WEB_CONCURRENCY"] = "1"
+    limited = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room_bytes},) * 2);"
+        "from app.serve import main; main()"
+    )
+    with town.process("-c", limited, "web") as web:
+        until(lambda: answers(town))
+        (worker,) = workers_of(web.pid)
+        assert {town.call("GET", "/")[0] for _ in range(ASKED)} == {200}
+        assert counted(town) == ASKED
+        assert list(figures_of(town).iterdir()) == []
+        assert workers_of(web.pid) == {worker}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -94,18 +152,40 @@ def asked(town: Town) -> bool:
         return False
 
 
-@pytest.fixture
-def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+MANY_KINDS = """
+from flask import Flask
+from app.web import durations
+app = Flask("many")
+durations.register(app)
+for each in range(1000):
+    app.add_url_rule(f"/{each}", f"kind.number_{each}", lambda: "")
+asker = app.test_client()
+assert {asker.get(f"/{each}").status_code for each in range(1000)} == {200}
+(told,) = durations.Durations().collect()
+print(sum(each.name.endswith("_count") and each.value == 1 for each in told.samples))
+"""
 
 
-@pytest.mark.usefixtures("_own_folder")
-def test_what_an_earlier_start_left_is_wiped() -> None:
-    folder = figures_folder(8123)
+def test_a_file_never_grows_beyond_its_blocks_however_many_kinds_there_are(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", MANY_KINDS],
+        env={**os.environ, FOLDER: str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert 200 < int(run.stdout) < 1000
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_size == FILE_BYTES
+
+
+def test_what_an_earlier_start_left_is_wiped(tmp_path: Path) -> None:
+    folder = figures_folder(tmp_path, 8123)
     (folder / "histogram_7.db").write_bytes(b"old")
     held = opened(folder)
     os.close(held)
-    assert figures_folder(8123) == folder
+    assert figures_folder(tmp_path, 8123) == folder
     assert list(folder.iterdir()) == []
     os.close(opened(folder))
 
@@ -120,31 +200,29 @@ def opened(folder: Path) -> int:
     return held
 
 
-@pytest.mark.usefixtures("_own_folder")
-def test_the_figures_of_a_server_that_still_runs_are_left_alone() -> None:
-    folder = figures_folder(8124)
+def test_the_figures_of_a_server_that_still_runs_are_left_alone(tmp_path: Path) -> None:
+    folder = figures_folder(tmp_path, 8124)
     (folder / "histogram_7.db").write_bytes(b"in use")
-    second = figures_folder(8124)
+    second = figures_folder(tmp_path, 8124)
     assert second != folder
     assert [each.name for each in folder.iterdir()] == ["histogram_7.db"]
     assert os.get_inheritable(opened(folder))
     os.close(opened(folder))
 
 
-@pytest.mark.usefixtures("_own_folder")
 def test_a_folder_that_somebody_else_could_have_laid_out_is_not_used(tmp_path: Path) -> None:
-    folder = figures_folder(8125)
+    folder = figures_folder(tmp_path, 8125)
     os.close(opened(folder))
     folder.rmdir()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "precious").touch()
     folder.symlink_to(elsewhere)
-    assert figures_folder(8125) not in (folder, elsewhere)
+    assert figures_folder(tmp_path, 8125) not in (folder, elsewhere)
     folder.unlink()
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    assert figures_folder(8125) != folder
+    assert figures_folder(tmp_path, 8125) != folder
     assert (elsewhere / "precious").exists()
     with (elsewhere / "precious").open() as free:
         fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
