@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.store import attempts, counts, database, jobs, outbox, queries
-from app.store.models import Booking, JobFigures, OutboxStatus, Outcome
+from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome
 
 OUTBOX_WITHIN = timedelta(minutes=10)
 
@@ -55,13 +55,13 @@ def figures(now: datetime) -> Figures | None:
 
 def _levels(now: datetime, told: list[JobFigures]) -> dict[str, float]:
     overdue = Booking.select().where(queries.overdue_expiry(now)).count()
-    due_at = outbox.oldest_due_at(now)
+    waiting = counts.longest_waiting()
     found = {
         "enquiries_open": float(Booking.select().where(queries.REQUESTED).count()),
         "enquiries_overdue": float(overdue),
         "outbox_due": float(outbox.due_count(now)),
         "outbox_held": float(outbox.held_since() is not None),
-        "outbox_oldest_due_age_seconds": (now - (due_at or now)).total_seconds(),
+        "outbox_oldest_due_age_seconds": _waited_s(waiting, now) if waiting else 0.0,
     }
     if told:
         last_at = max(job.alive_at for job in told)
@@ -115,11 +115,25 @@ def _is_silent(job: JobFigures, now: datetime) -> bool:
 
 
 def _outbox(now: datetime) -> Check:
-    due_at = outbox.oldest_due_at(now)
-    if due_at is None:
+    """Whether emails leave: some may wait, for an address may put them off, but not all."""
+    waiting = counts.longest_waiting()
+    if waiting is None:
         return Check("outbox", is_ok=True, says="has nothing waiting")
-    age = now - due_at
-    says = f"oldest waits {age.total_seconds():.0f} s"
+    waited_s = _waited_s(waiting, now)
+    is_late = waited_s > OUTBOX_WITHIN.total_seconds()
+    # Where the server answered about the recipient, it is the address that waits, not the outbox.
+    is_about_address = (waiting.last_error or "").startswith("recipient:")
+    was_sent = attempts.has_sent_between(now - OUTBOX_WITHIN, now)
+    is_stuck = is_late and not was_sent and not is_about_address
+    says = f"oldest waits {waited_s:.0f} s"
     if outbox.held_since() is not None:
         says += "; it is held: look, then run: mindsum outbox release"
-    return Check("outbox", age <= OUTBOX_WITHIN, says)
+    elif is_stuck:
+        says += f"; none was sent for 10 min; look: mindsum outbox show {waiting.id}"
+    elif is_late:
+        says += f"; it is not stuck; look: mindsum outbox show {waiting.id}"
+    return Check("outbox", not is_stuck, says)
+
+
+def _waited_s(email: OutboxEmail, now: datetime) -> float:
+    return max((now - email.created_at).total_seconds(), 0.0)

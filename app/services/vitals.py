@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import ceil
 
 import structlog
 from peewee import PeeweeException
@@ -31,11 +32,20 @@ class Vitals:
     hand: it waits for its time. So only one that is in hand and does not get on falls silent,
     however rarely it runs. A run by `--once` vouches for nothing it has not done. A figure that
     could not be written is kept for the next time; it is never worth failing a job.
+
+    `patience_s` has for how many seconds a job may be silent, where that is longer than usual.
     """
 
-    def __init__(self, names: Iterable[str], *, is_resident: bool = True) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        *,
+        is_resident: bool = True,
+        patience_s: Mapping[str, float] | None = None,
+    ) -> None:
         self._names = tuple(names) if is_resident else ()
-        self._patience_s = SILENT_S if is_resident else SILENT_BETWEEN_RUNS_S
+        self._usual_patience_s = SILENT_S if is_resident else SILENT_BETWEEN_RUNS_S
+        self._patience_s = dict(patience_s or {})
         self._lock = threading.Lock()
         self._news: dict[str, News] = {}
         self._in_hand: Counter[str] = Counter()
@@ -56,9 +66,12 @@ class Vitals:
     def note(self, job: str, run: Run, *, took_s: float, now: datetime, has_failed: bool) -> None:
         """A run that was begun has ended at `now`, after `took_s` seconds.
 
-        `has_failed` where it raised, or anything in it failed.
+        `has_failed` where it raised, or anything in it failed: then it may not know how late it is.
         """
-        lag = now - timedelta(seconds=took_s) - run.oldest_at if run.oldest_at else timedelta(0)
+        lag_s = None if has_failed else 0.0
+        if run.oldest_at:
+            lag = now - timedelta(seconds=took_s) - run.oldest_at
+            lag_s = max(lag.total_seconds(), 0.0)
         told = News(
             runs=1,
             failed_runs=int(has_failed),
@@ -67,7 +80,7 @@ class Vitals:
             failed=run.failed,
             last_finished_at=now,
             last_took_s=took_s,
-            last_lag_s=max(lag.total_seconds(), 0.0),
+            last_lag_s=lag_s,
         )
         with self._lock:
             self._in_hand[job] -= 1
@@ -90,12 +103,21 @@ class Vitals:
         if not told:
             return
         try:
-            jobs.add(told, now, self._patience_s)
+            for patience_s, part in self._by_patience(told).items():
+                jobs.add(part, now, patience_s)
+                news = {job: kept for job, kept in news.items() if job not in part}
             self._is_refused = False
         except (StoreUnavailable, PeeweeException):
             self._is_refused = True
             self._take_back(news)
             _log.exception("job_figures_unwritten")
+
+    def _by_patience(self, told: Mapping[str, News]) -> dict[int, dict[str, News]]:
+        parts: dict[int, dict[str, News]] = {}
+        for job, news in told.items():
+            patience_s = max(self._usual_patience_s, ceil(self._patience_s.get(job, 0)))
+            parts.setdefault(patience_s, {})[job] = news
+        return parts
 
     def _is_time(self, now: datetime) -> bool:
         """Whether 5 s have passed by either clock: ours may have leapt."""

@@ -9,6 +9,8 @@ from peewee import SQL, fn
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome
 
 LONGEST_SAID = 300
+NEWEST = 1000
+"""So many attempts are looked at, however many there are."""
 
 
 def note(
@@ -31,6 +33,16 @@ def of_email(email: OutboxEmail) -> list[DeliveryAttempt]:
     """The attempts at one email, in the order in which they were made."""
     tries = DeliveryAttempt.select().where(DeliveryAttempt.email == email)
     return list(tries.order_by(DeliveryAttempt.id))
+
+
+def has_sent_between(start: datetime, end: datetime) -> bool:
+    """Whether one of the newest attempts was made from `start` to `end` and ended as sent."""
+    newest = (
+        DeliveryAttempt.select(DeliveryAttempt.outcome, DeliveryAttempt.at)
+        .order_by(DeliveryAttempt.id.desc())
+        .limit(NEWEST)
+    )
+    return any(each.outcome is Outcome.SENT and start <= each.at <= end for each in newest)
 
 
 def counts() -> dict[Outcome, int]:

@@ -1,4 +1,4 @@
-"""What is counted for ops; each count reads an index alone."""
+"""What is counted for ops; each count reads an index alone, or the few emails that wait."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,6 +25,20 @@ def emails() -> dict[OutboxStatus, int]:
         )
         found |= dict(rows)
     return found
+
+
+def longest_waiting() -> OutboxEmail | None:
+    """The email written first of those that have not ended: its id, `created_at`, `last_error`.
+
+    Not by when it is due: each attempt that fails puts that off.
+    """
+    first: OutboxEmail | None = (
+        OutboxEmail.select(OutboxEmail.id, OutboxEmail.created_at, OutboxEmail.last_error)
+        .where(_PENDING)
+        .order_by(OutboxEmail.created_at, OutboxEmail.id)
+        .first()
+    )
+    return first
 
 
 def moves() -> list[tuple[str, str, int]]:

@@ -23,7 +23,7 @@ _LEVELS = {
     "enquiries_overdue": "Enquiries past their expiry that the scheduler has not ended yet",
     "outbox_due": "Emails that could be sent now",
     "outbox_held": "Whether ops keeps the outbox from sending",
-    "outbox_oldest_due_age_seconds": "How long the longest-waiting email could have been sent",
+    "outbox_oldest_due_age_seconds": "How long ago the longest-waiting email was written",
     "scheduler_heartbeat_age_seconds": "How long ago a scheduler was last alive",
 }
 
@@ -92,8 +92,9 @@ def _of_jobs(jobs: list[JobFigures]) -> Iterator[Metric]:
     for job in jobs:
         if job.last_finished_at is not None:
             last_took.add_metric((job.name,), job.last_took_s or 0.0)
-            lag.add_metric((job.name,), job.last_lag_s or 0.0)
             finished.add_metric((job.name,), job.last_finished_at.timestamp())
+        if job.last_lag_s is not None:
+            lag.add_metric((job.name,), job.last_lag_s)
     yield from (last_took, lag, finished)
 
 

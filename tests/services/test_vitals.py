@@ -109,6 +109,36 @@ def test_the_largest_lag_since_the_last_writing_is_told() -> None:
     assert row().last_lag_s == 30
 
 
+def test_a_run_that_failed_leaves_the_lag_as_it_was() -> None:
+    vitals = Vitals(NAMES)
+    ends(vitals, run=Run(due=1, oldest_at=MONDAY - timedelta(seconds=30)), took_s=0)
+    ends(vitals, has_failed=True)
+    assert (row().last_lag_s, row().failed_runs) == (30, 1)
+    ends(vitals, has_failed=True)
+    assert (row().last_lag_s, row().failed_runs) == (30, 2)
+    ends(vitals)
+    vitals.flush(clock.now())
+    assert row().last_lag_s == 0
+
+
+@pytest.mark.parametrize(
+    ("is_resident", "given_s", "patience_s"),
+    [(True, 199.5, 200), (True, 20, 60), (False, 200, 600), (False, 6000, 6000)],
+)
+def test_a_job_is_given_more_patience_than_usual_and_never_less(
+    is_resident: bool, given_s: float, patience_s: int
+) -> None:
+    vitals = Vitals(NAMES, is_resident=is_resident, patience_s={"deliver_outbox": given_s})
+    for name in NAMES:
+        ends(vitals, name)
+    vitals.flush(clock.now())
+    usual_s = 60 if is_resident else 600
+    assert {each.name: each.patience_s for each in jobs.figures()} == {
+        "apply_standing": usual_s, "purge": usual_s, "deliver_outbox": patience_s,
+    }  # fmt: skip
+    assert row().runs == 1
+
+
 def test_what_could_not_be_written_is_written_later_and_nobody_is_pressed(
     app: Flask, database_url: str, at: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,14 +12,17 @@ from flask import Flask
 
 from app import clock, create_app
 from app.config import Settings
+from app.mailer import Mailer
 from app.rules.lifecycle import Actor
-from app.services import privacy
+from app.services import privacy, runs
+from app.services.delivery import Courier
 from app.services.runs import Run
 from app.services.vitals import Vitals
 from app.store import attempts, database, jobs, outbox
 from app.store.jobs import News
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
+from tests.smtp_server import unused_port
 from tests.story import DEE, Story
 from tests.town import until
 from tests.web.conftest import Visitor, another_visitor, counted_queries
@@ -143,6 +146,121 @@ def test_an_outbox_is_stuck_after_ten_minutes(
     at(MONDAY + timedelta(seconds=age_s))
     stir()
     assert set(failing(visitor)) == failed
+
+
+def wait_for_hours(at: Any, mailer: Mailer, hours: int) -> None:
+    """Time goes on by minutes, and what is due is tried in each."""
+    courier = Courier(mailer, clock.now)
+    for _ in range(hours * 60):
+        at(clock.now() + timedelta(minutes=1))
+        runs.total(courier.deliver())
+
+
+def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
+    app: Flask, story: Story, visitor: Visitor, at: Any
+) -> None:
+    story.ask()
+    story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
+    elsewhere = Flask("elsewhere")
+    elsewhere.config.update(app.config, MAIL_PORT=unused_port())
+    wait_for_hours(at, Mailer(elsewhere), 3)
+    stir()
+    assert {each.outcome for each in DeliveryAttempt.select()} == {Outcome.DEFERRED}
+    assert outbox.oldest_due_at(clock.now() - timedelta(minutes=10)) is None
+    assert figures(visitor)["mindsum_outbox_oldest_due_age_seconds"] == 3 * 3600
+    first = OutboxEmail.select().order_by(OutboxEmail.id).first()
+    assert failing(visitor) == {
+        "outbox": f"oldest waits 10800 s; none was sent for 10 min; "
+        f"look: mindsum outbox show {first.id}"
+    }
+
+
+@pytest.mark.parametrize("sent_s_ago", [0, 600])
+def test_an_address_that_puts_its_email_off_does_not_make_the_house_unready(
+    visitor: Visitor, at: Any, sent_s_ago: int
+) -> None:
+    put_off = write_email()
+    other = outbox.enqueue("account_alert", Role.OPS, about="another", now=clock.now())
+    OutboxEmail.update(status="sent").where(OutboxEmail.id == other.id).execute()
+    now = at(MONDAY + timedelta(hours=3))
+    stir()
+    attempts.note(other, Outcome.SENT, now - timedelta(seconds=sent_s_ago))
+    attempts.note(put_off, Outcome.DEFERRED, now)
+    assert failing(visitor) == {}
+    says = visitor.get("/readyz").json["checks"]["outbox"]["says"]
+    assert says == (
+        f"oldest waits 10800 s; it is not stuck; look: mindsum outbox show {put_off.id}"
+    )
+    at(now + timedelta(seconds=601 - sent_s_ago))
+    stir()
+    assert set(failing(visitor)) == {"outbox"}
+
+
+def test_a_delivery_from_before_the_clock_went_back_does_not_count_as_one_of_now(
+    visitor: Visitor, at: Any
+) -> None:
+    attempts.note(write_email(), Outcome.SENT, MONDAY + timedelta(hours=1))
+    at(MONDAY + timedelta(minutes=11))
+    stir()
+    assert set(failing(visitor)) == {"outbox"}
+
+
+def test_a_held_outbox_says_how_it_goes_on(visitor: Visitor, at: Any) -> None:
+    write_email()
+    outbox.hold(clock.now())
+    at(MONDAY + timedelta(hours=1))
+    stir()
+    assert failing(visitor) == {
+        "outbox": "oldest waits 3600 s; it is held: look, then run: mindsum outbox release"
+    }
+
+
+def test_an_email_in_a_courier_s_hands_has_waited_since_it_was_written(
+    visitor: Visitor, at: Any
+) -> None:
+    write_email()
+    outbox.claim(clock.now(), 1)
+    at(MONDAY + timedelta(seconds=90))
+    found = figures(visitor)
+    assert found["mindsum_outbox_oldest_due_age_seconds"] == 90
+    assert found["mindsum_outbox_due"] == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_whether_emails_leave_is_asked_of_those_that_wait_and_of_the_newest_attempts(
+    visitor: Visitor, at: Any
+) -> None:
+    write_email()
+    at(MONDAY + timedelta(hours=1))
+    with counted_queries() as seen:
+        visitor.get("/readyz")
+    (waiting,) = [each for each in seen if '"created_at"' in each and "ORDER BY" in each]
+    plan = database.db.execute_sql(f"EXPLAIN QUERY PLAN {waiting}", (1,)).fetchall()
+    assert "USING INDEX outbox_" in plan[0][-1]
+    (newest,) = [each for each in seen if "delivery_attempt" in each]
+    plan = database.db.execute_sql(f"EXPLAIN QUERY PLAN {newest}", (1,)).fetchall()
+    assert "LIMIT" in newest
+    assert not any("TEMP B-TREE" in line[-1] for line in plan)
+
+
+def test_a_slow_mail_server_is_no_courier_that_hangs(visitor: Visitor, at: Any) -> None:
+    lease_s = 20 * 30
+    vitals = Vitals(NAMES, patience_s={"deliver_outbox": lease_s})
+
+    def run_others_until(age_s: int) -> None:
+        at(MONDAY + timedelta(seconds=age_s))
+        vitals.begin("purge")
+        vitals.note("purge", Run(), took_s=0, now=clock.now(), has_failed=False)
+
+    run_others_until(0)
+    vitals.begin("deliver_outbox")
+    run_others_until(lease_s)
+    assert failing(visitor) == {}
+    run_others_until(lease_s + 1)
+    assert failing(visitor) == {
+        "scheduler": "job deliver_outbox has not finished for 601 s: it hangs; "
+        "restart the scheduler"
+    }
 
 
 def test_a_schema_step_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -315,6 +433,17 @@ def test_jobs_tell_how_often_and_how_long_they_ran_and_how_late_they_were(
         'mindsum_job_last_lag_seconds{job="purge"}': 40,
         'mindsum_job_last_finished_timestamp_seconds{job="purge"}': MONDAY.timestamp(),
     }
+
+
+def test_a_job_that_only_ever_failed_does_not_claim_to_be_in_time(
+    visitor: Visitor, app: Flask
+) -> None:
+    vitals = Vitals(NAMES)
+    vitals.begin("purge")
+    vitals.note("purge", Run(), took_s=1, now=clock.now(), has_failed=True)
+    found = figures(visitor)
+    assert found['mindsum_job_last_duration_seconds{job="purge"}'] == 1
+    assert 'mindsum_job_last_lag_seconds{job="purge"}' not in found
 
 
 def taken(visitor: Visitor, endpoint: str, method: str, status: str) -> float:
