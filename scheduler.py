@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from flask import Flask
 from app import clock, create_app
 from app.errors import ConfigError, StoreUnavailable
 from app.mailer import Mailer
-from app.services import delivery, sweeps
+from app.services import sweeps, timekeeping
 from app.services.delivery import Courier
 from app.services.runs import Parts, Run
 from app.services.vitals import Vitals
@@ -32,6 +32,7 @@ from emails import render
 Service = Callable[[datetime], Parts]
 
 STOPS_WITHIN_S = 9.0
+AFTER_FAILURE_S = 5.0
 CLOCK_WATCHED_EVERY_S = 1.0
 LEAP = timedelta(seconds=2)
 """From how far on a change of the clock is no correction, but a leap."""
@@ -43,13 +44,15 @@ _log = structlog.get_logger("mindsum")
 class Job:
     """One line of the timetable; `every_s` is the time between two runs.
 
-    `at_once` runs of it may go on at the same time in one process, where one lasts longer.
+    `at_once` runs of it may go on at the same time in one process. It hangs where it has not got
+    on for `patience_s`, or the usual, if that is longer.
     """
 
     name: str
     every_s: float
     service: Service
     at_once: int = 1
+    patience_s: float = 0.0
 
 
 def timetable(mailer: Mailer) -> tuple[Job, ...]:
@@ -64,7 +67,7 @@ def timetable(mailer: Mailer) -> tuple[Job, ...]:
         Job("remind_sessions", 1, sweeps.remind_sessions),
         Job("purge", 3600, sweeps.purge),
         # Most of an email's time is waiting for the mail server.
-        Job("deliver_outbox", 0.5, lambda _now: courier.deliver(), at_once=4),
+        Job("deliver_outbox", 0.5, lambda _now: courier.deliver(), 4, courier.patience_s),
     )
 
 
@@ -73,9 +76,7 @@ def run(job: Job, vitals: Vitals, is_stopping: Callable[[], bool] = lambda: Fals
 
     Once asked to stop, it ends after the part in hand and leaves the rest for later.
     """
-    began = time.monotonic()
-    now = clock.now()
-    outcome, has_failed = Run(), True
+    began, now, outcome, has_failed = time.monotonic(), clock.now(), Run(), True
     vitals.begin(job.name)
     try:
         with database.connection(), closing(job.service(now)) as parts:
@@ -112,7 +113,7 @@ def run(job: Job, vitals: Vitals, is_stopping: Callable[[], bool] = lambda: Fals
 def run_once(app: Flask) -> int:
     """Run every job once, in order; 0, or 1 if one failed."""
     jobs = timetable(app.extensions["mailer"])
-    vitals = Vitals((job.name for job in jobs), is_resident=False)
+    vitals = _vitals(jobs, is_resident=False)
     with app.app_context():
         results = [run(job, vitals) for job in jobs]
         vitals.flush(clock.now())
@@ -128,7 +129,7 @@ class Keeper:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._jobs = timetable(app.extensions["mailer"])
-        self._vitals = Vitals(job.name for job in self._jobs)
+        self._vitals = _vitals(self._jobs)
         self._stopping = threading.Event()
         self._in_hand: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -154,10 +155,9 @@ class Keeper:
 
     def watch_clock(self, until: threading.Event) -> None:
         """Begin afresh after each leap of the clock, until the event is set."""
-        ahead = _clock_ahead()
+        leaps = clock.Leaps()
         while not until.wait(CLOCK_WATCHED_EVERY_S):
-            before, ahead = ahead, _clock_ahead()
-            leap = ahead - before
+            leap = leaps.since_last()
             if abs(leap) >= LEAP:
                 self._begin_afresh(leap)
 
@@ -181,7 +181,7 @@ class Keeper:
             self._scheduler.modify_job(job.name, next_run_time=_machine_now())
         if leap < timedelta(0):
             try:
-                delivery.after_leap_back(clock.now())
+                timekeeping.after_leap_back(clock.now())
             except Exception:
                 _log.exception("leap_not_mended")
 
@@ -190,7 +190,10 @@ class Keeper:
         try:
             if not self._stopping.is_set():
                 with self._app.app_context():
-                    run(job, self._vitals, self._stopping.is_set)
+                    is_well = run(job, self._vitals, self._stopping.is_set)
+                if not is_well:
+                    # What is broken is not mended sooner for being told of every second.
+                    self._stopping.wait(AFTER_FAILURE_S)
         finally:
             self._count(job.name, -1)
 
@@ -215,14 +218,14 @@ def run_forever(app: Flask) -> int:
     os._exit(1)
 
 
+def _vitals(jobs: Sequence[Job], *, is_resident: bool = True) -> Vitals:
+    patience_s = {job.name: job.patience_s for job in jobs}
+    return Vitals(patience_s, is_resident=is_resident, patience_s=patience_s)
+
+
 def _machine_now() -> datetime:
     """What APScheduler goes by: the machine's own clock."""
     return clock.now() - clock.offset()
-
-
-def _clock_ahead() -> timedelta:
-    """How far our clock is ahead of one that only ever goes on; the difference of two tells."""
-    return clock.now() - datetime.fromtimestamp(time.monotonic(), UTC)
 
 
 def _ms_since(began: float) -> int:

@@ -49,7 +49,7 @@ SCHEDULER_MAY_IMPORT = {
     "app": {"clock", "create_app"},
     "app.errors": {"ConfigError", "StoreUnavailable"},
     "app.mailer": {"Mailer"},
-    "app.services": {"sweeps", "delivery"},
+    "app.services": {"sweeps", "timekeeping"},
     "app.services.delivery": {"Courier"},
     "app.services.runs": {"Parts", "Run"},
     "app.services.vitals": {"Vitals"},

@@ -24,6 +24,7 @@ BATCH = 10
 LEASE_FOR_CONVERSATION = 0.8
 STORE_AGAIN_S = 0.5
 HOLD_TOLD_EVERY = timedelta(minutes=1)
+PAUSE_TOLD_EVERY = timedelta(minutes=10)
 
 _log = structlog.get_logger("mindsum")
 
@@ -35,7 +36,14 @@ class Courier:
         self._mailer = mailer
         self._clock = clock
         self._pause: tuple[datetime, datetime] | None = None
+        self._told: tuple[str, datetime] | None = None
+        self._taken: set[int] = set()
         self._hold_told_at: datetime | None = None
+
+    @property
+    def patience_s(self) -> float:
+        """How long one email may take, in seconds, where the mail server is slow."""
+        return outbox.lease().total_seconds()
 
     def deliver(self) -> Parts:
         """Send everything that is due, unless the queue is paused or held; a part per email.
@@ -48,9 +56,8 @@ class Courier:
             self._tell_hold(held_since, now)
             return
         oldest_at = outbox.oldest_due_at(now)
-        if oldest_at is None or self._is_paused(now):
+        if oldest_at is None or self._is_paused():
             return
-        self._pause = None
         with self._mailer.connect() as connection:
             while not self._pause and (taken := outbox.claim(self._clock(), BATCH)):
                 claims = deque(taken)
@@ -58,9 +65,15 @@ class Courier:
                     yield replace(run, oldest_at=oldest_at)
                 yield Run(len(claims))
 
-    def _is_paused(self, now: datetime) -> bool:
+    def _is_paused(self) -> bool:
+        pause = self._pause
+        if pause is None:
+            return False
         # Before its beginning as little as after its end: then the clock has gone back since.
-        return self._pause is not None and self._pause[0] <= now < self._pause[1]
+        is_on = pause[0] <= self._clock() < pause[1]
+        if not is_on and self._pause is pause:
+            self._pause = None
+        return is_on
 
     def _each(self, claims: deque[Claim], connection: Connection) -> Iterator[Run]:
         try:
@@ -69,6 +82,8 @@ class Courier:
                 try:
                     run = _run_of(self._send(claimed, connection))
                 except (StoreUnavailable, *faults.DATABASE_ERRORS) as error:
+                    if not (isinstance(error, StoreUnavailable) or faults.is_outside(error)):
+                        raise
                     # It stays ours as long as its lease lasts, and the others come first.
                     claims.append(claimed)
                     _log.error("email_waits", email=claimed.email.id, why=faults.reason(error))
@@ -77,22 +92,27 @@ class Courier:
                 yield run
         finally:
             if claims:
-                outbox.give_back(claims, self._pause[1] if self._pause else self._clock())
+                pause = self._pause
+                outbox.give_back(claims, pause[1] if pause else self._clock())
 
     def _send(self, claimed: Claim, connection: Connection) -> End:
         now = self._clock()
-        may_finish = self._lease_from(now)
+        may_finish = self._lease_of(claimed, now)
         if not outbox.renew(claimed, now):
             return settling.settle(claimed, settling.LOST, now)
-        if foregone := _foregone(claimed.email, now):
-            return settling.settle(claimed, foregone, now)
+        if claimed.email.id in self._taken:
+            return settling.settle(claimed, settling.SENT, now)
         try:
+            if foregone := _foregone(claimed.email, now):
+                return settling.settle(claimed, foregone, now)
             message = letters.compose(claimed.email, now)
             connection.deliver(message.to_email(), message.recipient.addr_spec, may_finish)
         except (MailError, UnsafeValue) as error:
             if isinstance(error, MailError) and error.is_about_server:
                 self._wait_for_server(str(error))
             return settling.settle(claimed, settling.end_of(error), self._clock())
+        except (StoreUnavailable, *faults.DATABASE_ERRORS):
+            raise
         except Exception as error:
             _log.exception("email_fault", email=claimed.email.id, kind=claimed.email.kind)
             return settling.settle(claimed, settling.end_of(error), self._clock())
@@ -100,21 +120,31 @@ class Courier:
 
     def _note_taken(self, claimed: Claim) -> End:
         """Note what the server has taken, however long the database is away: nobody else knows."""
+        until_s = time.monotonic() + outbox.lease().total_seconds()
+        self._taken.add(claimed.email.id)
         while True:
             try:
-                return settling.settle(claimed, settling.SENT, self._clock())
+                end = settling.settle(claimed, settling.SENT, self._clock())
             except Exception as error:
+                if not isinstance(error, StoreUnavailable) and time.monotonic() > until_s:
+                    raise
                 _log.error("email_unsettled", email=claimed.email.id, why=faults.reason(error))
                 time.sleep(STORE_AGAIN_S)
+            else:
+                self._taken.discard(claimed.email.id)
+                return end
 
-    def _lease_from(self, now: datetime) -> Callable[[], bool]:
+    def _lease_of(self, claimed: Claim, now: datetime) -> Callable[[], bool]:
         """Whether a lease renewed at `now` lasts until the server's answer to a whole message.
 
-        By both clocks: a process that was stopped sees it by the one, a leap of time by the other.
+        By both clocks, since a process that was stopped sees it by the one and a leap of time by
+        the other; and by the row, since another machine may go by a clock of its own.
         """
         enough = outbox.lease() * LEASE_FOR_CONVERSATION
-        until_s = time.monotonic() + enough.total_seconds()
-        return lambda: time.monotonic() < until_s and self._clock() < now + enough
+        until_s, until_at = time.monotonic() + enough.total_seconds(), now + enough
+        return lambda: (
+            time.monotonic() < until_s and self._clock() < until_at and outbox.is_ours(claimed)
+        )
 
     def _tell_hold(self, since: datetime, now: datetime) -> None:
         if self._hold_told_at is None or abs(now - self._hold_told_at) >= HOLD_TOLD_EVERY:
@@ -127,12 +157,9 @@ class Courier:
             return
         now, wait = self._clock(), settling.retry_wait(1, config.current().outbox_retry_seconds)
         self._pause = now, now + wait
-        _log.error("outbox_paused", why=why, for_s=round(wait.total_seconds(), 1))
-
-
-def after_leap_back(now: datetime) -> None:
-    """Do not let what is queued wait until a clock that went back is where it was."""
-    outbox.bring_forward(now)
+        if self._told is None or self._told[0] != why or now - self._told[1] >= PAUSE_TOLD_EVERY:
+            self._told = why, now
+            _log.error("outbox_paused", why=why, again_in_s=round(wait.total_seconds(), 1))
 
 
 def _run_of(end: End) -> Run:

@@ -17,6 +17,7 @@ from emails.safety import UnsafeValue
 
 GIVE_UP_AFTER = timedelta(hours=24)
 LONGEST_WAIT = timedelta(hours=1)
+JITTER = 0.2
 
 _EVENTS = {
     OutboxStatus.SENT: "email_sent",
@@ -124,7 +125,12 @@ def retry_wait(attempts: int, first_wait_s: float) -> timedelta:
     """How long to wait after that many attempts: doubling, jittered by a fifth, an hour at most."""
     doubled = first_wait_s * 2 ** min(max(attempts - 1, 0), 20)
     bounded = min(doubled, max(LONGEST_WAIT.total_seconds(), first_wait_s))
-    return timedelta(seconds=bounded * random.uniform(0.8, 1.2))
+    return timedelta(seconds=bounded * random.uniform(1 - JITTER, 1 + JITTER))
+
+
+def longest_wait(first_wait_s: float) -> timedelta:
+    """The longest that `retry_wait` ever comes to."""
+    return max(LONGEST_WAIT, timedelta(seconds=first_wait_s)) * (1 + JITTER)
 
 
 def _follow(email: OutboxEmail, end: End, now: datetime) -> None:

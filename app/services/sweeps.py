@@ -10,7 +10,7 @@ from app.errors import StoreUnavailable
 from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
-from app.services import journal, moves, ranking, transitions
+from app.services import journal, moves, ranking, timekeeping, transitions
 from app.services.runs import Parts, Run
 from app.store import outbox, queries
 from app.store.database import in_transaction
@@ -20,6 +20,7 @@ from app.store.queries import ACCEPTED, REQUESTED
 BATCH = 25
 SIGN_INS_KEPT = timedelta(days=1)
 ANSWERS_KEPT = timedelta(days=2)
+FORGOTTEN_AT_ONCE = 1000
 
 _log = structlog.get_logger("mindsum")
 
@@ -77,16 +78,21 @@ def remind_sessions(now: datetime) -> Parts:
 
 
 def purge(now: datetime) -> Parts:
-    """Forget sign-ins and stored answers that nothing can ask for any more."""
-    forgotten = _forget(now)
-    yield Run(due=forgotten, done=forgotten)
+    """Forget sign-ins and stored answers that nothing can ask for, and mend what a clock left."""
+    timekeeping.mend(now)
+    for table, kept_until in (
+        (SignIn, now - SIGN_INS_KEPT),
+        (IdempotentAnswer, now - ANSWERS_KEPT),
+    ):
+        while forgotten := _forget(table, kept_until):
+            yield Run(due=forgotten, done=forgotten)
 
 
 @in_transaction
-def _forget(now: datetime) -> int:
-    sign_ins = SignIn.delete().where(SignIn.created_at < now - SIGN_INS_KEPT)
-    answers = IdempotentAnswer.delete().where(IdempotentAnswer.created_at < now - ANSWERS_KEPT)
-    return int(sign_ins.execute() + answers.execute())
+def _forget(table: type[SignIn | IdempotentAnswer], before: datetime) -> int:
+    # Not all at once: after a long outage there are many, and nobody else could write meanwhile.
+    old = table.select(table.id).where(table.created_at < before).limit(FORGOTTEN_AT_ONCE)
+    return int(table.delete().where(table.id.in_(old)).execute())
 
 
 def _each(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Parts:

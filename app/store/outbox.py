@@ -16,7 +16,9 @@ from app.store.models import Booking, Client, Hold, OutboxEmail, OutboxStatus, R
 TIMEOUTS_IN_A_LEASE = 20
 """A lease outlasts the slowest SMTP conversation, which takes at most 15 timeouts."""
 
-_OUTBOX = "outbox"
+OUTBOX = "outbox"
+"""The name of its hold."""
+
 _PENDING = SQL("status IN ('queued', 'sending')")
 
 
@@ -69,13 +71,14 @@ def enqueue(
 def claim(now: datetime, limit: int) -> list[Claim]:
     """Take up to `limit` due emails, the oldest of each thread only, so that order is kept.
 
-    An email whose worker died is due again when its lease has run out.
+    An email whose worker died is due again when its lease has run out. None while it is held.
     """
     locking = "" if is_sqlite() else "FOR UPDATE SKIP LOCKED"
     rows = db.execute_sql(
         f"""
         SELECT id FROM outbox_email AS mail
         WHERE status IN ('queued', 'sending') AND due_at <= {_mark()}
+          AND NOT EXISTS (SELECT 1 FROM hold WHERE name = '{OUTBOX}')
           AND NOT EXISTS (
             SELECT 1 FROM outbox_email AS earlier
             WHERE earlier.thread = mail.thread AND earlier.id < mail.id
@@ -111,6 +114,12 @@ def renew(claimed: Claim, now: datetime) -> bool:
         .execute()
     )
     return bool(renewed)
+
+
+def is_ours(claimed: Claim) -> bool:
+    """Whether nobody has taken the email over."""
+    ours = OutboxEmail.id == claimed.email.id, OutboxEmail.lease_token == claimed.token
+    return bool(OutboxEmail.select().where(*ours).exists())
 
 
 def settle(
@@ -156,10 +165,12 @@ def give_back(claims: Iterable[Claim], due_at: datetime) -> None:
 
 
 @in_transaction
-def bring_forward(now: datetime) -> int:
-    """Make everything queued due at once, after the clock went back; how many were due later."""
-    later = (OutboxEmail.status == OutboxStatus.QUEUED) & (OutboxEmail.due_at > now)
-    return int(OutboxEmail.update(due_at=now).where(later).execute())
+def bring_forward(now: datetime, *, queued_after: datetime, sending_after: datetime) -> int:
+    """Make due at once what is due later than that, by a clock that has gone back; how many."""
+    due_at, status = OutboxEmail.due_at, OutboxEmail.status
+    queued = (status == OutboxStatus.QUEUED) & (due_at > queued_after)
+    sending = (status == OutboxStatus.SENDING) & (due_at > sending_after)
+    return int(OutboxEmail.update(due_at=now).where(queued | sending).execute())
 
 
 @in_transaction
@@ -186,20 +197,20 @@ def retry(email_id: int | None, now: datetime) -> int:
 
 @in_transaction
 def hold(now: datetime) -> None:
-    """Keep every courier from sending until `release`; a hold that is on stays as it is."""
-    Hold.insert(name=_OUTBOX, at=now).on_conflict_ignore().execute()
+    """Keep every courier from claiming until `release`; a hold that is on stays as it is."""
+    Hold.insert(name=OUTBOX, at=now).on_conflict_ignore().execute()
 
 
 @in_transaction
 def release(now: datetime) -> int:
     """Let the outbox go again; how many emails are due at `now`."""
-    Hold.delete().where(Hold.name == _OUTBOX).execute()
+    Hold.delete().where(Hold.name == OUTBOX).execute()
     return due_count(now)
 
 
 def held_since() -> datetime | None:
     """Since when nothing is sent; None if the outbox is not held."""
-    row = Hold.get_or_none(Hold.name == _OUTBOX)
+    row = Hold.get_or_none(Hold.name == OUTBOX)
     return row.at if row else None
 
 

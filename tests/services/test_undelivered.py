@@ -1,5 +1,6 @@
 """Emails that cannot be handed over: no more to that address, and ops hears who waits for whom."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from app import clock
 from app.mailer import Mailer
 from app.rules.lifecycle import Actor
 from app.services import messages, privacy, undelivered
-from app.services.delivery import Courier
+from app.services.delivery import BATCH, Courier
 from app.services.runs import total
 from app.store import database, outbox
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
@@ -223,6 +224,45 @@ def test_a_held_outbox_sends_nothing_until_it_is_released(
     assert outbox.release(story.now) == 2
     assert outbox.held_since() is None
     assert total(courier.deliver()).done == 2
+
+
+def test_a_hold_stops_a_courier_at_work_after_what_it_has_in_hand(story: Story) -> None:
+    class Alarming(MailServer):
+        """Somebody holds the outbox while the first message is on its way."""
+
+        async def handle_DATA(self, *about: Any) -> str:  # noqa: N802 - aiosmtpd's name
+            if not self.messages:
+                await asyncio.to_thread(hold)
+            return await super().handle_DATA(*about)
+
+    def hold() -> None:
+        with database.connection():
+            outbox.hold(story.now)
+
+    for days in range(2, 14):
+        story.ask(starts_at=story.now.replace(hour=10) + timedelta(days=days))
+    with Alarming() as server:
+        elsewhere = Flask(__name__)
+        elsewhere.config.update(story.app.config, MAIL_PORT=server.port)
+        total(Courier(Mailer(elsewhere), clock.now).deliver())
+        assert len(server.messages) == BATCH < OutboxEmail.select().count()
+
+
+def test_a_server_that_lets_nobody_in_is_told_of_once_in_ten_minutes(
+    story: Story, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    story.ask()
+    elsewhere = Flask(__name__)
+    elsewhere.config.update(app.config, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
+    with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
+        elsewhere.config["MAIL_PORT"] = server.port
+        courier = Courier(Mailer(elsewhere), clock.now)
+        for _ in range(20):
+            total(courier.deliver())
+            story.wait(minutes=1)
+        assert server.connections == 20
+    told = [line for line in events(caplog, "error") if line["event"] == "outbox_paused"]
+    assert len(told) == 2
 
 
 def test_moves_go_on_while_the_outbox_is_held(story: Story) -> None:
