@@ -20,7 +20,7 @@ from app.web.security import limiter
 from tests.smtp_server import MailServer
 from tests.story import Story
 
-pytest_plugins = ["tests.browsers", "tests.databases"]
+pytest_plugins = ["tests.browsers", "tests.databases", "tests.figures"]
 
 MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """When most stories begin: a Monday morning in London, outside every change of clocks."""

@@ -2,7 +2,6 @@
 
 import random
 import re
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -61,14 +60,14 @@ def mail() -> Iterator[PickyServer]:
 @pytest.mark.parametrize(
     ("outage", "streets", "due", "is_killed"),
     [
-        (timedelta(days=1), runs(4, 100), runs(600, 10_000), False),
-        (timedelta(days=3), runs(3, 50), runs(200, 5_000), True),
+        (timedelta(days=1), runs(3, 100), runs(300, 10_000), False),
+        (timedelta(days=3), runs(2, 50), runs(150, 5_000), True),
     ],
     ids=["of a day", "of three days, with a kill in the middle"],
 )
 def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     app: Flask, mail: PickyServer, database_url: str, at: Any, tmp_path: Path,
-    capsys: pytest.CaptureFixture[str], outage: timedelta, streets: int, due: int, is_killed: bool,
+    tell_figures: Callable[[str], None], outage: timedelta, streets: int, due: int, is_killed: bool,
 ) -> None:  # fmt: skip
     street = Street(app, mail, at)
     lives = street.tell(UP_AT - outage, UP_AT)
@@ -92,10 +91,9 @@ def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     each_email_left_once(mail.messages[sent_before:], is_killed, f"seed {seed}")
     assert SignIn.select().count() == 0, "sign-ins of a day ago were kept"
     assert "Everything stored follows" in town.mindsum("replay")
-    with capsys.disabled():
-        due = streets * DUE + quiet * len(QUIET.lives)
-        left = len(mail.messages) - sent_before
-        sys.stdout.write(f"\n{due} due, {left} emails: {took_s:.1f} s until the last had left\n")
+    due = streets * DUE + quiet * len(QUIET.lives)
+    left = len(mail.messages) - sent_before
+    tell_figures(f"{due} due, {left} emails: {took_s:.1f} s until the last had left")
 
 
 def catch_up(town: Town, seed: int | None) -> None:

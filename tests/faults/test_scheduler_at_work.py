@@ -78,6 +78,7 @@ def test_asked_to_stop_it_finishes_the_emails_in_hand_and_gives_the_others_back(
     assert [line.get("abandoned") for line in logged(town, "scheduler_stopped")] == [None]
 
 
+@SQLITE
 def test_a_job_that_hangs_stops_no_other_and_is_left_behind_when_asked_to_stop(
     story: Story, town: Town
 ) -> None:
