@@ -101,7 +101,7 @@ def _each(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Part
     while True:
         left = due & Booking.id.not_in(failed) if failed else due
         # Most of the time nothing is, and nobody need be kept from writing to find that out.
-        if not Booking.select().where(left).exists():
+        if not queries.therapists_of_due(left, since, 1):
             return
         try:
             run = _batch(left, since, act)

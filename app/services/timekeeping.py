@@ -33,4 +33,5 @@ def mend(now: datetime) -> None:
 
 def _judge(now: datetime) -> None:
     later = Therapist.standing_due_at > now
-    Therapist.update(standing_due_at=now).where(later).execute()
+    if Therapist.select().where(later).exists():
+        Therapist.update(standing_due_at=now).where(later).execute()

@@ -170,6 +170,8 @@ def bring_forward(now: datetime, *, queued_after: datetime, sending_after: datet
     due_at, status = OutboxEmail.due_at, OutboxEmail.status
     queued = (status == OutboxStatus.QUEUED) & (due_at > queued_after)
     sending = (status == OutboxStatus.SENDING) & (due_at > sending_after)
+    if not OutboxEmail.select().where(queued | sending).exists():
+        return 0
     return int(OutboxEmail.update(due_at=now).where(queued | sending).execute())
 
 
