@@ -19,7 +19,7 @@ from tests.soak import runs
 from tests.story import Story
 from tests.town import ROOT
 
-MANY = runs(500, 2_000)
+MANY = runs(250, 2_000)
 
 JOBS = [
     "remind_answers",

@@ -64,7 +64,7 @@ HOSTILE = [
 HEADERS = {"Date", "From", "To", "Subject", "Message-ID", "Auto-Submitted", "X-Mindsum-Email"}
 HEADERS |= {"X-Mindsum-Booking", "MIME-Version", "Content-Type"}
 
-EXAMPLES = runs(250, 10_000)
+EXAMPLES = runs(100, 10_000)
 STYLES = SAMPLES["booking_requested"]().html.count("</style>")
 
 Write = Callable[[str], Message]

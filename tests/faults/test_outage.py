@@ -60,7 +60,7 @@ def mail() -> Iterator[PickyServer]:
 @pytest.mark.parametrize(
     ("outage", "streets", "due", "is_killed"),
     [
-        (timedelta(days=1), runs(3, 100), runs(300, 10_000), False),
+        (timedelta(days=1), runs(2, 100), runs(200, 10_000), False),
         (timedelta(days=3), runs(2, 50), runs(150, 5_000), True),
     ],
     ids=["of a day", "of three days, with a kill in the middle"],
