@@ -16,8 +16,6 @@ from typing import TypeVar
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
-import pytest
-
 from app.demo import API_KEY
 from app.maildir import StoredMessage, stored_messages
 
@@ -149,7 +147,6 @@ def ask(demo: Demo, client: str, index: int) -> str:
     return str(booking["reference"])
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
 def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) -> None:
     with running(tmp_path / "demo") as demo:
         names = [one["slug"] for one in demo.api("/therapists")]  # type: ignore[attr-defined]
@@ -182,7 +179,6 @@ def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) ->
         assert re.search(r"^scheduler \| .*event=late booking=MB-", said, re.MULTILINE)
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
 def test_a_demo_whose_scheduler_dies_says_so_and_stops(tmp_path: Path) -> None:
     with running(tmp_path / "demo") as demo:
         (scheduler,) = within(5, lambda: demo.pids("scheduler.py"), "the scheduler")
