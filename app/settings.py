@@ -17,9 +17,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.rules.money import CURRENCIES
 from app.rules.policy import Policy
+from emails.safety import mailbox, sender_mailbox
 
 DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https
 DEVELOPMENT_NOTES_KEY = urlsafe_b64encode(sha256(b"development-only").digest()).decode()
+
+_LONGEST_ADDRESS = 254
+_ADDRESS = r'[^\s@<>(),:;\\"\[\]]+@[^\s@<>(),:;\\"\[\]]+'
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 
@@ -60,14 +64,14 @@ class Settings(BaseSettings):
     mail_password: str | None = Field(None, description="a text")
     mail_default_sender: str = Field(
         "Mindsum Bookings <bookings@mindsum.invalid>",
-        pattern=r"^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$",
+        pattern=rf"^({_ADDRESS}|[^<>]*<{_ADDRESS}>)$",
         description="an address, such as Mindsum <bookings@example.org>",
     )
     mail_timeout: float = Field(
         10, gt=0, le=300, allow_inf_nan=False, description="seconds above 0, at most 300"
     )
     ops_email: str = Field(
-        "ops@mindsum.invalid", pattern=r"^[^\s@<>]+@[^\s@<>]+$", description="one email address"
+        "ops@mindsum.invalid", pattern=rf"^{_ADDRESS}$", description="one email address"
     )
     api_keys: Listed = Field((), description="keys, comma separated")
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
@@ -133,6 +137,23 @@ class Settings(BaseSettings):
     def _is_a_currency(cls, value: str) -> str:
         if value not in CURRENCIES:
             raise ValueError("unknown currency")
+        return value
+
+    @field_validator("mail_default_sender")
+    @classmethod
+    def _can_send(cls, value: str) -> str:
+        address = sender_mailbox("sender", value)
+        # What stands before the address may make another one of it, which nobody meant.
+        is_meant = value.rpartition("<")[2].startswith(f"{address.username}@")
+        if not is_meant or len(address.addr_spec) > _LONGEST_ADDRESS:
+            raise ValueError("not a sender")
+        return value
+
+    @field_validator("ops_email")
+    @classmethod
+    def _can_be_sent_to(cls, value: str) -> str:
+        if len(mailbox("recipient", value).addr_spec) > _LONGEST_ADDRESS:
+            raise ValueError("too long")
         return value
 
     @field_validator("ratelimit_storage_uri")

@@ -24,6 +24,7 @@ __all__ = [
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
 _SETTINGS_BEHIND: Mapping[Stage, str] = {
+    "settings": "MAIL_DEFAULT_SENDER",
     "connect": "MAIL_SERVER and MAIL_PORT",
     "greeting": "MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS",
     "tls": "MAIL_USE_TLS, MAIL_USE_SSL and MAIL_SERVER, which the certificate must name",

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
-from email.utils import parseaddr
 from typing import Any, Self
 
 import flask_mail
@@ -25,13 +24,18 @@ from app.mailer.outcomes import (
     MailBlocked,
     MailDeferred,
     MailError,
-    MailRefused,
     MailWithheld,
     Stage,
     outcome_of,
     typed,
 )
-from app.mailer.wire import envelope_address, is_international, wire_of
+from app.mailer.wire import (
+    envelope_address,
+    is_international,
+    lacks_utf8,
+    sender_address,
+    wire_of,
+)
 
 GOODBYE_SECONDS = 1.0
 
@@ -70,18 +74,14 @@ class Connection(flask_mail.Connection):
         MailWithheld; the connection can be used again after each of them. Waits at most the
         timeout for each reply, three times that for the last.
         """
-        sender = self._sender()
+        sender = sender_address(self.mail.default_sender)
         address = envelope_address(recipient)
         needs_utf8 = is_international(message, sender, address)
         wire = wire_of(message, needs_utf8)
         while True:
             client, is_kept = self._ready()
             if needs_utf8 and not client.has_extn("smtputf8"):
-                raise MailRefused(
-                    "the mail server takes no addresses beyond ASCII (it lacks SMTPUTF8)",
-                    stage="recipient",
-                    scope="recipient",
-                )
+                raise lacks_utf8(sender)
             try:
                 with self._left_in_order():
                     self._offer_sender(client, sender, wire, needs_utf8)
@@ -94,10 +94,13 @@ class Connection(flask_mail.Connection):
 
     def rehearse(self) -> None:
         """All of a delivery up to the sender's address; nothing is sent. Raises MailError."""
-        sender = self._sender()
+        sender = sender_address(self.mail.default_sender)
         client, _ = self._ready()
+        needs_utf8 = not sender.isascii()
+        if needs_utf8 and not client.has_extn("smtputf8"):
+            raise lacks_utf8(sender)
         with self._left_in_order():
-            self._ask(client, "sender", f"MAIL FROM:<{sender}>")
+            self._offer_sender(client, sender, b"", needs_utf8)
             self._ask(client, "sender", "RSET")
 
     def close(self) -> None:
@@ -157,12 +160,6 @@ class Connection(flask_mail.Connection):
             except ValueError:
                 raise MailBlocked("name and password must be plain ASCII", stage="login") from None
 
-    def _sender(self) -> str:
-        try:
-            return envelope_address(parseaddr(self.mail.default_sender or "")[1])
-        except MailRefused:
-            raise MailBlocked("MAIL_DEFAULT_SENDER is not an address", stage="sender") from None
-
     def _ready(self) -> tuple[Client, bool]:
         """A client between two messages, and whether it was kept from the one before."""
         if self.host is not None and self._is_usable(self.host):
@@ -201,14 +198,15 @@ class Connection(flask_mail.Connection):
 
     def _offer_sender(self, client: Client, sender: str, wire: bytes, utf8: bool) -> None:
         command = f"MAIL FROM:<{sender}>"
-        if client.has_extn("size"):
+        if wire and client.has_extn("size"):
             command += f" SIZE={len(wire)}"
         if client.has_extn("8bitmime") and not wire.isascii():
             command += " BODY=8BITMIME"
         if utf8:
             client.command_encoding = "utf-8"
             command += " SMTPUTF8"
-        self._ask(client, "sender", command)
+        # Only for a recipient's sake is it more than every message needs.
+        self._ask(client, "sender", command, is_unlike_others=utf8 and sender.isascii())
 
     def _hand_over(
         self, client: Client, address: str, wire: bytes, may_finish: Callable[[], bool]
@@ -237,9 +235,10 @@ class Connection(flask_mail.Connection):
         *,
         expected: int = 2,
         hide: tuple[str, ...] = (),
+        is_unlike_others: bool = False,
     ) -> None:
         """Send one command (EHLO if none) and expect a reply of that hundred."""
         with typed(stage):
             code, reply = client.docmd(command) if command else client.ehlo()
         if code // 100 != expected:
-            raise outcome_of(stage, code, reply, hide)
+            raise outcome_of(stage, code, reply, hide, is_unlike_others=is_unlike_others)

@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from typing import Literal
 
 Stage = Literal[
-    "message", "connect", "tls", "greeting", "hello", "login",
+    "settings", "message", "connect", "tls", "greeting", "hello", "login",
     "sender", "recipient", "data", "content",
 ]  # fmt: skip
 Scope = Literal["recipient", "message"]
 
 _BEFORE_ANY_MESSAGE = frozenset({"connect", "tls", "greeting", "hello", "login"})
+_WITH_A_MESSAGE = frozenset({"sender", "recipient", "data", "content"})
 # With MAIL FROM go the message's size and form; all else in it is the same for every message.
 _ABOUT_ONE_MESSAGE = frozenset({552, 555})
 NOT_ALLOWED_IN = frozenset({530, 534, 535, 538})
 _PRIVATE = re.compile(r"\S*(?:@|://)\S*|\S{40,}")
-_POLICY_REPLY = re.compile(r"5\.7\.\d")
+_POLICY_REPLY = re.compile(r"^5\.7\.\d|\brelay(?:ing)?\b", re.IGNORECASE)
 _MAILBOX_REPLY = re.compile(r"5\.[12]\.\d")
 
 
@@ -39,6 +40,11 @@ class MailError(Exception):
     def is_about_server(self) -> bool:
         """Whether every other message would meet the same at present."""
         return False
+
+    @property
+    def came_with_a_message(self) -> bool:
+        """Whether the server had let us in and was being given a message."""
+        return self.stage in _WITH_A_MESSAGE
 
 
 class MailDeferred(MailError):
@@ -87,23 +93,37 @@ def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
 
 
 def outcome_of(
-    stage: Stage, code: int, reply: bytes | str, hide: tuple[str, ...] = ()
+    stage: Stage,
+    code: int,
+    reply: bytes | str,
+    hide: tuple[str, ...] = (),
+    *,
+    is_unlike_others: bool = False,
 ) -> MailError:
-    """What a reply other than the expected one means for the message."""
+    """What a reply other than the expected one means for the message.
+
+    `is_unlike_others`: the server was asked for more than every message needs.
+    """
     reason = _safe_line(reply, hide)
     if code in NOT_ALLOWED_IN:
         return MailBlocked(reason, stage=stage, code=code)
     if code // 100 != 5 or stage == "tls":
         is_unclear = stage == "content" and code // 100 != 4
         return MailDeferred(reason, stage=stage, code=code, reply_lost=is_unclear)
-    is_sender_refused = stage == "sender" and code not in _ABOUT_ONE_MESSAGE
-    if stage in _BEFORE_ANY_MESSAGE or is_sender_refused:
+    is_about_one = is_unlike_others or code in _ABOUT_ONE_MESSAGE
+    if stage in _BEFORE_ANY_MESSAGE or (stage == "sender" and not is_about_one):
         return MailBlocked(reason, stage=stage, code=code)
-    # A refusal by policy says nothing against the address; one after the content may.
-    is_policy, is_mailbox = _POLICY_REPLY.match(reason), _MAILBOX_REPLY.match(reason)
-    by_recipient = not is_policy if stage == "recipient" else stage == "content" and is_mailbox
-    scope: Scope = "recipient" if by_recipient else "message"
+    scope: Scope = "recipient" if _is_against_address(stage, reason) else "message"
     return MailRefused(reason, stage=stage, scope=scope, code=code)
+
+
+def _is_against_address(stage: Stage, reason: str) -> bool:
+    """Whether a refusal blames the recipient's address: one by policy, such as on relaying, not."""
+    if stage not in ("recipient", "content"):
+        return False
+    if _MAILBOX_REPLY.match(reason):
+        return True
+    return stage == "recipient" and not _POLICY_REPLY.search(reason)
 
 
 @contextmanager

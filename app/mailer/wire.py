@@ -8,7 +8,8 @@ from typing import Any
 
 import idna
 
-from app.mailer.outcomes import MailRefused
+from app.mailer.outcomes import MailBlocked, MailError, MailRefused
+from emails.safety import UnsafeValue, sender_mailbox
 
 LONGEST_ADDRESS = 254
 
@@ -31,6 +32,29 @@ def envelope_address(address: str) -> str:
         with suppress(UnicodeError):
             return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     raise MailRefused("that is no email address", stage="message", scope="recipient")
+
+
+def sender_address(setting: str | None) -> str:
+    """The envelope's sender, which is the address in From as well. Raises MailBlocked."""
+    try:
+        return envelope_address(sender_mailbox("sender", setting or "").addr_spec)
+    except (MailRefused, UnsafeValue):
+        raise MailBlocked("MAIL_DEFAULT_SENDER is not an address", stage="settings") from None
+
+
+def lacks_utf8(sender: str) -> MailError:
+    """What a message that needs SMTPUTF8 comes to at a server without it: whose address it is."""
+    if sender.isascii():
+        return MailRefused(
+            "the mail server takes no addresses beyond ASCII (it lacks SMTPUTF8)",
+            stage="recipient",
+            scope="recipient",
+        )
+    return MailBlocked(
+        "MAIL_DEFAULT_SENDER is beyond ASCII, and the mail server takes no such address "
+        "(it lacks SMTPUTF8)",
+        stage="settings",
+    )
 
 
 def is_international(message: EmailMessage, *addresses: str) -> bool:

@@ -125,6 +125,37 @@ def test_settings_that_cannot_work_block_the_queue(
         assert (server.logins, server.messages) == ([], [])
 
 
+@pytest.mark.parametrize("to", [DEE, "дели@example.org"])
+def test_a_sender_beyond_ascii_blocks_the_queue_where_smtputf8_is_not_offered(to: str) -> None:
+    with FaultyServer(offers=()) as server:
+        mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
+        error = outcome_of(mailer, to)
+        line = mailer.check()
+        assert server.messages == []
+    assert isinstance(error, MailBlocked)
+    assert (error.is_about_server, error.came_with_a_message) == (True, False)
+    assert "MAIL_DEFAULT_SENDER" in error.reason
+    assert line is not None
+    assert error.reason in line
+
+
+def test_a_sender_beyond_ascii_sends_where_smtputf8_is_offered() -> None:
+    with FaultyServer() as server:
+        mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
+        assert mailer.check() is None
+        with mailer.connect() as connection:
+            connection.deliver(letter(), DEE)
+        assert [one.envelope_from for one in server.messages] == ["grüße@mindsum.test"]
+
+
+@pytest.mark.parametrize("to", [DEE, "дели@example.org"])
+def test_a_sender_beyond_ascii_that_is_refused_blocks_the_queue(to: str) -> None:
+    with FaultyServer({"mail": "550 5.6.7 no addresses beyond ASCII"}) as server:
+        mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
+        assert isinstance(outcome_of(mailer, to), MailBlocked)
+        assert "look at MAIL_DEFAULT_SENDER" in str(mailer.check())
+
+
 def test_check_finds_nothing_wrong_with_a_good_server() -> None:
     with FaultyServer() as server:
         assert mailer_for(server, **LOGIN).check() is None
@@ -141,6 +172,7 @@ def test_check_finds_nothing_wrong_with_a_good_server() -> None:
         ({}, {"MAIL_USE_SSL": True}, "MAIL_USE_SSL"),
         ({"auth": "535 5.7.8 wrong"}, LOGIN, "MAIL_PASSWORD"),
         ({"mail": "530 5.7.0 log in first"}, {}, "MAIL_USERNAME"),
+        ({}, {"MAIL_DEFAULT_SENDER": "bookings@foo..bar"}, "MAIL_DEFAULT_SENDER"),
         ({"mail": "550 5.7.1 not your address"}, {}, "MAIL_DEFAULT_SENDER"),
     ],
 )

@@ -43,6 +43,8 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
     ("mail", "530 5.7.0 authentication required", blocked(530)),
     ("mail", "550 5.7.1 not your address", blocked(550)),
     ("mail", "552 5.3.4 too large", refused(552, "message")),
+    ("mail", "555 5.5.4 unknown parameter", refused(555, "message")),
+    ("mail", "550 5.6.7 not your address", blocked(550)),
     ("rcpt", Fault.SILENCE, deferred()),
     ("rcpt", Fault.DRIP, deferred()),
     ("rcpt", Fault.DROP, deferred()),
@@ -54,7 +56,15 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
     ("rcpt", "550 5.1.1 no such mailbox", refused(550, "recipient")),
     ("rcpt", "550 no such mailbox", refused(550, "recipient")),
     ("rcpt", "552 5.2.2 mailbox full", refused(552, "recipient")),
-    ("rcpt", "554 5.7.1 relay access denied", refused(554, "message")),
+    ("rcpt", "550 5.1.1 unknown in relay recipient table", refused(550, "recipient")),
+    ("rcpt", "550 5.7.1 sorry, not from you", refused(550, "message")),
+    ("rcpt", "550 5.7.1 relaying denied", refused(550, "message")),
+    ("rcpt", "550 relay not permitted", refused(550, "message")),
+    ("rcpt", "550 Relaying denied", refused(550, "message")),
+    ("rcpt", "554 5.4.0 Relay access denied", refused(554, "message")),
+    ("rcpt", "554 <dee@example.org>: Relay access denied", refused(554, "message")),
+    ("rcpt", "550 relay@example.org is unknown", refused(550, "recipient")),
+    ("rcpt", "550 mail to the relayer bounces", refused(550, "recipient")),
     ("data", Fault.SILENCE, deferred()),
     ("data", Fault.DROP, deferred()),
     ("data", Fault.REPLY_THEN_DROP, deferred(reply_lost=True)),
@@ -87,6 +97,61 @@ def test_each_fault_has_its_outcome(stage: str, action: Action, is_expected: Jud
         # The reply to a whole message is awaited three times as long, and that is all it takes.
         if stage == "dot" and action is Fault.SILENCE:
             assert time.monotonic() - started > 0.55
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "550 5.6.7 no addresses beyond ASCII",
+        "553 5.6.7 no addresses beyond ASCII",
+        "501 5.5.4 syntax error",
+        "504 5.5.4 unknown parameter",
+        "550 5.1.3 no",
+        "550 no",
+    ],
+)
+def test_a_server_that_goes_back_on_smtputf8_refuses_one_message_and_no_other(reply: str) -> None:
+    deli = "дели@example.org"
+    with FaultyServer({"mail": [reply]}) as server, mailer_for(server).connect() as connection:
+        with pytest.raises(MailRefused) as raised:
+            connection.deliver(letter(deli), deli)
+        connection.deliver(letter(ELI), ELI)
+        assert (raised.value.scope, raised.value.is_about_server) == ("message", False)
+        assert [one.rcpt_tos for one in server.messages] == [(ELI,)]
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("code", [530, 534, 535, 538])
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize("to", [DEE, "дели@example.org"])
+def test_whoever_must_log_in_first_is_blocked_at_every_stage(
+    stage: str, code: int, to: str
+) -> None:
+    with FaultyServer({stage: f"{code} 5.7.0 log in first, to relay"}) as server:
+        error = outcome_of(mailer_for(server), to)
+    assert blocked(code)(error)
+    assert error.is_about_server
+
+
+@pytest.mark.parametrize("reply", ["550 5.7.1 no", "530 5.7.0 log in", "451 4.3.0 later", "?"])
+@pytest.mark.parametrize(
+    ("stage", "had_let_us_in"),
+    [
+        ("greeting", False),
+        ("ehlo", False),
+        ("auth", False),
+        ("mail", True),
+        ("rcpt", True),
+        ("data", True),
+        ("dot", True),
+    ],
+)
+def test_an_error_tells_whether_it_came_with_a_message(
+    stage: str, had_let_us_in: bool, reply: str
+) -> None:
+    with FaultyServer({stage: reply}) as server:
+        error = outcome_of(mailer_for(server, **LOGIN))
+    assert error.came_with_a_message == had_let_us_in
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "dot"])

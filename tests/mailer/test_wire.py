@@ -6,6 +6,8 @@ from email.message import EmailMessage, Message
 import pytest
 
 from app.mailer import MailRefused
+from app.settings import Settings
+from emails.safety import sender_mailbox
 from tests.mailer.sending import DEE, SENDER, letter, mailer_for, text
 from tests.smtp_server import FaultyServer, MailServer
 
@@ -112,6 +114,30 @@ def test_an_address_beyond_ascii_is_refused_for_good_where_it_is_not_offered() -
         connection.deliver(letter(), DEE)
         assert len(server.wait_for(1)) == 1
         assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "address"),
+    [
+        ("bookings@mindsum.example", "bookings@mindsum.example"),
+        ("<bookings@localhost>", "bookings@localhost"),
+        ("Mindsum <Bookings@Mindsum.EXAMPLE>", "Bookings@mindsum.example"),
+        ('"Mindsum, Ltd" <bookings+1@mind_sum.example>', "bookings+1@mind_sum.example"),
+        ("Grüße <bookings@straße.example>", "bookings@xn--strae-oqa.example"),
+        ("bookings@☃.example", "bookings@xn--n3h.example"),
+        ("Grüße <grüße@mindsum.example>", "grüße@mindsum.example"),
+        (f"{'b' * 64}@{'a.' * 94}b", f"{'b' * 64}@{'a.' * 94}b"),
+    ],
+)
+def test_a_sender_that_the_settings_take_can_send_and_the_envelope_names_it(
+    setting: str, address: str
+) -> None:
+    sender = Settings(mail_default_sender=setting).mail_default_sender
+    with FaultyServer() as server:
+        with mailer_for(server, MAIL_DEFAULT_SENDER=sender).connect() as connection:
+            connection.deliver(letter(), DEE)
+        assert server.messages[0].envelope_from == address
+    assert sender_mailbox("sender", sender).addr_spec == address
 
 
 def test_an_international_domain_needs_no_smtputf8() -> None:
