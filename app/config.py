@@ -60,12 +60,14 @@ def _production(s: Settings) -> None:
 
 
 def load() -> Settings:
-    """Read and check the environment.
+    """Read and check the environment, and behind it a file `.env` where the process was started.
 
     Raises ConfigError, one line that names the setting and what it should be.
     """
     try:
-        settings = Settings()
+        settings = Settings(_env_file=".env")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(".env", "should be a text file that can be read") from None
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])

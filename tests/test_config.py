@@ -65,11 +65,27 @@ BAD = [
     ("MAIL_USE_SSL", "2"),
     ("MAIL_DEFAULT_SENDER", "nobody"),
     ("MAIL_DEFAULT_SENDER", "a@b.example\nBcc: c@d.example"),
+    ("MAIL_DEFAULT_SENDER", "bookings@foo..bar"),
+    ("MAIL_DEFAULT_SENDER", "Mindsum <bookings@.example>"),
+    ("MAIL_DEFAULT_SENDER", "Mindsum <bookings@mindsum.example"),
+    ("MAIL_DEFAULT_SENDER", "Mindsum bookings@mindsum.example"),
+    ("MAIL_DEFAULT_SENDER", "a@b@mindsum.example"),
+    ("MAIL_DEFAULT_SENDER", "Mindsum, Ltd <bookings@mindsum.example>"),
+    ("MAIL_DEFAULT_SENDER", "Mindsum @ home <bookings@mindsum.example>"),
+    ("MAIL_DEFAULT_SENDER", "Mind\u202esum <bookings@mindsum.example>"),
+    ("MAIL_DEFAULT_SENDER", "Mindsum <book\u00a0ings@mindsum.example>"),
+    ("MAIL_DEFAULT_SENDER", f"{'b' * 65}@mindsum.example"),
+    ("MAIL_DEFAULT_SENDER", f"{'b' * 60}@{'mindsum.' * 26}example"),
     ("MAIL_TIMEOUT", "0"),
     ("MAIL_TIMEOUT", "nan"),
     ("MAIL_TIMEOUT", "inf"),
     ("OPS_EMAIL", "ops"),
     ("OPS_EMAIL", "ops@example.org, more@example.org"),
+    ("OPS_EMAIL", "ops@foo..bar"),
+    ("OPS_EMAIL", "ops@example.org."),
+    ("OPS_EMAIL", "Ops <ops@example.org>"),
+    ("OPS_EMAIL", "o\u200eps@example.org"),
+    ("OPS_EMAIL", f"{'o' * 60}@{'mindsum.' * 26}example"),
     ("PORT", "80.5"),
     ("PORT", "-1"),
     ("WEB_CONCURRENCY", "0"),
@@ -192,6 +208,25 @@ def test_lists_are_split_at_commas(environment: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_variable_means_the_default(environment: pytest.MonkeyPatch) -> None:
     assert said(environment, PORT="", CURRENCY="").port == 8000
+
+
+def test_a_file_named_env_stands_behind_the_environment(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PORT=9000\nCURRENCY=EUR\nSOMEBODY_ELSES=1\n")
+    environment.chdir(tmp_path)
+    settings = said(environment, PORT="9100")
+    assert (settings.port, settings.currency) == (9100, "EUR")
+    (tmp_path / ".env").write_text("PORT=ninety")
+    assert refused(environment, PORT="").name == "PORT"
+
+
+def test_a_file_named_env_that_is_no_text_stops_the_start(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_bytes(b"PORT=\xff\xfe")
+    environment.chdir(tmp_path)
+    assert str(refused(environment)) == ".env should be a text file that can be read"
 
 
 @pytest.mark.parametrize(
