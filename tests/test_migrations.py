@@ -11,6 +11,7 @@ from playhouse.schema_diff import diff_models
 
 from app import create_app
 from app.config import Settings
+from app.errors import StoreUnavailable
 from app.store import counts, database, models
 from app.store.models import OutboxEmail, OutboxStatus
 
@@ -83,3 +84,20 @@ HELD = ("therapist", "client", "booking", "timeline_entry", "outbox_email", "sup
 def rows(table: str) -> list[Any]:
     with database.connection():
         return list(database.db.execute_sql(f"SELECT * FROM {table} ORDER BY id").fetchall())
+
+
+def test_a_new_sqlite_file_and_its_log_are_for_its_owners_eyes(tmp_path: Path) -> None:
+    database.bind(f"sqlite:///{tmp_path / 'new' / 'mindsum.db'}")
+    assert database.upgrade()
+    with database.connection():
+        database.db.execute_sql("DELETE FROM booking")
+        modes = {each.name: each.stat().st_mode & 0o777 for each in (tmp_path / "new").iterdir()}
+    del modes["mindsum.db.lock"]
+    assert modes == dict.fromkeys(("mindsum.db", "mindsum.db-wal", "mindsum.db-shm"), 0o600)
+
+
+def test_a_database_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    database.bind(f"sqlite:///{tmp_path / 'file' / 'mindsum.db'}")
+    with pytest.raises(StoreUnavailable, match="unable to open database file"):
+        database.upgrade()

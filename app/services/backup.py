@@ -21,6 +21,7 @@ BUSY_SECONDS = 30.0
 """How long to wait for whoever else writes."""
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_OWNER_ONLY = 0o600
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _RUINED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRIMARY = 0xFF
@@ -62,13 +63,21 @@ def backup(path: Path) -> int:
     with _beside(path) as made:
         _copy(live, made)
         _check(made)
-        try:
-            os.link(made, path)
-        except FileExistsError:
-            raise BackupRefused(f"{path} exists already; name a new file.") from None
+        _name(made, path)
     size = path.stat().st_size
     _log.info("backup_made", bytes=size)
     return size
+
+
+def _name(made: Path, path: Path) -> None:
+    try:
+        # Takes the name from anyone else who wants it now; not every filesystem can link.
+        path.touch(_OWNER_ONLY, exist_ok=False)
+        made.replace(path)
+    except FileExistsError:
+        raise BackupRefused(f"{path} exists already; name a new file.") from None
+    except OSError as error:
+        raise BackupRefused(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> Restored:
@@ -85,7 +94,8 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         raise BackupRefused(f"{path} is the database itself.")
     if not replace and not _is_empty(into):
         raise BackupRefused(f"The database at {into} is not empty; it would be replaced.")
-    into.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        into.parent.mkdir(parents=True, exist_ok=True)
     with _beside(into) as made:
         _copy(path, made)
         _check(made)
@@ -100,6 +110,8 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
 def _put_in_place(made: Path, into: Path, now: datetime) -> str | None:
     if _is_ruin(into):
         return str(_replace_ruin(made, into, now))
+    with suppress(FileExistsError):
+        into.touch(_OWNER_ONLY, exist_ok=False)
     _copy(made, into)
     return None
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,7 @@ class SqliteFile(peewee.SqliteDatabase):
 
     @contextmanager
     def making(self) -> Iterator[None]:
-        """Let a file that is not there be made."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Let a file that is not there be made, for its owner's eyes only."""
         self._may_be_made = True
         try:
             yield
@@ -47,9 +46,15 @@ class SqliteFile(peewee.SqliteDatabase):
             self._may_be_made = False
 
     def _connect(self) -> sqlite3.Connection:
+        if self._may_be_made:
+            # Its log takes after it. What hinders this hinders SQLite too, which then says so.
+            with suppress(OSError):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.touch(0o600, exist_ok=False)
         # SQLite would make an empty file, and hide that the true one is gone.
-        if not (self._may_be_made or self.path.exists()):
-            raise Unreachable(f"there is no database at {self.path}; run mindsum db upgrade")
+        elif not self.path.exists():
+            advice = "is its disk there? (mindsum db upgrade begins anew)"
+            raise Unreachable(f"there is no database at {self.path}: {advice}")
         opened: sqlite3.Connection = super()._connect()  # type: ignore[misc] # not in its stubs
         return opened
 

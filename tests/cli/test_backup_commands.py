@@ -1,7 +1,10 @@
 """`mindsum db backup`, `db restore`, `outbox hold` and `outbox release`, as ops types them."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +18,7 @@ from app.services import backup as backups
 from app.store import database, outbox
 from app.store.models import Booking
 from tests.story import Story
+from tests.town import ROOT
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -103,6 +107,38 @@ def test_a_lost_database_is_restored(
         assert kept.client.name == story.reload(kept).client.name
         assert outbox.held_since() == story.now
         assert story.deliver() == []
+
+
+WITHOUT_LINKS = """
+import sys
+
+def refuse(event, _):
+    if event == "os.link":
+        raise PermissionError(1, "Operation not permitted")
+
+sys.addaudithook(refuse)
+from app.cli import run
+sys.exit(run())
+"""
+
+
+@on_sqlite
+def test_a_backup_can_be_made_where_no_file_can_be_linked(story: Story, tmp_path: Path) -> None:
+    story.ask()
+    for status in (0, 2):
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_LINKS, "db", "backup", tmp_path / "one.db"],
+            env={**os.environ, "DATABASE_URL": f"sqlite:///{backups.live_file()}"},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+    assert "exists already" in done.stderr
+    with closing(sqlite3.connect(tmp_path / "one.db")) as made:
+        assert made.execute("SELECT count(*) FROM booking").fetchone() == (1,)
 
 
 @on_sqlite

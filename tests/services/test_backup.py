@@ -71,6 +71,16 @@ def test_a_backup_is_for_its_owners_eyes_and_leaves_nothing_else_behind(
 
 
 @on_sqlite
+def test_a_database_restored_to_a_new_place_is_for_its_owners_eyes(
+    story: Story, tmp_path: Path
+) -> None:
+    story.ask()
+    backups.backup(tmp_path / "one.db")
+    backups.restore(tmp_path / "one.db", new := tmp_path / "new" / "live.db", story.now)
+    assert new.stat().st_mode & 0o777 == 0o600
+
+
+@on_sqlite
 def test_a_backup_overwrites_no_file(story: Story, tmp_path: Path) -> None:
     (tmp_path / "one.db").write_text("the only copy")
     with pytest.raises(BackupRefused, match="exists already"):
@@ -82,6 +92,9 @@ def test_a_backup_overwrites_no_file(story: Story, tmp_path: Path) -> None:
 def test_a_backup_into_no_folder_is_refused_by_name(story: Story, tmp_path: Path) -> None:
     with pytest.raises(BackupRefused, match="nowhere"):
         backups.backup(tmp_path / "nowhere" / "one.db")
+    backups.backup(tmp_path / "one.db")
+    with pytest.raises(BackupRefused, match=r"one\.db/x cannot be written"):
+        backups.restore(tmp_path / "one.db", tmp_path / "one.db" / "x" / "live.db", story.now)
 
 
 @on_sqlite
