@@ -71,6 +71,14 @@ def lock_therapists(therapist_ids: Iterable[int]) -> None:
         locked_therapist(therapist_id)
 
 
+def lock_idle_therapists(therapist_ids: Iterable[int]) -> set[int]:
+    """Take the locks of those of several therapists that nobody holds; which they are."""
+    query = Therapist.select(Therapist.id).where(Therapist.id.in_(set(therapist_ids)))
+    if not is_sqlite():
+        query = query.for_update("FOR NO KEY UPDATE SKIP LOCKED")  # type: ignore[arg-type] # as above
+    return {each.id for each in query}
+
+
 def therapists_of_due(due: Expression, since: Field, limit: int) -> list[int]:
     """Whose bookings the `limit` longest overdue ones are."""
     rows = Booking.select(Booking.therapist).where(due).order_by(since).limit(limit)

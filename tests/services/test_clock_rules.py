@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.rules.lifecycle import Actor
-from app.services import sweeps
-from app.services.runs import total
+from app.services import batches, sweeps
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
-from tests.story import DEE, Story
+from tests.story import DEE, Story, total
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -246,7 +245,7 @@ def test_a_session_completes_ten_minutes_after_its_end(
 def test_a_batch_larger_than_one_claim_is_worked_off_in_one_run(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeps, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
     for hour in (9, 11, 13, 14, 15):
         story.ask(starts_at=datetime(2026, 11, 5, hour, tzinfo=UTC), client=DEE)
     story.wait(hours=3, seconds=1)

@@ -3,16 +3,17 @@
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
 from flask import Flask
 
-from app.services import accounts, sweeps
-from app.services.runs import total
+from app.errors import StoreUnavailable
+from app.services import accounts, batches, sweeps
 from app.store import database
 from app.store.database import in_transaction
 from app.store.models import Therapist
 from tests.conftest import MONDAY, Cast
-from tests.story import ELI, Story
+from tests.story import ELI, Story, total
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -80,7 +81,7 @@ def test_delivery_and_moves_do_not_lock_each_other_out(story: Story) -> None:
 def test_more_therapists_than_one_batch_are_judged_in_one_run(
     app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeps, "BATCH", 1)
+    monkeypatch.setattr(batches, "BATCH", 1)
     now = cast.asha.created_at
     Therapist.update(streak=5, standing_due_at=now).execute()
     assert total(sweeps.apply_standing(now)).done == 3
@@ -107,3 +108,21 @@ def test_many_who_ask_for_one_clients_links_at_once_all_hear_the_same(story: Sto
         thread.join()
     assert failures == []
     assert [kind for kind, _ in story.deliver()].count("your_links") == 1
+
+
+def test_a_therapist_whom_somebody_keeps_locked_holds_up_no_other(
+    story: Story, database_url: str
+) -> None:
+    first, last = story.ask(), story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
+    other = story.ask("bran", client=ELI, starts_at=MONDAY.replace(hour=16) + timedelta(days=3))
+    story.wait(hours=25)
+    with psycopg.connect(database_url) as shell:
+        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
+        parts = sweeps.expire_enquiries(story.now)
+        assert next(parts).done == 1
+        with pytest.raises(StoreUnavailable):
+            next(parts)
+        assert story.reload(other).status == "expired"
+        assert story.reload(first).status == "requested"
+    assert total(sweeps.expire_enquiries(story.now)).done == 2
+    assert story.reload(last).status == "expired"
