@@ -33,7 +33,7 @@ Service = Callable[[datetime], Parts]
 
 STOPS_WITHIN_S = 9.0
 AFTER_FAILURE_S = 5.0
-CLOCK_WATCHED_EVERY_S = 1.0
+WATCHED_EVERY_S = 0.2
 LEAP = timedelta(seconds=2)
 """From how far on a change of the clock is no correction, but a leap."""
 
@@ -72,7 +72,7 @@ def timetable(mailer: Mailer) -> tuple[Job, ...]:
 
 
 def run(job: Job, vitals: Vitals, is_stopping: Callable[[], bool] = lambda: False) -> bool:
-    """Run one job once and log what it came to; whether nothing in it failed.
+    """Run one job once and log what it came to; whether it went well, whatever others refused.
 
     Once asked to stop, it ends after the part in hand and leaves the rest for later.
     """
@@ -85,7 +85,7 @@ def run(job: Job, vitals: Vitals, is_stopping: Callable[[], bool] = lambda: Fals
                 vitals.progress(job.name, clock.now())
                 if is_stopping():
                     break
-        has_failed = outcome.failed > 0
+        has_failed = outcome.has_failed
     except StoreUnavailable as error:
         _log.error("job_failed", job=job.name, why=str(error), took_ms=_ms_since(began))
         return False
@@ -153,12 +153,12 @@ class Keeper:
         self._scheduler.start()
         _log.info("scheduler_started", jobs=len(self._jobs), pid=os.getpid())
 
-    def watch_clock(self, until: threading.Event) -> None:
-        """Begin afresh after each leap of the clock, until the event is set."""
+    def watch_clock(self, until: Callable[[], bool]) -> None:
+        """Begin afresh after each leap of the clock, until it is time to stop."""
         leaps = clock.Leaps()
-        while not until.wait(CLOCK_WATCHED_EVERY_S):
-            leap = leaps.since_last()
-            if abs(leap) >= LEAP:
+        while not until():
+            time.sleep(WATCHED_EVERY_S)
+            if abs(leap := leaps.since_last()) >= LEAP:
                 self._begin_afresh(leap)
 
     def stop(self) -> bool:
@@ -190,10 +190,9 @@ class Keeper:
         try:
             if not self._stopping.is_set():
                 with self._app.app_context():
-                    is_well = run(job, self._vitals, self._stopping.is_set)
-                if not is_well:
-                    # What is broken is not mended sooner for being told of every second.
-                    self._stopping.wait(AFTER_FAILURE_S)
+                    if not run(job, self._vitals, self._stopping.is_set):
+                        # What is broken is not mended sooner for being told of every second.
+                        self._stopping.wait(AFTER_FAILURE_S)
         finally:
             self._count(job.name, -1)
 
@@ -205,12 +204,13 @@ class Keeper:
 
 def run_forever(app: Flask) -> int:
     """Keep the timetable until SIGTERM or SIGINT; 0, ending with 1 at once if a run hangs."""
-    stop = threading.Event()
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        # Not by an Event: its lock could be in the hands of the very thread that is interrupted.
+        signal.signal(number, lambda number, _frame: signals.append(number))
     keeper = Keeper(app)
     keeper.start()
-    keeper.watch_clock(stop)
+    keeper.watch_clock(until=lambda: bool(signals))
     if keeper.stop():
         return 0
     logging.shutdown()

@@ -1,6 +1,6 @@
 """Tiny verbs with which tests tell a booking's story: ask, accept, pass, sweep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 from flask import Flask
 
 from app import clock
-from app.rules.lifecycle import Actor, Kind, Via
-from app.services import acceptance, bookings, sessions, sweeps
+from app.rules.lifecycle import Actor, Kind, Move, Via
+from app.services import bookings, moves, sessions, sweeps
 from app.services.delivery import Courier
 from app.services.moves import Outcome
-from app.services.runs import Parts, total
+from app.services.runs import Parts, Run
 from app.store import queries
 from app.store.models import Booking, TimelineEntry
 from tests.smtp_server import Accepted, MailServer
@@ -29,6 +29,11 @@ JOBS: tuple[Callable[[datetime], Parts], ...] = (
     sweeps.remind_sessions,
     sweeps.purge,
 )
+
+
+def total(parts: Iterable[Run]) -> Run:
+    """What all parts of a job came to."""
+    return sum(parts, Run())
 
 
 @dataclass
@@ -65,15 +70,24 @@ class Story:
         return bookings.request(asked, via=Via.API, now=self.now)
 
     def accept(self, booking: Booking) -> Outcome:
-        return acceptance.accept(booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.now)
+        return moves.make(
+            booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=self.now
+        )
 
     def decline(self, booking: Booking, reason: str = "") -> Outcome:
-        return acceptance.decline(
-            booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.now, reason=reason
+        return moves.make(
+            booking.reference,
+            Move.DECLINE,
+            by=Actor.THERAPIST,
+            via=Via.LINK,
+            now=self.now,
+            reason=reason,
         )
 
     def withdraw(self, booking: Booking) -> Outcome:
-        return acceptance.withdraw(booking.reference, via=Via.LINK, now=self.now)
+        return moves.make(
+            booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.now
+        )
 
     def cancel(self, booking: Booking, by: Actor) -> Outcome:
         return sessions.cancel(booking.reference, by=by, via=Via.DASHBOARD, now=self.now)

@@ -1,5 +1,6 @@
 """The scheduler: one run puts all right, two at once do nothing twice, one job stops none."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -10,13 +11,16 @@ import pytest
 from flask import Flask
 
 import scheduler
+from app import clock
+from app.mailer import Mailer
 from app.services import sweeps
 from app.services.runs import Run
+from app.services.vitals import Vitals
 from app.store import database, jobs
-from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
-from tests.smtp_server import unused_port
+from app.store.models import Booking, Client, OutboxEmail, OutboxStatus, TimelineEntry
+from tests.smtp_server import FaultyServer, unused_port
 from tests.soak import runs
-from tests.story import Story
+from tests.story import DEE, Story
 from tests.town import ROOT
 
 MANY = runs(250, 2_000)
@@ -63,6 +67,49 @@ def test_one_job_that_fails_stops_no_other_and_makes_a_single_run_exit_with_one(
     monkeypatch.setattr(sweeps, "remind_answers", fail)
     assert scheduler.run_once(app) == 1
     assert story.reload(booking).status == "expired"
+
+
+ONE_REFUSED = Run(due=1, failed=1, refused=1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "went_well"),
+    [
+        ([Run(due=1, done=1), ONE_REFUSED], True),
+        ([Run(due=1, failed=1), ONE_REFUSED], False),
+        ([ONE_REFUSED, Run(due=2, done=1, failed=1), Run(due=1, done=1)], False),
+    ],
+)
+def test_what_others_refused_is_no_failed_run_and_what_the_house_could_not_do_is_one(
+    app: Flask, parts: list[Run], went_well: bool
+) -> None:
+    job = scheduler.Job("purge", 1, lambda _now: (part for part in parts))
+    vitals = Vitals(())
+    assert scheduler.run(job, vitals) == went_well
+    vitals.flush(clock.now())
+    (left,) = jobs.figures()
+    assert (left.failed_runs, left.failed) == (not went_well, sum(part.failed for part in parts))
+
+
+@pytest.mark.parametrize(
+    ("address", "reply", "exit_status"),
+    [(DEE[1], "550 5.1.1 no such mailbox", 0), ("dee@clients.example\nBcc: eli@x.example", "", 1)],
+    ids=["refused_by_the_server", "refused_by_the_house"],
+)
+def test_a_mistyped_address_is_no_failed_run_and_one_that_should_not_be_stored_is(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str],
+    address: str, reply: str, exit_status: int,
+) -> None:  # fmt: skip
+    story.ask()
+    Client.update(email=address).execute()
+    with FaultyServer({f"rcpt {address}": reply} if reply else {}) as server:
+        elsewhere = Flask("elsewhere")
+        elsewhere.config.update(app.config, MAIL_PORT=server.port)
+        elsewhere.extensions["mailer"] = Mailer(elsewhere)
+        assert scheduler.run_once(elsewhere) == exit_status
+    delivery = next(each for each in jobs.figures() if each.name == "deliver_outbox")
+    assert (delivery.runs, delivery.failed_runs, delivery.failed) == (1, exit_status, 1)
+    assert "job=deliver_outbox due=2 done=1 failed=1" in capsys.readouterr().err
 
 
 def test_every_job_of_a_single_run_leaves_its_figures(story: Story, app: Flask) -> None:
@@ -129,6 +176,50 @@ def test_two_schedulers_at_once_take_each_of_many_enquiries_one_step_once(
     kinds = Counter(row.kind for row in OutboxEmail.select() if row.status != OutboxStatus.SENT)
     assert kinds == {"booking_expired": MANY, "enquiry_expired": MANY}
     assert Booking.select().where(Booking.status == "expired").count() == MANY
+
+
+SIGNALLED = """
+import os, signal, sys
+import scheduler
+from app import create_app
+
+def begin_and_count(keeper):
+    begin(keeper)
+    sys.settrace(count)
+
+def count(_frame, event, _argument):
+    global left
+    if event == "line":
+        left -= 1
+        if not left:
+            signal.raise_signal(signal.SIGTERM)
+    return count
+
+begin, scheduler.Keeper.start = scheduler.Keeper.start, begin_and_count
+app, born = create_app(), []
+for left in map(int, sys.argv[1:]):
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        os._exit(scheduler.run_forever(app))
+    born.append(pid)
+print(*(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in born))
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_asked_to_stop_at_any_line_of_its_watch_it_stops(app: Flask, database_url: str) -> None:
+    lines = range(1, 31, runs(3, 1))
+    told = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, *map(str, lines)],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database_url, "MAIL_PORT": str(unused_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.stdout.split() == ["0"] * len(lines), told.stderr
+    assert told.stderr.count("event=scheduler_stopped") == len(lines)
 
 
 def many(like: Booking, count: int) -> None:

@@ -1,18 +1,28 @@
 """What one run of a scheduled job came to."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How much was due, done and failed; `oldest_at` is since when the most overdue was due."""
+    """How much was due, done and failed; `oldest_at` is since when the most overdue was due.
+
+    `refused` is how many of those that failed did so by no fault of the house: a mail server would
+    not have them.
+    """
 
     due: int = 0
     done: int = 0
     failed: int = 0
     oldest_at: datetime | None = None
+    refused: int = 0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something failed by a fault of the house."""
+        return self.failed > self.refused
 
     def __add__(self, other: "Run") -> "Run":
         oldest = [run.oldest_at for run in (self, other) if run.oldest_at is not None]
@@ -21,13 +31,9 @@ class Run:
             self.done + other.done,
             self.failed + other.failed,
             min(oldest, default=None),
+            self.refused + other.refused,
         )
 
 
 Parts = Generator[Run, None, None]
 """A run as it goes on, a part at a time; between two parts all is whole, and it may be closed."""
-
-
-def total(parts: Iterable[Run]) -> Run:
-    """What all parts came to."""
-    return sum(parts, Run())

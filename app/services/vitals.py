@@ -66,7 +66,8 @@ class Vitals:
     def note(self, job: str, run: Run, *, took_s: float, now: datetime, has_failed: bool) -> None:
         """A run that was begun has ended at `now`, after `took_s` seconds.
 
-        `has_failed` where it raised, or anything in it failed: then it may not know how late it is.
+        `has_failed` where it raised, or something in it failed by a fault of the house: then it may
+        not know how late it is.
         """
         lag_s = None if has_failed else 0.0
         if run.oldest_at:
@@ -103,21 +104,15 @@ class Vitals:
         if not told:
             return
         try:
-            for patience_s, part in self._by_patience(told).items():
-                jobs.add(part, now, patience_s)
-                news = {job: kept for job, kept in news.items() if job not in part}
+            jobs.add(told, now, {job: self._patience_of(job) for job in told})
             self._is_refused = False
         except (StoreUnavailable, PeeweeException):
             self._is_refused = True
             self._take_back(news)
             _log.exception("job_figures_unwritten")
 
-    def _by_patience(self, told: Mapping[str, News]) -> dict[int, dict[str, News]]:
-        parts: dict[int, dict[str, News]] = {}
-        for job, news in told.items():
-            patience_s = max(self._usual_patience_s, ceil(self._patience_s.get(job, 0)))
-            parts.setdefault(patience_s, {})[job] = news
-        return parts
+    def _patience_of(self, job: str) -> int:
+        return max(self._usual_patience_s, ceil(self._patience_s.get(job, 0)))
 
     def _is_time(self, now: datetime) -> bool:
         """Whether 5 s have passed by either clock: ours may have leapt."""

@@ -40,17 +40,17 @@ _STIRRED = (JobFigures.alive_at, JobFigures.patience_s)
 
 
 @in_transaction
-def add(news: Mapping[str, News], now: datetime, patience_s: int) -> None:
+def add(news: Mapping[str, News], now: datetime, patience_s: Mapping[str, int]) -> None:
     """Add to the rows of these jobs, which are alive at `now`, whoever else adds to them.
 
-    `patience_s` is for how many seconds from now on nobody need wonder at their silence.
+    `patience_s` is for how many seconds from now on nobody need wonder at the silence of each.
     """
     rows: list[dict[str, Any]] = [
         {
             "name": name,
             **{field.name: getattr(told, field.name) for field in (*_ADDED, *_LATEST)},
             "alive_at": now,
-            "patience_s": patience_s,
+            "patience_s": patience_s[name],
         }
         # Each scheduler takes the rows in this order, or two could wait for one another.
         for name, told in sorted(news.items())

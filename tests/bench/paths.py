@@ -12,11 +12,11 @@ from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
 from app.services import accounts, bookings, sweeps
 from app.services.delivery import Courier
-from app.services.runs import total
 from app.store import database
 from app.store.models import Booking
 from tests.bench.measure import Row, measured
 from tests.smtp_server import MailServer
+from tests.story import total
 
 BOOKINGS = 300
 THREADS = 8

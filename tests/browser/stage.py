@@ -13,8 +13,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import clock
 from app.services.delivery import Courier
-from app.services.runs import total
 from tests.smtp_server import LOOPBACK, MailServer
+from tests.story import total
 
 PHONE, DESKTOP = 360, 1280
 PATIENCE_MS = 20_000

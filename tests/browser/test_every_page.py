@@ -14,14 +14,13 @@ from app.links import Aim
 from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
 from app.services.delivery import Courier
-from app.services.runs import total
 from app.store import database
 from app.web import tickets
 from tests.browser.conftest import Arrive
 from tests.browser.stage import DESKTOP, PHONE, Person, served, window
 from tests.conftest import MONDAY, therapist
 from tests.smtp_server import LOOPBACK, MailServer, unused_port
-from tests.story import Story
+from tests.story import Story, total
 from tests.web import house
 
 pytestmark = pytest.mark.browser

@@ -1,7 +1,7 @@
 """Hundreds of real processes cheaply: one that has imported everything forks them on demand.
 
-As a program it reads its orders from standard input, a JSON object per line, and writes what
-becomes of its children to standard output.
+Its parent reads its orders from standard input, a JSON object per line, and writes what becomes of
+its children to standard output.
 """
 
 import json
@@ -45,10 +45,14 @@ class Child:
 
 
 class Nursery:
-    """The parent of the processes, from the side of the test; a context manager."""
+    """The parent of the processes, from the side of the test; a context manager.
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    `upbringing` is what it does in Python before it bears any, for all of them.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, upbringing: str = "") -> None:
         self._environment = dict(environment)
+        self._program = f"{upbringing}\nfrom tests.faults import nursery\nnursery.serve()"
         self._log = folder / "nursery.log"
         self.journal = folder / "journal"
         self.children: dict[int, Child] = {}
@@ -57,7 +61,7 @@ class Nursery:
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.nursery"],
+                [sys.executable, "-c", self._program],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.PIPE,
@@ -217,7 +221,3 @@ def _tell_what_became() -> None:
 
 def _say(**news: int) -> None:
     os.write(1, json.dumps(news).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    serve()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import Any
 import pytest
 import time_machine
 
+import scheduler
 from app.store.models import Booking, OutboxEmail
 from tests.smtp_server import Fault, FaultyServer, MailServer
 from tests.story import ELI, Story
 from tests.town import Town, until
 
 HOURS = (9, 11, 13, 15)
+HASTY = """
+import sys, scheduler
+scheduler.STOPS_WITHIN_S = 1
+sys.exit(scheduler.main())
+"""
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
@@ -60,22 +67,28 @@ def logged(town: Town, event: str) -> list[dict[str, Any]]:
     return [line for line in told if line["event"] == event]
 
 
-def test_asked_to_stop_it_finishes_the_emails_in_hand_and_gives_the_others_back(
+def test_it_stops_within_the_ten_seconds_that_it_is_given() -> None:
+    assert scheduler.WATCHED_EVERY_S + scheduler.STOPS_WITHIN_S < 10
+
+
+def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_others_back(
     story: Story, town: Town
 ) -> None:
     ask_often(story, 30)
     with SlowServer() as slow:
         town.environment["MAIL_PORT"] = str(slow.port)
-        with town.process("scheduler.py") as scheduler:
+        with town.process("scheduler.py") as process:
             until(lambda: len(slow.messages) >= 3)
-            scheduler.terminate()
-            assert scheduler.wait(10) == 0
+            process.send_signal(signal.SIGINT)
+            process.terminate()
+            assert process.wait(10) == 0
         taken = len(slow.messages)
     assert 3 <= taken < 60
     assert statuses() == {"sent": taken, "queued": 60 - taken}
     waiting = OutboxEmail.select().where(OutboxEmail.status == "queued")
     assert {(row.attempts, row.lease_token) for row in waiting} == {(0, None)}
     assert [line.get("abandoned") for line in logged(town, "scheduler_stopped")] == [None]
+    assert not any("Traceback" in log.read_text() for log in town.folder.glob("*.log"))
 
 
 @SQLITE
@@ -86,12 +99,12 @@ def test_a_job_that_hangs_stops_no_other_and_is_left_behind_when_asked_to_stop(
     town.environment["MAIL_TIMEOUT"] = "100"
     with FaultyServer({"greeting": Fault.SILENCE}) as blackhole:
         town.environment["MAIL_PORT"] = str(blackhole.port)
-        with town.process("scheduler.py") as scheduler:
+        with town.process("-c", HASTY) as process:
             until(lambda: blackhole.connections)
             town.pass_time(timedelta(hours=30))
             until(lambda: story.reload(booking).status == "expired")
-            scheduler.terminate()
-            assert scheduler.wait(10) == 1
+            process.terminate()
+            assert process.wait(10) == 1
     assert [line["abandoned"] for line in logged(town, "scheduler_stopped")] == ["deliver_outbox"]
     assert logged(town, "expired")[0]["booking"] == booking.reference
 

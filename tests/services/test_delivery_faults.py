@@ -13,11 +13,10 @@ from app import clock, links
 from app.links import Aim
 from app.mailer import Mailer
 from app.services.delivery import Courier
-from app.services.runs import total
 from app.store.models import Booking, OutboxEmail, Suppression
 from tests.certificates import self_signed
 from tests.smtp_server import NOT_CALLED_LOOPBACK, Action, Fault, FaultyServer, unused_port
-from tests.story import DEE, Story
+from tests.story import DEE, Story, total
 
 ASHA = "asha@therapists.example"
 TO_ASHA = f"rcpt {ASHA}"

@@ -14,10 +14,9 @@ from app import config
 from app.config import Settings
 from app.rules.lifecycle import Actor, Kind, Via
 from app.services import ledger, moves, profile, sessions, sweeps
-from app.services.runs import total
 from app.store import database, queries
 from app.store.models import Booking, LedgerLine, OutboxEmail, Therapist, TimelineEntry
-from tests.story import Story
+from tests.story import Story, total
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)

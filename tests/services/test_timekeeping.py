@@ -5,10 +5,9 @@ from datetime import timedelta
 import pytest
 
 from app.services import accounts, sweeps, timekeeping
-from app.services.runs import total
 from app.store import outbox
 from app.store.models import OutboxEmail, SignIn, Therapist
-from tests.story import Story
+from tests.story import Story, total
 
 DAY = timedelta(days=1)
 

@@ -73,7 +73,7 @@ def test_figures_add_up_and_the_last_ones_stay_until_there_are_newer() -> None:
 
 
 def test_an_idle_process_writes_once_in_five_seconds_for_all_its_jobs(at: Any) -> None:
-    vitals = Vitals(NAMES)
+    vitals = Vitals(NAMES, patience_s={"purge": 90, "deliver_outbox": 200})
 
     def idle_for_a_minute() -> None:
         for second in range(60):
@@ -230,7 +230,7 @@ def test_progress_is_a_sign_of_life_and_no_run(at: Any) -> None:
 
 
 def test_rows_are_added_to_whoever_made_them(at: Any) -> None:
-    jobs.add({"purge": News(runs=2, seconds=1.5)}, MONDAY, 60)
-    jobs.add({"purge": News(runs=1, seconds=0.5)}, MONDAY, 600)
+    jobs.add({"purge": News(runs=2, seconds=1.5)}, MONDAY, {"purge": 60})
+    jobs.add({"purge": News(runs=1, seconds=0.5)}, MONDAY, {"purge": 600})
     left = row("purge")
     assert (left.runs, left.seconds, left.patience_s) == (3, 2.0, 600)
