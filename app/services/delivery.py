@@ -1,5 +1,6 @@
 """Sending what is due in the outbox: claim, letter, send, settle; no transaction spans SMTP."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from app.mailer import Connection, Mailer, MailError
 from app.services import letters, settling, staleness
 from app.services.runs import Parts, Run
 from app.services.settling import End
-from app.store import faults, outbox, suppressions
+from app.store import attempts, faults, outbox, suppressions
 from app.store.models import OutboxEmail, OutboxStatus, Outcome
 from app.store.outbox import Claim
 from emails.safety import UnsafeValue
@@ -23,6 +24,7 @@ BATCH = 10
 # The server's answer to a whole message may take three of the lease's twenty timeouts.
 LEASE_FOR_CONVERSATION = 0.8
 STORE_AGAIN_S = 0.5
+BEHIND = timedelta(milliseconds=1)
 HOLD_TOLD_EVERY = timedelta(minutes=1)
 PAUSE_TOLD_EVERY = timedelta(minutes=10)
 
@@ -37,6 +39,8 @@ class Courier:
         self._clock = clock
         self._pause: tuple[datetime, datetime] | None = None
         self._told: tuple[str, datetime] | None = None
+        self._guard = threading.Lock()
+        self._in_hand: dict[int, Claim] = {}
         self._taken: set[int] = set()
         self._hold_told_at: datetime | None = None
 
@@ -100,38 +104,80 @@ class Courier:
         may_finish = self._lease_of(claimed, now)
         if not outbox.renew(claimed, now):
             return settling.settle(claimed, settling.LOST, now)
-        if claimed.email.id in self._taken:
-            return settling.settle(claimed, settling.SENT, now)
+        if not self._begin(claimed):
+            return settling.LOST
         try:
-            if foregone := _foregone(claimed.email, now):
-                return settling.settle(claimed, foregone, now)
-            message = letters.compose(claimed.email, now)
+            if claimed.email.id in self._taken:
+                return self._note_taken(claimed)
+            return self._hand_over(claimed, connection, may_finish, now)
+        finally:
+            with self._guard:
+                del self._in_hand[claimed.email.id]
+
+    def _begin(self, claimed: Claim) -> bool:
+        """Take an email in hand; False if another thread waits for the server's answer to it.
+
+        A leap of the clock has ended that one's lease then, and it goes on by this claim.
+        """
+        with self._guard:
+            is_free = claimed.email.id not in self._in_hand
+            self._in_hand[claimed.email.id] = claimed
+        return is_free
+
+    def _hand_over(
+        self,
+        claimed: Claim,
+        connection: Connection,
+        may_finish: Callable[[], bool],
+        now: datetime,
+    ) -> End:
+        email = claimed.email
+        try:
+            if foregone := _foregone(email, now):
+                return self._settle(email, foregone)
+            message = letters.compose(email, now)
             connection.deliver(message.to_email(), message.recipient.addr_spec, may_finish)
         except (MailError, UnsafeValue) as error:
-            if isinstance(error, MailError) and error.is_about_server:
-                self._wait_for_server(str(error))
-            return settling.settle(claimed, settling.end_of(error), self._clock())
+            return self._settle(email, self._end_of(error, email))
         except (StoreUnavailable, *faults.DATABASE_ERRORS):
             raise
         except Exception as error:
-            _log.exception("email_fault", email=claimed.email.id, kind=claimed.email.kind)
-            return settling.settle(claimed, settling.end_of(error), self._clock())
+            _log.exception("email_fault", email=email.id, kind=email.kind)
+            return self._settle(email, settling.end_of(error))
         return self._note_taken(claimed)
+
+    def _settle(self, email: OutboxEmail, end: End) -> End:
+        return settling.settle(self._in_hand[email.id], end, self._clock())
+
+    def _end_of(self, error: MailError | UnsafeValue, email: OutboxEmail) -> End:
+        end = settling.end_of(error)
+        if not (isinstance(error, MailError) and error.is_about_server):
+            return end
+        if error.came_with_a_message and attempts.has_sent_since_last(email):
+            # It took others in the meantime: what it does not take is this one.
+            return replace(end, outcome=Outcome.DEFERRED)
+        paused_until = self._wait_for_server(str(error))
+        if end.burns_attempt:
+            return end
+        # Behind the others: should it be about this one after all, they leave first.
+        return replace(end, again_at=paused_until + BEHIND)
 
     def _note_taken(self, claimed: Claim) -> End:
         """Note what the server has taken, however long the database is away: nobody else knows."""
-        until_s = time.monotonic() + outbox.lease().total_seconds()
-        self._taken.add(claimed.email.id)
+        email, until_s = claimed.email, time.monotonic() + outbox.lease().total_seconds()
+        self._taken.add(email.id)
+        self._told = None
         while True:
             try:
-                end = settling.settle(claimed, settling.SENT, self._clock())
+                end = self._settle(email, settling.SENT)
             except Exception as error:
                 if not isinstance(error, StoreUnavailable) and time.monotonic() > until_s:
                     raise
-                _log.error("email_unsettled", email=claimed.email.id, why=faults.reason(error))
+                _log.error("email_unsettled", email=email.id, why=faults.reason(error))
                 time.sleep(STORE_AGAIN_S)
             else:
-                self._taken.discard(claimed.email.id)
+                if end.status is OutboxStatus.SENT:
+                    self._taken.discard(email.id)
                 return end
 
     def _lease_of(self, claimed: Claim, now: datetime) -> Callable[[], bool]:
@@ -143,7 +189,9 @@ class Courier:
         enough = outbox.lease() * LEASE_FOR_CONVERSATION
         until_s, until_at = time.monotonic() + enough.total_seconds(), now + enough
         return lambda: (
-            time.monotonic() < until_s and self._clock() < until_at and outbox.is_ours(claimed)
+            time.monotonic() < until_s
+            and self._clock() < until_at
+            and outbox.is_ours(self._in_hand[claimed.email.id])
         )
 
     def _tell_hold(self, since: datetime, now: datetime) -> None:
@@ -152,18 +200,22 @@ class Courier:
             waiting = outbox.due_count(now)
             _log.warning("outbox_held", since=since.isoformat(), waiting=waiting)
 
-    def _wait_for_server(self, why: str) -> None:
-        if self._pause:
-            return
+    def _wait_for_server(self, why: str) -> datetime:
+        """Pause the queue, unless it is; until when."""
+        if pause := self._pause:
+            return pause[1]
         now, wait = self._clock(), settling.retry_wait(1, config.current().outbox_retry_seconds)
         self._pause = now, now + wait
-        if self._told is None or self._told[0] != why or now - self._told[1] >= PAUSE_TOLD_EVERY:
+        told = self._told
+        if told is None or told[0] != why or abs(now - told[1]) >= PAUSE_TOLD_EVERY:
             self._told = why, now
             _log.error("outbox_paused", why=why, again_in_s=round(wait.total_seconds(), 1))
+        return now + wait
 
 
 def _run_of(end: End) -> Run:
-    return Run(1, end.is_good, end.status is OutboxStatus.FAILED)
+    has_failed = end.status is OutboxStatus.FAILED
+    return Run(1, end.is_good, has_failed, refused=has_failed and end.outcome is not Outcome.FAULT)
 
 
 def _foregone(email: OutboxEmail, now: datetime) -> End | None:

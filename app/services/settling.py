@@ -32,12 +32,16 @@ _log = structlog.get_logger("mindsum")
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a try ended: where that leaves the email, and why; `code` is the server's reply code."""
+    """How a try ended: where that leaves the email, and why; `code` is the server's reply code.
+
+    An email that is queued again waits until `again_at`, or by the usual backoff if that is None.
+    """
 
     status: OutboxStatus
     outcome: Outcome
     said: str | None = None
     code: int | None = None
+    again_at: datetime | None = None
 
     @property
     def is_good(self) -> bool:
@@ -59,7 +63,7 @@ def end_of(error: Exception) -> End:
     code = getattr(error, "code", None)
     match error:
         case MailWithheld():
-            return LOST
+            return End(OutboxStatus.QUEUED, Outcome.LOST, str(error))
         case MailBlocked():
             return End(OutboxStatus.QUEUED, Outcome.BLOCKED, str(error), code)
         case MailDeferred():
@@ -88,7 +92,8 @@ def settle(claimed: Claim, end: End, now: datetime) -> End:
         # Before the email's own row, as every move does: two orders would make a deadlock.
         queries.locked_therapist(about.therapist_id)
     end = _given_up(email, end, now)
-    retry_at = now + _wait(email) if end.status is OutboxStatus.QUEUED else None
+    is_queued = end.status is OutboxStatus.QUEUED
+    retry_at = (end.again_at or now + _wait(email)) if is_queued else None
     is_ours = end is not LOST and outbox.settle(
         claimed,
         end.status,

@@ -35,6 +35,13 @@ def of_email(email: OutboxEmail) -> list[DeliveryAttempt]:
     return list(tries.order_by(DeliveryAttempt.id))
 
 
+def has_sent_since_last(email: OutboxEmail) -> bool:
+    """Whether a mail server took another email after the last attempt at this one."""
+    last = DeliveryAttempt.select(fn.MAX(DeliveryAttempt.id)).where(DeliveryAttempt.email == email)
+    later = DeliveryAttempt.id > last, DeliveryAttempt.outcome == Outcome.SENT
+    return bool(DeliveryAttempt.select().where(*later).exists())
+
+
 def has_sent_between(start: datetime, end: datetime) -> bool:
     """Whether one of the newest attempts was made from `start` to `end` and ended as sent."""
     newest = (

@@ -1,12 +1,13 @@
 """The outbox: enqueue in the caller's transaction, claim with a lease, settle with its token."""
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from peewee import SQL
+from peewee import SQL, Expression
 
 from app import config
 from app.store import suppressions
@@ -67,6 +68,15 @@ def enqueue(
     return email
 
 
+def random_ordinal() -> int:
+    """What tells an email about no booking from all others of its kind to the same address.
+
+    Row ids and counts come again once rows are forgotten, erased or restored, and with them
+    Message-IDs, of which a mail server shows its reader the first only.
+    """
+    return 1 + secrets.randbelow(2**31 - 1)
+
+
 @in_transaction
 def claim(now: datetime, limit: int) -> list[Claim]:
     """Take up to `limit` due emails, the oldest of each thread only, so that order is kept.
@@ -97,29 +107,28 @@ def claim(now: datetime, limit: int) -> list[Claim]:
         due_at=now + lease(),
         attempts=OutboxEmail.attempts + 1,
     ).where(OutboxEmail.id.in_(ids)).execute()
-    emails = OutboxEmail.select().where(OutboxEmail.id.in_(ids)).order_by(OutboxEmail.id)
-    return [Claim(email, token) for email in emails]
+    emails = {each.id: each for each in OutboxEmail.select().where(OutboxEmail.id.in_(ids))}
+    return [Claim(emails[each], token) for each in ids]
 
 
 @in_transaction
 def renew(claimed: Claim, now: datetime) -> bool:
     """Lengthen the lease just before sending; False if another worker has taken the email."""
-    renewed = (
-        OutboxEmail.update(due_at=now + lease())
-        .where(
-            OutboxEmail.id == claimed.email.id,
-            OutboxEmail.lease_token == claimed.token,
-            OutboxEmail.status == OutboxStatus.SENDING,
-        )
-        .execute()
-    )
+    renewed = OutboxEmail.update(due_at=now + lease()).where(_still_ours(claimed)).execute()
     return bool(renewed)
 
 
 def is_ours(claimed: Claim) -> bool:
-    """Whether nobody has taken the email over."""
-    ours = OutboxEmail.id == claimed.email.id, OutboxEmail.lease_token == claimed.token
-    return bool(OutboxEmail.select().where(*ours).exists())
+    """Whether nobody has taken the email over, or has ended it."""
+    return bool(OutboxEmail.select().where(_still_ours(claimed)).exists())
+
+
+def _still_ours(claimed: Claim) -> Expression:
+    return (
+        (OutboxEmail.id == claimed.email.id)
+        & (OutboxEmail.lease_token == claimed.token)
+        & (OutboxEmail.status == OutboxStatus.SENDING)
+    )
 
 
 def settle(
@@ -132,26 +141,19 @@ def settle(
     burns_attempt: bool = True,
 ) -> bool:
     """Write down how a claimed email ended; False, and nothing written, if the lease was lost."""
-    changes: dict[str, Any] = {"status": status, "lease_token": None, "last_error": error}
-    if retry_at is not None:
-        changes["due_at"] = retry_at
+    changes: dict[str, Any] = {
+        "status": status,
+        "lease_token": None,
+        "last_error": error,
+        "due_at": retry_at or now,
+    }
+    if retry_at is None:
+        changes["settled_at"] = now
+    if burns_attempt:
         changes["first_tried_at"] = claimed.email.first_tried_at or now
     else:
-        changes["settled_at"] = changes["due_at"] = now
-        changes["first_tried_at"] = claimed.email.first_tried_at or now
-    if not burns_attempt:
         changes["attempts"] = OutboxEmail.attempts - 1
-        changes["first_tried_at"] = claimed.email.first_tried_at
-    settled = (
-        OutboxEmail.update(**changes)
-        .where(
-            OutboxEmail.id == claimed.email.id,
-            OutboxEmail.lease_token == claimed.token,
-            OutboxEmail.status == OutboxStatus.SENDING,
-        )
-        .execute()
-    )
-    return bool(settled)
+    return bool(OutboxEmail.update(**changes).where(_still_ours(claimed)).execute())
 
 
 @in_transaction
