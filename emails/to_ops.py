@@ -44,7 +44,7 @@ def account_alert(
     """A therapist was flagged or deactivated, or does not get our emails.
 
     `streak` is what led to the former; `sessions` are what to look after: the accepted ones, or
-    for "unreachable" the one that waits for an answer.
+    the one that waits for an answer.
     """
     return compose(
         "account_alert",

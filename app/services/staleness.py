@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from app.rules.lifecycle import Status
 from app.services import privacy
+from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, Role, SignIn
 
 SIGN_IN_LASTS = timedelta(minutes=15)
@@ -89,10 +90,20 @@ def _while_deactivated(email: OutboxEmail, _now: datetime) -> Reason:
 
 
 def _while_so(email: OutboxEmail, now: datetime) -> Reason:
-    is_flag = email.facts["what"] == "flagged"
-    return _while_flagged(email, now) if is_flag else _while_deactivated(email, now)
+    return _WHILE[email.facts["what"]](email, now)
 
 
+def _while_unreachable(email: OutboxEmail, _now: datetime) -> Reason:
+    assert email.therapist is not None
+    is_so = suppressions.reason_at(email.therapist.email) is not None
+    return None if is_so else "the address is tried again"
+
+
+_WHILE = {
+    "flagged": _while_flagged,
+    "deactivated": _while_deactivated,
+    "unreachable": _while_unreachable,
+}
 _BY_BOOKING: dict[str, Callable[[Booking, datetime], Reason]] = {
     "booking_requested": _while_open,
     "booking_received": _while_open,

@@ -6,7 +6,9 @@ import structlog
 
 from app.store import outbox, queries, suppressions
 from app.store.database import on_commit
-from app.store.models import Booking, OutboxEmail, Role
+from app.store.models import Booking, OutboxEmail, Role, Therapist
+
+_FACTS = {"what": "unreachable"}
 
 _log = structlog.get_logger("mindsum")
 
@@ -14,8 +16,8 @@ _log = structlog.get_logger("mindsum")
 def follow_up(email: OutboxEmail, why: str, now: datetime, *, is_address_refused: bool) -> None:
     """Draw the consequences of a failed email, in the transaction that settles it.
 
-    A refused address is suppressed. Ops is told at once, once per booking, of an open enquiry
-    whose therapist cannot have heard of it.
+    A refused address is suppressed. Ops is told at once of a therapist who does not hear from us:
+    once per open enquiry, or of the account where none is open.
     """
     if email.role is Role.OPS:
         kind = email.kind
@@ -30,9 +32,12 @@ def follow_up(email: OutboxEmail, why: str, now: datetime, *, is_address_refused
     about = email.booking or email
     assert about.therapist is not None
     therapist = queries.locked_therapist(about.therapist.id)
-    for enquiry in queries.enquiries_of(therapist, now):
+    enquiries = queries.enquiries_of(therapist, now)
+    for enquiry in enquiries:
         if is_address_refused or enquiry == email.booking:
             _alert(enquiry, why, now)
+    if is_address_refused and not enquiries:
+        _alert_of_account(therapist, why, now)
 
 
 def _suppress(email: OutboxEmail, why: str, now: datetime) -> None:
@@ -51,9 +56,27 @@ def _alert(enquiry: Booking, why: str, now: datetime) -> None:
     )
     if told.exists():
         return
-    facts = {"what": "unreachable"}
-    outbox.enqueue("account_alert", Role.OPS, booking=enquiry, facts=facts, now=now)
-    reference, slug = enquiry.reference, enquiry.therapist.slug
-    on_commit(
-        lambda: _log.error("therapist_unreachable", booking=reference, therapist=slug, why=why)
+    outbox.enqueue("account_alert", Role.OPS, booking=enquiry, facts=_FACTS, now=now)
+    _tell(enquiry.therapist, why, booking=enquiry.reference)
+
+
+def _alert_of_account(therapist: Therapist, why: str, now: datetime) -> None:
+    about = f"unreachable-{therapist.id}"
+    waits = OutboxEmail.settled_at.is_null()
+    if OutboxEmail.select().where(OutboxEmail.about == about, waits).exists():
+        return
+    outbox.enqueue(
+        "account_alert",
+        Role.OPS,
+        therapist=therapist,
+        about=about,
+        ordinal=outbox.random_ordinal(),
+        facts=_FACTS,
+        now=now,
     )
+    _tell(therapist, why)
+
+
+def _tell(therapist: Therapist, why: str, **about: str) -> None:
+    slug = therapist.slug
+    on_commit(lambda: _log.error("therapist_unreachable", therapist=slug, why=why, **about))

@@ -14,13 +14,12 @@ from flask import Flask
 from app import clock
 from app.mailer import Mailer
 from app.rules.lifecycle import Actor
-from app.services import messages, privacy, undelivered
+from app.services import accounts, messages, privacy, undelivered
 from app.services.delivery import BATCH, Courier
-from app.services.runs import total
 from app.store import database, outbox
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
 from tests.smtp_server import FaultyServer, MailServer
-from tests.story import DEE, ELI, Story
+from tests.story import DEE, ELI, Story, total
 
 ASHA = "asha@therapists.example"
 OPS = "ops@mindsum.invalid"
@@ -107,17 +106,45 @@ def test_every_open_enquiry_is_told_once_when_the_address_stops_working(
     )
 
 
-def test_nobody_waits_where_nothing_is_open_so_ops_is_not_called(
+def test_ops_hears_once_of_a_lost_therapist_and_their_sessions_where_nobody_waits(
     story: Story, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     booking = story.ask()
-    story.deliver()
+    cancelled = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
     story.accept(booking)
-    with refusing(app, ASHA) as (courier, _):
+    story.accept(cancelled)
+    story.deliver()
+    story.cancel(cancelled, Actor.CLIENT)
+    with refusing(app, ASHA) as (courier, server):
         total(courier.deliver())
+        total(courier.deliver())
+        (alert,) = [each.parsed for each in server.messages if each.rcpt_tos == (OPS,)]
     assert suppressed() == [ASHA]
-    assert statuses("account_alert") == []
-    assert events(caplog, "error") == []
+    text = alert.get_body(("plain",)).get_content()
+    assert "Our emails to asha do not arrive" in text
+    assert booking.reference in text
+    (line,) = events(caplog, "error")
+    assert (line["event"], line["therapist"]) == ("therapist_unreachable", "asha")
+
+
+def test_each_time_that_the_address_stops_working_ops_hears_of_it(story: Story, app: Flask) -> None:
+    for _ in range(2):
+        accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
+        with refusing(app, ASHA) as (courier, _):
+            total(courier.deliver())
+        outbox.retry(None, story.now)
+        story.deliver()
+    assert statuses("account_alert") == ["sent", "sent"]
+
+
+def test_an_alert_of_an_address_that_is_tried_again_is_not_sent(story: Story, app: Flask) -> None:
+    accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
+    with refusing(app, ASHA, OPS) as (courier, _):
+        total(courier.deliver())
+    assert statuses("account_alert") == ["failed"]
+    outbox.retry(None, story.now)
+    story.deliver()
+    assert statuses("account_alert") == ["skipped"]
 
 
 def test_an_alert_that_has_become_untrue_is_not_sent(story: Story, app: Flask) -> None:

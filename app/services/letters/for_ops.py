@@ -33,7 +33,7 @@ def _account_alert(letter: Letter) -> Message:
         letter.envelope,
         therapist_slug=therapist.slug,
         what=letter.facts["what"],
-        streak=letter.facts["streak"],
+        streak=letter.facts.get("streak"),
         sessions=upcoming_of(letter),
     )
 
