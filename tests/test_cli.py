@@ -12,11 +12,13 @@ from typing import Any
 
 import click
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 
 import scheduler
-from app import cli
+from app import cli, config
 from app.cli.words import instant
+from app.config import Settings
 from app.rules.lifecycle import Actor
 from app.services import messages
 from app.store import attempts
@@ -155,6 +157,7 @@ def test_a_bad_value_is_named_with_what_would_be_right_and_nothing_is_added(
     assert Therapist.select().count() == 0
 
 
+BEYOND_ALL_TIME = ("0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00")
 USAGE = [
     (
         (),
@@ -174,6 +177,10 @@ USAGE = [
     (("booking", "show"), "REF is missing"),
     (("booking", "show", "MB-NOPE22"), "there is no booking 'MB-NOPE22'"),
     (("booking", "cancel", "MB-NOPE22"), "--by is missing"),
+    *(
+        (("outbox", "skip", "--due-before", at), "--due-before should be an instant such as 2026-")
+        for at in ("soon", "2026-11-03T10:00:00", *BEYOND_ALL_TIME)
+    ),
     (("booking", "cancel", "MB-NOPE22", "--by", "ops"), "--by should be client or therapist, not"),
     (("booking", "accept", "MB-NOPE22"), "there is no booking 'MB-NOPE22'"),
     (("ledger", "show", "MB-NOPE22"), "there is no booking 'MB-NOPE22'"),
@@ -417,6 +424,7 @@ def test_check_says_one_line_for_each_thing_it_looked_at(
     assert [(each["check"], each["ok"]) for each in looked] == [
         ("settings", True),
         ("database", True),
+        ("notes", True),
         ("scheduler", True),
         ("outbox", True),
         ("mail", True),
@@ -425,8 +433,20 @@ def test_check_says_one_line_for_each_thing_it_looked_at(
     app.extensions["mail"].port = app.config["MAIL_PORT"]
     failed = mindsum("check")
     assert failed.status == 1
-    assert len(failed.out.splitlines()) == 5
+    assert len(failed.out.splitlines()) == 6
     assert "MAIL_SERVER" in failed.out
+
+
+def test_notes_that_no_key_opens_are_a_fault_of_the_service_and_no_mistake(
+    story: Story, settings: Settings, mindsum: Mindsum
+) -> None:
+    story.ask(note="for Asha's eyes")
+    config.use(settings.model_copy(update={"notes_key": (Fernet.generate_key().decode(),)}))
+    failed = mindsum("client", "export", DEE[1])
+    assert (failed.status, failed.out) == (1, "")
+    assert failed.err.startswith("mindsum: NOTES_KEY holds no key that opens this stored text")
+    checked = [line.split()[:2] for line in mindsum("check").out.splitlines()]
+    assert ["notes", "FAILED"] in checked
 
 
 def test_check_finds_a_scheduler_that_never_ran_and_an_outbox_that_is_stuck(
@@ -468,7 +488,7 @@ def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: 
 def test_a_database_that_is_not_there_is_a_fault_and_none_is_made(tmp_path: Path) -> None:
     failed = typed(tmp_path, "booking", "list")
     assert (failed.status, failed.out) == (1, "")
-    assert failed.err.endswith("ops.db; run mindsum db upgrade\n")
+    assert failed.err.endswith("ops.db: is its disk there? (mindsum db upgrade begins anew)\n")
     assert list(tmp_path.iterdir()) == []
 
 

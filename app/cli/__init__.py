@@ -13,7 +13,7 @@ from flask.cli import ScriptInfo
 from app import create_app
 from app.cli import bookings, clients, emails, house, outbox, therapists
 from app.cli.frame import Mistake
-from app.errors import DomainError, StoreUnavailable
+from app.errors import DomainError, NotesKeyWrong, StoreUnavailable
 
 MISTAKE = 2
 FAULT = 1
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str] | None = None, create: Callable[[], Flask] = cr
     except StoreUnavailable as error:
         return _say(f"the database cannot be used now: {error}", FAULT)
     except DomainError as error:
-        return _say(str(error), MISTAKE)
+        return _say(str(error), FAULT if isinstance(error, NotesKeyWrong) else MISTAKE)
     except peewee.PeeweeException as error:
         return _say(f"the database failed: {error}", FAULT)
     finally:

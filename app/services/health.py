@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.errors import NotesKeyWrong
 from app.store import attempts, counts, database, jobs, outbox, queries
-from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome
+from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome, Writing
 
 OUTBOX_WITHIN = timedelta(minutes=10)
 
@@ -34,12 +35,12 @@ class Figures:
 
 
 def checks(now: datetime) -> list[Check]:
-    """Schema, scheduler and outbox, one by one; the schema alone where it is not current.
+    """Schema, notes, scheduler and outbox, in turn; the schema alone where it is not current.
 
     Raises StoreUnavailable or a database error where the database does not answer.
     """
     schema = _schema()
-    return [schema, _scheduler(now), _outbox(now)] if schema.is_ok else [schema]
+    return [schema, _notes(), _scheduler(now), _outbox(now)] if schema.is_ok else [schema]
 
 
 def figures(now: datetime) -> Figures | None:
@@ -73,6 +74,16 @@ def _schema() -> Check:
     if database.pending_upgrades():
         return Check("schema", is_ok=False, says="waits for upgrades; run: mindsum db upgrade")
     return Check("schema", is_ok=True, says="is current")
+
+
+def _notes() -> Check:
+    """Whether what people wrote can be read: the first of it, and the last."""
+    try:
+        for order in (Writing.id, Writing.id.desc()):
+            Writing.select(Writing.body).order_by(order).first()
+    except NotesKeyWrong as error:
+        return Check("notes", is_ok=False, says=str(error))
+    return Check("notes", is_ok=True, says="can be read")
 
 
 def _scheduler(now: datetime) -> Check:
@@ -115,24 +126,35 @@ def _is_silent(job: JobFigures, now: datetime) -> bool:
 
 
 def _outbox(now: datetime) -> Check:
-    """Whether emails leave: some may wait, for an address may put them off, but not all."""
+    """Whether emails leave: those that their own addresses put off may wait, no others."""
     waiting = counts.longest_waiting()
-    if waiting is None:
-        return Check("outbox", is_ok=True, says="has nothing waiting")
-    waited_s = _waited_s(waiting, now)
-    is_late = waited_s > OUTBOX_WITHIN.total_seconds()
-    # Where the server answered about the recipient, it is the address that waits, not the outbox.
-    is_about_address = (waiting.last_error or "").startswith("recipient:")
-    was_sent = attempts.has_sent_between(now - OUTBOX_WITHIN, now)
-    is_stuck = is_late and not was_sent and not is_about_address
-    says = f"oldest waits {waited_s:.0f} s"
+    says = f"oldest waits {_waited_s(waiting, now):.0f} s" if waiting else "has nothing waiting"
+    fault = _standstill(now)
     if outbox.held_since() is not None:
         says += "; it is held: look, then run: mindsum outbox release"
-    elif is_stuck:
-        says += f"; none was sent for 10 min; look: mindsum outbox show {waiting.id}"
-    elif is_late:
+    elif fault:
+        says += f"; {fault}"
+    elif waiting and _waited_s(waiting, now) > OUTBOX_WITHIN.total_seconds():
         says += f"; it is not stuck; look: mindsum outbox show {waiting.id}"
-    return Check("outbox", not is_stuck, says)
+    return Check("outbox", fault is None, says)
+
+
+def _standstill(now: datetime) -> str | None:
+    """Why the outbox is stuck, and what to look at; None if it is not."""
+    since = now - OUTBOX_WITHIN
+    late = counts.waiting_since(since)
+    if not late.addresses or attempts.has_sent_between(since, now):
+        return None
+    none_was_sent = f"none was sent for {OUTBOX_WITHIN // timedelta(minutes=1)} min"
+    if late.not_put_off is not None:
+        return f"{none_was_sent}; look: mindsum outbox show {late.not_put_off}"
+    is_theirs = late.addresses == 1 or (
+        # The server took others since: what it puts off are these addresses.
+        late.all_tried_at is not None and attempts.has_sent_between(late.all_tried_at, now)
+    )
+    if is_theirs:
+        return None
+    return f"{none_was_sent}: {late.addresses} addresses put theirs off; look: mindsum outbox list"
 
 
 def _waited_s(email: OutboxEmail, now: datetime) -> float:

@@ -1,10 +1,13 @@
 """What is counted for ops; each count reads an index alone, or the few emails that wait."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from peewee import SQL, fn
 
+from app.store.database import db
 from app.store.models import OutboxEmail, OutboxStatus, TimelineEntry
 
 # As the partial indexes have it, word for word: bound values would not let SQLite use them.
@@ -28,17 +31,55 @@ def emails() -> dict[OutboxStatus, int]:
 
 
 def longest_waiting() -> OutboxEmail | None:
-    """The email written first of those that have not ended: its id, `created_at`, `last_error`.
+    """The email written first of those that have not ended: its id and `created_at`.
 
     Not by when it is due: each attempt that fails puts that off.
     """
     first: OutboxEmail | None = (
-        OutboxEmail.select(OutboxEmail.id, OutboxEmail.created_at, OutboxEmail.last_error)
+        OutboxEmail.select(OutboxEmail.id, OutboxEmail.created_at)
         .where(_PENDING)
         .order_by(OutboxEmail.created_at, OutboxEmail.id)
         .first()
     )
     return first
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What emails wait for: how many addresses they go to, and since when all have been tried.
+
+    `not_put_off` is the first that no answer about its address keeps waiting, if there is one.
+    """
+
+    addresses: int
+    not_put_off: int | None
+    all_tried_at: datetime | None
+
+
+def waiting_since(before: datetime) -> Waiting:
+    """What emails written before `before` wait for.
+
+    Only the first of a thread counts: the others wait for it.
+    """
+    addresses, not_put_off, tried_at = db.execute_sql(
+        f"""
+        SELECT
+          COUNT(DISTINCT CASE role
+            WHEN 'client' THEN COALESCE(booking.client_id, mail.client_id)
+            WHEN 'therapist' THEN -COALESCE(booking.therapist_id, mail.therapist_id)
+            ELSE 0 END),
+          MIN(CASE WHEN SUBSTR(mail.last_error, 1, 10) = 'recipient:' THEN NULL ELSE mail.id END),
+          MAX(mail.first_tried_at)
+        FROM outbox_email AS mail LEFT JOIN booking ON booking.id = mail.booking_id
+        WHERE mail.status IN ('queued', 'sending') AND mail.created_at < {db.obj.param}
+          AND NOT EXISTS (
+            SELECT 1 FROM outbox_email AS earlier
+            WHERE earlier.thread = mail.thread AND earlier.id < mail.id
+              AND earlier.status IN ('queued', 'sending'))
+        """,  # noqa: S608 - our own words; the value is bound
+        (OutboxEmail.created_at.db_value(before),),
+    ).fetchone()
+    return Waiting(addresses, not_put_off, OutboxEmail.first_tried_at.python_value(tried_at))
 
 
 def moves() -> list[tuple[str, str, int]]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 
-from app import clock, create_app
+from app import clock, config, create_app
 from app.config import Settings
 from app.mailer import Mailer
 from app.rules.lifecycle import Actor
-from app.services import privacy, runs
+from app.services import privacy
 from app.services.delivery import Courier
 from app.services.runs import Run
 from app.services.vitals import Vitals
@@ -22,8 +23,8 @@ from app.store import attempts, database, jobs, outbox
 from app.store.jobs import News
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
-from tests.smtp_server import unused_port
-from tests.story import DEE, Story
+from tests.smtp_server import FaultyServer, unused_port
+from tests.story import DEE, ELI, Story, total
 from tests.town import until
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
@@ -56,9 +57,10 @@ def write_email() -> OutboxEmail:
     return outbox.enqueue("account_alert", Role.OPS, about="a story", now=clock.now())
 
 
-def stir(*names: str, patience_s: int = 60) -> None:
+def stir(*names: str) -> None:
     """Those jobs, or all, show a sign of life."""
-    jobs.add(dict.fromkeys(names or NAMES, News()), clock.now(), patience_s)
+    told = names or NAMES
+    jobs.add(dict.fromkeys(told, News()), clock.now(), dict.fromkeys(told, 60))
 
 
 def test_with_everything_in_order_the_house_is_ready(app: Flask, visitor: Visitor) -> None:
@@ -67,9 +69,23 @@ def test_with_everything_in_order_the_house_is_ready(app: Flask, visitor: Visito
     assert set(visitor.get("/readyz").json["checks"]) == {
         "database",
         "schema",
+        "notes",
         "scheduler",
         "outbox",
     }
+
+
+def test_a_house_that_cannot_read_what_was_written_is_not_ready(
+    story: Story, settings: Settings, visitor: Visitor
+) -> None:
+    story.ask(note="for Asha's eyes")
+    stir()
+    config.use(settings.model_copy(update={"notes_key": (Fernet.generate_key().decode(),)}))
+    # What is written with the wrong key reads well with it.
+    story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9), note="for Bran's")
+    assert set(failing(visitor)) == {"notes"}
+    config.use(settings)
+    assert set(failing(visitor)) == {"notes"}
 
 
 @pytest.mark.parametrize(("age_s", "failed"), [(0, set()), (60, set()), (61, {"scheduler"})])
@@ -148,12 +164,19 @@ def test_an_outbox_is_stuck_after_ten_minutes(
     assert set(failing(visitor)) == failed
 
 
-def wait_for_hours(at: Any, mailer: Mailer, hours: int) -> None:
-    """Time goes on by minutes, and what is due is tried in each."""
-    courier = Courier(mailer, clock.now)
-    for _ in range(hours * 60):
+def courier_to(app: Flask, port: int) -> Courier:
+    """A courier to another mail server than the story's own."""
+    elsewhere = Flask("elsewhere")
+    elsewhere.config.update(app.config, MAIL_PORT=port)
+    return Courier(Mailer(elsewhere), clock.now)
+
+
+def wait_with(courier: Courier, at: Any, minutes: int) -> None:
+    """Time goes on by minutes, and what is due is tried in each; the scheduler is well."""
+    for _ in range(minutes):
         at(clock.now() + timedelta(minutes=1))
-        runs.total(courier.deliver())
+        total(courier.deliver())
+    stir()
 
 
 def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
@@ -161,10 +184,7 @@ def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
 ) -> None:
     story.ask()
     story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
-    elsewhere = Flask("elsewhere")
-    elsewhere.config.update(app.config, MAIL_PORT=unused_port())
-    wait_for_hours(at, Mailer(elsewhere), 3)
-    stir()
+    wait_with(courier_to(app, unused_port()), at, 180)
     assert {each.outcome for each in DeliveryAttempt.select()} == {Outcome.DEFERRED}
     assert outbox.oldest_due_at(clock.now() - timedelta(minutes=10)) is None
     assert figures(visitor)["mindsum_outbox_oldest_due_age_seconds"] == 3 * 3600
@@ -172,6 +192,68 @@ def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
     assert failing(visitor) == {
         "outbox": f"oldest waits 10800 s; none was sent for 10 min; "
         f"look: mindsum outbox show {first.id}"
+    }
+
+
+def test_an_outbox_whose_every_address_is_put_off_is_stuck(
+    app: Flask, story: Story, visitor: Visitor, at: Any
+) -> None:
+    story.ask()
+    with FaultyServer({"rcpt": "451 4.3.0 temporary lookup failure"}) as server:
+        courier = courier_to(app, server.port)
+        wait_with(courier, at, 10)
+        assert failing(visitor) == {}
+        wait_with(courier, at, 1)
+    assert {row.last_error for row in OutboxEmail.select()} == {
+        "recipient: 451 4.3.0 temporary lookup failure"
+    }
+    assert failing(visitor) == {
+        "outbox": "oldest waits 660 s; none was sent for 10 min: 2 addresses put theirs off; "
+        "look: mindsum outbox list"
+    }
+
+
+def test_two_full_mailboxes_do_not_make_the_house_unready_while_others_get_their_emails(
+    app: Flask, story: Story, visitor: Visitor, at: Any
+) -> None:
+    story.ask()
+    full = {f"rcpt {DEE[1]}": "452 4.2.2 full", "rcpt asha@therapists.example": "452 4.2.2 full"}
+    with FaultyServer(full) as server:
+        courier = courier_to(app, server.port)
+        wait_with(courier, at, 5)
+        story.ask("bran", client=ELI, starts_at=MONDAY + timedelta(days=3, hours=9))
+        wait_with(courier, at, 60)
+    assert failing(visitor) == {}
+
+
+def test_one_address_may_put_off_all_its_emails_but_hides_no_dead_mail_server(
+    app: Flask, story: Story, visitor: Visitor, at: Any
+) -> None:
+    booking = story.ask()
+    story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
+    with FaultyServer({f"rcpt {DEE[1]}": "450 4.2.0 greylisted"}) as server:
+        courier = courier_to(app, server.port)
+        total(courier.deliver())
+        outbox.enqueue("new_message", Role.CLIENT, booking=booking, now=clock.now())
+        wait_with(courier, at, 60)
+    # Behind one that is put off, the message's email has not been tried itself.
+    waiting = OutboxEmail.select().where(OutboxEmail.status == "queued").order_by(OutboxEmail.id)
+    assert [row.last_error for row in waiting] == ["recipient: 450 4.2.0 greylisted"] * 2 + [None]
+    assert failing(visitor) == {}
+    says = visitor.get("/readyz").json["checks"]["outbox"]["says"]
+    assert says.startswith("oldest waits 3600 s; it is not stuck; look: mindsum outbox show ")
+    # Its next try, which would meet the dead server as well, is far off.
+    OutboxEmail.update(due_at=clock.now() + timedelta(hours=1)).execute()
+    story.ask(client=ELI, starts_at=MONDAY + timedelta(days=2, hours=3))
+    new = OutboxEmail.select().where(OutboxEmail.created_at == clock.now())
+    first_id = min(each.id for each in new)
+    dead = courier_to(app, unused_port())
+    wait_with(dead, at, 10)
+    assert failing(visitor) == {}
+    wait_with(dead, at, 1)
+    assert failing(visitor) == {
+        "outbox": "oldest waits 4260 s; none was sent for 10 min; "
+        f"look: mindsum outbox show {first_id}"
     }
 
 
@@ -203,6 +285,12 @@ def test_a_delivery_from_before_the_clock_went_back_does_not_count_as_one_of_now
     at(MONDAY + timedelta(minutes=11))
     stir()
     assert set(failing(visitor)) == {"outbox"}
+
+
+def test_a_held_outbox_says_so_where_nothing_waits(visitor: Visitor) -> None:
+    outbox.hold(clock.now())
+    says = visitor.get("/readyz").json["checks"]["outbox"]["says"]
+    assert says == "has nothing waiting; it is held: look, then run: mindsum outbox release"
 
 
 def test_a_held_outbox_says_how_it_goes_on(visitor: Visitor, at: Any) -> None:
@@ -237,6 +325,11 @@ def test_whether_emails_leave_is_asked_of_those_that_wait_and_of_the_newest_atte
     (waiting,) = [each for each in seen if '"created_at"' in each and "ORDER BY" in each]
     plan = database.db.execute_sql(f"EXPLAIN QUERY PLAN {waiting}", (1,)).fetchall()
     assert "USING INDEX outbox_" in plan[0][-1]
+    (late,) = [each for each in seen if "COUNT(DISTINCT" in each]
+    plan = database.db.execute_sql(f"EXPLAIN QUERY PLAN {late}", (1,)).fetchall()
+    lines = [line[-1] for line in plan if line[-1].startswith(("SCAN", "SEARCH"))]
+    assert len(lines) == 3
+    assert all("USING INDEX outbox_" in each or "PRIMARY KEY" in each for each in lines), lines
     (newest,) = [each for each in seen if "delivery_attempt" in each]
     plan = database.db.execute_sql(f"EXPLAIN QUERY PLAN {newest}", (1,)).fetchall()
     assert "LIMIT" in newest
