@@ -1,5 +1,6 @@
 """The demo: web, scheduler and a local mail server on this machine, with therapists to ask."""
 
+import errno
 import os
 import socket
 import tempfile
@@ -55,7 +56,7 @@ def _check_port(port: int) -> None:
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError as error:
-        reason = (error.strerror or "it cannot be had").lower()
+        reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
         raise _WillNotDoError(
             f"port {port} will not do ({reason}); choose another with --port"
         ) from None
@@ -70,7 +71,7 @@ def _folder(data: Path | str | None, on_exit: ExitStack) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        reason = (error.strerror or "it cannot be had").lower()
+        reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
         raise _WillNotDoError(f"--data {folder} will not do ({reason})") from None
     return folder
 

@@ -1,7 +1,9 @@
 """The web process: look at the settings, then become granian; `python -m app.serve`."""
 
+import errno
 import fcntl
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from app.config import Settings
 from app.errors import ConfigError
 from app.web.durations import FOLDER
 
+HOST = "0.0.0.0"  # noqa: S104 - a platform's router, or a proxy, stands in front
 BLOCKING_THREADS = 8
 ENDS_WITHIN_S = 8
 """How long a worker may take to end; one that has only just begun does not hear that it should."""
@@ -26,7 +29,7 @@ def command(settings: Settings) -> list[str]:
         sys.executable, "-m", "granian", "app:create_app",
         "--interface", "wsgi",
         "--factory",
-        "--host", "0.0.0.0",  # noqa: S104 - a platform's router, or a proxy, stands in front
+        "--host", HOST,
         "--port", str(settings.port),
         "--workers", str(settings.web_concurrency),
         "--blocking-threads", str(BLOCKING_THREADS),
@@ -76,10 +79,20 @@ def _is_ours_alone(held: int) -> bool:
     return True
 
 
+def _check_port(port: int) -> None:
+    """Raises ConfigError where somebody listens there: granian would share the port with it."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
+        raise ConfigError("PORT", f"should be a free port, not {port} ({reason})") from None
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT; a setting that will not do is one line and exit status 2."""
     try:
         settings = config.load()
+        _check_port(settings.port)
     except ConfigError as error:
         print(f"web: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it
         sys.exit(2)

@@ -16,7 +16,7 @@ import pytest
 from app.serve import figures_folder, places
 from app.web.durations import FILE_BYTES, FOLDER
 from tests.smtp_server import MailServer
-from tests.town import Town, until
+from tests.town import ROOT, Town, until
 
 ASKED = 40
 
@@ -56,10 +56,15 @@ def workers_of(pid: int) -> set[int]:
 
 @contextmanager
 def served(town: Town) -> Iterator[int]:
-    """A web process, as the Procfile starts it; its process id."""
+    """A web process, as the Procfile starts it, both of its workers at work; its process id."""
     with town.process("-m", "app.serve") as web:
-        until(lambda: answers(town))
+        until(lambda: answers(town) and begun(town) == 2)
         yield web.pid
+
+
+def begun(town: Town) -> int:
+    """How many workers have begun to count, those that died included."""
+    return len(list(figures_of(town).glob("*.db")))
 
 
 def answers(town: Town) -> bool:
@@ -78,16 +83,15 @@ def test_one_scrape_tells_of_all_workers_also_of_those_that_died(town: Town) -> 
             assert town.call("GET", "/")[0] == 200
         assert {counted(town) for _ in range(10)} == {ASKED}
         before = workers_of(pid)
-        os.kill(before.pop(), signal.SIGKILL)
+        os.kill(next(iter(before)), signal.SIGKILL)
         until(lambda: len(workers_of(pid) - before) == 1)
-        until(lambda: answers(town))
+        until(lambda: begun(town) == 3)
         assert counted(town) == ASKED
         for _ in range(ASKED):
             until(lambda: asked(town))
         assert {counted(town) for _ in range(10)} == {2 * ASKED}
     with served(town):
         assert counted(town) == 0
-        until(lambda: len(list(folder.glob("*.db"))) == 2)
         assert list(town.folder.glob("mindsum-figures-*")) == []
 
 
@@ -100,6 +104,7 @@ def test_a_worker_has_all_blocks_of_its_file_and_a_dead_one_only_what_it_used(to
         dead = next(iter(files))
         os.kill(dead, signal.SIGKILL)
         until(lambda: 0 < files[dead].stat().st_size < FILE_BYTES // 8)
+        until(lambda: begun(town) == 3)
         assert counted(town) == 0
 
 
@@ -136,6 +141,23 @@ def test_a_worker_that_gets_no_blocks_counts_for_itself_and_answers(
         assert counted(town) == ASKED
         assert list(figures_of(town).iterdir()) == []
         assert workers_of(web.pid) == {worker}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_port_where_somebody_listens_is_refused_in_one_line(town: Town) -> None:
+    with served(town):
+        run = subprocess.run(
+            [sys.executable, "-m", "app.serve"],
+            cwd=ROOT,
+            env=town.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        f"web: PORT should be a free port, not {town.port} (address already in use)\n"
+    )
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
