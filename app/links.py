@@ -1,7 +1,7 @@
 """Signed links: mint and read tokens; the only user of itsdangerous."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -25,6 +25,10 @@ class Aim(StrEnum):
     MANAGE = "manage"
     CHOOSE = "choose"
     SIGN_IN = "sign-in"
+
+
+TO_CLIENTS = frozenset({Aim.MANAGE, Aim.CHOOSE})
+"""Links that clients are sent; all others are for therapists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,13 @@ def _keys() -> tuple[str, ...]:
     return (*reversed(settings.secret_key_fallbacks), settings.secret_key)
 
 
+def holder_of(aim: Aim, *, client_id: int | None, therapist_id: int | None) -> str:
+    """Whose a link is: "c12" where clients are sent it, otherwise "t7"."""
+    return f"c{client_id}" if aim in TO_CLIENTS else f"t{therapist_id}"
+
+
 def mint(aim: Aim, *, holder: str, subject: str, epoch: int = 1) -> str:
-    """A token for `holder` ("t7" or "c12") that does `aim` to `subject` and nothing else."""
+    """A token for `holder` (see holder_of) that does `aim` to `subject` and nothing else."""
     token = _serializer(aim, _keys()).dumps([holder, subject, epoch])
     return token.decode() if isinstance(token, bytes) else token
 
@@ -83,11 +92,6 @@ def _shape(payload: Any) -> tuple[str, str, int]:
     if not (isinstance(holder, str) and isinstance(subject, str) and isinstance(epoch, int)):
         raise ValueError("unknown payload")
     return holder, subject, epoch
-
-
-def is_older_than(ticket: Ticket, age: timedelta, now: datetime) -> bool:
-    """Whether the token was minted `age` ago or earlier."""
-    return now - ticket.minted_at >= age
 
 
 def address(aim: Aim, *, holder: str, subject: str, epoch: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""Therapists' accounts: adding them, signing them in, the state they or ops put them in."""
+"""Therapists' accounts and their states; and the way in: Sign In links, a client's links again."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from peewee import IntegrityError
 
 from app import config
 from app.errors import FieldError, InvalidFields
-from app.links import Ticket
+from app.links import Aim, Ticket, holder_of
 from app.rules.hours import Window as OpenWindow
 from app.rules.ranking import TIE_PRIME
 from app.services.staleness import SIGN_IN_LASTS
@@ -122,8 +122,8 @@ def ask_to_sign_in(address: str, next_path: str, now: datetime) -> None:
         "sign_in",
         Role.THERAPIST,
         therapist=therapist,
-        about=f"sign-in-{asked.id}",
-        ordinal=asked.id,
+        about=f"sign-in-{secrets.token_hex(8)}",
+        ordinal=outbox.random_ordinal(),
         facts={"key": asked.key},
         now=now,
     )
@@ -132,7 +132,9 @@ def ask_to_sign_in(address: str, next_path: str, now: datetime) -> None:
 def sign_in_asked(ticket: Ticket, now: datetime) -> SignIn | None:
     """The sign-in that a ticket opens, or None if it is too old, used or unknown."""
     asked: SignIn | None = SignIn.get_or_none(SignIn.key == ticket.subject)
-    if asked is None or asked.used_at is not None or ticket.holder != f"t{asked.therapist_id}":
+    if asked is None or asked.used_at is not None:
+        return None
+    if ticket.holder != holder_of(Aim.SIGN_IN, client_id=None, therapist_id=asked.therapist_id):
         return None
     return None if now - ticket.minted_at >= SIGN_IN_LASTS else asked
 
@@ -155,14 +157,15 @@ def send_links(address: str, now: datetime) -> None:
     client = queries.locked_client(address)
     if client is None or not queries.live_bookings_of_client(client, now):
         return
-    sent = OutboxEmail.select().where(OutboxEmail.about == f"links-{client.id}")
-    if sent.where(OutboxEmail.status == OutboxStatus.QUEUED).exists():
+    about = f"links-{client.id}"
+    is_queued = (OutboxEmail.about == about) & (OutboxEmail.status == OutboxStatus.QUEUED)
+    if OutboxEmail.select().where(is_queued).exists():
         return
     outbox.enqueue(
         "your_links",
         Role.CLIENT,
         client=client,
-        about=f"links-{client.id}",
-        ordinal=sent.count() + 1,
+        about=about,
+        ordinal=outbox.random_ordinal(),
         now=now,
     )

@@ -29,7 +29,7 @@ _COPIED: tuple[type[Table], ...] = (
     StandingEntry, OutboxEmail, SignIn,
 )  # fmt: skip
 _REFERENCE = re.compile(r"MB-[0-9A-Z]{6}")
-_NUMBERED = re.compile(r"^(therapist|sign-in|links)-(\d+)")
+_NUMBERED = re.compile(r"^(therapist|links)-(\d+)")
 
 Row = dict[str, Any]
 
@@ -89,12 +89,14 @@ def _value(column: str, value: Any, row: Row, number: int, references: dict[str,
         return None
     if column == "id" or column.endswith("_id"):
         return value + number * STRIDE
-    if column == "ordinal" and row["about"].startswith(("therapist-", "sign-in-")):
+    if column == "ordinal" and row["about"].startswith("therapist-"):
         return value + number * STRIDE
     if column == "tie_seed":
         return value + number
     if column in ("email", "email_key", "slug", "key"):
         return f"s{number}.{value}" if "@" in value else f"s{number}-{value}"[:32]
+    if column in ("about", "thread") and value.startswith("sign-in-"):
+        return f"s{number}.{value}"
     if column in ("reference", "about", "thread"):
         return _NUMBERED.sub(
             lambda found: f"{found[1]}-{int(found[2]) + number * STRIDE}",

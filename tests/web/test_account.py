@@ -1,17 +1,22 @@
 """Signing in and out: what is told to whom, and what a session may reach."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from app.store.models import SignIn
+from app import clock
+from app.services import sweeps
+from app.store.models import SignIn, Therapist
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
+from tests.story import total
 from tests.web.browsing import all_rows, ask, forms, link, now_of, press, sign_in
 from tests.web.conftest import Visitor, another_visitor
 
 ASHA = "asha@therapists.example"
+DAY = timedelta(days=1)
 
 
 def test_sign_in_says_the_same_for_every_address(cast: Cast, visitor: Visitor) -> None:
@@ -21,6 +26,19 @@ def test_sign_in_says_the_same_for_every_address(cast: Cast, visitor: Visitor) -
     assert known.text.replace(ASHA, "") == unknown.text.replace("eve@therapists.example", "")
     assert set(known.headers.keys()) == set(unknown.headers.keys())
     assert SignIn.select().count() == 1
+
+
+def test_a_therapist_can_sign_in_again_once_old_sign_ins_are_forgotten(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, at: Any
+) -> None:
+    seen = []
+    for _ in range(2):
+        assert visitor.post("/sign-in", data={"email": ASHA}).status_code == 200
+        seen.append(link(app, mail, "sign_in", "Sign In"))
+        at(clock.now() + 2 * DAY)
+        total(sweeps.purge(clock.now()))
+        assert not SignIn.select().exists()
+    assert len({each.parsed["Message-ID"] for each in mail.messages}) == len(set(seen)) == 2
 
 
 @pytest.mark.parametrize("typed", ["", "asha", "asha@", "a@b@c", "asha@x.example\r\nBcc: y"])
@@ -70,6 +88,16 @@ def test_sign_in_begins_a_fresh_session(
         assert "planted" not in session
         assert session["csrf_token"] != first
     assert "Hello Asha" in visitor.get("/dashboard").text
+
+
+def test_a_session_opens_no_account_that_was_later_given_its_row(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor
+) -> None:
+    sign_in(app, mail, visitor, ASHA)
+    assert visitor.get("/dashboard").status_code == 200
+    other = {"slug": "zoe", "email": "zoe@x.example", "email_key": "zoe@x.example"}
+    Therapist.update(**other).where(Therapist.id == cast.asha.id).execute()
+    assert visitor.get("/dashboard").status_code == 302
 
 
 def test_signing_out_ends_it(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> None:

@@ -37,28 +37,23 @@ class Letter:
         """What an email may say of the booking."""
         return session_of(self.booking)
 
-    def client_link(self, aim: Aim) -> str:
-        """A fresh link for the booking's client."""
-        return client_link(self.booking, aim)
-
-    def therapist_link(self, aim: Aim) -> str:
-        """A fresh link for the booking's therapist."""
-        booking = self.booking
-        holder = f"t{booking.therapist_id}"
-        return links.address(aim, holder=holder, subject=booking.reference, epoch=booking.epoch)
+    def link(self, aim: Aim) -> str:
+        """A fresh link to the booking, for whoever is sent links of that aim."""
+        return link_to(self.booking, aim)
 
     def answer_links(self) -> AnswerLinks:
         """The three links with which the therapist answers."""
         return AnswerLinks(
-            view=self.therapist_link(Aim.SESSION),
-            accept=self.therapist_link(Aim.ACCEPT),
-            decline=self.therapist_link(Aim.DECLINE),
+            view=self.link(Aim.SESSION),
+            accept=self.link(Aim.ACCEPT),
+            decline=self.link(Aim.DECLINE),
         )
 
 
-def client_link(booking: Booking, aim: Aim) -> str:
-    """A fresh link for the booking's client."""
-    holder = f"c{booking.client_id}"
+def link_to(booking: Booking, aim: Aim) -> str:
+    """A fresh link to a booking, for whoever is sent links of that aim."""
+    client_id, therapist_id = booking.client_id, booking.therapist_id
+    holder = links.holder_of(aim, client_id=client_id, therapist_id=therapist_id)
     return links.address(aim, holder=holder, subject=booking.reference, epoch=booking.epoch)
 
 
