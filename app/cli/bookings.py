@@ -14,9 +14,9 @@ from app.cli.frame import (
     with_database,
 )
 from app.cli.words import insist, instant
-from app.rules.lifecycle import Actor, Status, Via
+from app.rules.lifecycle import Actor, Move, Status, Via
 from app.rules.money import format_money
-from app.services import acceptance, intake, ledger, moves, sessions
+from app.services import intake, ledger, moves, sessions
 from app.store import queries
 from app.store.models import Booking
 from app.web.schemas import BookingDetail, BookingOut
@@ -83,7 +83,7 @@ def show(reference: str, as_json: bool) -> None:
 @with_database
 def accept(reference: str, as_json: bool) -> None:
     """Accept an enquiry for its therapist."""
-    outcome = acceptance.accept(reference, by=Actor.OPS, via=Via.CLI, now=clock.now())
+    outcome = moves.make(reference, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now())
     insist(outcome, "accepted")
     _tell(outcome.booking, as_json)
 
@@ -96,8 +96,8 @@ def accept(reference: str, as_json: bool) -> None:
 @with_database
 def decline(reference: str, reason: str, as_json: bool) -> None:
     """Decline an enquiry for its therapist; the client is refunded."""
-    outcome = acceptance.decline(
-        reference, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
+    outcome = moves.make(
+        reference, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
     )
     insist(outcome, "declined")
     _tell(outcome.booking, as_json)

@@ -1,6 +1,6 @@
 """The outbox: what was sent, what waits, what failed and may be tried again."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -17,7 +17,7 @@ from app.cli.frame import (
     with_database,
 )
 from app.cli.words import instant
-from app.services import leaving_out
+from app.services import intake, leaving_out
 from app.store import attempts, queries
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
@@ -34,14 +34,7 @@ def _number(text: str) -> int:
 NUMBER = Checked("ID", _number, lambda: "the number of an email, such as 7")
 
 
-def _instant(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError
-    return at.astimezone(UTC)
-
-
-INSTANT = Checked("INSTANT", _instant, lambda: "an instant such as 2026-11-03T10:00:00Z")
+INSTANT = Checked("INSTANT", intake.instant, lambda: "an instant such as 2026-11-03T10:00:00Z")
 
 
 @click.group()

@@ -1,6 +1,6 @@
 """The acceptance window: until when an enquiry can be answered, and what is due when it is not."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from app.rules.policy import Policy
@@ -32,11 +32,6 @@ def expires_at(requested_at: datetime, starts_at: datetime, policy: Policy) -> d
 def is_late(answer_by: datetime, at: datetime) -> bool:
     """Whether an answer at `at`, or none until then, is late; the last instant is on time."""
     return at > answer_by
-
-
-def late_by(answer_by: datetime, at: datetime) -> timedelta:
-    """How far past its answer-by time an enquiry is at `at`; zero while it is on time."""
-    return max(at - answer_by, timedelta(0))
 
 
 def due_step(

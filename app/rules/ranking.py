@@ -34,8 +34,9 @@ class Outcome(StrEnum):
 class Enquiry:
     """What the ranking knows of one enquiry; all instants aware UTC.
 
-    `handed_over_at` is when the mail server took the therapist's request email, None if it has
-    not; `email_failed` says that a try had failed by then. `ended_at` is None only while open.
+    `handed_over_at` is when a mail server took the therapist's request email, None if none has;
+    `is_email_overdue` says that, when the enquiry ended, one should long have. `ended_at` is None
+    only while open.
     """
 
     requested_at: datetime
@@ -43,7 +44,7 @@ class Enquiry:
     handed_over_at: datetime | None
     outcome: Outcome
     ended_at: datetime | None = None
-    email_failed: bool = False
+    is_email_overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +142,6 @@ def tie_break(seed: int, on: date) -> int:
     return seed * daily_multiplier(on) % TIE_PRIME
 
 
-def order_key(ranking: Ranking, seed: int, on: date) -> tuple[Fraction, float, int]:
-    """What to sort therapists by, ascending, to have the best first."""
-    return -ranking.score, ranking.median_answer_seconds, tie_break(seed, on)
-
-
 def changes_next_at(enquiries: Sequence[Enquiry], now: datetime, policy: Policy) -> datetime | None:
     """The next instant at which time alone may change the score, or None.
 
@@ -203,7 +199,7 @@ def _had_fair_time(enquiry: Enquiry, policy: Policy) -> bool:
     moment would score higher than answering it.
     """
     if enquiry.handed_over_at is None:
-        return not enquiry.email_failed
+        return not enquiry.is_email_overdue
     return enquiry.expires_at - enquiry.handed_over_at >= policy.answer_within
 
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 from email_validator import EmailNotValidError, validate_email
@@ -55,6 +56,17 @@ def timezone(value: str) -> str:
         raise ValueError("Please give a time zone such as Europe/London.")
     ZoneInfo(clean)
     return clean
+
+
+def instant(value: str) -> datetime:
+    """An ISO 8601 instant with its offset from UTC, as aware UTC. Raises ValueError."""
+    try:
+        at = datetime.fromisoformat(value.strip())
+        if at.tzinfo is None:
+            raise ValueError
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("Please give an instant such as 2026-11-03T10:00:00Z.") from None
 
 
 def text(value: str) -> str:

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from app import config
-from app.rules import cancellation, lifecycle
+from app.rules import cancellation
 from app.rules.cancellation import Settlement
-from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
+from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.rules.standing import StandingStep
 from app.services import journal, ledger, ranking, standing, transitions
 from app.store import outbox, queries
@@ -65,7 +65,7 @@ def make(
     catch_up(booking, via=via, now=now)
     if move is Move.CANCEL_BY_THERAPIST:
         catch_up_therapist(booking.therapist_id, via=via, now=now)
-    verdict = lifecycle.judge(move, booking.status, transitions.times_of(booking), by, now)
+    verdict = transitions.foreseen(booking, move, by, now)
     if verdict is Verdict.ALLOWED:
         _apply(booking, move, by=by, via=via, at=now, now=now)
         if reason:
@@ -77,11 +77,10 @@ def make(
 
 def catch_up(booking: Booking, *, via: Via, now: datetime) -> None:
     """Write down the move that the clock has already made on a locked booking, if there is one."""
-    times = transitions.times_of(booking)
-    due = lifecycle.due_move(booking.status, times, now)
+    due = transitions.due(booking, now)
     if due is not None:
-        at = times.expires_at if due is Move.EXPIRE else times.completes_at
-        _apply(booking, due, by=Actor.SYSTEM, via=via, at=at, now=now)
+        move, at = due
+        _apply(booking, move, by=Actor.SYSTEM, via=via, at=at, now=now)
 
 
 def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> None:
@@ -124,7 +123,7 @@ def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | No
         return None
     return cancellation.settle(
         move,
-        status=Status(booking.status),
+        status=booking.status,
         fee_minor=booking.fee_minor,
         starts_at=booking.starts_at,
         now=at,
@@ -149,7 +148,7 @@ def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingSte
 def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
     """The booking as the clock has it, with a move that is due written down. Raises NotFound."""
     booking = queries.booking_by_reference(reference)
-    if lifecycle.due_move(booking.status, transitions.times_of(booking), now) is None:
+    if transitions.due(booking, now) is None:
         return booking
     return _caught_up(reference, via=via, now=now)
 

@@ -24,7 +24,7 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     Where that time is no longer possible, or nobody has it open, the best-ranked who have any time
     near it open, nearest first.
     """
-    kind, starts_at = Kind(booking.kind), booking.starts_at
+    kind, starts_at = booking.kind, booking.starts_at
     others = _others(booking, kind, now)
     first = list(others.limit(_FIRST_LOOK))
     is_whole = len(first) < _FIRST_LOOK

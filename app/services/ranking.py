@@ -15,7 +15,7 @@ from app.store.database import in_transaction
 from app.store.models import Booking, Therapist
 
 TAKEN_WITHIN = timedelta(minutes=5)
-"""A request email that no mail server has taken by then has failed, and through no therapist."""
+"""A request email that no mail server has taken by then is overdue, and through no therapist."""
 
 _OUTCOMES = {
     Status.REQUESTED: Outcome.OPEN,
@@ -84,7 +84,7 @@ def _enquiry(booking: Booking) -> Enquiry:
         handed_over_at=booking.handed_over_at,
         outcome=outcome,
         ended_at=ended_at,
-        email_failed=booking.handed_over_at is None
+        is_email_overdue=booking.handed_over_at is None
         and ended_at is not None
         and ended_at - booking.requested_at > TAKEN_WITHIN,
     )

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from app.errors import BookingStands, FieldError, InvalidFields, NotFound
-from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services import bookings, moves, privacy
+from app.rules.lifecycle import Actor, Move, Status, Via
+from app.services import bookings, moves, privacy, transitions
 from app.services.bookings import Request
 from app.store import queries
 from app.store.database import in_transaction
@@ -53,8 +53,7 @@ def asked_instead(booking: Booking, now: datetime) -> Booking | None:
         (
             asked
             for asked in queries.replacements_of(booking)
-            if asked.status in STANDING
-            or (asked.status is Status.REQUESTED and now < asked.expires_at)
+            if transitions.status_at(asked, now) in STANDING | {Status.REQUESTED}
         ),
         None,
     )
@@ -68,7 +67,7 @@ def _same_for(old: Booking, slug: str, starts_at: datetime) -> Request:
         email=old.client.email,
         timezone=old.client.timezone,
         starts_at=starts_at,
-        kind=Kind(old.kind),
+        kind=old.kind,
         note=notes[0] if notes else "",
         instead_of=old.reference,
     )

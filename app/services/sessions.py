@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.errors import TermsChanged
-from app.rules import lifecycle
 from app.rules.cancellation import Settlement
 from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
 from app.services import moves, transitions
@@ -31,8 +30,7 @@ class Terms:
 def terms_of_cancelling(booking: Booking, *, by: Actor, now: datetime) -> Terms | None:
     """What cancelling (or withdrawing) at `now` would mean; None where it cannot be done."""
     move = _ending(booking, by)
-    times = transitions.times_of(booking)
-    if lifecycle.judge(move, Status(booking.status), times, by, now) is not Verdict.ALLOWED:
+    if transitions.foreseen(booking, move, by, now) is not Verdict.ALLOWED:
         return None
     settlement = moves.settlement_of(booking, move, now)
     assert settlement is not None

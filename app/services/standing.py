@@ -29,15 +29,6 @@ _TOLD_TO_OPS = {StandingStep.FLAG: "flagged", StandingStep.DEACTIVATE: "deactiva
 _log = structlog.get_logger("mindsum")
 
 
-def of(therapist: Therapist) -> Standing:
-    """The standing as it is stored."""
-    return Standing(
-        streak=therapist.streak,
-        is_flagged=therapist.flagged_at is not None,
-        is_deactivated=therapist.deactivated_at is not None,
-    )
-
-
 def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int | None:
     """Count what a move did to its (locked) therapist's streak; the streak now, or None.
 

@@ -29,15 +29,15 @@ class SignedIn(UserMixin):  # type: ignore[misc] # the package ships no types
         self.therapist = therapist
 
     def get_id(self) -> str:
-        """What the session cookie holds."""
-        return str(self.therapist.id)
+        """What the session cookie holds: not the row's id, which a restore may give to another."""
+        return self.therapist.slug
 
 
-def load(therapist_id: str) -> SignedIn | None:
+def load(slug: str) -> SignedIn | None:
     """Whose session it is; None where that account is gone."""
     try:
-        return SignedIn(queries.therapist_by_id(int(therapist_id)))
-    except (NotFound, ValueError):
+        return SignedIn(queries.therapist_by_slug(slug))
+    except NotFound:
         return None
 
 

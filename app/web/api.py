@@ -19,7 +19,7 @@ from app.services.idempotency import Answer
 from app.services.moves import Outcome
 from app.store import queries
 from app.store.models import Booking, Therapist
-from app.web import openapi, problems
+from app.web import problems
 from app.web.api_input import BookingIn, CancelIn, SlotsIn, checked, json_object
 from app.web.schemas import BookingDetail, BookingOut, TherapistDetail, TherapistOut
 from app.web.security import API_LIMIT, csrf, limiter
@@ -58,6 +58,9 @@ def guard() -> Response | None:
 @blueprint.get("/openapi.json")
 def openapi_document() -> Response:
     """The description of this API."""
+    # Its library is a sixth of what a process has to load, and hardly anybody asks.
+    from app.web import openapi  # noqa: PLC0415
+
     return Response(openapi.document(config.current().public_url), mimetype="application/json")
 
 
@@ -194,7 +197,7 @@ def _whole(booking: Booking, now: datetime) -> BookingDetail:
 
 
 def _why_not(outcome: Outcome) -> str:
-    status = Status(outcome.booking.status)
+    status = outcome.booking.status
     if outcome.verdict is Verdict.TOO_LATE:
         return "The session has started, so nobody can cancel it any more."
     if status is Status.REQUESTED:

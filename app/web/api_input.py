@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -32,8 +32,8 @@ def _instant(value: object) -> datetime:
     if found[3] is None:
         raise ValueError("Please give the offset from UTC as well: 2026-11-03T10:00:00Z.")
     try:
-        instant = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[3].upper()}").astimezone(UTC)
-    except (ValueError, OverflowError):
+        instant = intake.instant(f"{found[1]}T{found[2]}{found[3].upper()}")
+    except ValueError:
         raise ValueError(_A_START) from None
     if instant.year not in _YEARS:
         raise ValueError("Please give a start from the year 2000 to the year 2999.")

@@ -1,6 +1,6 @@
 """Choose Someone Else: who could be asked instead, and asking them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 
 from flask import Blueprint, render_template, request
@@ -18,13 +18,13 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.links import Aim
-from app.rules.lifecycle import Kind, Via
-from app.services import calendar, offers, replacing
+from app.rules.lifecycle import Via
+from app.services import calendar, intake, offers, replacing, transitions
 from app.services.calendar import OpenSlot
 from app.services.letters.letter import first_name
 from app.store import queries
 from app.store.models import Booking
-from app.web import client, telling, tickets
+from app.web import client, tickets
 from app.web.security import LINK_LIMIT, csrf, limiter
 
 blueprint = Blueprint("choosing", __name__)
@@ -44,7 +44,7 @@ def show_choices(token: str) -> ResponseReturnValue:
     asked = replacing.asked_instead(booking, now)
     if asked is not None:
         return _asked_page(booking, asked, now)
-    if telling.status_now(booking, now) in replacing.STANDING:
+    if transitions.status_at(booking, now) in replacing.STANDING:
         return client.manage_page(booking, now, HTTPStatus.CONFLICT)
     return _choices_page(booking, now)
 
@@ -68,11 +68,8 @@ def choose(token: str) -> ResponseReturnValue:
 def _choice(text: str) -> tuple[str, datetime]:
     slug, _, at = text.partition("@")
     try:
-        starts_at = datetime.fromisoformat(at)
-        if starts_at.tzinfo is None:
-            raise InvalidFields(_WRONG)
-        return slug, starts_at.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return slug, intake.instant(at)
+    except ValueError:
         raise InvalidFields(_WRONG) from None
 
 
@@ -107,7 +104,7 @@ def _wanted(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot 
         return None
     if therapist.id == booking.therapist_id:
         return None
-    free = calendar.free_at([therapist], Kind(booking.kind), starts_at, now)
+    free = calendar.free_at([therapist], booking.kind, starts_at, now)
     return free[0] if free else None
 
 

@@ -11,7 +11,7 @@ from app import clock, config
 from app.errors import TermsChanged
 from app.links import Aim
 from app.rules.lifecycle import Actor, Status, Verdict, Via
-from app.services import accounts, intake, replacing, sessions
+from app.services import accounts, intake, replacing, sessions, transitions
 from app.services.letters.letter import first_name, session_of
 from app.store import queries
 from app.store.models import Booking
@@ -63,7 +63,7 @@ def calendar_file(token: str) -> ResponseReturnValue:
     """The accepted session as a file that calendars take; otherwise where the booking stands."""
     now = clock.now()
     booking = tickets.opened(Aim.MANAGE, token, now)
-    if telling.status_now(booking, now) is not Status.ACCEPTED:
+    if transitions.status_at(booking, now) is not Status.ACCEPTED:
         return manage_page(booking, now, tickets.http_status(booking, Verdict.OVERTAKEN, now))
     return _calendar_file(booking, now)
 
@@ -125,7 +125,7 @@ def about(booking: Booking, now: datetime) -> dict[str, Any]:
     """What every page of a client's says of the booking."""
     return {
         "booking": booking,
-        "status": telling.status_now(booking, now),
+        "status": transitions.status_at(booking, now),
         "therapist": first_name(booking.therapist.name),
         "zone": booking.client.timezone,
         "policy": config.current().policy,

@@ -11,7 +11,7 @@ from app import clock, config
 from app.errors import TermsChanged
 from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
-from app.services import acceptance, intake, moves, privacy, sessions
+from app.services import intake, moves, privacy, sessions, transitions
 from app.services.letters.letter import first_name
 from app.services.moves import Outcome
 from app.store import paging, queries
@@ -58,17 +58,13 @@ def session_page(reference: str) -> ResponseReturnValue:
 @blueprint.post("/sessions/<reference>/accept")
 def accept(reference: str) -> ResponseReturnValue:
     """Accept the enquiry."""
-    booking = desk.mine(reference)
-    made = acceptance.accept(
-        booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=clock.now()
-    )
-    return _answered(made, Move.ACCEPT)
+    return _answer(desk.mine(reference), Move.ACCEPT)
 
 
 @blueprint.post("/sessions/<reference>/decline")
 def decline(reference: str) -> ResponseReturnValue:
     """Decline the enquiry, with the reason if one is given."""
-    booking, now = desk.mine(reference), clock.now()
+    booking = desk.mine(reference)
     typed = request.form.get("reason", "")
     try:
         reason = intake.text(typed)
@@ -76,10 +72,7 @@ def decline(reference: str) -> ResponseReturnValue:
         return show(
             booking, HTTPStatus.UNPROCESSABLE_ENTITY, {"reason": typed}, {"reason": str(error)}
         )
-    made = acceptance.decline(
-        booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, reason=reason
-    )
-    return _answered(made, Move.DECLINE)
+    return _answer(booking, Move.DECLINE, reason)
 
 
 @blueprint.get("/sessions/<reference>/cancel")
@@ -106,7 +99,7 @@ def cancel(reference: str) -> ResponseReturnValue:
 def show_no_show(reference: str) -> ResponseReturnValue:
     """What recording a no-show leads to, and the button that does it."""
     booking = desk.mine(reference)
-    verdict = tickets.foreseen(booking, Move.NO_SHOW, Actor.THERAPIST, clock.now())
+    verdict = transitions.foreseen(booking, Move.NO_SHOW, Actor.THERAPIST, clock.now())
     if verdict is not Verdict.ALLOWED:
         return show(booking, HTTPStatus.CONFLICT)
     settlement = moves.settlement_of(booking, Move.NO_SHOW, clock.now())
@@ -127,7 +120,7 @@ def _about(booking: Booking) -> dict[str, Any]:
     policy, now = config.current().policy, clock.now()
     return {
         "booking": booking,
-        "status": telling.status_now(booking, now),
+        "status": transitions.status_at(booking, now),
         "client": first_name(booking.client.name),
         "policy": policy,
         "split": money.split_fee(booking.fee_minor, policy.commission_percent),
@@ -143,7 +136,7 @@ def show(
     """The session's page, with what was typed and what is wrong with it by field."""
     now, lines = clock.now(), queries.timeline_of(booking)
     can = {
-        move: tickets.foreseen(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
+        move: transitions.foreseen(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
         for move in _DONE
     }
     page = render_template(
@@ -177,6 +170,12 @@ def _cancel_page(booking: Booking, *, changed: bool = False) -> ResponseReturnVa
         is_changed=changed,
     )
     return page, HTTPStatus.CONFLICT if changed else HTTPStatus.OK
+
+
+def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
+    by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
+    made = moves.make(booking.reference, move, by=by, via=via, now=now, reason=reason)
+    return _answered(made, move)
 
 
 def _answered(made: Outcome, move: Move) -> ResponseReturnValue:

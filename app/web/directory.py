@@ -26,11 +26,11 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.rules.lifecycle import Kind, Via
-from app.services import bookings, calendar, search
+from app.services import bookings, calendar, intake, search
 from app.store import listing, queries
 from app.store.models import Booking, Therapist
 from app.web import wishes
-from app.web.forms import RequestForm, parse_instant
+from app.web.forms import RequestForm
 from app.web.openings import openings
 from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
 from app.web.viewing import local_day, rfc3339
@@ -132,9 +132,9 @@ def _view(therapist: Therapist) -> View:
     return View(kind, zone, from_on or _day_of(chosen_at, zone), chosen_at, wrongs)
 
 
-def _instant(value: str | None) -> datetime | None:
+def _instant(value: str) -> datetime | None:
     try:
-        return parse_instant(value or "")
+        return intake.instant(value)
     except ValueError:
         return None
 
@@ -175,7 +175,7 @@ def _page(
 def _again(therapist: Therapist, form: RequestForm, status: int, **more: Any) -> Response:
     """The form once more, with what was typed, on the day that was chosen."""
     is_free = form.kind.data == Kind.FREE_CONSULTATION and therapist.offers_free_consultation
-    chosen_at = _instant(form.starts_at.data)
+    chosen_at = _instant(form.starts_at.data or "")
     view = _view(therapist)
     view = replace(
         view,

@@ -1,7 +1,7 @@
 """The request form: what a client types, checked by intake field by field."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -12,18 +12,12 @@ from app.rules.lifecycle import Kind
 from app.services import intake
 from app.services.bookings import Request
 
-_ONE_OF_THESE = "Please choose one of the open times."
 
-
-def parse_instant(value: str) -> datetime:
-    """An RFC 3339 instant as aware UTC. Raises ValueError."""
+def _start(value: str) -> datetime:
     try:
-        at = datetime.fromisoformat(value.strip())
-        if at.tzinfo is None:
-            raise ValueError("no offset from UTC")
-        return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(_ONE_OF_THESE) from None
+        return intake.instant(value)
+    except ValueError:
+        raise ValueError("Please choose one of the open times.") from None
 
 
 def _kind(value: str) -> str:
@@ -49,7 +43,7 @@ class Checked:
 class RequestForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
     """Asks a therapist for a session; the labels are what people read."""
 
-    starts_at = StringField("Time", [Checked(parse_instant)])
+    starts_at = StringField("Time", [Checked(_start)])
     kind = RadioField("Kind of session", [Checked(_kind)], validate_choice=False)
     name = StringField("Your name", [Checked(intake.name)])
     email = EmailField("Your email address", [Checked(intake.email)])

@@ -10,11 +10,11 @@ from app.errors import NotFound
 from app.links import Aim
 from app.rules import money
 from app.rules.lifecycle import Actor, Move, Via
-from app.services import acceptance, accounts, intake
+from app.services import accounts, intake, moves, transitions
 from app.services.letters.letter import first_name
 from app.services.moves import Outcome
 from app.store.models import Booking
-from app.web import account, telling, tickets
+from app.web import account, tickets
 from app.web.security import LINK_LIMIT, csrf, limiter
 
 blueprint = Blueprint("links", __name__)
@@ -34,7 +34,7 @@ def accept(token: str) -> ResponseReturnValue:
     """Accept the enquiry."""
     now = clock.now()
     booking = tickets.opened(Aim.ACCEPT, token, now)
-    made = acceptance.accept(booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=now)
+    made = moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
     return _answered(made, Move.ACCEPT)
 
 
@@ -54,8 +54,8 @@ def decline(token: str) -> ResponseReturnValue:
         reason = intake.text(typed)
     except ValueError as error:
         return _asked(booking, Move.DECLINE, typed=typed, wrong=str(error))
-    made = acceptance.decline(
-        booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
+    made = moves.make(
+        booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
     )
     return _answered(made, Move.DECLINE)
 
@@ -100,7 +100,7 @@ def _asked(
     booking: Booking, move: Move, *, typed: str = "", wrong: str = ""
 ) -> ResponseReturnValue:
     now = clock.now()
-    verdict = tickets.foreseen(booking, move, Actor.THERAPIST, now)
+    verdict = transitions.foreseen(booking, move, Actor.THERAPIST, now)
     if verdict is not verdict.ALLOWED:
         return _answered(Outcome(booking, verdict), move)
     percent = config.current().policy.commission_percent
@@ -126,7 +126,7 @@ def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
     page = render_template(
         f"link/{move}_done.html" if is_done else "link/not_done.html",
         booking=booking,
-        status=telling.status_now(booking, now),
+        status=transitions.status_at(booking, now),
         zone=booking.therapist.timezone,
         client=first_name(booking.client.name),
         wanted=move,

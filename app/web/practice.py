@@ -7,10 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.rules.lifecycle import Kind
+from app.services import transitions
 from app.store import practice
 from app.store.models import Booking
 from app.store.practice import View
-from app.web import desk, sheets, telling
+from app.web import desk, sheets
 
 blueprint = Blueprint("practice", __name__, url_prefix="/dashboard")
 desk.behind_sign_in(blueprint)
@@ -48,7 +49,7 @@ def sessions() -> ResponseReturnValue:
         "practice/sessions.html",
         **desk.frame(),
         page=page,
-        rows=[(booking, telling.status_now(booking, now)) for booking in page.rows],
+        rows=[(booking, transitions.status_at(booking, now)) for booking in page.rows],
         view=view,
         kind=kind,
         views=VIEWS,
@@ -77,7 +78,7 @@ def _filters() -> tuple[View, Kind | None]:
 def _row(booking: Booking, zone: str, now: datetime) -> tuple[str, ...]:
     return (
         booking.reference,
-        telling.status_now(booking, now),
+        transitions.status_at(booking, now),
         booking.kind,
         sheets.text(booking.client.name),
         sheets.local(booking.starts_at, zone),

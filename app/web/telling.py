@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.rules import lifecycle
-from app.rules.lifecycle import MOVES, Actor, Move, Status
+from app.rules.lifecycle import Actor
 from app.services import moves, transitions
 from app.services.letters.letter import first_name
 from app.store.models import Booking, TimelineEntry
@@ -53,17 +52,11 @@ class Told:
     sentence: str
 
 
-def status_now(booking: Booking, now: datetime) -> Status:
-    """Where the booking stands by the clock, whether or not a job has written it down."""
-    due = lifecycle.due_move(Status(booking.status), transitions.times_of(booking), now)
-    return MOVES[due].target if due else Status(booking.status)
-
-
 def outcome(booking: Booking, timeline: Sequence[TimelineEntry], now: datetime) -> dict[str, Any]:
     """Who was refunded, charged and paid what when the booking ended; empty while it has not."""
-    due = lifecycle.due_move(Status(booking.status), transitions.times_of(booking), now)
+    due = transitions.due(booking, now)
     if due is not None:
-        settlement = moves.settlement_of(booking, due, _effective_at(booking, due))
+        settlement = moves.settlement_of(booking, *due)
         return asdict(settlement) if settlement else {}
     ends = [line.facts for line in timeline if line.event == booking.status]
     return dict(ends[-1]) if ends else {}
@@ -85,11 +78,6 @@ def money_moved(facts: dict[str, Any], currency: str, reader: Actor) -> str:
         return f"The client was refunded {money(refund, currency)}."
     payout = facts.get("payout_minor", 0)
     return f"You receive {money(payout, currency)}." if payout else ""
-
-
-def _effective_at(booking: Booking, due: Move) -> datetime:
-    expires_at, completes_at = booking.expires_at, booking.completes_at
-    return expires_at if due is Move.EXPIRE else completes_at
 
 
 def _sentence(booking: Booking, line: TimelineEntry, reader: Actor) -> str:

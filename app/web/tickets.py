@@ -8,8 +8,7 @@ from flask import url_for
 from app import links
 from app.errors import LinkExpired, LinkGone, NotFound
 from app.links import Aim
-from app.rules import lifecycle
-from app.rules.lifecycle import Actor, Move, Status, Verdict
+from app.rules.lifecycle import Status, Verdict
 from app.services import privacy, transitions
 from app.store import queries
 from app.store.models import Booking
@@ -17,7 +16,6 @@ from app.store.models import Booking
 MANAGE_LASTS = timedelta(days=90)
 """How long after its session a client's links still open the booking."""
 
-_CLIENTS = frozenset({Aim.MANAGE, Aim.CHOOSE})
 _PAGES = {
     Aim.SESSION: "links.view_session",
     Aim.ACCEPT: "links.show_accept",
@@ -36,7 +34,7 @@ def opened(aim: Aim, token: str, now: datetime) -> Booking:
         raise LinkGone("What this link opened is no longer here.") from None
     if ticket.holder != _holder(aim, booking) or ticket.epoch != booking.epoch:
         raise LinkGone("What this link opened is no longer here.")
-    if aim in _CLIENTS and not is_open_to_client(booking, now):
+    if aim in links.TO_CLIENTS and not is_open_to_client(booking, now):
         raise LinkExpired("This link has expired.")
     return booking
 
@@ -54,20 +52,13 @@ def path(aim: Aim, booking: Booking) -> str:
     return url_for(_PAGES[aim], token=token)
 
 
-def foreseen(booking: Booking, move: Move, actor: Actor, now: datetime) -> Verdict:
-    """What the table would say to the move now; nothing is changed by asking."""
-    times = transitions.times_of(booking)
-    return lifecycle.judge(move, Status(booking.status), times, actor, now)
-
-
 def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus:
     """200 where the booking stands as wanted, 410 where the clock has ended it, otherwise 409."""
     if verdict in (Verdict.ALLOWED, Verdict.REPEATED):
         return HTTPStatus.OK
-    is_open = booking.status == Status.REQUESTED
-    is_expired = booking.status == Status.EXPIRED or (is_open and now >= booking.expires_at)
+    is_expired = transitions.status_at(booking, now) is Status.EXPIRED
     return HTTPStatus.GONE if is_expired else HTTPStatus.CONFLICT
 
 
 def _holder(aim: Aim, booking: Booking) -> str:
-    return f"c{booking.client_id}" if aim in _CLIENTS else f"t{booking.therapist_id}"
+    return f"c{booking.client_id}" if aim in links.TO_CLIENTS else f"t{booking.therapist_id}"

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.money import Split, format_money, minor_digits, parse_amount, split_fee
+from app.rules.money import (
+    CURRENCIES,
+    Split,
+    format_money,
+    minor_digits,
+    parse_amount,
+    split_fee,
+)
+from emails import wording
 
 FEES = st.integers(0, 10**9)
 PERCENTS = st.decimals(0, 100, places=3)
@@ -107,3 +115,8 @@ def test_what_is_written_is_read_back(minor: int, currency: str) -> None:
     minor %= 10 ** (7 + minor_digits(currency))
     digits = format_money(minor, currency).lstrip("£¥KWD ")
     assert parse_amount(digits, currency) == minor
+
+
+def test_emails_write_every_currency_with_the_decimals_that_pages_give_it() -> None:
+    in_emails = {each: len(wording.money(1, each).partition(".")[2]) for each in CURRENCIES}
+    assert in_emails == {each: minor_digits(each) for each in CURRENCIES}

@@ -14,7 +14,6 @@ from app.rules.ranking import (
     changes_next_at,
     is_counted,
     lateness,
-    order_key,
     score,
     shown,
     tie_break,
@@ -36,7 +35,7 @@ def enquiry(
     handed_after: timedelta | None = timedelta(0),
     expires_after: timedelta = DAY,
     requested_at: datetime = ASKED_AT,
-    email_failed: bool = False,
+    is_email_overdue: bool = False,
 ) -> Enquiry:
     """An enquiry that ended `after` its request (an expiry at its expiry, an open one never)."""
     if outcome is Outcome.EXPIRED:
@@ -47,7 +46,7 @@ def enquiry(
         handed_over_at=None if handed_after is None else requested_at + handed_after,
         outcome=outcome,
         ended_at=None if outcome is Outcome.OPEN else requested_at + after,
-        email_failed=email_failed,
+        is_email_overdue=is_email_overdue,
     )
 
 
@@ -230,14 +229,6 @@ def test_the_median_answer_takes_an_expiry_for_a_day(
     assert result.median_answer_seconds == seconds
 
 
-def test_the_better_score_then_the_quicker_answer_comes_first() -> None:
-    quick, slow = (ranked(enquiry(Outcome.ACCEPTED, hours * HOUR)) for hours in (1, 2))
-    flagged = ranked(enquiry(Outcome.ACCEPTED, timedelta(0)), flagged=True)
-    on = date(2027, 6, 1)
-    best_first = sorted([flagged, slow, quick], key=lambda each: order_key(each, 7, on))
-    assert best_first == [quick, slow, flagged]
-
-
 def test_equals_take_turns_and_no_seed_wins() -> None:
     days = [date(2027, 1, 1) + index * DAY for index in range(300)]
     wins = [
@@ -265,7 +256,7 @@ def test_a_score_is_shown_rounded_half_up_to_one_decimal(exact: Fraction, text: 
 def test_a_decline_before_the_email_was_even_tried_is_a_decline() -> None:
     at_once = enquiry(Outcome.DECLINED, timedelta(seconds=1), handed_after=None)
     assert ranked(at_once).score == 95
-    assert ranked(replace(at_once, email_failed=True)).score == 100
+    assert ranked(replace(at_once, is_email_overdue=True)).score == 100
 
 
 @pytest.mark.parametrize(

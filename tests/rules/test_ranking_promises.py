@@ -40,7 +40,7 @@ def histories(draw: st.DrawFn) -> list[Enquiry]:
                 handed_over_at=None if handed_after is None else requested_at + handed_after,
                 outcome=outcome,
                 ended_at=None if outcome is Outcome.OPEN else requested_at + after,
-                email_failed=draw(st.booleans()),
+                is_email_overdue=draw(st.booleans()),
             )
         )
     return history
@@ -56,7 +56,7 @@ def asked(draw: st.DrawFn) -> Enquiry:
         expires_at=requested_at + draw(st.sampled_from([4 * HOUR, 10 * HOUR, DAY])),
         handed_over_at=None if handed_after is None else requested_at + handed_after,
         outcome=Outcome.OPEN,
-        email_failed=handed_after is None or draw(st.booleans()),
+        is_email_overdue=handed_after is None or draw(st.booleans()),
     )
 
 
@@ -102,7 +102,7 @@ def test_a_flag_never_scores_higher_and_scores_stay_in_range(history: list[Enqui
 
 @given(histories(), asked())
 def test_what_we_failed_to_deliver_costs_nothing(history: list[Enquiry], one: Enquiry) -> None:
-    never = replace(one, handed_over_at=None, email_failed=True)
+    never = replace(one, handed_over_at=None, is_email_overdue=True)
     without = ranked(*history).score
     for outcome in (*ANSWERED, Outcome.EXPIRED, Outcome.WITHDRAWN):
         assert ranked(*history, ended(never, outcome, 1)).score >= without

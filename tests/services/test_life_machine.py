@@ -19,16 +19,15 @@ from hypothesis.stateful import (
 
 from app import clock
 from app.errors import FreeConsultationUsed, SlotTaken, TherapistUnavailable
-from app.rules.lifecycle import Actor, Kind, Via
-from app.services import acceptance, bookings, ranking, replay, sessions, standing
+from app.rules.lifecycle import Actor, Kind, Move, Via
+from app.services import bookings, moves, ranking, replay, sessions, standing
 from app.services.moves import Outcome
-from app.services.runs import total
 from app.store import database, queries
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, Therapist
 from tests.conftest import MONDAY, therapist
 from tests.services.life_model import FEES, Model, Told
 from tests.soak import runs
-from tests.story import DEE, ELI, JOBS
+from tests.story import DEE, ELI, JOBS, total
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -167,12 +166,16 @@ class Lives(RuleBasedStateMachine):
                 self.answer(told, deed)
 
     def answer(self, told: Told, status: str) -> None:
-        verb = acceptance.accept if status == "accepted" else acceptance.decline
-        outcome = verb(told.reference, by=Actor.THERAPIST, via=Via.LINK, now=self.model.now)
+        move = Move.ACCEPT if status == "accepted" else Move.DECLINE
+        outcome = moves.make(
+            told.reference, move, by=Actor.THERAPIST, via=Via.LINK, now=self.model.now
+        )
         self.did(told, outcome, status, allowed=told.status == "requested")
 
     def withdraw(self, told: Told) -> None:
-        outcome = acceptance.withdraw(told.reference, via=Via.LINK, now=self.model.now)
+        outcome = moves.make(
+            told.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.model.now
+        )
         self.did(told, outcome, "withdrawn", allowed=told.status == "requested")
 
     def cancel_for_client(self, told: Told) -> None:

@@ -9,8 +9,8 @@ import pytest
 from app import links
 from app.errors import FreeConsultationUsed, InvalidFields, NotFound
 from app.links import Aim
-from app.rules.lifecycle import Actor, Kind, Via
-from app.services import acceptance, accounts, calendar, ledger, messages, privacy, replay, sessions
+from app.rules.lifecycle import Actor, Kind, Move, Via
+from app.services import accounts, calendar, ledger, messages, moves, privacy, replay, sessions
 from app.store import database, queries
 from app.store.models import (
     TABLES,
@@ -252,6 +252,18 @@ def test_the_same_address_may_come_back_as_a_new_client(story: Story) -> None:
     ]
 
 
+def test_an_address_that_comes_back_gets_its_links_under_a_new_message_id(story: Story) -> None:
+    live_a_little(story)
+    story.deliver()
+    privacy.erase(CANARY[1], story.now)
+    story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
+    accounts.send_links(CANARY[1], story.now)
+    story.deliver()
+    sent = [each.parsed for each in story.mail.messages]
+    numbers = [each["Message-ID"] for each in sent if each["X-Mindsum-Email"] == "your_links"]
+    assert len(numbers) == len(set(numbers)) == 2
+
+
 def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
     live_a_little(story)
     free = story.ask(
@@ -263,4 +275,4 @@ def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
     assert privacy.export(DEE[1]) == before
     with pytest.raises(FreeConsultationUsed):
         story.ask(client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=free.starts_at + DAY)
-    acceptance.withdraw(free.reference, via=Via.LINK, now=story.now)
+    moves.make(free.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now)

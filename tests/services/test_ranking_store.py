@@ -10,10 +10,9 @@ import pytest
 from app.rules import ranking as rules
 from app.rules.lifecycle import Actor
 from app.services import accounts, ranking, sweeps
-from app.services.runs import total
 from app.store import database, queries
 from app.store.models import Booking, OutboxEmail, Therapist
-from tests.story import ELI, JOBS, Story
+from tests.story import ELI, JOBS, Story, total
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -260,6 +259,18 @@ def test_the_list_is_ordered_by_score_then_answer_time_then_the_day_s_turn(story
         assert keys == sorted(keys)
         orders.add(tuple(row.slug for row in rows))
     assert len(orders) >= 12, "equals should take turns"
+
+
+def test_of_equal_scores_the_quicker_answer_comes_first(story: Story) -> None:
+    at_four = story.now.replace(hour=16) + 2 * DAY
+    asked = [story.ask(slug, starts_at=at_four) for slug in ("bran", "asha")]
+    story.deliver()
+    for booking in asked:
+        story.wait(hours=1)
+        story.accept(booking)
+    story.sweep()
+    assert {stored(slug).score for slug in ("asha", "bran", "chi")} == {100}
+    assert listed(story) == ["bran", "asha", "chi"]
 
 
 def test_two_scores_that_look_alike_when_rounded_are_still_ordered(story: Story) -> None:

@@ -10,10 +10,9 @@ from app.errors import TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Via
 from app.rules.standing import StandingStep
 from app.services import accounts, calendar, moves, replay, sessions, standing, sweeps
-from app.services.runs import total
 from app.store import database, queries
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
-from tests.story import ELI, Story
+from tests.story import ELI, Story, total
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)

@@ -14,11 +14,11 @@ from app import clock
 from app.rules.lifecycle import Kind, Via
 from app.services import bookings
 from app.services.delivery import Courier
-from app.services.runs import total
 from app.store import models
 from app.store.models import Booking
 from tests.conftest import MONDAY
 from tests.smtp_server import MailServer
+from tests.story import total
 
 TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
 HOUR = timedelta(hours=1)

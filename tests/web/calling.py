@@ -9,8 +9,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app import clock
-from app.rules.lifecycle import Actor, Via
-from app.services import acceptance
+from app.rules.lifecycle import Actor, Move, Via
+from app.services import moves
 from tests.conftest import MONDAY
 
 KEY = {"Authorization": "Bearer test-api-key"}
@@ -59,4 +59,4 @@ def assert_problem(response: TestResponse, status: int, code: str, *fields: str)
 
 
 def accept(reference: str) -> None:
-    acceptance.accept(reference, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    moves.make(reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())

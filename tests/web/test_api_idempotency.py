@@ -10,9 +10,9 @@ import pytest
 
 from app import config
 from app.services import sweeps
-from app.services.runs import total
 from app.store.models import Booking, IdempotentAnswer, LedgerLine, OutboxEmail
 from tests.conftest import MONDAY
+from tests.story import total
 from tests.web.calling import (
     ELI,
     SECOND,

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.services import acceptance, ledger, replacing
+from app.rules.lifecycle import Actor, Kind, Move, Status, Via
+from app.services import ledger, moves, replacing
 from app.store import database
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from tests.conftest import MONDAY, Cast
@@ -33,11 +33,11 @@ THURSDAY_10 = TUESDAY_10 + 48 * HOUR
 
 
 def accept(booking: Booking) -> None:
-    acceptance.accept(booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
 
 
 def decline(booking: Booking) -> None:
-    acceptance.decline(booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    moves.make(booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
 
 
 def balance(booking: Booking) -> dict[str, int]:

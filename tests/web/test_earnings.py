@@ -9,11 +9,10 @@ from flask import Flask
 
 from app.rules.lifecycle import Actor, Kind
 from app.services import privacy, sweeps
-from app.services.runs import total
 from app.store.models import Booking, LedgerLine
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
-from tests.story import ELI, Story
+from tests.story import ELI, Story, total
 from tests.web.browsing import sign_in
 from tests.web.conftest import Visitor, counted_queries
 

@@ -9,8 +9,8 @@ from flask import Flask
 
 from app import clock, links
 from app.links import Aim
-from app.rules.lifecycle import Actor, Status, Via
-from app.services import acceptance, sessions
+from app.rules.lifecycle import Actor, Move, Status, Via
+from app.services import moves, sessions
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from app.web import tickets
 from tests.conftest import Cast
@@ -77,15 +77,15 @@ def test_a_reason_that_cannot_be_taken_keeps_what_was_typed_and_declines_nothing
 
 
 def _accepted(booking: Booking) -> None:
-    acceptance.accept(booking.reference, now=clock.now(), **BY_LINK)
+    moves.make(booking.reference, Move.ACCEPT, now=clock.now(), **BY_LINK)
 
 
 def _declined(booking: Booking) -> None:
-    acceptance.decline(booking.reference, now=clock.now(), **BY_LINK)
+    moves.make(booking.reference, Move.DECLINE, now=clock.now(), **BY_LINK)
 
 
 def _withdrawn(booking: Booking) -> None:
-    acceptance.withdraw(booking.reference, via=Via.LINK, now=clock.now())
+    moves.make(booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
 
 
 def _cancelled(booking: Booking) -> None:

@@ -13,14 +13,14 @@ from flask.testing import FlaskClient
 from app import clock, create_app
 from app.config import Settings
 from app.maildir import serve_maildir, stored_messages
-from app.rules.lifecycle import Actor, Kind, Via
-from app.services import acceptance, bookings, sweeps
+from app.rules.lifecycle import Actor, Kind, Move, Via
+from app.services import bookings, moves, sweeps
 from app.services.delivery import Courier
-from app.services.runs import total
 from app.store import database, outlook
 from app.store.models import Booking
 from emails.samples import SAMPLES
 from tests.conftest import MONDAY, therapist
+from tests.story import total
 
 TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
 DEE, ASHA = "dee@clients.example", "asha@therapists.example"
@@ -133,7 +133,7 @@ def test_newer_emails_come_first(demo: Flask, visitor: FlaskClient, at: Any) -> 
     booking = ask()
     deliver(demo)
     at(MONDAY + timedelta(minutes=5))
-    acceptance.accept(booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
     deliver(demo)
     kinds = re.findall(r'<span class="tag">(.*?)</span>', page(visitor, f"/mailbox?to={DEE}"))
     assert kinds == ["booking_accepted", "booking_received"]
@@ -274,7 +274,7 @@ def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
     demo: Flask, visitor: FlaskClient
 ) -> None:
     booking = ask()
-    acceptance.accept(booking.reference, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
     deliver(demo)
     due: list[datetime | None] = []
     for _ in range(3):

@@ -8,11 +8,10 @@ import pytest
 from flask import Flask
 
 from app.services import accounts, sweeps
-from app.services.runs import total
 from app.store.models import Booking, Therapist
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
-from tests.story import Story
+from tests.story import Story, total
 from tests.web.browsing import sign_in
 from tests.web.conftest import Visitor, counted_queries
 
