@@ -181,9 +181,11 @@ class Town:
 
 def until(look: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
     """What `look` returns once it is something; AssertionError when patience runs out."""
-    deadline = time.monotonic() + patience_s
+    deadline, pause_s = time.monotonic() + patience_s, 0.02
     while time.monotonic() < deadline:
         if seen := look():
             return seen
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        # What takes long is looked at less often: looking costs those who are looked at.
+        pause_s = min(pause_s * 1.2, 0.2)
     raise AssertionError("it did not come about")

@@ -57,13 +57,17 @@ def mail() -> Iterator[PickyServer]:
         yield server
 
 
+A_DAY = timedelta(days=1), runs(2, 100), runs(200, 10_000), False
+THREE_DAYS = timedelta(days=3), runs(2, 50), runs(150, 5_000), True
+EACH_ON_ONE = [("sqlite", *A_DAY), ("postgresql", *THREE_DAYS)]
+THE_OTHERS = [("postgresql", *A_DAY), ("sqlite", *THREE_DAYS)]
+
+
 @pytest.mark.parametrize(
-    ("outage", "streets", "due", "is_killed"),
-    [
-        (timedelta(days=1), runs(2, 100), runs(200, 10_000), False),
-        (timedelta(days=3), runs(2, 50), runs(150, 5_000), True),
-    ],
-    ids=["of a day", "of three days, with a kill in the middle"],
+    ("database_url", "outage", "streets", "due", "is_killed"),
+    runs(EACH_ON_ONE, EACH_ON_ONE + THE_OTHERS),
+    indirect=["database_url"],
+    ids=lambda each: f"{each.days} days" if isinstance(each, timedelta) else None,
 )
 def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     app: Flask, mail: PickyServer, database_url: str, at: Any, tmp_path: Path,
