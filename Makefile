@@ -21,8 +21,8 @@ demo: install
 	@$(BIN)/mindsum demo --port $(PORT)
 
 run: install
-	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho run mindsum db upgrade
-	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho start --port $(PORT) web scheduler
+	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null run mindsum db upgrade
+	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null start --port $(PORT) web scheduler
 
 test: install
 	@$(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)

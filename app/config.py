@@ -1,5 +1,9 @@
 """The process's settings, read from the environment; a bad value stops the start by name."""
 
+import os
+from typing import Any
+
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from app.errors import ConfigError
@@ -65,7 +69,7 @@ def load() -> Settings:
     Raises ConfigError, one line that names the setting and what it should be.
     """
     try:
-        settings = Settings(_env_file=".env")
+        settings = Settings(**_from_file())
     except (OSError, UnicodeDecodeError):
         raise ConfigError(".env", "should be a text file that can be read") from None
     except ValidationError as error:
@@ -77,6 +81,13 @@ def load() -> Settings:
         raise ConfigError(name, f"should be {should_be}{shown}") from None
     _contradictions(settings)
     return settings
+
+
+def _from_file() -> dict[str, Any]:
+    """What `.env` says of settings that the environment does not name, not even as empty."""
+    said = dotenv_values(".env", interpolate=False)
+    names = {field.upper() for field in Settings.model_fields} - os.environ.keys()
+    return {name.lower(): said[name] for name in names if said.get(name)}
 
 
 _current: Settings | None = None

@@ -217,8 +217,23 @@ def test_a_file_named_env_stands_behind_the_environment(
     environment.chdir(tmp_path)
     settings = said(environment, PORT="9100")
     assert (settings.port, settings.currency) == (9100, "EUR")
-    (tmp_path / ".env").write_text("PORT=ninety")
-    assert refused(environment, PORT="").name == "PORT"
+    assert said(environment, CURRENCY="").currency == "GBP"
+    (tmp_path / ".env").write_text("MAIL_TIMEOUT=ninety")
+    assert refused(environment).name == "MAIL_TIMEOUT"
+
+
+def test_a_file_named_env_is_taken_to_the_letter(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        "MAIL_PASSWORD=ab#cd${HOME}\nMAIL_DEFAULT_SENDER=Mindsum Bookings <b@example.org>\n"
+        "API_KEYS=a,b\nOPS_EMAIL=\n"
+    )
+    environment.chdir(tmp_path)
+    settings = said(environment)
+    assert settings.mail_password == "ab#cd${HOME}"
+    assert settings.mail_default_sender == "Mindsum Bookings <b@example.org>"
+    assert (settings.api_keys, settings.ops_email) == (("a", "b"), "ops@mindsum.invalid")
 
 
 def test_a_file_named_env_that_is_no_text_stops_the_start(
