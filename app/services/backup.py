@@ -73,10 +73,14 @@ def _name(made: Path, path: Path) -> None:
     try:
         # Takes the name from anyone else who wants it now; not every filesystem can link.
         path.touch(_OWNER_ONLY, exist_ok=False)
-        made.replace(path)
     except FileExistsError:
         raise BackupRefused(f"{path} exists already; name a new file.") from None
     except OSError as error:
+        raise BackupRefused(f"{path} cannot be written: {error.strerror}.") from error
+    try:
+        made.replace(path)
+    except OSError as error:
+        path.unlink()
         raise BackupRefused(f"{path} cannot be written: {error.strerror}.") from error
 
 

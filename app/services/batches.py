@@ -37,65 +37,81 @@ def _batches(
     failed: list[int],
     busy: set[int] | None,
 ) -> Parts:
+    waits = busy is None
     while True:
         left = due & Booking.id.not_in(failed) if failed else due
         left = left & Booking.therapist.not_in(busy) if busy else left
         # Most of the time nothing is, and nobody need be kept from writing to find that out.
         if not queries.therapists_of_due(left, since, 1):
             return
-        known = len(busy or ())
         try:
-            run = _batch(left, since, act, busy)
+            run, passed_over = _batch(left, since, act, waits=waits)
         except StoreUnavailable:
             raise
         except Exception:
             # One of them cannot be done; taken one by one, the others can.
-            run = _one_by_one(left, since, act, failed)
+            run, passed_over = _one_by_one(left, since, act, failed, waits=waits)
         yield run
+        if busy is not None:
+            busy |= passed_over
         # What was left as it is would only come back the same.
-        if not (run.done or run.failed or len(busy or ()) > known):
+        if run.due and not (run.done or run.failed or passed_over):
             return
 
 
 @in_transaction
 def _batch(
-    due: Expression, since: Field, act: Callable[[Booking], bool], busy: set[int] | None
-) -> Run:
+    due: Expression, since: Field, act: Callable[[Booking], bool], *, waits: bool
+) -> tuple[Run, set[int]]:
     """Take a batch in one transaction, with its therapists locked: a commit each would be slow.
 
-    Adds to `busy` the therapists whose locks somebody has; where it is None, waits for them.
+    What it came to, and the therapists passed over since somebody else has their locks; where it
+    waits for those, there are none.
     """
     therapists = set(queries.therapists_of_due(due, since, BATCH))
-    if busy is None:
+    if waits:
         queries.lock_therapists(therapists)
+        idle = therapists
     else:
         idle = queries.lock_idle_therapists(therapists)
-        busy |= therapists - idle
-        therapists = idle
-    theirs = due & Booking.therapist.in_(therapists)
+    theirs = due & Booking.therapist.in_(idle)
     bookings = list(queries.with_therapist_and_client(theirs).order_by(since).limit(BATCH))
     done = sum(act(booking) for booking in bookings)
-    return Run(len(bookings), done, 0, getattr(bookings[0], since.name) if bookings else None)
+    since_at = getattr(bookings[0], since.name) if bookings else None
+    return Run(len(bookings), done, 0, since_at), therapists - idle
 
 
 def _one_by_one(
-    due: Expression, since: Field, act: Callable[[Booking], bool], failed: list[int]
-) -> Run:
-    run = Run()
+    due: Expression,
+    since: Field,
+    act: Callable[[Booking], bool],
+    failed: list[int],
+    *,
+    waits: bool,
+) -> tuple[Run, set[int]]:
+    run, passed_over = Run(), set[int]()
     for booking in list(queries.with_therapist_and_client(due).order_by(since).limit(BATCH)):
+        if booking.therapist_id in passed_over:
+            continue
         since_at = getattr(booking, since.name)
         try:
-            run += Run(1, _alone(booking.reference, act), 0, since_at)
+            done = _alone(booking, act, waits=waits)
         except Exception:
             failed.append(booking.id)
             run += Run(1, 0, 1, since_at)
             _log.exception("sweep_failed", booking=booking.reference)
-    return run
+        else:
+            run += Run(1, done or 0, 0, since_at)
+            passed_over |= {booking.therapist_id} if done is None else set()
+    return run, passed_over
 
 
 @in_transaction
-def _alone(reference: str, act: Callable[[Booking], bool]) -> bool:
-    return act(moves.lock(reference))
+def _alone(booking: Booking, act: Callable[[Booking], bool], *, waits: bool) -> bool | None:
+    """Whether `act` did something; None where somebody else has the therapist's lock."""
+    if not waits and not queries.lock_idle_therapists([booking.therapist_id]):
+        return None
+    return act(moves.lock(booking.reference))
 
 
 def each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Parts:

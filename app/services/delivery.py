@@ -41,7 +41,7 @@ class Courier:
         self._told: tuple[str, datetime] | None = None
         self._guard = threading.Lock()
         self._in_hand: dict[int, Claim] = {}
-        self._taken: set[int] = set()
+        self._taken: set[tuple[int, datetime]] = set()
         self._hold_told_at: datetime | None = None
 
     @property
@@ -107,7 +107,7 @@ class Courier:
         if not self._begin(claimed):
             return settling.LOST
         try:
-            if claimed.email.id in self._taken:
+            if _identity(claimed.email) in self._taken:
                 return self._note_taken(claimed)
             return self._hand_over(claimed, connection, may_finish, now)
         finally:
@@ -165,7 +165,7 @@ class Courier:
     def _note_taken(self, claimed: Claim) -> End:
         """Note what the server has taken, however long the database is away: nobody else knows."""
         email, until_s = claimed.email, time.monotonic() + outbox.lease().total_seconds()
-        self._taken.add(email.id)
+        self._taken.add(_identity(email))
         self._told = None
         while True:
             try:
@@ -177,7 +177,7 @@ class Courier:
                 time.sleep(STORE_AGAIN_S)
             else:
                 if end.status is OutboxStatus.SENT:
-                    self._taken.discard(email.id)
+                    self._taken.discard(_identity(email))
                 return end
 
     def _lease_of(self, claimed: Claim, now: datetime) -> Callable[[], bool]:
@@ -211,6 +211,11 @@ class Courier:
             self._told = why, now
             _log.error("outbox_paused", why=why, again_in_s=round(wait.total_seconds(), 1))
         return now + wait
+
+
+def _identity(email: OutboxEmail) -> tuple[int, datetime]:
+    """What no other email ever has: where an older database was restored, ids come again."""
+    return email.id, email.created_at
 
 
 def _run_of(end: End) -> Run:

@@ -26,7 +26,8 @@ def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
     if before and (before[0].author, before[0].body) == (author, body):
         return before[0]
     message = _write(booking, Purpose.MESSAGE, author, body, now)
-    outbox.enqueue("new_message", _TOLD[author], booking=booking, ordinal=message.id, now=now)
+    ordinal = outbox.random_ordinal()
+    outbox.enqueue("new_message", _TOLD[author], booking=booking, ordinal=ordinal, now=now)
     journal.tell("message_written", booking, by=author)
     return message
 

@@ -119,7 +119,8 @@ def _given_up(email: OutboxEmail, end: End, now: datetime) -> End:
     if now - (email.first_tried_at or now) < GIVE_UP_AFTER:
         return end
     said = f"given up after 24 h: {end.said}"
-    return replace(end, status=OutboxStatus.FAILED, outcome=Outcome.GIVEN_UP, said=said)
+    outcome = Outcome.FAULT if end.outcome is Outcome.FAULT else Outcome.GIVEN_UP
+    return replace(end, status=OutboxStatus.FAILED, outcome=outcome, said=said)
 
 
 def _wait(email: OutboxEmail) -> timedelta:

@@ -43,6 +43,12 @@ def _until_late(booking: Booking, now: datetime) -> Reason:
     return _while_open(booking, now)
 
 
+def _while_unheard(booking: Booking, now: datetime) -> Reason:
+    # With its address dead, no later email would tell of the therapist either.
+    is_heard = suppressions.reason_at(booking.therapist.email) is None
+    return _while_open(booking, now) if is_heard else None
+
+
 def _while_accepted(booking: Booking, now: datetime) -> Reason:
     if booking.status != Status.ACCEPTED:
         return f"the session is already {booking.status}"
@@ -111,7 +117,7 @@ _BY_BOOKING: dict[str, Callable[[Booking, datetime], Reason]] = {
     "answer_late": _while_open,
     "answer_late_client": _while_open,
     "answer_late_ops": _while_open,
-    "account_alert": _while_open,
+    "account_alert": _while_unheard,
     "booking_accepted": _while_accepted,
     "session_confirmed": _while_accepted,
     "session_reminder": _before_start,

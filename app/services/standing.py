@@ -96,10 +96,10 @@ def _deactivate_first(therapist: Therapist, now: datetime) -> Therapist:
 
 
 def _tell(therapist: Therapist, step: StandingStep, now: datetime) -> None:
-    entry = _note(therapist, f"{step}", now)
+    _note(therapist, f"{step}", now)
     about: dict[str, Any] = {
         "about": f"therapist-{therapist.id}",
-        "ordinal": entry.id,
+        "ordinal": outbox.random_ordinal(),
         "therapist": therapist,
     }
     facts = {"streak": therapist.streak}
@@ -123,12 +123,12 @@ def reactivate(slug: str, now: datetime) -> bool:
     therapist.deactivated_at = therapist.flagged_at = therapist.standing_due_at = None
     therapist.streak = therapist.streak_told = 0
     therapist.save()
-    entry = _note(therapist, StandingEvent.REACTIVATED, now)
+    _note(therapist, StandingEvent.REACTIVATED, now)
     outbox.enqueue(
         "account_reactivated",
         Role.THERAPIST,
         about=f"therapist-{therapist.id}",
-        ordinal=entry.id,
+        ordinal=outbox.random_ordinal(),
         therapist=therapist,
         now=now,
     )

@@ -62,8 +62,7 @@ def waiting_since(before: datetime) -> Waiting:
     Only the first of a thread counts: the others wait for it.
     """
     addresses, not_put_off, tried_at = db.execute_sql(
-        f"""
-        SELECT
+        f"""SELECT
           COUNT(DISTINCT CASE role
             WHEN 'client' THEN COALESCE(booking.client_id, mail.client_id)
             WHEN 'therapist' THEN -COALESCE(booking.therapist_id, mail.therapist_id)

@@ -193,6 +193,7 @@ def retry(email_id: int | None, now: datetime) -> int:
             attempts=0,
             first_tried_at=None,
             settled_at=None,
+            last_error=None,
         )
         .where(which)
         .execute()

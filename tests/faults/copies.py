@@ -89,8 +89,6 @@ def _value(column: str, value: Any, row: Row, number: int, references: dict[str,
         return None
     if column == "id" or column.endswith("_id"):
         return value + number * STRIDE
-    if column == "ordinal" and row["about"].startswith("therapist-"):
-        return value + number * STRIDE
     if column == "tie_seed":
         return value + number
     if column in ("email", "email_key", "slug", "key"):

@@ -152,9 +152,20 @@ def test_an_alert_that_has_become_untrue_is_not_sent(story: Story, app: Flask) -
     with refusing(app, ASHA, OPS) as (courier, _):
         total(courier.deliver())
     story.withdraw(booking)
-    outbox.retry(OutboxEmail.get(kind="account_alert").id, story.now)
+    outbox.retry(None, story.now)
     assert OPS not in [recipient for _, recipient in story.deliver()]
     assert statuses("account_alert") == ["skipped"]
+
+
+def test_a_request_taken_back_does_not_hide_from_ops_that_the_address_is_dead(
+    story: Story, app: Flask
+) -> None:
+    booking = story.ask()
+    with refusing(app, ASHA, OPS) as (courier, _):
+        total(courier.deliver())
+    story.withdraw(booking)
+    outbox.retry(OutboxEmail.get(kind="account_alert").id, story.now)
+    assert OPS in [recipient for _, recipient in story.deliver()]
 
 
 def test_a_refused_client_is_suppressed_and_ops_is_not_called(story: Story, app: Flask) -> None:
