@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
+from functools import lru_cache
 from typing import Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -32,7 +33,13 @@ class Accepted:
 
     @property
     def parsed(self) -> EmailMessage:
-        return parse(self.raw)
+        return _parsed(self.raw)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(raw: bytes) -> EmailMessage:
+    # Who waits for one email looks at all of them again and again.
+    return parse(raw)
 
 
 class Records:

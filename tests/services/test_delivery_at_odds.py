@@ -121,22 +121,19 @@ def test_a_second_pause_is_told_of_as_the_first_was(
     assert told["outbox_paused"] == 2
 
 
-@pytest.mark.parametrize(
-    "reply", ["530 5.7.1 authentication required to relay there", "535 5.7.8 log in first"]
-)
 def test_an_email_that_alone_is_not_let_in_holds_up_no_other_and_is_given_up(
-    story: Story, app: Flask, reply: str
+    story: Story, app: Flask
 ) -> None:
     booking = story.ask()
     story.deliver()
     story.decline(booking)
-    with FaultyServer({f"rcpt {DEE[1]}": reply}) as server:
+    with FaultyServer({f"rcpt {DEE[1]}": "530 5.7.1 authentication required"}) as server:
         for _ in range(3):
             # As from cron: each run is a process of its own.
             total(courier(app, server.port).deliver())
             story.wait(minutes=2)
         assert standing("enquiry_declined") == "sent"
-        for _ in range(40):
+        for _ in range(28):
             ask_bran_and_withdraw(story)
             total(courier(app, server.port).deliver())
             story.wait(hours=1)

@@ -370,7 +370,7 @@ def test_any_life_of_many_bookings_keeps_every_rule(app: Flask, at: Any, time_ma
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=runs(14, 1000) if is_sqlite else runs(4, 300),
+            max_examples=runs(8, 1000) if is_sqlite else runs(4, 300),
             stateful_step_count=30,
             deadline=None,
             database=None,
