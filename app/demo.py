@@ -71,7 +71,7 @@ def _folder(data: Path | str | None, on_exit: ExitStack) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
+        reason = (error.strerror or "it cannot be had").lower()
         raise _WillNotDoError(f"--data {folder} will not do ({reason})") from None
     return folder
 

@@ -19,7 +19,7 @@ _WITH_A_MESSAGE = frozenset({"sender", "recipient", "data", "content"})
 _ABOUT_ONE_MESSAGE = frozenset({552, 555})
 NOT_ALLOWED_IN = frozenset({530, 534, 535, 538})
 _PRIVATE = re.compile(r"\S*(?:@|://)\S*|\S{40,}")
-_POLICY_REPLY = re.compile(r"^5\.7\.\d|\brelay(?:ing)?\b", re.IGNORECASE)
+_POLICY_REPLY = re.compile(r"^5\.7\.\d|\brelay(?:ing)?\b(?!\.)", re.IGNORECASE)
 _MAILBOX_REPLY = re.compile(r"5\.[12]\.\d")
 
 

@@ -61,4 +61,5 @@ def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus
 
 
 def _holder(aim: Aim, booking: Booking) -> str:
-    return f"c{booking.client_id}" if aim in links.TO_CLIENTS else f"t{booking.therapist_id}"
+    client_id, therapist_id = booking.client_id, booking.therapist_id
+    return links.holder_of(aim, client_id=client_id, therapist_id=therapist_id)
