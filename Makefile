@@ -25,7 +25,8 @@ run: install
 	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null start --port $(PORT) web scheduler
 
 test: install
-	@$(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)
+	@$(BIN)/python -m compileall -q app emails scheduler.py
+	@$(BIN)/pytest -n 3 --dist worksteal -q $(ARGS)
 
 check: install
 	$(BIN)/ruff check

@@ -13,6 +13,7 @@ from flask import Flask
 from app import clock
 from tests.conftest import therapist
 from tests.smtp_server import MailServer
+from tests.soak import runs
 from tests.town import API_KEY, Town, until
 
 
@@ -93,6 +94,9 @@ def test_of_eight_clicks_at_once_one_wins_and_the_client_hears_once(town: Town) 
     assert len(to_client) == 2
 
 
+@pytest.mark.parametrize(
+    "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
+)
 def test_a_career_of_cancellations_plays_out_with_every_email_once(town: Town) -> None:
     with town.open():
         first = [book(town) for _ in range(3)]

@@ -26,7 +26,7 @@ from tests.soak import runs
 from tests.town import Town, until
 
 PEOPLE = 16
-LASTING_S = runs(10, 90)
+LASTING_S = runs(7, 90)
 LEAPS_MINUTES = (1, 1, 2, 5, 10, 20, 40, 61, 90, 125, 190, 400)
 LEASE = timedelta(minutes=4)
 

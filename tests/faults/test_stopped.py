@@ -142,7 +142,7 @@ def test_stopped_before_the_end_of_a_message_it_wakes_to_emails_that_are_not_its
 ) -> None:
     with Nursery(town.environment, town.folder) as nursery:
         night = Night(town, nursery)
-        for point in POINTS[: runs(3, len(POINTS))]:
+        for point in POINTS[: runs(2, len(POINTS))]:
             assert night.pass_by(point) == [1, 1], point
 
 

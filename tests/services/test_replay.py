@@ -10,6 +10,7 @@ from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.services import replay, sessions, standing
 from app.services.replay import Difference
 from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
+from tests.soak import runs
 from tests.story import DEE, ELI, Story
 
 DAY = timedelta(days=1)
@@ -52,7 +53,7 @@ def live_at_random(story: Story, seed: int, steps: int) -> None:
             story.cancel(booking, Actor(deed))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(runs(2, 20)))
 def test_a_random_life_replays_to_what_is_stored(story: Story, seed: int) -> None:
     live_at_random(story, seed, 90)
     assert len({booking.status for booking in Booking.select()}) >= 4, "too quiet a life"
