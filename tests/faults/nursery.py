@@ -145,7 +145,9 @@ class Nursery:
     def journalled(self, event: str) -> list[dict[str, Any]]:
         """What the processes wrote down, oldest first."""
         text = self.journal.read_text() if self.journal.exists() else ""
-        return [each for each in map(json.loads, text.splitlines()) if each["event"] == event]
+        # The last line may be being written at this moment.
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        return [each for each in map(json.loads, whole) if each["event"] == event]
 
     def log(self) -> str:
         """What the processes logged."""
