@@ -19,6 +19,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from app.maildir import LocalMailServer, parse
 
 LOOPBACK = "127.0.0.1"
+PATIENCE_S = 60
+"""How long to wait for another thread or process, which a busy machine may stop for seconds."""
 NOT_CALLED_LOOPBACK = "0.0.0.0"
 """Leads to loopback, though its name does not say so: certificates are verified for it."""
 
@@ -61,7 +63,11 @@ class Records:
             self._accepted.append(accepted)
             self._changed.notify_all()
 
-    def wait_for(self, count: int, timeout: float = 5.0) -> list[Accepted]:
+    def count_connection(self) -> None:
+        with self._changed:
+            self.connections += 1
+
+    def wait_for(self, count: int, timeout: float = PATIENCE_S) -> list[Accepted]:
         """The messages once there are `count` or more; AssertionError after `timeout` seconds."""
         with self._changed:
             came = self._changed.wait_for(lambda: len(self._accepted) >= count, timeout)
@@ -77,6 +83,7 @@ class MailServer(Records):
     def __init__(self, *, takes_utf8: bool = True) -> None:
         super().__init__()
         self._server = LocalMailServer(self, LOOPBACK, 0, takes_utf8=takes_utf8)
+        self._server.ready_timeout = PATIENCE_S
         self.port: int = self._server.port
 
     def __enter__(self) -> Self:
@@ -90,7 +97,7 @@ class MailServer(Records):
         self, _server: SMTP, session: Session, _envelope: Envelope, host: str, replies: list[str]
     ) -> list[str]:
         session.host_name = host
-        self.connections += 1
+        self.count_connection()
         return replies
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
@@ -159,6 +166,7 @@ class FaultyServer(Records):
     def __exit__(self, *_: object) -> None:
         self.stopping.set()
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
         self._thread.join()
 
@@ -173,6 +181,16 @@ class _Listener(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     owner: FaultyServer
 
+    def __init__(self, address: tuple[str, int], conversation: type["_Conversation"]) -> None:
+        super().__init__(address, conversation)
+        self.conversations: set[_Conversation] = set()
+
+    def hang_up(self) -> None:
+        """End the conversations that still go on: those that were silent would be for longer."""
+        for each in list(self.conversations):
+            with suppress(OSError):
+                each.request.shutdown(socket.SHUT_RDWR)
+
 
 class _Conversation(socketserver.BaseRequestHandler):
     server: _Listener
@@ -181,8 +199,11 @@ class _Conversation(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         self.script = self.server.owner
-        self.script.connections += 1
-        self.request.settimeout(10)
+        self.script.count_connection()
+        self.server.conversations.add(self)
+        self.request.settimeout(PATIENCE_S)
+        if self.script.stopping.is_set():
+            return
         # A client that gives up is what many of these tests are about.
         with suppress(OSError):
             if self.script.implicit_tls:
@@ -192,6 +213,7 @@ class _Conversation(socketserver.BaseRequestHandler):
                 self._converse()
 
     def finish(self) -> None:
+        self.server.conversations.discard(self)
         if hasattr(self, "lines"):
             self.lines.close()
         self.request.close()
@@ -277,8 +299,18 @@ class _Conversation(socketserver.BaseRequestHandler):
         return not reply.startswith("421")
 
 
+_HELD: list[socket.socket] = []
+
+
 def unused_port() -> int:
-    """A port of loopback where nobody listens."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of loopback where nobody listens, nor ever will but whoever is told of it.
+
+    It is held for as long as this process lives: no system hands out what is bound, and who binds
+    it by its number, as servers do, may have it all the same.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((LOOPBACK, 0))
+    _HELD.append(held)
+    port: int = held.getsockname()[1]
+    return port

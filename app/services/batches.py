@@ -101,8 +101,10 @@ def _one_by_one(
             run += Run(1, 0, 1, since_at)
             _log.exception("sweep_failed", booking=booking.reference)
         else:
-            run += Run(1, done or 0, 0, since_at)
-            passed_over |= {booking.therapist_id} if done is None else set()
+            if done is None:
+                passed_over.add(booking.therapist_id)
+            else:
+                run += Run(1, done, 0, since_at)
     return run, passed_over
 
 

@@ -8,12 +8,23 @@ import pytest
 from flask import Flask
 
 from app.mailer import Mailer, MailError
-from tests.smtp_server import LOOPBACK, Accepted, Action, Fault, FaultyServer, MailServer
+from app.mailer.client import Client
+from tests.smtp_server import (
+    LOOPBACK,
+    PATIENCE_S,
+    Accepted,
+    Action,
+    Fault,
+    FaultyServer,
+    MailServer,
+    Stage,
+)
 
 DEE = "dee@example.org"
 ELI = "eli@example.org"
 SENDER = "bookings@mindsum.test"
 LOGIN = {"MAIL_USERNAME": "mindsum", "MAIL_PASSWORD": "s3cret-pass"}
+SHORT_S = 0.2
 
 
 def mailer_for(server: MailServer | FaultyServer | int, **settings: Any) -> Mailer:
@@ -24,7 +35,7 @@ def mailer_for(server: MailServer | FaultyServer | int, **settings: Any) -> Mail
         MAIL_SERVER=LOOPBACK,
         MAIL_PORT=server if isinstance(server, int) else server.port,
         MAIL_DEFAULT_SENDER=f"Mindsum <{SENDER}>",
-        MAIL_TIMEOUT=5,
+        MAIL_TIMEOUT=PATIENCE_S,
     )
     app.config.update(settings)
     return Mailer(app)
@@ -40,9 +51,28 @@ def letter(to: str = DEE, body: str = "See you on Tuesday.\n") -> EmailMessage:
     return message
 
 
-def patience_for(action: Action) -> float:
-    """Seconds: short where the server never answers, or else long enough for a busy machine."""
-    return 0.2 if action in (Fault.SILENCE, Fault.DRIP) else 5
+def patience_for(action: Action, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> float:
+    """The timeout, in seconds, for a server that does so at that stage.
+
+    Short is only the wait for the reply that never comes: on a busy machine the others take time.
+    """
+    if action not in (Fault.SILENCE, Fault.DRIP):
+        return PATIENCE_S
+    if stage == "greeting":
+        return SHORT_S
+    send = Client.send
+
+    def hurried(client: Client, data: bytes | str) -> None:
+        client.timeout = SHORT_S if _stage_of(data) == stage else PATIENCE_S
+        send(client, data)
+
+    monkeypatch.setattr(Client, "send", hurried)
+    return PATIENCE_S
+
+
+def _stage_of(data: bytes | str) -> Stage:
+    said = data.encode() if isinstance(data, str) else data
+    return "dot" if said == b".\r\n" else said.split()[0].decode("latin-1").lower()
 
 
 def text(taken: Accepted) -> str:
