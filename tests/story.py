@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask
 
 from app import clock
+from app.mailer import Mailer
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services import bookings, moves, sessions, sweeps
 from app.services.delivery import Courier
@@ -29,6 +30,14 @@ JOBS: tuple[Callable[[datetime], Parts], ...] = (
     sweeps.remind_sessions,
     sweeps.purge,
 )
+
+
+def courier(app: Flask, port: int, **settings: Any) -> Courier:
+    """A courier to another mail server than the story's own."""
+    elsewhere = Flask("elsewhere")
+    elsewhere.config.update(app.config, MAIL_PORT=port)
+    elsewhere.config.update(settings)
+    return Courier(Mailer(elsewhere), clock.now)
 
 
 def total(parts: Iterable[Run]) -> Run:

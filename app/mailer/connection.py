@@ -60,6 +60,11 @@ class Connection(flask_mail.Connection):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has let us in, as far as is known."""
+        return self.host is not None
+
     def send(self, *_: object, **__: object) -> None:
         """Closed: Flask-Mail's own messages let header injection through. Raises TypeError."""
         raise TypeError("only an email.message.EmailMessage is sent: use deliver()")
@@ -172,7 +177,7 @@ class Connection(flask_mail.Connection):
     def _is_usable(self, client: Client) -> bool:
         if time.monotonic() - self._used_at > self.idle_seconds:
             return False
-        with suppress(OSError):
+        with suppress(OSError), self._left_in_order():
             return client.rset()[0] == 250
         return False
 

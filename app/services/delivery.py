@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app import config
 from app.errors import StoreUnavailable
-from app.mailer import Connection, Mailer, MailError
+from app.mailer import Connection, MailDeferred, Mailer, MailError
 from app.services import letters, settling, staleness
+from app.services.pacing import Pace
 from app.services.runs import Parts, Run
 from app.services.settling import End
 from app.store import attempts, faults, outbox, suppressions
@@ -25,24 +25,33 @@ BATCH = 10
 LEASE_FOR_CONVERSATION = 0.8
 STORE_AGAIN_S = 0.5
 BEHIND = timedelta(milliseconds=1)
-HOLD_TOLD_EVERY = timedelta(minutes=1)
-PAUSE_TOLD_EVERY = timedelta(minutes=10)
 
 _log = structlog.get_logger("mindsum")
 
 
-class Courier:
-    """Delivers for one process; pauses when the mail server would turn every email away."""
+class _NotNowError(Exception):
+    """This lane should go no further: what it has claimed is given back as it was."""
 
-    def __init__(self, mailer: Mailer, clock: Callable[[], datetime]) -> None:
+
+class Courier:
+    """Delivers for one process.
+
+    Once `is_late`, no end of a message is sent any more: nobody would be there for the answer.
+    """
+
+    def __init__(
+        self,
+        mailer: Mailer,
+        clock: Callable[[], datetime],
+        is_late: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._mailer = mailer
         self._clock = clock
-        self._pause: tuple[datetime, datetime] | None = None
-        self._told: tuple[str, datetime] | None = None
+        self._is_late = is_late
+        self._pace = Pace(clock)
         self._guard = threading.Lock()
         self._in_hand: dict[int, Claim] = {}
         self._taken: set[tuple[int, datetime]] = set()
-        self._hold_told_at: datetime | None = None
 
     @property
     def patience_s(self) -> float:
@@ -53,38 +62,33 @@ class Courier:
         """Send everything that is due, unless the queue is paused or held; a part per email.
 
         Several threads may do so at once. Emails that were claimed and not tried are given back
-        when the queue is paused, or the parts are closed.
+        when the queue is paused or held, the server is full of us, or the parts are closed.
         """
-        now = self._clock()
-        if (held_since := outbox.held_since()) is not None:
-            self._tell_hold(held_since, now)
+        if self._pace.is_held():
             return
-        oldest_at = outbox.oldest_due_at(now)
-        if oldest_at is None or self._is_paused():
+        oldest_at = outbox.oldest_due_at(self._clock())
+        if oldest_at is None or self._pace.is_paused():
             return
-        with self._mailer.connect() as connection:
-            while not self._pause and (taken := outbox.claim(self._clock(), BATCH)):
+        with self._mailer.connect() as connection, self._pace.lane(connection) as has_room:
+            while has_room and not self._pace.paused_until:
+                if not (taken := outbox.claim(self._clock(), BATCH)):
+                    return
                 claims = deque(taken)
                 for run in self._each(claims, connection):
                     yield replace(run, oldest_at=oldest_at)
                 yield Run(len(claims))
-
-    def _is_paused(self) -> bool:
-        pause = self._pause
-        if pause is None:
-            return False
-        # Before its beginning as little as after its end: then the clock has gone back since.
-        is_on = pause[0] <= self._clock() < pause[1]
-        if not is_on and self._pause is pause:
-            self._pause = None
-        return is_on
+                if claims:
+                    return
 
     def _each(self, claims: deque[Claim], connection: Connection) -> Iterator[Run]:
         try:
-            while claims and not self._pause:
+            while claims and not self._pace.paused_until:
                 claimed = claims.popleft()
                 try:
                     run = _run_of(self._send(claimed, connection))
+                except _NotNowError:
+                    claims.appendleft(claimed)
+                    return
                 except (StoreUnavailable, *faults.DATABASE_ERRORS) as error:
                     if not (isinstance(error, StoreUnavailable) or faults.is_outside(error)):
                         raise
@@ -96,12 +100,13 @@ class Courier:
                 yield run
         finally:
             if claims:
-                pause = self._pause
-                outbox.give_back(claims, pause[1] if pause else self._clock())
+                outbox.give_back(claims, self._pace.paused_until or self._clock())
 
     def _send(self, claimed: Claim, connection: Connection) -> End:
         now = self._clock()
         may_finish = self._lease_of(claimed, now)
+        if _identity(claimed.email) not in self._taken and self._pace.is_held():
+            raise _NotNowError
         if not outbox.renew(claimed, now):
             return settling.settle(claimed, settling.LOST, now)
         if not self._begin(claimed):
@@ -138,7 +143,7 @@ class Courier:
             message = letters.compose(email, now)
             connection.deliver(message.to_email(), message.recipient.addr_spec, may_finish)
         except (MailError, UnsafeValue) as error:
-            return self._settle(email, self._end_of(error, email))
+            return self._settle(email, self._end_of(error, email, connection))
         except (StoreUnavailable, *faults.DATABASE_ERRORS):
             raise
         except Exception as error:
@@ -149,14 +154,18 @@ class Courier:
     def _settle(self, email: OutboxEmail, end: End) -> End:
         return settling.settle(self._in_hand[email.id], end, self._clock())
 
-    def _end_of(self, error: MailError | UnsafeValue, email: OutboxEmail) -> End:
+    def _end_of(
+        self, error: MailError | UnsafeValue, email: OutboxEmail, connection: Connection
+    ) -> End:
         end = settling.end_of(error)
         if not (isinstance(error, MailError) and error.is_about_server):
             return end
+        if isinstance(error, MailDeferred) and self._pace.is_one_too_many(connection, str(error)):
+            raise _NotNowError
         if error.came_with_a_message and attempts.has_sent_since_last(email):
             # It took others in the meantime: what it does not take is this one.
             return replace(end, outcome=Outcome.DEFERRED)
-        paused_until = self._wait_for_server(str(error))
+        paused_until = self._pace.pause(str(error))
         if end.burns_attempt:
             return end
         # Behind the others: should it be about this one after all, they leave first.
@@ -166,7 +175,7 @@ class Courier:
         """Note what the server has taken, however long the database is away: nobody else knows."""
         email, until_s = claimed.email, time.monotonic() + outbox.lease().total_seconds()
         self._taken.add(_identity(email))
-        self._told = None
+        self._pace.note_taken()
         while True:
             try:
                 end = self._settle(email, settling.SENT)
@@ -181,7 +190,7 @@ class Courier:
                 return end
 
     def _lease_of(self, claimed: Claim, now: datetime) -> Callable[[], bool]:
-        """Whether a lease renewed at `now` lasts until the server's answer to a whole message.
+        """Whether a lease renewed at `now`, and this process, last until a whole message's answer.
 
         By both clocks, since a process that was stopped sees it by the one and a leap of time by
         the other; and by the row, since another machine may go by a clock of its own.
@@ -191,26 +200,9 @@ class Courier:
         return lambda: (
             time.monotonic() < until_s
             and self._clock() < until_at
-            and outbox.is_ours(self._in_hand[claimed.email.id])
+            and not self._is_late()
+            and outbox.may_go(self._in_hand[claimed.email.id])
         )
-
-    def _tell_hold(self, since: datetime, now: datetime) -> None:
-        if self._hold_told_at is None or abs(now - self._hold_told_at) >= HOLD_TOLD_EVERY:
-            self._hold_told_at = now
-            waiting = outbox.due_count(now)
-            _log.warning("outbox_held", since=since.isoformat(), waiting=waiting)
-
-    def _wait_for_server(self, why: str) -> datetime:
-        """Pause the queue, unless it is; until when."""
-        if pause := self._pause:
-            return pause[1]
-        now, wait = self._clock(), settling.retry_wait(1, config.current().outbox_retry_seconds)
-        self._pause = now, now + wait
-        told = self._told
-        if told is None or told[0] != why or abs(now - told[1]) >= PAUSE_TOLD_EVERY:
-            self._told = why, now
-            _log.error("outbox_paused", why=why, again_in_s=round(wait.total_seconds(), 1))
-        return now + wait
 
 
 def _identity(email: OutboxEmail) -> tuple[int, datetime]:

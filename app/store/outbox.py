@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from peewee import SQL, Expression
+from peewee import SQL, Expression, fn
 
 from app import config
 from app.store import suppressions
@@ -118,9 +118,10 @@ def renew(claimed: Claim, now: datetime) -> bool:
     return bool(renewed)
 
 
-def is_ours(claimed: Claim) -> bool:
-    """Whether nobody has taken the email over, or has ended it."""
-    return bool(OutboxEmail.select().where(_still_ours(claimed)).exists())
+def may_go(claimed: Claim) -> bool:
+    """Whether nobody has taken the email over or has ended it, and nothing is held."""
+    held = fn.EXISTS(Hold.select(SQL("1")).where(Hold.name == OUTBOX))
+    return bool(OutboxEmail.select().where(_still_ours(claimed) & ~held).exists())
 
 
 def _still_ours(claimed: Claim) -> Expression:
