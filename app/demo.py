@@ -125,7 +125,7 @@ def _parts(port: int) -> dict[str, list[str]]:
     quiet = "--log-level error --workers-kill-timeout 3"
     bound = f"--host {LOOPBACK} --port {port}"
     return {
-        "web": [*f"{granian} {quiet} {bound}".split(), "app:create_app"],
+        "web": [*f"{granian} {quiet} {bound}".split(), "app.serve:worker"],
         "scheduler": ["scheduler.py"],
     }
 

@@ -65,6 +65,8 @@ class LocalMailServer(Controller):
             server_hostname="localhost",
             enable_SMTPUTF8=takes_utf8,
             data_size_limit=LARGEST_MESSAGE_BYTES,
+            # A busy machine may let a thread wait for longer than the usual five seconds.
+            ready_timeout=60,
         )
 
     def __enter__(self) -> Self:

@@ -3,14 +3,20 @@
 import errno
 import fcntl
 import os
+import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 
-from app import config
+from flask import Flask
+
+from app import config, create_app
 from app.config import Settings
 from app.errors import ConfigError
 from app.web.durations import FOLDER
@@ -20,13 +26,16 @@ BLOCKING_THREADS = 8
 ENDS_WITHIN_S = 8
 """How long a worker may take to end; one that has only just begun does not hear that it should."""
 
+PORT_FREE_WITHIN_S = ENDS_WITHIN_S + 2
+"""How long a start waits for those who still end: workers of a server that was itself killed."""
+
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only a folder of our own below it is used
 
 
 def command(settings: Settings) -> list[str]:
     """The server's command line. Never with an access log: addresses hold signed links."""
     return [
-        sys.executable, "-m", "granian", "app:create_app",
+        sys.executable, "-m", "granian", "app.serve:worker",
         "--interface", "wsgi",
         "--factory",
         "--host", HOST,
@@ -80,12 +89,36 @@ def _is_ours_alone(held: int) -> bool:
 
 
 def _check_port(port: int) -> None:
-    """Raises ConfigError where somebody listens there: granian would share the port with it."""
-    try:
-        socket.create_server((HOST, port)).close()
-    except OSError as error:
-        reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
-        raise ConfigError("PORT", f"should be a free port, not {port} ({reason})") from None
+    """Raises ConfigError where somebody goes on listening: granian would share the port with it."""
+    until = time.monotonic() + PORT_FREE_WITHIN_S
+    while True:
+        try:
+            socket.create_server((HOST, port)).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
+                raise ConfigError("PORT", f"should be a free port, not {port} ({reason})") from None
+            time.sleep(0.2)
+        else:
+            return
+
+
+def worker() -> Flask:
+    """The application in a worker of granian's; when its server is killed, the worker ends too."""
+    server = parent_process()
+    if server is not None:
+        Thread(target=_end_after, args=(server.pid,), daemon=True).start()
+    return create_app()
+
+
+def _end_after(server_pid: int) -> None:
+    while os.getppid() == server_pid:
+        time.sleep(0.5)
+    # Said again and again, since a worker that is only beginning does not hear it.
+    for _ in range(2 * ENDS_WITHIN_S):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def main() -> None:
