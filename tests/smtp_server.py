@@ -21,6 +21,7 @@ from app.maildir import LocalMailServer, parse
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 60
 """How long to wait for another thread or process, which a busy machine may stop for seconds."""
+
 NOT_CALLED_LOOPBACK = "0.0.0.0"
 """Leads to loopback, though its name does not say so: certificates are verified for it."""
 
@@ -83,7 +84,6 @@ class MailServer(Records):
     def __init__(self, *, takes_utf8: bool = True) -> None:
         super().__init__()
         self._server = LocalMailServer(self, LOOPBACK, 0, takes_utf8=takes_utf8)
-        self._server.ready_timeout = PATIENCE_S
         self.port: int = self._server.port
 
     def __enter__(self) -> Self:

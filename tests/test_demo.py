@@ -8,38 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
 from app.demo import API_KEY
 from app.maildir import StoredMessage, stored_messages
-
-T = TypeVar("T")
+from tests.smtp_server import PATIENCE_S, unused_port
+from tests.town import until
 
 ROOT = Path(__file__).parent.parent
 MINDSUM = [sys.executable, "-c", "import sys; from app.cli import main; sys.exit(main())"]
-UP_WITHIN_S, STOPPED_WITHIN_S, MAIL_WITHIN_S = 30, 10, 2
-
-
-def within(seconds: float, look: Callable[[], T | None], what: str) -> T:
-    """What `look` finds, as soon as it is something."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Demo:
@@ -47,15 +28,16 @@ class Demo:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [*MINDSUM, "demo", "--port", str(self.port), "--data", data],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        self.port = unused_port()
+        self._said = data.with_suffix(".log")
+        with self._said.open("w") as said:
+            self.process = subprocess.Popen(
+                [*MINDSUM, "demo", "--port", str(self.port), "--data", data],
+                cwd=ROOT,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._browser = build_opener(
             ProxyHandler({}), HTTPCookieProcessor(http.cookiejar.CookieJar())
         )
@@ -63,7 +45,7 @@ class Demo:
     def open(self, path: str, form: dict[str, str] | None = None) -> str:
         address = path if path.startswith("http") else f"http://127.0.0.1:{self.port}{path}"
         body = urlencode(form).encode() if form is not None else None
-        with self._browser.open(address, body, timeout=10) as answer:
+        with self._browser.open(address, body, timeout=PATIENCE_S) as answer:
             return str(answer.read().decode())
 
     def api(self, path: str, body: dict[str, object] | None = None) -> object:
@@ -72,7 +54,7 @@ class Demo:
             json.dumps(body).encode() if body else None,
             {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"},
         )
-        with self._browser.open(asked, timeout=10) as answer:
+        with self._browser.open(asked, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def is_up(self) -> bool:
@@ -93,8 +75,7 @@ class Demo:
                 and program.encode() in told(pid, "cmdline")]  # fmt: skip
 
     def output(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.read()
+        return self._said.read_text()
 
 
 def processes() -> list[int]:
@@ -112,14 +93,12 @@ def told(pid: int, what: str) -> bytes:
 def running(data: Path) -> Iterator[Demo]:
     demo = Demo(data)
     try:
-        within(UP_WITHIN_S, demo.is_up, "the site and its mailbox")
+        until(demo.is_up)
         yield demo
     finally:
         if demo.process.poll() is None:
             os.killpg(demo.process.pid, signal.SIGKILL)
         demo.process.wait()
-        assert demo.process.stdout is not None
-        demo.process.stdout.close()
 
 
 def link(stored: StoredMessage, aim: str) -> str:
@@ -153,12 +132,12 @@ def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) ->
         assert sorted(names) == ["asha", "bran", "chi", "farah"]
 
         ask(demo, "dee", index=-1)
-        request = within(MAIL_WITHIN_S, lambda: demo.mail("booking_requested"), "the request")
+        request = until(lambda: demo.mail("booking_requested"))
         accept = link(request, "accept")
         assert "<form" in demo.open(accept)
         assert demo.mail("booking_accepted") is None
         demo.open(accept, {})
-        within(MAIL_WITHIN_S, lambda: demo.mail("booking_accepted"), "the confirmation")
+        until(lambda: demo.mail("booking_accepted"))
 
         ask(demo, "eli", index=-3)
         page = demo.open("/mailbox")
@@ -166,26 +145,28 @@ def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) ->
         assert token
         demo.open("/mailbox/clock", {"csrf_token": token[1], "step": "3h"})
         late = ("answer_late", "answer_late_client", "answer_late_ops")
-        within(MAIL_WITHIN_S, lambda: all(map(demo.mail, late)), "the three late emails")
+        until(lambda: all(map(demo.mail, late)))
         assert "What just happened" in demo.open("/mailbox")
+
+        told_of = re.compile(r"^scheduler \| .*event=late booking=MB-", re.MULTILINE)
+        until(lambda: told_of.search(demo.output()))
 
         assert len(demo.pids()) >= 3
         os.killpg(demo.process.pid, signal.SIGTERM)
-        assert demo.process.wait(STOPPED_WITHIN_S) == 0
-        assert demo.pids() == []
+        assert demo.process.wait(PATIENCE_S) == 0
+        until(lambda: not demo.pids())
         said = demo.output()
         assert "Traceback" not in said
         assert f"http://127.0.0.1:{demo.port}/mailbox" in said
-        assert re.search(r"^scheduler \| .*event=late booking=MB-", said, re.MULTILINE)
 
 
 def test_a_demo_whose_scheduler_dies_says_so_and_stops(tmp_path: Path) -> None:
     with running(tmp_path / "demo") as demo:
-        (scheduler,) = within(5, lambda: demo.pids("scheduler.py"), "the scheduler")
+        (scheduler,) = until(lambda: demo.pids("scheduler.py"))
         os.kill(scheduler, signal.SIGKILL)
-        assert demo.process.wait(STOPPED_WITHIN_S) == 1
+        assert demo.process.wait(PATIENCE_S) == 1
         assert "scheduler ended by itself" in demo.output()
-        assert demo.pids() == []
+        until(lambda: not demo.pids())
 
 
 def test_a_taken_port_gets_one_clear_line(tmp_path: Path) -> None:

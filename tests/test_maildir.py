@@ -13,7 +13,7 @@ import time_machine
 
 from app import clock
 from app.maildir import LARGEST_MESSAGE_BYTES, find, serve_maildir, stored_messages
-from tests.smtp_server import LOOPBACK
+from tests.smtp_server import LOOPBACK, PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 NOON = datetime(2030, 5, 6, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ RAW = b"From: a@mindsum.test\r\nTo: dee@example.org\r\nSubject: Hello\r\n\r\n.Hi
 
 
 def send(port: int, raw: bytes = RAW, to: tuple[str, ...] = ("dee@example.org",)) -> None:
-    with smtplib.SMTP(LOOPBACK, port, local_hostname="test", timeout=5) as client:
+    with smtplib.SMTP(LOOPBACK, port, local_hostname="test", timeout=PATIENCE_S) as client:
         client.sendmail("a@mindsum.test", to, raw)
 
 
@@ -60,7 +60,9 @@ def test_messages_come_newest_first_by_the_clock_of_the_demo(tmp_path: Path) -> 
 def test_addresses_and_headers_beyond_ascii_are_kept(tmp_path: Path) -> None:
     raw = "Subject: Grüße\r\nTo: дели@example.org\r\nX-Envelope: {}\r\n\r\nПривет\r\n".encode()
     with serve_maildir(LOOPBACK, 0, tmp_path) as server:
-        with smtplib.SMTP(LOOPBACK, server.port, local_hostname="test", timeout=5) as client:
+        with smtplib.SMTP(
+            LOOPBACK, server.port, local_hostname="test", timeout=PATIENCE_S
+        ) as client:
             client.sendmail("a@mindsum.test", ["дели@example.org"], raw, ["SMTPUTF8"])
         (stored,) = stored_messages(tmp_path)
     assert stored.envelope_to == ("дели@example.org",)
@@ -137,12 +139,12 @@ def test_a_message_beyond_the_limit_is_refused(tmp_path: Path) -> None:
 
 def test_a_stop_hangs_up_on_whoever_is_connected(tmp_path: Path) -> None:
     server = serve_maildir(LOOPBACK, 0, tmp_path)
-    with socket.create_connection((LOOPBACK, server.port), timeout=5) as client:
+    with socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE_S) as client:
         assert client.recv(100).startswith(b"220 localhost ")
         server.stop()
         assert not client.recv(100)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((LOOPBACK, server.port), timeout=5)
+        socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE_S)
 
 
 def test_a_taken_port_is_an_error_at_once(tmp_path: Path) -> None:

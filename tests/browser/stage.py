@@ -17,7 +17,7 @@ from tests.smtp_server import LOOPBACK, MailServer
 from tests.story import total
 
 PHONE, DESKTOP = 360, 1280
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -42,7 +42,7 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=_ARGUMENTS, timeout=60_000
+            executable_path="/usr/bin/chromium", args=_ARGUMENTS, timeout=2 * PATIENCE_MS
         )
         yield browser
         browser.close()
@@ -60,7 +60,7 @@ def window(browser: Browser, width: int = DESKTOP, *, scripts: bool = True) -> B
 
 
 class _Quiet(WSGIRequestHandler):
-    timeout = 5
+    timeout = 60
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         """Say nothing: what goes wrong shows on the page."""
@@ -127,18 +127,20 @@ class Person:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def follow(self, name: str) -> Self:
-        """Click a link, also one that opens a tab of its own."""
+        """Click a link, also one that opens a tab of its own, and wait for its page."""
         link = self.link(name)
         if link.get_attribute("target") != "_blank":
-            link.click()
+            with self.page.expect_navigation():
+                link.click()
             return self
         with self.context.expect_page() as opened:
             link.click()
         return self._go_on_in(opened.value)
 
     def press(self, name: str) -> Self:
-        """Click a button."""
-        self.button(name).click()
+        """Click a button, and wait for the page that answers."""
+        with self.page.expect_navigation():
+            self.button(name).click()
         return self
 
     def type(self, label: str, text: str) -> Self:

@@ -65,5 +65,6 @@ def test_a_therapist_signs_in_and_accepts_by_keyboard(
 def test_the_first_tab_skips_the_menu(story: Story, arrive: Arrive, width: int) -> None:
     dee = arrive(width).open("/").key("Tab")
     assert dee.page.locator(":focus").inner_text() == "Skip to the content"
-    dee.key("Enter", "Tab")
+    dee.key("Enter").page.wait_for_url("**/#main")
+    dee.key("Tab")
     assert dee.page.locator("main :focus").get_attribute("id") == "name"

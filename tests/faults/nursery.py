@@ -25,11 +25,13 @@ import scheduler
 from app import create_app
 from emails import render
 from tests.faults.deadly import Deadly, Fate
-from tests.smtp_server import LOOPBACK
+from tests.smtp_server import LOOPBACK, PATIENCE_S
 from tests.town import ROOT
 
 SCHEDULER, WEB = "scheduler", "web"
 _POLL_S = 0.02
+_STOPS_WITHIN_S = 40
+"""How long a process has to finish what is in hand; on a busy machine its own limit is short."""
 
 
 @dataclass(slots=True)
@@ -78,14 +80,14 @@ class Nursery:
             with self._process:
                 assert self._process.stdin is not None
                 self._process.stdin.close()
-                self._process.wait(20)
+                self._process.wait(PATIENCE_S)
 
     def start(self, role: str, point: str = "", **fate: Any) -> Child:
         """A new process of that role, with its Fate."""
         order = {"journal": str(self.journal), "role": role, "point": point, **fate}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         before = set(self.children)
         while time.monotonic() < deadline:
             self.look(1)
@@ -126,7 +128,7 @@ class Nursery:
             if child.exit_status is None and role in (None, child.role)
         ]
 
-    def end_all(self, within_s: float = 20) -> None:
+    def end_all(self, within_s: float = PATIENCE_S) -> None:
         """SIGTERM to all that live; AssertionError (and SIGKILL) for those that take too long."""
         self.look()
         for child in self.living():
@@ -160,6 +162,9 @@ def serve() -> None:
     render.warm_up()
     # granian forks its worker from a child of ours that has a single thread, as we have.
     multiprocessing.set_start_method("fork")
+    scheduler.STOPS_WITHIN_S = _STOPS_WITHIN_S
+    # Whoever is asked to stop before it has got as far as to listen has nothing in hand.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     alone = len(list(Path("/proc/self/task").iterdir())) == 1
     assert alone, "a process with threads cannot be forked safely"
     lives: dict[str, Callable[[], int | None]] = {
@@ -206,6 +211,8 @@ def _serve_web(app: Any) -> None:
         port=int(os.environ["PORT"]),
         interface=Interfaces.WSGI,
         blocking_threads=8,
+        # One that has only just begun does not hear that it should end.
+        workers_kill_timeout=8,
         log_enabled=False,
     ).serve(target_loader=lambda: app, wrap_loader=False)
 

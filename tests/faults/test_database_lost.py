@@ -18,6 +18,7 @@ from app.store.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.conftest import Cast
 from tests.faults.own_server import end_backends, tell
+from tests.town import PATIENCE_S
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -202,13 +203,13 @@ def test_all_connections_in_use_is_told_in_time_and_passes(
 
     def hold() -> None:
         with database.connection():
-            is_held.wait(10)
-            may_go.wait(10)
+            is_held.wait(PATIENCE_S)
+            may_go.wait(PATIENCE_S)
 
     holders = [threading.Thread(target=hold) for _ in range(2)]
     for holder in holders:
         holder.start()
-    is_held.wait(10)
+    is_held.wait(PATIENCE_S)
     with pytest.raises(StoreUnavailable, match="all 2 connections"), database.connection():
         pass
     may_go.set()
@@ -261,7 +262,7 @@ def test_a_lock_that_does_not_come_is_waited_for_no_longer_than_the_limit(
 def test_a_transaction_that_stands_still_is_ended_by_the_server_and_done_again(
     cast: Cast, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(postgresql.LIMITS, "idle_in_transaction_session_timeout", "100ms")
+    monkeypatch.setitem(postgresql.LIMITS, "idle_in_transaction_session_timeout", "300ms")
     database.bind(database_url)
     tries: list[str] = []
 
@@ -275,13 +276,14 @@ def test_a_transaction_that_stands_still_is_ended_by_the_server_and_done_again(
                 other.commit()
 
     work()
-    assert (tries, headline()) == (["try", "try"], "new")
+    # On a busy machine, even a try that does nothing else may come to stand still.
+    assert len(tries) > 1
+    assert headline() == "new"
 
 
 def test_a_server_that_hangs_is_given_up_and_the_next_request_is_well(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pg_connection, "SILENCE_S", 0.3)
     stopped: list[int] = []
 
     @in_transaction
@@ -289,16 +291,18 @@ def test_a_server_that_hangs_is_given_up_and_the_next_request_is_well(
         rename("half")
         stopped.append(own_pid())
         os.kill(stopped[0], signal.SIGSTOP)
+        # Only now: on a busy machine, a server that is well may take longer.
+        monkeypatch.setattr(pg_connection, "SILENCE_S", 0.3)
         rename("whole")
 
     try:
         with pytest.raises(StoreUnavailable, match=r"not answered for 0\.3 s"):
             work()
+        monkeypatch.undo()
         assert len(stopped) == 1
         assert headline() == ""
     finally:
         os.kill(stopped[0], signal.SIGCONT)
-    monkeypatch.undo()
     in_transaction(rename)("new")
     assert headline() == "new"
 
@@ -306,7 +310,6 @@ def test_a_server_that_hangs_is_given_up_and_the_next_request_is_well(
 def test_a_server_that_hangs_while_committing_leaves_it_unknown(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pg_connection, "SILENCE_S", 0.3)
     stopped: list[int] = []
 
     @in_transaction
@@ -314,12 +317,14 @@ def test_a_server_that_hangs_while_committing_leaves_it_unknown(
         rename("new")
         stopped.append(own_pid())
         os.kill(stopped[0], signal.SIGSTOP)
+        monkeypatch.setattr(pg_connection, "SILENCE_S", 0.3)
 
     try:
         with pytest.raises(OutcomeUnknown):
             work()
     finally:
         os.kill(stopped[0], signal.SIGCONT)
+    monkeypatch.undo()
     assert len(stopped) == 1
     in_transaction(rename)("later")
     assert headline() == "later"

@@ -24,7 +24,7 @@ from tests.town import Town
 
 SEED = 7
 WEBS, SCHEDULERS = 2, 6
-PATIENCE_S = runs(120, 1500)
+PATIENCE_S = runs(300, 1500)
 
 DEATHS = Counter(
     {

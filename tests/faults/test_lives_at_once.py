@@ -23,7 +23,7 @@ from tests.faults.people import THERAPISTS, Notes, Person
 from tests.faults.postbox import Postbox
 from tests.smtp_server import MailServer
 from tests.soak import runs
-from tests.town import Town, until
+from tests.town import Town, is_quiet, until
 
 PEOPLE = 16
 LASTING_S = runs(7, 90)
@@ -121,10 +121,8 @@ def settle_down(town: Town) -> None:
         left = OutboxEmail.select().where(OutboxEmail.status.in_(["queued", "sending"]))
         if not left.exists():
             return not Therapist.select().where(Therapist.standing_due_at.is_null(False)).exists()
-        seen = len(town.mail.messages)
-        time.sleep(1.5)
-        if len(town.mail.messages) == seen:
+        if is_quiet(lambda: len(town.mail.messages), looks=6):
             town.pass_time(LEASE)
         return False
 
-    until(has_settled, patience_s=runs(60, 300))
+    until(has_settled, patience_s=300)

@@ -23,7 +23,7 @@ from tests.town import Town, until
 
 LEASE_S = 20 * 10
 """Twenty of the ten seconds that MAIL_TIMEOUT is unless it is set."""
-SHORT_TIMEOUT_S = 0.2
+SLEPT_LEASE_S = 4
 POINTS = ("after_claim", "after_renew", "smtp_content", "smtp_sender", "smtp_recipient")
 ENQUIRIES = 26
 """More than a sweep takes in one transaction."""
@@ -91,8 +91,7 @@ class Night:
 
     town: Town
     nursery: Nursery
-    lease_s: float = LEASE_S
-    is_slept: bool = False
+    slept_lease_s: float = 0
     asked: int = 0
 
     def pass_by(self, point: str) -> list[int]:
@@ -104,7 +103,7 @@ class Night:
         before = rows(), copies(self.town)
         lost, sent = (logged(self.nursery, f"email_{end}") for end in ("lease_lost", "sent"))
         self.ask()
-        stale = stopped(self.nursery, point)
+        stale = stopped(self.nursery, point, lease_s=self.slept_lease_s)
         self.outlast_lease()
         other = self.nursery.start(SCHEDULER)
         until(are_sent)
@@ -130,11 +129,11 @@ class Night:
 
     def outlast_lease(self) -> None:
         """Twice as long as a lease lasts, by the town's clock; or longer than one, by every."""
-        if self.is_slept:
-            over_at = time.monotonic() + 1.25 * self.lease_s
+        if self.slept_lease_s:
+            over_at = time.monotonic() + 1.25 * self.slept_lease_s
             until(lambda: time.monotonic() > over_at)
         else:
-            self.town.pass_time(timedelta(seconds=2 * self.lease_s))
+            self.town.pass_time(timedelta(seconds=2 * LEASE_S))
 
 
 def test_stopped_before_the_end_of_a_message_it_wakes_to_emails_that_are_not_its_own_any_more(
@@ -174,9 +173,8 @@ def test_stopped_with_the_one_right_to_write_it_keeps_its_email_and_sends_it_onc
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_what_counts_for_a_sleeper_is_the_time_that_really_passed(town: Town) -> None:
-    town.environment["MAIL_TIMEOUT"] = str(SHORT_TIMEOUT_S)
     with Nursery(town.environment, town.folder) as nursery:
-        night = Night(town, nursery, 20 * SHORT_TIMEOUT_S, is_slept=True)
+        night = Night(town, nursery, SLEPT_LEASE_S)
         assert night.pass_by("smtp_content") == [1, 1]
 
 
@@ -190,11 +188,12 @@ def test_a_sweep_stopped_in_its_middle_holds_up_no_answer_and_takes_each_booking
         stale = stopped(nursery, "before_commit", passage=2, table="timeline_entry")
         nursery.start(SCHEDULER)
         # Of SQLite it has the one right to write, so that nobody can take its place.
-        assert ask(town) == (503 if database.is_sqlite() else 201)
+        body = request()
+        assert ask(town, body) == (503 if database.is_sqlite() else 201)
         if not database.is_sqlite():
             until(lambda: steps()["late"] == ENQUIRIES)
         wake(nursery, stale)
-        until(lambda: ask(town) == 201)
+        until(lambda: ask(town, body) == 201)
         each_step_was_taken_once(town, nursery, requested=ENQUIRIES + 1)
 
 
@@ -241,13 +240,17 @@ def answers(town: Town) -> bool:
         return False
 
 
-def ask(town: Town) -> int:
-    """Ask one of those therapists whose enquiries are late; the status."""
-    body = {
+def request() -> dict[str, Any]:
+    """A request to one of those therapists whose enquiries are late."""
+    return {
         "therapist": practice.THERAPISTS[0],
         "client": {"name": "Eli", "email": "eli@clients.example", "timezone": "UTC"},
         "starts_at": (practice.first_at() + timedelta(days=1)).isoformat(),
         "kind": "paid",
         "note": "",
     }
+
+
+def ask(town: Town, body: dict[str, Any]) -> int:
+    """Ask for it, as often as need be; the status."""
     return town.call("POST", "/api/v1/bookings", body, key="one")[0]

@@ -12,7 +12,8 @@ from flask import Flask
 
 from app.mailer import Connection, Mailer, MailRefused, MailWithheld
 from tests.mailer.sending import DEE, ELI, LOGIN, SENDER, letter, mailer_for, patience_for, text
-from tests.smtp_server import Action, Fault, FaultyServer, MailServer, Records
+from tests.smtp_server import PATIENCE_S, Action, Fault, FaultyServer, MailServer, Records
+from tests.town import until
 
 
 def test_a_batch_goes_over_one_connection() -> None:
@@ -49,9 +50,10 @@ def test_refusals_leave_the_connection_in_use() -> None:
     ids=str,
 )
 def test_a_kept_connection_that_has_ended_costs_the_next_message_nothing(
-    script: Mapping[str, Sequence[Action]],
+    script: Mapping[str, Sequence[Action]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mailer = partial(mailer_for, MAIL_TIMEOUT=patience_for(*script.get("rset", [None])))
+    timeout = patience_for(*script.get("rset", [None]), "rset", monkeypatch)
+    mailer = partial(mailer_for, MAIL_TIMEOUT=timeout)
     with FaultyServer(script) as server, mailer(server).connect() as connection:
         connection.deliver(letter(), DEE)
         connection.deliver(letter(ELI), ELI)
@@ -71,9 +73,10 @@ def test_an_idle_connection_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "action", [Fault.DROP, Fault.DRIP, "421 bye", "500 what", Fault.REPLY_THEN_DROP, "?"]
 )
-def test_a_failing_goodbye_is_success(action: Action) -> None:
+def test_a_failing_goodbye_is_success(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
+    timeout = patience_for(action, "quit", monkeypatch)
     with FaultyServer({"quit": action}) as server:
-        with mailer_for(server, MAIL_TIMEOUT=patience_for(action)).connect() as connection:
+        with mailer_for(server, MAIL_TIMEOUT=timeout).connect() as connection:
             connection.deliver(letter(), DEE)
         assert len(server.messages) == 1
 
@@ -84,7 +87,7 @@ def test_a_server_that_ignores_goodbyes_holds_nobody_up(monkeypatch: pytest.Monk
         with mailer_for(server).connect() as connection:
             connection.deliver(letter(), DEE)
             started = time.monotonic()
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < PATIENCE_S / 2
 
 
 def test_neither_test_nor_debug_mode_of_flask_changes_or_prints_a_thing(
@@ -131,13 +134,19 @@ def test_an_interrupted_delivery_leaves_no_half_read_connection_behind() -> None
     def interrupt(*_: object) -> None:
         raise Interrupted
 
+    def interrupt_once_it_waits() -> None:
+        until(lambda: sum(said.startswith("RCPT") for said in server.commands) == 2)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+
     with FaultyServer({"rcpt": [None, Fault.SILENCE]}) as server:
         with mailer_for(server).connect() as connection:
             connection.deliver(letter(), DEE)
             usual = signal.signal(signal.SIGALRM, interrupt)
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            other = threading.Thread(target=interrupt_once_it_waits)
+            other.start()
             with pytest.raises(Interrupted):
                 connection.deliver(letter(), DEE)
+            other.join()
             signal.signal(signal.SIGALRM, usual)
             assert connection.host is None
             connection.deliver(letter(ELI), ELI)

@@ -96,10 +96,11 @@ def test_no_mail_goes_unencrypted_where_starttls_is_missing() -> None:
     ],
 )
 def test_a_failed_login_blocks_the_queue_unless_it_is_temporary(
-    reply: Action, expected: type[MailError]
+    reply: Action, expected: type[MailError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    timeout = patience_for(reply, "auth", monkeypatch)
     with FaultyServer({"auth": reply}) as server:
-        error = outcome_of(mailer_for(server, MAIL_TIMEOUT=patience_for(reply), **LOGIN))
+        error = outcome_of(mailer_for(server, MAIL_TIMEOUT=timeout, **LOGIN))
     assert type(error) is expected
     assert error.stage == "login"
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.mailer import MailBlocked, MailDeferred, MailError, MailRefused
 from tests.mailer.sending import DEE, ELI, LOGIN, letter, mailer_for, outcome_of, patience_for
-from tests.smtp_server import Action, Fault, FaultyServer, unused_port
+from tests.smtp_server import PATIENCE_S, Action, Fault, FaultyServer, unused_port
 
 Judge = Callable[[MailError], bool]
 
@@ -88,12 +88,15 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
 @pytest.mark.parametrize(
     ("stage", "action", "is_expected"), FAULTS, ids=[f"{stage}: {act}" for stage, act, _ in FAULTS]
 )
-def test_each_fault_has_its_outcome(stage: str, action: Action, is_expected: Judge) -> None:
+def test_each_fault_has_its_outcome(
+    stage: str, action: Action, is_expected: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with FaultyServer({stage: action}) as server:
         started = time.monotonic()
-        error = outcome_of(mailer_for(server, MAIL_TIMEOUT=patience_for(action)))
+        timeout = patience_for(action, stage, monkeypatch)
+        error = outcome_of(mailer_for(server, MAIL_TIMEOUT=timeout))
         assert is_expected(error), repr(error)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < PATIENCE_S / 2
         # The reply to a whole message is awaited three times as long, and that is all it takes.
         if stage == "dot" and action is Fault.SILENCE:
             assert time.monotonic() - started > 0.55
@@ -163,7 +166,7 @@ def test_the_message_after_a_fault_is_delivered_by_the_same_connection_object(
     stage: str, action: Action
 ) -> None:
     with FaultyServer({stage: [action]}) as server:
-        with mailer_for(server, MAIL_TIMEOUT=patience_for(action)).connect() as connection:
+        with mailer_for(server).connect() as connection:
             with pytest.raises(MailError):
                 connection.deliver(letter(), DEE)
             connection.deliver(letter(ELI), ELI)

@@ -14,6 +14,7 @@ from app.store.database import in_transaction
 from app.store.models import Therapist
 from tests.conftest import MONDAY, Cast
 from tests.story import ELI, Story, total
+from tests.town import PATIENCE_S
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -29,10 +30,10 @@ def test_a_transaction_that_lost_a_deadlock_is_done_again(app: Flask, cast: Cast
         if tries.count(name) > 1:
             # PostgreSQL gives a lock to whoever comes first: a loser as quick as this could cross
             # the winner once more before that one has woken up.
-            one_is_done.wait(10)
+            one_is_done.wait(PATIENCE_S)
         Therapist.update(headline=name).where(Therapist.slug == one).execute()
         if tries.count(name) == 1:
-            first_locks_held.wait(10)
+            first_locks_held.wait(PATIENCE_S)
         Therapist.update(headline=name).where(Therapist.slug == other).execute()
 
     failures: list[BaseException] = []

@@ -18,7 +18,7 @@ from app.services import privacy, timekeeping
 from app.services.delivery import Courier
 from app.store import database
 from app.store.models import DeliveryAttempt, OutboxEmail
-from tests.smtp_server import FaultyServer, MailServer
+from tests.smtp_server import PATIENCE_S, FaultyServer, MailServer
 from tests.story import DEE, ELI, Story, total
 
 ASHA = "asha@therapists.example"
@@ -49,7 +49,7 @@ class Thoughtful(MailServer):
 
     async def handle_DATA(self, *about: Any) -> Any:  # noqa: N802 - aiosmtpd's name
         self.has_it.set()
-        await asyncio.to_thread(self.may_answer.wait, 30)
+        await asyncio.to_thread(self.may_answer.wait, PATIENCE_S)
         return await super().handle_DATA(*about)
 
 
@@ -66,7 +66,7 @@ def lane(app: Flask, one: Courier) -> Iterator[None]:
     try:
         yield
     finally:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -79,7 +79,7 @@ def test_a_leap_of_the_clock_while_the_server_answers_sends_nothing_again(
     with Thoughtful() as server:
         one = courier(app, server.port)
         with lane(app, one):
-            assert server.has_it.wait(30)
+            assert server.has_it.wait(PATIENCE_S)
             story.wait(seconds=leap.total_seconds())
             timekeeping.after_leap_back(clock.now())
             with lane(app, one):

@@ -15,7 +15,15 @@ from app.mailer import Mailer
 from app.services.delivery import Courier
 from app.store.models import Booking, OutboxEmail, Suppression
 from tests.certificates import self_signed
-from tests.smtp_server import NOT_CALLED_LOOPBACK, Action, Fault, FaultyServer, unused_port
+from tests.mailer.sending import patience_for
+from tests.smtp_server import (
+    NOT_CALLED_LOOPBACK,
+    PATIENCE_S,
+    Action,
+    Fault,
+    FaultyServer,
+    unused_port,
+)
 from tests.story import DEE, Story, total
 
 ASHA = "asha@therapists.example"
@@ -92,17 +100,19 @@ CASES: dict[str, Case] = {
 def courier(app: Flask, port: int, **settings: Any) -> Courier:
     """A courier to another mail server than the story's own, and a hasty one."""
     elsewhere = Flask(__name__)
-    elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=5)
+    elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
     elsewhere.config.update(settings)
     return Courier(Mailer(elsewhere), clock.now)
 
 
-def hasty(case: Case) -> dict[str, Any]:
+def hasty(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Patience only where the server answers, so that a busy machine does not look like a fault."""
-    never = {Fault.SILENCE, Fault.DRIP} & {
-        each for each in case.script.values() if isinstance(each, Fault)
-    }
-    return {**case.settings, "MAIL_TIMEOUT": 0.2 if never else 5}
+    timeouts = [
+        patience_for(what, stage, monkeypatch)
+        for stage, what in case.script.items()
+        if isinstance(what, Fault)
+    ]
+    return {**case.settings, "MAIL_TIMEOUT": min(timeouts, default=PATIENCE_S)}
 
 
 def standing(kind: str) -> Standing:
@@ -112,11 +122,11 @@ def standing(kind: str) -> Standing:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_each_fault_ends_in_the_right_state_and_loses_nothing(
-    story: Story, app: Flask, case: Case
+    story: Story, app: Flask, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booking = story.ask()
     with FaultyServer(case.script) as server:
-        total(courier(app, server.port, **hasty(case)).deliver())
+        total(courier(app, server.port, **hasty(case, monkeypatch)).deliver())
         taken = {each.parsed["Message-ID"]: each.rcpt_tos[0] for each in server.messages}
     assert (standing("booking_requested"), standing("booking_received")) == (
         case.to_asha,

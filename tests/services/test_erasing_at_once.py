@@ -15,7 +15,7 @@ from app.store.database import in_transaction
 from app.store.models import Booking, Client, Writing
 from tests.soak import runs
 from tests.story import DEE, Story
-from tests.town import until
+from tests.town import PATIENCE_S, until
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ERASING = runs(15, 300)
@@ -147,11 +147,11 @@ def test_however_asking_and_erasing_fall_together_nobody_erased_has_a_live_booki
         ready = threading.Barrier(2)
 
         def erase(ready: threading.Barrier = ready) -> None:
-            ready.wait(10)
+            ready.wait(PATIENCE_S)
             privacy.erase(DEE[1], story.now)
 
         def ask(ready: threading.Barrier = ready) -> None:
-            ready.wait(10)
+            ready.wait(PATIENCE_S)
             story.ask("bran", starts_at=story.now + DAY + 7 * HOUR)
 
         threads = [in_thread(act, failures) for act in (erase, ask)]

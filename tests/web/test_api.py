@@ -10,6 +10,7 @@ from flask import Flask
 
 from app.store.models import Booking, OutboxEmail
 from tests.conftest import MONDAY
+from tests.town import PATIENCE_S
 from tests.web.calling import (
     DEE,
     SECOND,
@@ -110,7 +111,7 @@ def test_twenty_at_once_for_one_time_get_one_booking(app: Flask, call: Call) -> 
 
     def race(number: int) -> str:
         client = {**DEE, "email": f"client{number}@clients.example"}
-        together.wait(10)
+        together.wait(PATIENCE_S)
         response = call("POST", "bookings", wanted(client=client))
         return str(response.get_json(force=True).get("code", response.status_code))
 

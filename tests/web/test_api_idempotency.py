@@ -13,6 +13,7 @@ from app.services import sweeps
 from app.store.models import Booking, IdempotentAnswer, LedgerLine, OutboxEmail
 from tests.conftest import MONDAY
 from tests.story import total
+from tests.town import PATIENCE_S
 from tests.web.calling import (
     ELI,
     SECOND,
@@ -86,7 +87,7 @@ def test_one_key_many_times_at_once_makes_one_booking(
 
     def race(number: int) -> tuple[int, bytes]:
         slug = therapists[number % len(therapists)]
-        together.wait(10)
+        together.wait(PATIENCE_S)
         body = wanted(therapist=slug, starts_at="2026-11-03T15:00:00Z")
         response = call("POST", "bookings", body, **{"Idempotency-Key": "k-1"})
         return response.status_code, response.data

@@ -16,6 +16,7 @@ from app.store import database
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from tests.conftest import MONDAY, Cast
 from tests.smtp_server import MailServer
+from tests.town import PATIENCE_S
 from tests.web.browsing import (
     HOUR,
     TUESDAY_10,
@@ -338,10 +339,10 @@ def test_two_clients_who_swap_therapists_at_once_do_not_wait_for_one_another(cas
 
     def swap(old: Booking, slug: str, starts_at: datetime) -> None:
         with database.connection():
-            together.wait(5)
+            together.wait(PATIENCE_S)
             replacing.choose_another(old.reference, slug, starts_at, via=Via.LINK, now=clock.now())
 
     with ThreadPoolExecutor(len(olds)) as pool:
         for swapped in [pool.submit(swap, *each) for each in olds]:
-            swapped.result(20)
+            swapped.result(PATIENCE_S)
     assert {now_of(old).status for old, _, _ in olds} == {Status.WITHDRAWN}

