@@ -16,7 +16,7 @@ from app.services.moves import Outcome
 from app.services.runs import Parts, Run
 from app.store import queries
 from app.store.models import Booking, TimelineEntry
-from tests.smtp_server import Accepted, MailServer
+from tests.smtp_server import PATIENCE_S, Accepted, MailServer
 
 DEE = ("Dee Stone", "dee@clients.example", "America/New_York")
 ELI = ("Eli Park", "eli@clients.example", "Europe/London")
@@ -35,7 +35,7 @@ JOBS: tuple[Callable[[datetime], Parts], ...] = (
 def courier(app: Flask, port: int, **settings: Any) -> Courier:
     """A courier to another mail server than the story's own."""
     elsewhere = Flask("elsewhere")
-    elsewhere.config.update(app.config, MAIL_PORT=port)
+    elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
     elsewhere.config.update(settings)
     return Courier(Mailer(elsewhere), clock.now)
 

@@ -7,21 +7,11 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app import clock
-from app.mailer import Mailer
 from app.services import accounts, settling
-from app.services.delivery import Courier
 from app.store import database, outbox
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from tests.smtp_server import Fault, FaultyServer, MailServer, unused_port
-from tests.story import ELI, Story, total
-
-
-def courier(app: Flask, port: int) -> Courier:
-    """A courier to another mail server than the story's own."""
-    elsewhere = Flask(__name__)
-    elsewhere.config.update(app.config, MAIL_PORT=port)
-    return Courier(Mailer(elsewhere), clock.now)
+from tests.story import ELI, Story, courier, total
 
 
 def emails() -> list[tuple[str, str, int]]:

@@ -13,21 +13,14 @@ from aiosmtpd.smtp import Envelope
 from flask import Flask
 
 from app import clock
-from app.mailer import Mailer
 from app.services import privacy, timekeeping
 from app.services.delivery import Courier
 from app.store import database
 from app.store.models import DeliveryAttempt, OutboxEmail
 from tests.smtp_server import PATIENCE_S, FaultyServer, MailServer
-from tests.story import DEE, ELI, Story, total
+from tests.story import DEE, ELI, Story, courier, total
 
 ASHA = "asha@therapists.example"
-
-
-def courier(app: Flask, port: int, **settings: Any) -> Courier:
-    elsewhere = Flask(__name__)
-    elsewhere.config.update(app.config, MAIL_PORT=port, **settings)
-    return Courier(Mailer(elsewhere), clock.now)
 
 
 def standing(kind: str) -> str:

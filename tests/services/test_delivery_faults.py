@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app import clock, links
+from app import links
 from app.links import Aim
-from app.mailer import Mailer
-from app.services.delivery import Courier
 from app.store.models import Booking, OutboxEmail, Suppression
 from tests.certificates import self_signed
 from tests.mailer.sending import patience_for
@@ -24,7 +22,7 @@ from tests.smtp_server import (
     FaultyServer,
     unused_port,
 )
-from tests.story import DEE, Story, total
+from tests.story import DEE, Story, courier, total
 
 ASHA = "asha@therapists.example"
 TO_ASHA = f"rcpt {ASHA}"
@@ -95,14 +93,6 @@ CASES: dict[str, Case] = {
     "goodbye: drop": Case({"quit": Fault.DROP}, SENT, SENT),
     "goodbye: 421": Case({"quit": CLOSING}, SENT, SENT),
 }
-
-
-def courier(app: Flask, port: int, **settings: Any) -> Courier:
-    """A courier to another mail server than the story's own, and a hasty one."""
-    elsewhere = Flask(__name__)
-    elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
-    elsewhere.config.update(settings)
-    return Courier(Mailer(elsewhere), clock.now)
 
 
 def hasty(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

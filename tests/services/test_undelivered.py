@@ -12,14 +12,13 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.mailer import Mailer
 from app.rules.lifecycle import Actor
 from app.services import accounts, messages, privacy, undelivered
 from app.services.delivery import Courier
 from app.store import database, outbox
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
 from tests.smtp_server import FaultyServer, MailServer
-from tests.story import DEE, ELI, Story, total
+from tests.story import DEE, ELI, Story, courier, total
 
 ASHA = "asha@therapists.example"
 OPS = "ops@mindsum.invalid"
@@ -30,9 +29,7 @@ NO_MAILBOX = "550 5.1.1 no such mailbox"
 def refusing(app: Flask, *addresses: str) -> Iterator[tuple[Courier, FaultyServer]]:
     """A courier to a server that refuses those addresses for good."""
     with FaultyServer({f"rcpt {address}": NO_MAILBOX for address in addresses}) as server:
-        elsewhere = Flask(__name__)
-        elsewhere.config.update(app.config, MAIL_PORT=server.port)
-        yield Courier(Mailer(elsewhere), clock.now), server
+        yield courier(app, server.port), server
 
 
 def statuses(kind: str) -> list[str]:
@@ -53,8 +50,8 @@ def test_ops_hears_at_once_that_a_therapist_cannot_be_asked(
     story: Story, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     booking = story.ask()
-    with refusing(app, ASHA) as (courier, server):
-        total(courier.deliver())
+    with refusing(app, ASHA) as (one, server):
+        total(one.deliver())
         alert = next(each for each in server.messages if each.rcpt_tos == (OPS,))
     assert alert.parsed["X-Mindsum-Email"] == "account_alert"
     assert alert.parsed["X-Mindsum-Booking"] == booking.reference
@@ -70,11 +67,11 @@ def test_ops_hears_at_once_that_a_therapist_cannot_be_asked(
 
 def test_a_suppressed_address_is_not_offered_to_any_server_again(story: Story, app: Flask) -> None:
     first = story.ask()
-    with refusing(app, ASHA) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, ASHA) as (one, _):
+        total(one.deliver())
     second = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
-    with refusing(app) as (courier, server):
-        total(courier.deliver())
+    with refusing(app) as (one, server):
+        total(one.deliver())
         reached = [each.rcpt_tos[0] for each in server.messages]
         assert ASHA not in str(server.commands)
     assert sorted(reached) == sorted([ELI[1], OPS])
@@ -88,21 +85,21 @@ def test_a_suppressed_address_is_not_offered_to_any_server_again(story: Story, a
 def test_every_open_enquiry_is_told_once_when_the_address_stops_working(
     story: Story, app: Flask
 ) -> None:
-    one = story.ask()
-    two = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
+    first = story.ask()
+    second = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
     answered = story.ask(client=ELI, starts_at=story.now + timedelta(hours=30))
     elsewhere = story.ask("bran", starts_at=story.now + timedelta(hours=54))
     story.accept(answered)
     story.deliver()
     story.wait(hours=2)
     story.sweep()
-    with refusing(app, ASHA) as (courier, server):
-        total(courier.deliver())
-        total(courier.deliver())
+    with refusing(app, ASHA) as (one, server):
+        total(one.deliver())
+        total(one.deliver())
         alerts = [each.parsed for each in server.messages if each.rcpt_tos == (OPS,)]
     assert elsewhere.reference not in {each["X-Mindsum-Booking"] for each in alerts}
     assert sorted(each["X-Mindsum-Booking"] for each in alerts) == sorted(
-        [one.reference, two.reference]
+        [first.reference, second.reference]
     )
 
 
@@ -115,9 +112,9 @@ def test_ops_hears_once_of_a_lost_therapist_and_their_sessions_where_nobody_wait
     story.accept(cancelled)
     story.deliver()
     story.cancel(cancelled, Actor.CLIENT)
-    with refusing(app, ASHA) as (courier, server):
-        total(courier.deliver())
-        total(courier.deliver())
+    with refusing(app, ASHA) as (one, server):
+        total(one.deliver())
+        total(one.deliver())
         (alert,) = [each.parsed for each in server.messages if each.rcpt_tos == (OPS,)]
     assert suppressed() == [ASHA]
     text = alert.get_body(("plain",)).get_content()
@@ -130,8 +127,8 @@ def test_ops_hears_once_of_a_lost_therapist_and_their_sessions_where_nobody_wait
 def test_each_time_that_the_address_stops_working_ops_hears_of_it(story: Story, app: Flask) -> None:
     for _ in range(2):
         accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
-        with refusing(app, ASHA) as (courier, _):
-            total(courier.deliver())
+        with refusing(app, ASHA) as (one, _):
+            total(one.deliver())
         outbox.retry(None, story.now)
         story.deliver()
     assert statuses("account_alert") == ["sent", "sent"]
@@ -139,8 +136,8 @@ def test_each_time_that_the_address_stops_working_ops_hears_of_it(story: Story, 
 
 def test_an_alert_of_an_address_that_is_tried_again_is_not_sent(story: Story, app: Flask) -> None:
     accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
-    with refusing(app, ASHA, OPS) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, ASHA, OPS) as (one, _):
+        total(one.deliver())
     assert statuses("account_alert") == ["failed"]
     outbox.retry(None, story.now)
     story.deliver()
@@ -149,8 +146,8 @@ def test_an_alert_of_an_address_that_is_tried_again_is_not_sent(story: Story, ap
 
 def test_an_alert_that_has_become_untrue_is_not_sent(story: Story, app: Flask) -> None:
     booking = story.ask()
-    with refusing(app, ASHA, OPS) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, ASHA, OPS) as (one, _):
+        total(one.deliver())
     story.withdraw(booking)
     outbox.retry(None, story.now)
     assert OPS not in [recipient for _, recipient in story.deliver()]
@@ -161,8 +158,8 @@ def test_a_request_taken_back_does_not_hide_from_ops_that_the_address_is_dead(
     story: Story, app: Flask
 ) -> None:
     booking = story.ask()
-    with refusing(app, ASHA, OPS) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, ASHA, OPS) as (one, _):
+        total(one.deliver())
     story.withdraw(booking)
     outbox.retry(OutboxEmail.get(kind="account_alert").id, story.now)
     assert OPS in [recipient for _, recipient in story.deliver()]
@@ -170,8 +167,8 @@ def test_a_request_taken_back_does_not_hide_from_ops_that_the_address_is_dead(
 
 def test_a_refused_client_is_suppressed_and_ops_is_not_called(story: Story, app: Flask) -> None:
     story.ask()
-    with refusing(app, DEE[1]) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, DEE[1]) as (one, _):
+        total(one.deliver())
     assert suppressed() == [DEE[1]]
     assert statuses("booking_requested") == ["sent"]
     assert statuses("account_alert") == []
@@ -181,8 +178,8 @@ def test_the_address_of_ops_is_tried_every_time(
     story: Story, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     story.ask()
-    with refusing(app, ASHA, OPS) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, ASHA, OPS) as (one, _):
+        total(one.deliver())
     assert suppressed() == [ASHA]
     assert statuses("account_alert") == ["failed"]
     assert [line["event"] for line in events(caplog, "error")] == [
@@ -196,8 +193,8 @@ def test_a_retry_lifts_the_suppression_of_the_retried_address_alone(
     story: Story, app: Flask
 ) -> None:
     story.ask()
-    with refusing(app, ASHA, DEE[1]) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, ASHA, DEE[1]) as (one, _):
+        total(one.deliver())
     assert suppressed() == [ASHA, DEE[1]]
     assert outbox.retry(OutboxEmail.get(kind="booking_requested").id, story.now) == 1
     assert suppressed() == [DEE[1]]
@@ -209,10 +206,10 @@ def test_a_retry_lifts_the_suppression_of_the_retried_address_alone(
 
 def test_a_retry_that_fails_again_calls_ops_no_second_time(story: Story, app: Flask) -> None:
     story.ask()
-    with refusing(app, ASHA) as (courier, server):
-        total(courier.deliver())
+    with refusing(app, ASHA) as (one, server):
+        total(one.deliver())
         outbox.retry(None, story.now)
-        total(courier.deliver())
+        total(one.deliver())
         assert [each.rcpt_tos[0] for each in server.messages].count(OPS) == 1
     assert statuses("booking_requested") == ["failed"]
     assert suppressed() == [ASHA]
@@ -220,8 +217,8 @@ def test_a_retry_that_fails_again_calls_ops_no_second_time(story: Story, app: Fl
 
 def test_case_makes_no_other_address(story: Story, app: Flask) -> None:
     story.ask()
-    with refusing(app, DEE[1]) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, DEE[1]) as (one, _):
+        total(one.deliver())
     shouting = ("Dee Stone", DEE[1].upper(), DEE[2])
     story.ask("bran", client=shouting, starts_at=story.now + timedelta(hours=54))
     story.deliver()
@@ -232,8 +229,8 @@ def test_a_client_is_told_of_the_suppression_and_erasing_them_forgets_it(
     story: Story, app: Flask
 ) -> None:
     booking = story.ask()
-    with refusing(app, DEE[1]) as (courier, _):
-        total(courier.deliver())
+    with refusing(app, DEE[1]) as (one, _):
+        total(one.deliver())
     assert privacy.export(DEE[1])["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
     story.withdraw(booking)
     privacy.erase(DEE[1], story.now)
@@ -249,19 +246,19 @@ def test_a_held_outbox_sends_nothing_until_it_is_released(
     story.wait(seconds=30)
     outbox.hold(story.now)
     assert outbox.held_since() == held_at
-    courier = Courier(story.app.extensions["mailer"], clock.now)
+    one = Courier(story.app.extensions["mailer"], clock.now)
     for _ in range(3):
-        assert total(courier.deliver()).due == 0
+        assert total(one.deliver()).due == 0
         story.wait(seconds=25)
     assert mail.connections == 0
     told = [line for line in events(caplog, "warning") if line["event"] == "outbox_held"]
     assert [line["waiting"] for line in told] == [2]
-    total(courier.deliver())
+    total(one.deliver())
     told = [line for line in events(caplog, "warning") if line["event"] == "outbox_held"]
     assert len(told) == 2
     assert outbox.release(story.now) == 2
     assert outbox.held_since() is None
-    assert total(courier.deliver()).done == 2
+    assert total(one.deliver()).done == 2
 
 
 def test_a_hold_stops_a_courier_at_work_after_what_it_has_in_hand(story: Story) -> None:
@@ -279,9 +276,7 @@ def test_a_hold_stops_a_courier_at_work_after_what_it_has_in_hand(story: Story) 
 
     story.ask()
     with Alarming() as server:
-        elsewhere = Flask(__name__)
-        elsewhere.config.update(story.app.config, MAIL_PORT=server.port)
-        total(Courier(Mailer(elsewhere), clock.now).deliver())
+        total(courier(story.app, server.port).deliver())
         assert len(server.messages) == 1 < OutboxEmail.select().count()
 
 
@@ -289,13 +284,10 @@ def test_a_server_that_lets_nobody_in_is_told_of_once_in_ten_minutes(
     story: Story, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     story.ask()
-    elsewhere = Flask(__name__)
-    elsewhere.config.update(app.config, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
     with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
-        elsewhere.config["MAIL_PORT"] = server.port
-        courier = Courier(Mailer(elsewhere), clock.now)
+        one = courier(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
         for _ in range(20):
-            total(courier.deliver())
+            total(one.deliver())
             story.wait(minutes=1)
         assert server.connections == 20
     told = [line for line in events(caplog, "error") if line["event"] == "outbox_paused"]

@@ -13,7 +13,6 @@ from flask import Flask
 
 from app import clock, config, create_app
 from app.config import Settings
-from app.mailer import Mailer
 from app.rules.lifecycle import Actor
 from app.services import privacy
 from app.services.delivery import Courier
@@ -25,7 +24,7 @@ from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
 from tests.databases import postgresql_in
 from tests.smtp_server import FaultyServer, unused_port
-from tests.story import DEE, ELI, Story, total
+from tests.story import DEE, ELI, Story, courier, total
 from tests.town import until
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
@@ -165,18 +164,11 @@ def test_an_outbox_is_stuck_after_ten_minutes(
     assert set(failing(visitor)) == failed
 
 
-def courier_to(app: Flask, port: int) -> Courier:
-    """A courier to another mail server than the story's own."""
-    elsewhere = Flask("elsewhere")
-    elsewhere.config.update(app.config, MAIL_PORT=port)
-    return Courier(Mailer(elsewhere), clock.now)
-
-
-def wait_with(courier: Courier, at: Any, minutes: int) -> None:
+def wait_with(one: Courier, at: Any, minutes: int) -> None:
     """Time goes on by minutes, and what is due is tried in each; the scheduler is well."""
     for _ in range(minutes):
         at(clock.now() + timedelta(minutes=1))
-        total(courier.deliver())
+        total(one.deliver())
     stir()
 
 
@@ -185,7 +177,7 @@ def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
 ) -> None:
     story.ask()
     story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
-    wait_with(courier_to(app, unused_port()), at, 180)
+    wait_with(courier(app, unused_port()), at, 180)
     assert {each.outcome for each in DeliveryAttempt.select()} == {Outcome.DEFERRED}
     assert outbox.oldest_due_at(clock.now() - timedelta(minutes=10)) is None
     assert figures(visitor)["mindsum_outbox_oldest_due_age_seconds"] == 3 * 3600
@@ -201,10 +193,10 @@ def test_an_outbox_whose_every_address_is_put_off_is_stuck(
 ) -> None:
     story.ask()
     with FaultyServer({"rcpt": "451 4.3.0 temporary lookup failure"}) as server:
-        courier = courier_to(app, server.port)
-        wait_with(courier, at, 10)
+        one = courier(app, server.port)
+        wait_with(one, at, 10)
         assert failing(visitor) == {}
-        wait_with(courier, at, 1)
+        wait_with(one, at, 1)
     assert {row.last_error for row in OutboxEmail.select()} == {
         "recipient: 451 4.3.0 temporary lookup failure"
     }
@@ -220,10 +212,10 @@ def test_two_full_mailboxes_do_not_make_the_house_unready_while_others_get_their
     story.ask()
     full = {f"rcpt {DEE[1]}": "452 4.2.2 full", "rcpt asha@therapists.example": "452 4.2.2 full"}
     with FaultyServer(full) as server:
-        courier = courier_to(app, server.port)
-        wait_with(courier, at, 5)
+        one = courier(app, server.port)
+        wait_with(one, at, 5)
         story.ask("bran", client=ELI, starts_at=MONDAY + timedelta(days=3, hours=9))
-        wait_with(courier, at, 60)
+        wait_with(one, at, 60)
     assert failing(visitor) == {}
 
 
@@ -233,10 +225,10 @@ def test_one_address_may_put_off_all_its_emails_but_hides_no_dead_mail_server(
     booking = story.ask()
     story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
     with FaultyServer({f"rcpt {DEE[1]}": "450 4.2.0 greylisted"}) as server:
-        courier = courier_to(app, server.port)
-        total(courier.deliver())
+        one = courier(app, server.port)
+        total(one.deliver())
         outbox.enqueue("new_message", Role.CLIENT, booking=booking, now=clock.now())
-        wait_with(courier, at, 60)
+        wait_with(one, at, 60)
     # Behind one that is put off, the message's email has not been tried itself.
     waiting = OutboxEmail.select().where(OutboxEmail.status == "queued").order_by(OutboxEmail.id)
     assert [row.last_error for row in waiting] == ["recipient: 450 4.2.0 greylisted"] * 2 + [None]
@@ -248,7 +240,7 @@ def test_one_address_may_put_off_all_its_emails_but_hides_no_dead_mail_server(
     story.ask(client=ELI, starts_at=MONDAY + timedelta(days=2, hours=3))
     new = OutboxEmail.select().where(OutboxEmail.created_at == clock.now())
     first_id = min(each.id for each in new)
-    dead = courier_to(app, unused_port())
+    dead = courier(app, unused_port())
     wait_with(dead, at, 10)
     assert failing(visitor) == {}
     wait_with(dead, at, 1)
