@@ -9,8 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -20,16 +18,13 @@ from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from app import clock, create_app
-from app.errors import ConfigError, StoreUnavailable
+from app.errors import ConfigError
 from app.mailer import Mailer
 from app.services import sweeps, timekeeping
 from app.services.delivery import Courier
-from app.services.runs import Parts, Run
+from app.services.running import Job, Runner
 from app.services.vitals import Vitals
-from app.store import database
 from emails import render
-
-Service = Callable[[datetime], Parts]
 
 STOPS_WITHIN_S = 9.0
 AFTER_FAILURE_S = 5.0
@@ -40,24 +35,9 @@ LEAP = timedelta(seconds=2)
 _log = structlog.get_logger("mindsum")
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One line of the timetable; `every_s` is the time between two runs.
-
-    `at_once` runs of it may go on at the same time in one process. It hangs where it has not got
-    on for `patience_s`, or the usual, if that is longer.
-    """
-
-    name: str
-    every_s: float
-    service: Service
-    at_once: int = 1
-    patience_s: float = 0.0
-
-
-def timetable(mailer: Mailer) -> tuple[Job, ...]:
-    """All jobs in the order in which `--once` runs them."""
-    courier = Courier(mailer, clock.now)
+def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tuple[Job, ...]:
+    """All jobs in the order in which `--once` runs them; no message is ended once it `is_late`."""
+    courier = Courier(mailer, clock.now, is_late)
     return (
         Job("remind_answers", 1, sweeps.remind_answers),
         Job("escalate_late", 1, sweeps.escalate_late),
@@ -71,51 +51,13 @@ def timetable(mailer: Mailer) -> tuple[Job, ...]:
     )
 
 
-def run(job: Job, vitals: Vitals, is_stopping: Callable[[], bool] = lambda: False) -> bool:
-    """Run one job once and log what it came to; whether it went well, whatever others refused.
-
-    Once asked to stop, it ends after the part in hand and leaves the rest for later.
-    """
-    began, now, outcome, has_failed = time.monotonic(), clock.now(), Run(), True
-    vitals.begin(job.name)
-    try:
-        with database.connection(), closing(job.service(now)) as parts:
-            for part in parts:
-                outcome += part
-                vitals.progress(job.name, clock.now())
-                if is_stopping():
-                    break
-        has_failed = outcome.has_failed
-    except StoreUnavailable as error:
-        _log.error("job_failed", job=job.name, why=str(error), took_ms=_ms_since(began))
-        return False
-    except Exception:
-        _log.exception("job_failed", job=job.name, took_ms=_ms_since(began))
-        return False
-    finally:
-        took_s = time.monotonic() - began
-        vitals.note(job.name, outcome, took_s=took_s, now=clock.now(), has_failed=has_failed)
-    if outcome.due or outcome.failed:
-        overdue = (now - outcome.oldest_at).total_seconds() if outcome.oldest_at else 0
-        _log.log(
-            logging.WARNING if outcome.failed else logging.INFO,
-            "job",
-            job=job.name,
-            due=outcome.due,
-            done=outcome.done,
-            failed=outcome.failed,
-            oldest_overdue_s=round(max(overdue, 0), 1),
-            took_ms=_ms_since(began),
-        )
-    return not has_failed
-
-
 def run_once(app: Flask) -> int:
     """Run every job once, in order; 0, or 1 if one failed."""
     jobs = timetable(app.extensions["mailer"])
     vitals = _vitals(jobs, is_resident=False)
+    runner = Runner(vitals)
     with app.app_context():
-        results = [run(job, vitals) for job in jobs]
+        results = [runner.run(job) for job in jobs]
         vitals.flush(clock.now())
     return 0 if all(results) else 1
 
@@ -128,8 +70,10 @@ class Keeper:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._jobs = timetable(app.extensions["mailer"])
+        self._late = threading.Event()
+        self._jobs = timetable(app.extensions["mailer"], self._late.is_set)
         self._vitals = _vitals(self._jobs)
+        self._runner = Runner(self._vitals)
         self._stopping = threading.Event()
         self._in_hand: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -162,35 +106,53 @@ class Keeper:
                 self._begin_afresh(leap)
 
     def stop(self) -> bool:
-        """Let the runs in hand finish the part they are at; whether all of them did in time."""
+        """Let what is in hand finish the part it is at, and write the last figures.
+
+        Whether all of that was done in time.
+        """
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        with self._changed:
-            all_did = self._changed.wait_for(lambda: not +self._in_hand, STOPS_WITHIN_S)
-            left = ",".join(sorted(+self._in_hand))
-        if all_did:
-            self._vitals.flush(clock.now())
+        # A database that does not answer holds up that thread, and not the end of the process.
+        last = threading.Thread(target=self._finish, daemon=True)
+        last.start()
+        last.join(STOPS_WITHIN_S / 2)
+        self._late.set()
+        last.join(STOPS_WITHIN_S / 2)
+        if not last.is_alive():
             _log.info("scheduler_stopped", pid=os.getpid())
-        else:
-            _log.error("scheduler_stopped", pid=os.getpid(), abandoned=left)
-        return all_did
+            return True
+        with self._changed:
+            left = ",".join(sorted(+self._in_hand)) or "figures"
+        _log.error("scheduler_stopped", pid=os.getpid(), abandoned=left)
+        return False
+
+    def _finish(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not +self._in_hand)
+        self._vitals.flush(clock.now())
 
     def _begin_afresh(self, leap: timedelta) -> None:
         _log.warning("clock_leapt", by_s=round(leap.total_seconds(), 1))
         for job in self._jobs:
             self._scheduler.modify_job(job.name, next_run_time=_machine_now())
         if leap < timedelta(0):
-            try:
-                timekeeping.after_leap_back(clock.now())
-            except Exception:
-                _log.exception("leap_not_mended")
+            self._count("leap", 1)
+            threading.Thread(target=self._mend_leap, daemon=True).start()
+
+    def _mend_leap(self) -> None:
+        try:
+            timekeeping.after_leap_back(clock.now())
+        except Exception:
+            _log.exception("leap_not_mended")
+        finally:
+            self._count("leap", -1)
 
     def _run(self, job: Job) -> None:
         self._count(job.name, 1)
         try:
             if not self._stopping.is_set():
                 with self._app.app_context():
-                    if not run(job, self._vitals, self._stopping.is_set):
+                    if not self._runner.run(job, self._stopping.is_set):
                         # What is broken is not mended sooner for being told of every second.
                         self._stopping.wait(AFTER_FAILURE_S)
         finally:
@@ -203,7 +165,7 @@ class Keeper:
 
 
 def run_forever(app: Flask) -> int:
-    """Keep the timetable until SIGTERM or SIGINT; 0, ending with 1 at once if a run hangs."""
+    """Keep the timetable until SIGTERM or SIGINT; 0, ending with 1 at once if something hangs."""
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         # Not by an Event: its lock could be in the hands of the very thread that is interrupted.
@@ -226,10 +188,6 @@ def _vitals(jobs: Sequence[Job], *, is_resident: bool = True) -> Vitals:
 def _machine_now() -> datetime:
     """What APScheduler goes by: the machine's own clock."""
     return clock.now() - clock.offset()
-
-
-def _ms_since(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
 
 
 def main() -> int:

@@ -63,6 +63,25 @@ def _production(s: Settings) -> None:
         raise ConfigError("NOTES_KEY", "should be a key of your own where PUBLIC_URL is https")
 
 
+def without_address(s: Settings) -> ConfigError | None:
+    """What a service for real people starts without, and should not: an address of its own."""
+    if s.is_production:
+        for name, address, such_as in (
+            ("OPS_EMAIL", s.ops_email, "ops@example.org"),
+            ("MAIL_DEFAULT_SENDER", s.mail_default_sender, "Mindsum <bookings@example.org>"),
+        ):
+            if _is_nobodys(address):
+                of_own = f"should be an address of your own, such as {such_as},"
+                return ConfigError(name, f"{of_own} where PUBLIC_URL is https")
+    return None
+
+
+def _is_nobodys(address: str) -> bool:
+    """Whether its domain is one that never exists, as those of the defaults are."""
+    domain = address.rpartition("@")[2].rstrip(">").lower()
+    return f".{domain}".endswith(".invalid")
+
+
 def load() -> Settings:
     """Read and check the environment, and behind it a file `.env` where the process was started.
 

@@ -47,13 +47,12 @@ PUBLIC = {
 
 SCHEDULER_MAY_IMPORT = {
     "app": {"clock", "create_app"},
-    "app.errors": {"ConfigError", "StoreUnavailable"},
+    "app.errors": {"ConfigError"},
     "app.mailer": {"Mailer"},
     "app.services": {"sweeps", "timekeeping"},
     "app.services.delivery": {"Courier"},
-    "app.services.runs": {"Parts", "Run"},
+    "app.services.running": {"Job", "Runner"},
     "app.services.vitals": {"Vitals"},
-    "app.store": {"database"},
     "emails": {"render"},
 }
 

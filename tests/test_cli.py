@@ -93,7 +93,7 @@ PUBLISHED = """
     outbox list / outbox show / outbox retry / client export / client erase
 """
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
-          "emails preview"}  # fmt: skip
+          "emails preview", "therapist address"}  # fmt: skip
 
 
 def test_every_published_command_is_there_and_no_other_but_those_named_here() -> None:
@@ -435,6 +435,17 @@ def test_check_says_one_line_for_each_thing_it_looked_at(
     assert failed.status == 1
     assert len(failed.out.splitlines()) == 6
     assert "MAIL_SERVER" in failed.out
+
+
+def test_check_wants_an_address_for_escalations_where_real_people_are_served(
+    app: Flask, settings: Settings, mindsum: Mindsum
+) -> None:
+    ours = {"public_url": "https://bookings.example.org", "mail_default_sender": "us@example.org"}
+    config.use(settings.model_copy(update={**ours, "ops_email": "ops@mindsum.invalid"}))
+    said = mindsum("check").out.splitlines()[0]
+    assert said.startswith("settings  FAILED  OPS_EMAIL should be an address of your own")
+    config.use(settings.model_copy(update={**ours, "ops_email": "ops@example.org"}))
+    assert mindsum("check").out.splitlines()[0].startswith("settings  ok")
 
 
 def test_notes_that_no_key_opens_are_a_fault_of_the_service_and_no_mistake(

@@ -21,6 +21,8 @@ PRODUCTION = {
     "PUBLIC_URL": "https://bookings.example.org",
     "SECRET_KEY": "a long and random secret",
     "NOTES_KEY": FERNET,
+    "OPS_EMAIL": "ops@example.org",
+    "MAIL_DEFAULT_SENDER": "Mindsum <bookings@example.org>",
 }
 
 DEFAULTS = {
@@ -131,6 +133,14 @@ NOT_FOR_PRODUCTION = [
     ("NOTES_KEY", {"NOTES_KEY": ""}),
 ]
 
+OF_NOBODY = [
+    ("OPS_EMAIL", ""),
+    ("OPS_EMAIL", "ops@Mindsum.INVALID"),
+    ("MAIL_DEFAULT_SENDER", ""),
+    ("MAIL_DEFAULT_SENDER", "Mindsum <bookings@mindsum.invalid>"),
+    ("MAIL_DEFAULT_SENDER", "bookings@invalid"),
+]
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
@@ -184,7 +194,23 @@ def test_production_takes_no_default_secret(
 
 
 def test_production_with_secrets_of_its_own_starts(environment: pytest.MonkeyPatch) -> None:
-    assert said(environment, **PRODUCTION).is_production
+    settings = said(environment, **PRODUCTION)
+    assert settings.is_production
+    assert config.without_address(settings) is None
+
+
+@pytest.mark.parametrize(("name", "address"), OF_NOBODY)
+def test_production_with_an_address_of_nobody_lacks_one_of_its_own(
+    environment: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    lack = config.without_address(said(environment, **{**PRODUCTION, name: address}))
+    assert str(lack).startswith(f"{name} should be an address of your own, such as ")
+
+
+def test_where_no_real_people_are_served_an_address_of_nobody_will_do(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    assert config.without_address(config.load()) is None
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "NOTES_KEY", "DATABASE_URL"])

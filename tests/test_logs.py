@@ -164,7 +164,7 @@ def test_a_value_with_line_breaks_stays_on_one_line(
 
 def job_line(outcome: Run, read: Any) -> Lines:
     job = scheduler.Job("expire_enquiries", 1, lambda now: (part for part in [outcome]))
-    assert scheduler.run(job, Vitals(())) == (outcome.failed == 0)
+    assert scheduler.Runner(Vitals(())).run(job) == (outcome.failed == 0)
     return [line for line in read() if line.get("job")]
 
 

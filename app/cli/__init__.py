@@ -14,9 +14,11 @@ from app import create_app
 from app.cli import bookings, clients, emails, house, outbox, therapists
 from app.cli.frame import Mistake
 from app.errors import DomainError, NotesKeyWrong, StoreUnavailable
+from app.services.placing import BackupFailed
 
 MISTAKE = 2
 FAULT = 1
+_FAULTS = (NotesKeyWrong, BackupFailed)
 
 
 @click.group(help="Run Mindsum Bookings from the command line.")
@@ -59,7 +61,7 @@ def run(arguments: Sequence[str] | None = None, create: Callable[[], Flask] = cr
     except StoreUnavailable as error:
         return _say(f"the database cannot be used now: {error}", FAULT)
     except DomainError as error:
-        return _say(str(error), FAULT if isinstance(error, NotesKeyWrong) else MISTAKE)
+        return _say(str(error), FAULT if isinstance(error, _FAULTS) else MISTAKE)
     except peewee.PeeweeException as error:
         return _say(f"the database failed: {error}", FAULT)
     finally:

@@ -80,7 +80,8 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
     if put.set_aside:
         click.echo(f"What stood there could not be read; it is kept as {put.set_aside}.")
     click.echo(f"The outbox is held, and {put.emails_waiting} emails wait in it.")
-    click.echo("Look at them (mindsum outbox list), then let them go (mindsum outbox release).")
+    click.echo("Look at them (mindsum outbox list), leave out what had left (mindsum outbox skip),")
+    click.echo("then let the others go (mindsum outbox release).")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def _checkups(script: ScriptInfo) -> Iterator[Checkup]:
         yield Checkup("settings", False, str(error))
         return
     settings = config.current()
-    yield Checkup("settings", True, f"for {settings.public_url}")
+    lack = config.without_address(settings)
+    yield Checkup("settings", lack is None, str(lack or f"for {settings.public_url}"))
     with app.app_context():
         yield from _database()
         problem = current_app.extensions["mailer"].check()
@@ -127,7 +129,7 @@ def _database() -> Iterator[Checkup]:
     try:
         pending = database.pending_upgrades()
         with database.connection():
-            found = [] if pending else health.checks(clock.now())
+            found = [] if pending else health.checks(clock.now(), tries_writing=True)
     except (StoreUnavailable, peewee.DatabaseError) as error:
         yield Checkup("database", False, f"{kind} does not answer: {str(error).splitlines()[0]}")
         return
@@ -135,10 +137,12 @@ def _database() -> Iterator[Checkup]:
         lacks = f"{kind} lacks {', '.join(pending)}: mindsum db upgrade"
         yield Checkup("database", False, lacks)
         return
-    yield Checkup("database", True, f"{kind} answers and its schema is current")
     for each in found:
+        if each.name == "database":
+            says = "can be read and written, and its schema is current" if each.is_ok else each.says
+            yield Checkup(each.name, each.is_ok, f"{kind} {says}")
         # That it is current was said just now.
-        if each.name != "schema":
+        elif each.name != "schema":
             yield Checkup(each.name, each.is_ok, each.says)
 
 

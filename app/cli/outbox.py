@@ -18,7 +18,7 @@ from app.cli.frame import (
 )
 from app.cli.words import instant
 from app.services import intake, leaving_out
-from app.store import attempts, queries
+from app.store import attempts, counts, queries
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
 
@@ -49,11 +49,20 @@ def outbox() -> None:
 @json_option
 @with_database
 def list_(status: str | None, limit: int, as_json: bool) -> None:
-    """List emails, the newest first."""
-    found = queries.newest_emails(OutboxStatus(status) if status else None, limit)
+    """List emails wherever they stand, the newest first."""
+    asked = OutboxStatus(status) if status else None
+    found = queries.newest_emails(asked, limit)
     if as_json:
         machine([_facts(each) for each in found])
-        return
+    else:
+        _print(found)
+    standing = counts.emails()
+    more = (standing[asked] if asked else sum(standing.values())) - len(found)
+    if more > 0:
+        click.echo(f"… and {more} more: --limit N, or --status", err=as_json)
+
+
+def _print(emails: list[OutboxEmail]) -> None:
     table(
         ("id", "kind", "to", "about", "status", "tries", "due (UTC)", "error"),
         [
@@ -67,7 +76,7 @@ def list_(status: str | None, limit: int, as_json: bool) -> None:
                 instant(each.due_at),
                 each.last_error,
             )
-            for each in found
+            for each in emails
         ],
         none="No email fits.",
     )
@@ -140,19 +149,28 @@ def release(as_json: bool) -> None:
 @click.option("--due-before", type=INSTANT, help="Every waiting email that was due before then.")
 @json_option
 @with_database
-def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -> None:
+def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -> int:
     """Leave emails out that wait, for those sent since a backup was taken."""
     if bool(numbers) == (due_before is not None):
         raise Mistake("name the emails by ID, or give --due-before: one of the two")
     now = clock.now()
     if due_before is None:
-        skipped = leaving_out.skip(numbers, now)
+        skipped, left = leaving_out.skip(numbers, now), None
     else:
         skipped = leaving_out.skip_due_before(due_before, now)
+        left = leaving_out.in_hand_before(due_before, now)
     if as_json:
-        machine({"skipped": skipped})
+        machine({"skipped": skipped, "in_hand": left.count if left else 0})
     else:
         click.echo(f"Left out: {skipped}.")
+    if left is None:
+        return 0
+    click.echo(
+        f"mindsum: {left.count} more are in a scheduler's hands until {instant(left.until)}:"
+        " wait for that, then run this again",
+        err=True,
+    )
+    return 1
 
 
 def _facts(email: OutboxEmail) -> dict[str, object]:

@@ -143,6 +143,26 @@ def hide(slug: str, off: bool, as_json: bool) -> None:
     _tell(accounts.hide(slug, on=not off), as_json)
 
 
+@therapist.command()
+@slug_argument
+@click.argument("email", type=Checked("EMAIL", intake.email))
+@json_option
+@with_database
+def address(slug: str, email: str, as_json: bool) -> None:
+    """Write to another address, also what waits; sign-ins sent to the old one stop."""
+    try:
+        changed = accounts.change_address(slug, email, clock.now())
+    except InvalidFields as error:
+        raise Mistake(f"EMAIL {error.errors[0].message}") from None
+    failed = [each.id for each in queries.failed_emails_to(changed)]
+    if as_json:
+        machine({**_facts(changed), "failed_emails": failed})
+        return
+    click.echo(f"Emails to {slug} go to {changed.email} from now on.")
+    for number in failed:
+        click.echo(f"This one failed before: mindsum outbox retry {number}")
+
+
 def _facts(found: Therapist) -> dict[str, object]:
     """The API's account of a therapist, and what only ops should know."""
     detail = TherapistDetail.whole(found, ranking.explain(found, clock.now()))

@@ -14,7 +14,7 @@ from app.links import Aim, Ticket, holder_of
 from app.rules.hours import Window as OpenWindow
 from app.rules.ranking import TIE_PRIME
 from app.services.staleness import SIGN_IN_LASTS
-from app.store import outbox, queries
+from app.store import outbox, queries, suppressions
 from app.store.database import in_transaction, on_commit
 from app.store.models import OutboxEmail, OutboxStatus, Role, SignIn, Therapist, Window
 
@@ -61,10 +61,32 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
     except IntegrityError as error:
         field = "email" if "email" in str(error) else "slug"
         taken = new.email if field == "email" else new.slug
-        raise InvalidFields(
-            FieldError(field, f"{taken} belongs to another therapist; choose another")
-        ) from error
+        raise _taken(field, taken) from error
     replace_windows(therapist, new.windows)
+    return therapist
+
+
+def _taken(field: str, value: str) -> InvalidFields:
+    return InvalidFields(FieldError(field, f"{value} belongs to another therapist; choose another"))
+
+
+@in_transaction
+def change_address(slug: str, address: str, now: datetime) -> Therapist:
+    """Write to a therapist at another address (as intake gives it), also what waits to be sent.
+
+    A sign-in that the old one was sent opens nothing any more, and the new one is tried even
+    where a mail server refused it before. Raises NotFound, and InvalidFields where it is taken.
+    """
+    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist.email, therapist.email_key = address, queries.email_key(address)
+    try:
+        therapist.save(only=["email", "email_key"])
+    except IntegrityError as error:
+        raise _taken("email", address) from error
+    unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
+    SignIn.update(used_at=now).where(unused).execute()
+    suppressions.forget(address)
+    on_commit(lambda: _log.warning("therapist_address_changed", therapist=slug))
     return therapist
 
 

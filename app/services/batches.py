@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from peewee import Expression, Field
@@ -13,9 +15,15 @@ from app.store import queries
 from app.store.database import in_transaction
 from app.store.models import Booking, Therapist
 
+R = TypeVar("R")
+
 BATCH = 25
 
 _log = structlog.get_logger("mindsum")
+
+
+class _SomebodyElse(Exception):
+    """Somebody else has the therapist's lock."""
 
 
 def each_booking(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Parts:
@@ -95,36 +103,64 @@ def _one_by_one(
             continue
         since_at = getattr(booking, since.name)
         try:
-            done = _alone(booking, act, waits=waits)
+            done = _alone(booking.therapist_id, partial(_locked, booking, act), waits=waits)
+        except StoreUnavailable:
+            raise
+        except _SomebodyElse:
+            passed_over.add(booking.therapist_id)
         except Exception:
             failed.append(booking.id)
             run += Run(1, 0, 1, since_at)
             _log.exception("sweep_failed", booking=booking.reference)
         else:
-            if done is None:
-                passed_over.add(booking.therapist_id)
-            else:
-                run += Run(1, done, 0, since_at)
+            run += Run(1, done, 0, since_at)
     return run, passed_over
 
 
-@in_transaction
-def _alone(booking: Booking, act: Callable[[Booking], bool], *, waits: bool) -> bool | None:
-    """Whether `act` did something; None where somebody else has the therapist's lock."""
-    if not waits and not queries.lock_idle_therapists([booking.therapist_id]):
-        return None
+def _locked(booking: Booking, act: Callable[[Booking], bool]) -> bool:
     return act(moves.lock(booking.reference))
 
 
 def each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Parts:
-    """Do `act` to each therapist for whom `column` has come; one that fails stops none."""
+    """Do `act` to each therapist for whom `column` has come; one that fails stops none.
+
+    Those whom somebody else is busy with come last, and only they are waited for.
+    """
     failed: list[int] = []
-    while due := queries.therapists_due(column, now, BATCH, failed):
+    busy: list[int] = []
+    yield from _therapists(column, now, act, failed, busy)
+    if busy:
+        yield from _therapists(column, now, act, failed, None)
+
+
+def _therapists(
+    column: Field,
+    now: datetime,
+    act: Callable[[Therapist], object],
+    failed: list[int],
+    busy: list[int] | None,
+) -> Parts:
+    passed_over = [] if busy is None else busy
+    while due := queries.therapists_due(column, now, BATCH, failed + passed_over):
         for therapist in due:
+            since_at = getattr(therapist, column.name)
             try:
-                act(therapist)
+                _alone(therapist.id, partial(act, therapist), waits=busy is None)
+            except StoreUnavailable:
+                raise
+            except _SomebodyElse:
+                passed_over.append(therapist.id)
             except Exception:
                 failed.append(therapist.id)
                 _log.exception("sweep_failed", therapist=therapist.slug)
-        went_wrong = sum(therapist.id in failed for therapist in due)
-        yield Run(len(due), len(due) - went_wrong, went_wrong, getattr(due[0], column.name))
+                yield Run(1, 0, 1, since_at)
+            else:
+                yield Run(1, 1, 0, since_at)
+
+
+@in_transaction
+def _alone(therapist_id: int, act: Callable[[], R], *, waits: bool) -> R:
+    """What `act` comes to. Raises _SomebodyElse where it would have to wait for the therapist."""
+    if not waits and not queries.lock_idle_therapists([therapist_id]):
+        raise _SomebodyElse
+    return act()

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.errors import NotesKeyWrong
-from app.store import attempts, counts, database, jobs, outbox, queries
+from peewee import PeeweeException
+
+from app.errors import NotesKeyWrong, StoreUnavailable
+from app.store import attempts, counts, database, faults, jobs, outbox, queries
 from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome, Writing
 
 OUTBOX_WITHIN = timedelta(minutes=10)
+UNHEARD = "cannot be heard of while the database cannot be written: leave it running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,22 @@ class Figures:
     jobs: list[JobFigures]
 
 
-def checks(now: datetime) -> list[Check]:
-    """Schema, notes, scheduler and outbox, in turn; the schema alone where it is not current.
+def checks(now: datetime, *, tries_writing: bool = False) -> list[Check]:
+    """Database, schema, notes, scheduler and outbox, in turn; two where the schema is not current.
 
+    Whether the database can be written is tried if asked for, or where the scheduler is not well.
     Raises StoreUnavailable or a database error where the database does not answer.
     """
-    schema = _schema()
-    return [schema, _notes(), _scheduler(now), _outbox(now)] if schema.is_ok else [schema]
+    answers, schema = Check("database", is_ok=True, says="answers"), _schema()
+    if not schema.is_ok:
+        return [answers, schema]
+    scheduler = _scheduler(now)
+    refusal = _refusal(now) if tries_writing or not scheduler.is_ok else None
+    if refusal is not None:
+        answers = Check("database", is_ok=False, says=f"cannot be written: {refusal}")
+        if not scheduler.is_ok:
+            scheduler = Check("scheduler", is_ok=False, says=UNHEARD)
+    return [answers, schema, _notes(), scheduler, _outbox(now)]
 
 
 def figures(now: datetime) -> Figures | None:
@@ -74,6 +86,15 @@ def _schema() -> Check:
     if database.pending_upgrades():
         return Check("schema", is_ok=False, says="waits for upgrades; run: mindsum db upgrade")
     return Check("schema", is_ok=True, says="is current")
+
+
+def _refusal(now: datetime) -> str | None:
+    """What the database says where it does not let a scheduler tell of itself; None if it does."""
+    try:
+        jobs.try_adding(now)
+    except (StoreUnavailable, PeeweeException) as error:
+        return faults.reason(error)
+    return None
 
 
 def _notes() -> Check:

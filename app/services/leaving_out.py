@@ -1,12 +1,14 @@
 """Emails that ops takes out of the queue: what was sent before a backup was put in place."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from peewee import Expression
 
 from app.errors import FieldError, InvalidFields
+from app.services import sweeps
 from app.store.database import in_transaction, on_commit
 from app.store.models import OutboxEmail, OutboxStatus
 
@@ -15,12 +17,29 @@ REASON = "ops left it out"
 _log = structlog.get_logger("mindsum")
 
 
+_IS_QUEUED = OutboxEmail.status == OutboxStatus.QUEUED
+_IS_TAKEN = OutboxEmail.status == OutboxStatus.SENDING
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """Emails that a worker has claimed: how many, and until when it may be sending them."""
+
+    count: int
+    until: datetime
+
+
 def _waits(now: datetime) -> Expression:
     """Queued, or claimed by a worker whose lease has run out."""
-    is_claimed = (OutboxEmail.status == OutboxStatus.SENDING) & (OutboxEmail.due_at > now)
-    is_open = OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING])
-    waits: Expression = is_open & ~is_claimed
+    waits: Expression = _IS_QUEUED | (_IS_TAKEN & (OutboxEmail.due_at <= now))
     return waits
+
+
+def _was_due_before(instant: datetime) -> Expression:
+    # Of what is taken, `due_at` says until when; it had been due before it was.
+    taken = _IS_TAKEN & (OutboxEmail.created_at < instant)
+    due: Expression = (_IS_QUEUED & (OutboxEmail.due_at < instant)) | taken
+    return due
 
 
 @in_transaction
@@ -40,12 +59,24 @@ def skip(ids: Sequence[int], now: datetime) -> int:
     return skipped
 
 
-@in_transaction
 def skip_due_before(instant: datetime, now: datetime) -> int:
-    """Take every waiting email out of the queue that was due before an instant; how many."""
-    return _skip(OutboxEmail.due_at < instant, now)
+    """Take every waiting email out of the queue that was due before an instant; how many.
+
+    First every step is taken that the clock has made due, lest its emails come after this.
+    """
+    sweeps.take_every_step(now)
+    return _skip(_was_due_before(instant), now)
 
 
+def in_hand_before(instant: datetime, now: datetime) -> InHand | None:
+    """Those due before an instant that wait for nobody yet, since a worker has them."""
+    is_leased = _IS_TAKEN & (OutboxEmail.due_at > now)
+    theirs = OutboxEmail.select().where(is_leased, _was_due_before(instant))
+    last = theirs.order_by(OutboxEmail.due_at.desc()).first()
+    return InHand(theirs.count(), last.due_at) if last else None
+
+
+@in_transaction
 def _skip(which: Expression, now: datetime) -> int:
     skipped = int(
         OutboxEmail.update(

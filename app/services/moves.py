@@ -67,7 +67,7 @@ def make(
         catch_up_therapist(booking.therapist_id, via=via, now=now)
     verdict = transitions.foreseen(booking, move, by, now)
     if verdict is Verdict.ALLOWED:
-        _apply(booking, move, by=by, via=via, at=now, now=now)
+        _apply(booking, move, by=by, via=via, at=now, now=now, due_at=now)
         if reason:
             Writing.create(
                 booking=booking, purpose=Purpose.REASON, author=by, body=reason, created_at=now
@@ -75,12 +75,18 @@ def make(
     return Outcome(booking, verdict)
 
 
-def catch_up(booking: Booking, *, via: Via, now: datetime) -> None:
-    """Write down the move that the clock has already made on a locked booking, if there is one."""
+def catch_up(
+    booking: Booking, *, via: Via, now: datetime, because_of: datetime | None = None
+) -> None:
+    """Write down the move that the clock has already made on a locked booking, if there is one.
+
+    `because_of` is the moment of what brought it about, where that was earlier.
+    """
     due = transitions.due(booking, now)
     if due is not None:
         move, at = due
-        _apply(booking, move, by=Actor.SYSTEM, via=via, at=at, now=now)
+        due_at = because_of or at
+        _apply(booking, move, by=Actor.SYSTEM, via=via, at=at, now=now, due_at=due_at)
 
 
 def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> None:
@@ -99,6 +105,7 @@ def _apply(
     via: Via,
     at: datetime,
     now: datetime,
+    due_at: datetime,
 ) -> None:
     settlement = settlement_of(booking, move, at)
     facts: dict[str, Any] = asdict(settlement) if settlement else {}
@@ -113,7 +120,7 @@ def _apply(
     facts["sequence"] = booking.sequence
     ranking.touch(booking.therapist_id, now)
     for kind, role in EMAILS[move]:
-        outbox.enqueue(kind, role, booking=booking, now=now, facts=facts)
+        outbox.enqueue(kind, role, booking=booking, due_at=due_at, now=now, facts=facts)
     journal.tell(str(booking.status), booking, by=by, via=via)
 
 
@@ -134,14 +141,14 @@ def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | No
 @in_transaction
 def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingStep | None:
     """Apply what a therapist's streak has come to; a deactivation ends their open enquiries."""
-    queries.locked_therapist(therapist_id)
+    since = queries.locked_therapist(therapist_id).standing_due_at
     catch_up_therapist(therapist_id, via=via, now=now)
     step = standing.apply(therapist_id, now)
     therapist = queries.therapist_by_id(therapist_id)
     if therapist.deactivated_at is not None:
         for booking in queries.open_enquiries_of(therapist):
             transitions.bring_expiry_forward(booking, now)
-            catch_up(booking, via=via, now=now)
+            catch_up(booking, via=via, now=now, because_of=since)
     return step
 
 

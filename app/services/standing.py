@@ -60,6 +60,7 @@ def apply(therapist_id: int, now: datetime) -> StandingStep | None:
     """
     therapist = queries.locked_therapist(therapist_id)
     policy = config.current().policy
+    since = therapist.standing_due_at or now
     therapist.standing_due_at = None
     step = rules.furthest_step(_LEVELS[therapist.streak_told], _reached(therapist), policy)
     if therapist.streak >= policy.flag_streak and therapist.flagged_at is None:
@@ -68,7 +69,7 @@ def apply(therapist_id: int, now: datetime) -> StandingStep | None:
         therapist.streak_told = _LEVELS.index(step)
         if step is StandingStep.DEACTIVATE:
             therapist.deactivated_at = now
-        _tell(therapist, step, now)
+        _tell(therapist, step, since, now)
     therapist.save()
     ranking.touch(therapist_id, now)
     return step
@@ -87,20 +88,21 @@ def _is_deactivation_due(therapist: Therapist) -> bool:
 def _deactivate_first(therapist: Therapist, now: datetime) -> Therapist:
     """Take the one step that a completion does not undo, before the completion resets the streak.
 
-    The account stays due, so that the scheduler ends its open enquiries.
+    The account stays due since when it was, so that the scheduler ends its open enquiries.
     """
     apply(therapist.id, now)
     deactivated = queries.therapist_by_id(therapist.id)
-    deactivated.standing_due_at = now
+    deactivated.standing_due_at = therapist.standing_due_at or now
     return deactivated
 
 
-def _tell(therapist: Therapist, step: StandingStep, now: datetime) -> None:
+def _tell(therapist: Therapist, step: StandingStep, since: datetime, now: datetime) -> None:
     _note(therapist, f"{step}", now)
     about: dict[str, Any] = {
         "about": f"therapist-{therapist.id}",
         "ordinal": outbox.random_ordinal(),
         "therapist": therapist,
+        "due_at": since,
     }
     facts = {"streak": therapist.streak}
     outbox.enqueue(_EMAILS[step], Role.THERAPIST, facts=facts, now=now, **about)

@@ -74,6 +74,19 @@ def remind_sessions(now: datetime) -> Parts:
     )
 
 
+def take_every_step(now: datetime) -> Run:
+    """Take everything to where it should be by now, as the jobs in turn do; what it came to."""
+    jobs = (
+        remind_answers,
+        escalate_late,
+        expire_enquiries,
+        complete_sessions,
+        apply_standing,
+        remind_sessions,
+    )
+    return sum((part for job in jobs for part in job(now)), Run())
+
+
 def purge(now: datetime) -> Parts:
     """Forget sign-ins and stored answers that nothing can ask for, and mend what a clock left."""
     timekeeping.mend(now)
@@ -120,7 +133,9 @@ def _remind(booking: Booking, now: datetime) -> bool:
     transitions.mark(booking, reminder_due_at=None)
     facts = {"answer_by": booking.answer_by.isoformat()}
     transitions.note(booking, "reminded", by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts=facts)
-    outbox.enqueue("answer_reminder", Role.THERAPIST, booking=booking, now=now)
+    outbox.enqueue(
+        "answer_reminder", Role.THERAPIST, booking=booking, due_at=booking.reminder_due_at, now=now
+    )
     journal.tell("reminded", booking, answer_by=facts["answer_by"], next="late")
     return True
 
@@ -134,7 +149,7 @@ def _tell_late(booking: Booking, now: datetime) -> bool:
         ("answer_late_client", Role.CLIENT),
         ("answer_late_ops", Role.OPS),
     ):
-        outbox.enqueue(kind, role, booking=booking, now=now)
+        outbox.enqueue(kind, role, booking=booking, due_at=booking.late_due_at, now=now)
     journal.tell("late", booking, warning=True, next="expire", **facts)
     return True
 
@@ -151,9 +166,11 @@ def _remind_session(booking: Booking, now: datetime) -> bool:
         transitions.mark(booking, day_reminder_due_at=None, hour_reminder_due_at=None)
     else:
         transitions.mark(booking, day_reminder_due_at=None)
+    ordinal = 1 if hour_due else 24
+    due_at = booking.hour_reminder_due_at if hour_due else booking.day_reminder_due_at
     for role in (Role.CLIENT, Role.THERAPIST):
         outbox.enqueue(
-            "session_reminder", role, booking=booking, ordinal=1 if hour_due else 24, now=now
+            "session_reminder", role, booking=booking, ordinal=ordinal, due_at=due_at, now=now
         )
     journal.tell("session_reminded", booking, starts_at=booking.starts_at.isoformat())
     return True

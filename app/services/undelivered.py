@@ -17,7 +17,7 @@ def follow_up(email: OutboxEmail, why: str, now: datetime, *, is_address_refused
     """Draw the consequences of a failed email, in the transaction that settles it.
 
     A refused address is suppressed. Ops is told at once of a therapist who does not hear from us:
-    once per open enquiry, or of the account where none is open.
+    by email once per open enquiry, or of the account where none is open; by the log each time.
     """
     if email.role is Role.OPS:
         kind = email.kind
@@ -54,14 +54,14 @@ def _alert(enquiry: Booking, why: str, now: datetime) -> None:
         OutboxEmail.kind == "account_alert",
         OutboxEmail.role == Role.OPS,
     )
-    if told.exists():
-        return
-    outbox.enqueue("account_alert", Role.OPS, booking=enquiry, facts=_FACTS, now=now)
     _tell(enquiry.therapist, why, booking=enquiry.reference)
+    if not told.exists():
+        outbox.enqueue("account_alert", Role.OPS, booking=enquiry, facts=_FACTS, now=now)
 
 
 def _alert_of_account(therapist: Therapist, why: str, now: datetime) -> None:
     about = f"unreachable-{therapist.id}"
+    _tell(therapist, why)
     waits = OutboxEmail.settled_at.is_null()
     if OutboxEmail.select().where(OutboxEmail.about == about, waits).exists():
         return
@@ -74,7 +74,6 @@ def _alert_of_account(therapist: Therapist, why: str, now: datetime) -> None:
         facts=_FACTS,
         now=now,
     )
-    _tell(therapist, why)
 
 
 def _tell(therapist: Therapist, why: str, **about: str) -> None:

@@ -13,7 +13,7 @@ from peewee import PeeweeException
 
 from app.errors import StoreUnavailable
 from app.services.runs import Run
-from app.store import jobs
+from app.store import database, jobs
 from app.store.jobs import News
 
 EVERY = timedelta(seconds=5)
@@ -103,13 +103,20 @@ class Vitals:
         told = {name: News() for name in idle} | news
         if not told:
             return
-        try:
-            jobs.add(told, now, {job: self._patience_of(job) for job in told})
-            self._is_refused = False
-        except (StoreUnavailable, PeeweeException):
-            self._is_refused = True
+        self._is_refused = not self._has_written(told, now)
+        if self._is_refused:
             self._take_back(news)
+
+    def _has_written(self, told: Mapping[str, News], now: datetime) -> bool:
+        try:
+            if database.pending_upgrades():
+                # There may be no place for them yet, and whoever runs the jobs says so.
+                return False
+            jobs.add(told, now, {job: self._patience_of(job) for job in told})
+        except (StoreUnavailable, PeeweeException):
             _log.exception("job_figures_unwritten")
+            return False
+        return True
 
     def _patience_of(self, job: str) -> int:
         return max(self._usual_patience_s, ceil(self._patience_s.get(job, 0)))

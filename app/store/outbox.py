@@ -42,9 +42,12 @@ def enqueue(
     about: str | None = None,
     ordinal: int = 1,
     facts: dict[str, Any] | None = None,
+    due_at: datetime | None = None,
 ) -> OutboxEmail:
     """Write one email to be sent after the caller's transaction commits.
 
+    `due_at` is the moment of the step that it tells of, however late that is taken: so what a
+    restored database brings about once more stands before the moment of the loss.
     `about` is what the email's identity derives from (a booking's reference if one is given);
     (about, kind, role, ordinal) is unique, so that nothing can be told twice. Raises
     IntegrityError where it was.
@@ -63,7 +66,7 @@ def enqueue(
         thread=f"{subject}:{role}",
         facts=facts or {},
         created_at=now,
-        due_at=now,
+        due_at=min(due_at or now, now),
     )
     return email
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from peewee import Expression, Field, Model, ModelSelect
+from peewee import JOIN, Expression, Field, Model, ModelSelect
 
 from app.errors import NotFound
 from app.rules import ranking
@@ -16,6 +16,7 @@ from app.store.models import (
     LedgerLine,
     OutboxEmail,
     OutboxStatus,
+    Role,
     Therapist,
     TimelineEntry,
     TimeOff,
@@ -346,6 +347,14 @@ def newest_emails(status: OutboxStatus | None, limit: int) -> list[OutboxEmail]:
     """The outbox for ops, the newest first."""
     emails = OutboxEmail.select().order_by(OutboxEmail.id.desc()).limit(limit)
     return list(emails if status is None else emails.where(OutboxEmail.status == status))
+
+
+def failed_emails_to(therapist: Therapist) -> list[OutboxEmail]:
+    """Emails to one therapist that could not be handed over, the oldest first."""
+    mine = (Booking.therapist == therapist) | (OutboxEmail.therapist == therapist)
+    failed = (OutboxEmail.role == Role.THERAPIST) & (OutboxEmail.status == OutboxStatus.FAILED)
+    found = OutboxEmail.select().join(Booking, JOIN.LEFT_OUTER).where(mine, failed)
+    return list(found.order_by(OutboxEmail.id))
 
 
 def email_by_id(email_id: int) -> OutboxEmail:

@@ -1,0 +1,196 @@
+"""After a restore: what had left is left out by its moment, and what was still to come goes."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.cli import run
+from app.rules.lifecycle import Actor, Via
+from app.services import backup as backups
+from app.services import leaving_out, moves, sweeps
+from app.store import outbox
+from app.store.models import OutboxEmail, OutboxStatus
+from tests.smtp_server import Accepted
+from tests.story import ELI, Story, total
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+def message_ids(sent: list[Accepted]) -> set[str]:
+    return {each.parsed["Message-ID"] for each in sent}
+
+
+def kinds(sent: list[Accepted]) -> list[str]:
+    return sorted({each.parsed["X-Mindsum-Email"] for each in sent})
+
+
+def pass_until(story: Story, until: datetime) -> list[Accepted]:
+    """Time passes, the scheduler at work; what has left meanwhile."""
+    left = []
+    while story.now < until:
+        story.wait(seconds=min(HALF_AN_HOUR, until - story.now).total_seconds())
+        story.sweep()
+        left += story.sent()
+    return left
+
+
+def busy_night(story: Story) -> None:
+    """Things that the clock will bring about in the next hours, at many different moments."""
+    old = story.ask("bran", client=ELI, starts_at=story.now + timedelta(hours=56))
+    pass_until(story, story.now + timedelta(hours=22))
+    soon = story.ask("asha", starts_at=story.now + timedelta(hours=5, minutes=30))
+    late = story.ask("asha", client=ELI, starts_at=story.now + timedelta(hours=26))
+    story.accept(soon)
+    story.accept(late)
+    story.ask("asha", starts_at=story.now + timedelta(hours=30))
+    for day in (3, 4, 5):
+        doomed = story.ask("asha", starts_at=story.now + timedelta(days=day, hours=2))
+        story.accept(doomed)
+        story.cancel(doomed, by=Actor.THERAPIST)
+    story.sent()
+    assert story.reload(old).status == "requested"
+
+
+@on_sqlite
+def test_nothing_that_had_left_goes_again_and_what_was_to_come_does(
+    story: Story, app: Flask, tmp_path: Path
+) -> None:
+    busy_night(story)
+    backups.backup(tmp_path / "night.db")
+    had_left = pass_until(story, story.now + timedelta(hours=4))
+    assert kinds(had_left) == [
+        "answer_late", "answer_late_client", "answer_late_ops", "answer_reminder",
+        "booking_expired", "enquiry_expired", "session_reminder", "streak_warning",
+    ]  # fmt: skip
+    lost_at = story.wait(seconds=1)
+    story.wait(hours=1)
+    backups.restore(tmp_path / "night.db", backups.live_file(), story.now, replace=True)
+    story.sweep()
+    assert story.sent() == []
+    assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 0
+    assert run(["outbox", "release"], create=lambda: app) == 0
+    leave = story.sent() + pass_until(story, story.now + timedelta(hours=1))
+    assert message_ids(leave) & message_ids(had_left) == set()
+    assert kinds(leave) == ["session_reminder"]
+
+
+@on_sqlite
+def test_what_a_worker_had_in_hand_when_the_backup_was_made_waits_again(
+    story: Story, tmp_path: Path
+) -> None:
+    story.ask()
+    asked_at = story.now
+    story.wait(minutes=5)
+    claims = outbox.claim(story.now, 9)
+    backups.backup(tmp_path / "one.db")
+    lost_at = story.wait(seconds=1)
+    backups.restore(tmp_path / "one.db", backups.live_file(), story.now, replace=True)
+    assert [
+        (each.status, each.lease_token, each.due_at) for each in OutboxEmail.select()
+    ] == [(OutboxStatus.QUEUED, None, asked_at)] * 2  # fmt: skip
+    assert not any(outbox.renew(claimed, story.now) for claimed in claims)
+    assert leaving_out.skip([claims[0].email.id], story.now) == 1
+    assert leaving_out.skip_due_before(lost_at, story.now) == 1
+
+
+def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) -> None:
+    story.ask()
+    outbox.claim(story.now, 9)
+    lost_at = story.wait(seconds=1)
+    in_hand = leaving_out.in_hand_before(lost_at, story.now)
+    assert in_hand is not None
+    assert (in_hand.count, leaving_out.skip_due_before(lost_at, story.now)) == (2, 0)
+    story.at(in_hand.until)
+    assert leaving_out.in_hand_before(lost_at, story.now) is None
+    assert leaving_out.skip_due_before(lost_at, story.now) == 2
+
+
+def test_ops_is_told_of_what_is_still_in_hand(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.ask()
+    outbox.claim(story.now, 1)
+    lost_at = story.wait(seconds=1)
+    assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 1
+    said = capsys.readouterr()
+    assert said.out == "Left out: 1.\n"
+    assert "1 more are in a scheduler's hands until 2026-11-02T09:03:20Z" in said.err
+
+
+def test_leaving_out_takes_every_step_first_lest_its_emails_come_after(story: Story) -> None:
+    story.ask()
+    story.deliver()
+    lost_at = story.wait(hours=3, minutes=1)
+    assert leaving_out.skip_due_before(lost_at, story.now) == 3
+    story.sweep()
+    assert story.sent() == []
+
+
+def due_of(kind: str) -> set[timedelta]:
+    """How long before they were written the emails of a kind are due."""
+    rows = OutboxEmail.select().where(OutboxEmail.kind == kind)
+    return {each.created_at - each.due_at for each in rows}
+
+
+STEPS: dict[str, tuple[float, str]] = {
+    "a reminder": (2.5, "answer_reminder"),
+    "lateness": (3.5, "answer_late_client"),
+    "expiry": (24.5, "booking_expired"),
+}
+
+
+@pytest.mark.parametrize(("after_h", "kind"), STEPS.values(), ids=STEPS)
+def test_the_email_of_a_step_is_due_when_the_step_was(
+    story: Story, after_h: float, kind: str
+) -> None:
+    story.ask()
+    story.wait(hours=after_h)
+    story.sweep()
+    assert due_of(kind) == {HALF_AN_HOUR}
+
+
+def test_an_expiry_that_a_page_notes_is_due_when_it_was_as_well(story: Story) -> None:
+    booking = story.ask()
+    story.wait(hours=24.5)
+    moves.refresh(booking.reference, via=Via.PAGE, now=story.now)
+    assert due_of("booking_expired") == due_of("enquiry_expired") == {HALF_AN_HOUR}
+
+
+@pytest.mark.parametrize(("before_h", "ordinal"), [(23.5, 24), (0.5, 1)])
+def test_a_session_reminder_is_due_when_it_was(story: Story, before_h: float, ordinal: int) -> None:
+    booking = story.ask()
+    story.accept(booking)
+    story.at(booking.starts_at - timedelta(hours=before_h))
+    story.sweep()
+    assert due_of("session_reminder") == {HALF_AN_HOUR}
+    reminders = OutboxEmail.select().where(OutboxEmail.kind == "session_reminder")
+    assert {each.ordinal for each in reminders} == {ordinal}
+
+
+def five_cancelled(story: Story) -> None:
+    for day in range(3, 8):
+        doomed = story.ask("asha", starts_at=story.now.replace(hour=11) + timedelta(days=day))
+        story.accept(doomed)
+        story.cancel(doomed, by=Actor.THERAPIST)
+
+
+@pytest.mark.parametrize("completes_first", [False, True])
+def test_what_a_streak_leads_to_is_due_since_the_cancellation_that_did_it(
+    story: Story, completes_first: bool
+) -> None:
+    done = story.ask("asha", starts_at=story.now + timedelta(hours=4))
+    story.accept(done)
+    story.at(done.completes_at - HALF_AN_HOUR)
+    five_cancelled(story)
+    story.ask(
+        "asha", client=ELI, starts_at=story.now.replace(hour=15, minute=0) + timedelta(days=9)
+    )
+    story.wait(minutes=30)
+    if completes_first:
+        assert total(sweeps.complete_sessions(story.now)).done == 1
+    story.sweep()
+    told = ("account_deactivated", "account_alert", "booking_expired", "enquiry_expired")
+    assert [due_of(kind) for kind in told] == [{HALF_AN_HOUR}] * 4

@@ -1,0 +1,94 @@
+"""Sweeps while somebody keeps a lock: the others are done, and what is away is waited for once."""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+from app.errors import StoreUnavailable
+from app.services import batches, ranking, sweeps
+from app.store import database, postgresql
+from app.store.database import db
+from app.store.models import Booking, Therapist
+from tests.conftest import MONDAY
+from tests.faults.test_database_file import file_of
+from tests.story import ELI, Story, total
+
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def fall_due(now: datetime) -> None:
+    """All three are due, and Asha for the longest."""
+    Therapist.update(streak=5, standing_due_at=now, ranking_due_at=now).execute()
+    before = now - timedelta(hours=1)
+    Therapist.update(standing_due_at=before, ranking_due_at=before).where(
+        Therapist.slug == "asha"
+    ).execute()
+
+
+@POSTGRESQL
+def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_s_standing_from_being_applied(
+    story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
+    database.bind(database_url)
+    fall_due(story.now)
+    with psycopg.connect(database_url) as shell:
+        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
+        parts = sweeps.apply_standing(story.now)
+        assert [next(parts).done, next(parts).done] == [1, 1]
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            next(parts)
+        left = Therapist.select().where(Therapist.standing_due_at.is_null(False))
+        assert [each.slug for each in left] == ["asha"]
+    assert total(sweeps.apply_standing(story.now)).done == 1
+
+
+@POSTGRESQL
+def test_a_lock_that_was_let_go_meanwhile_is_had_in_the_same_run(
+    story: Story, database_url: str
+) -> None:
+    fall_due(story.now)
+    parts = batches.each_therapist(
+        Therapist.ranking_due_at, story.now, lambda each: ranking.refresh(each.id, story.now)
+    )
+    with psycopg.connect(database_url) as shell:
+        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
+        assert [next(parts).done, next(parts).done] == [1, 1]
+    last = next(parts)
+    assert (last.done, last.oldest_at) == (1, story.now - timedelta(hours=1))
+    assert list(parts) == []
+
+
+@SQLITE
+def test_a_file_that_is_kept_locked_is_waited_for_once_and_no_therapist_is_blamed(
+    story: Story, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fall_due(story.now)
+    db.execute_sql("PRAGMA busy_timeout = 100")
+    with closing(sqlite3.connect(file_of(database_url), isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            total(sweeps.apply_standing(story.now))
+    assert "sweep_failed" not in capsys.readouterr().err
+    assert total(sweeps.apply_standing(story.now)).done == 3
+
+
+def test_a_database_that_goes_away_while_bookings_are_taken_one_by_one_ends_the_run(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.ask()
+    story.ask("bran", client=ELI, starts_at=MONDAY.replace(hour=16) + timedelta(days=3))
+    faults = [RuntimeError("a fault of one"), StoreUnavailable("it is gone")]
+
+    def act(_booking: Booking) -> bool:
+        raise faults.pop(0)
+
+    everything = batches.each_booking(Booking.id > 0, Booking.expires_at, act)
+    with pytest.raises(StoreUnavailable, match="it is gone"):
+        total(everything)
+    assert faults == []
+    assert "sweep_failed" not in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""While the schema waits for upgrades no job does anything; once it is current, all go on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+from flask import Flask
+
+import scheduler
+from app import clock
+from app.services.runs import Run
+from app.services.vitals import Vitals
+from app.store import jobs
+from app.store.database import db
+from app.store.models import OutboxEmail
+from tests.story import Story
+
+LINE = 'event=jobs_wait why="the schema waits for upgrades: mindsum db upgrade"'
+
+
+@contextmanager
+def one_step_behind() -> Iterator[None]:
+    """As after a new version has begun, and before `mindsum db upgrade`."""
+    last = "(SELECT MAX(name) FROM schema_migration)"
+    db.execute_sql(f"UPDATE schema_migration SET name = 'x' || name WHERE name = {last}")
+    try:
+        yield
+    finally:
+        db.execute_sql(
+            "UPDATE schema_migration SET name = SUBSTR(name, 2) WHERE SUBSTR(name, 1, 1) = 'x'"
+        )
+
+
+def test_a_single_run_sends_nothing_and_does_nothing_before_the_upgrade(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    booking = story.ask()
+    story.wait(hours=30)
+    capsys.readouterr()
+    with one_step_behind():
+        assert [scheduler.run_once(app) for _ in range(2)] == [1, 1]
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 2
+        assert all("level=error" in line and LINE in line for line in said)
+        assert story.mail.messages == []
+        assert story.timeline(booking) == [("requested", "client", "api")]
+        assert {row.status.value for row in OutboxEmail.select()} == {"queued"}
+        assert jobs.figures() == []
+    assert scheduler.run_once(app) == 0
+    assert story.reload(booking).status == "expired"
+    assert len({each.parsed["Message-ID"] for each in story.mail.messages}) == len(
+        story.mail.messages
+    )
+
+
+def test_a_resident_scheduler_says_so_once_a_minute_and_goes_on_by_itself(
+    app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    machine = SimpleNamespace(monotonic=lambda: now_s)
+    monkeypatch.setattr("app.services.running.time", machine)
+    begun: list[str] = []
+
+    def service(_now: object) -> Iterator[Run]:
+        begun.append("begun")
+        yield Run(done=1)
+
+    vitals = Vitals(("purge",))
+    runner, job = scheduler.Runner(vitals), scheduler.Job("purge", 1, service)
+    with one_step_behind():
+        for now_s in (0.0, 5.0, 59.0, 61.0):  # noqa: B007 - read by the machine's clock above
+            assert not runner.run(job)
+        vitals.flush(clock.now())
+        assert capsys.readouterr().err.count(LINE) == 2
+    assert (begun, jobs.figures()) == ([], [])
+    assert runner.run(job)
+    vitals.flush(clock.now())
+    (left,) = jobs.figures()
+    assert (begun, left.runs, left.failed_runs, left.done) == (["begun"], 5, 4, 1)
+    with one_step_behind():
+        assert not runner.run(job)
+    assert capsys.readouterr().err.count(LINE) == 1
