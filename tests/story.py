@@ -1,6 +1,8 @@
 """Tiny verbs with which tests tell a booking's story: ask, accept, pass, sweep."""
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from app.services import bookings, moves, sessions, sweeps
 from app.services.delivery import Courier
 from app.services.moves import Outcome
 from app.services.runs import Parts, Run
-from app.store import queries
+from app.store import database, queries
 from app.store.models import Booking, TimelineEntry
 from tests.smtp_server import PATIENCE_S, Accepted, MailServer
 
@@ -43,6 +45,23 @@ def courier(app: Flask, port: int, **settings: Any) -> Courier:
 def total(parts: Iterable[Run]) -> Run:
     """What all parts of a job came to."""
     return sum(parts, Run())
+
+
+@contextmanager
+def lane(app: Flask, one: Courier) -> Iterator[None]:
+    """Another thread of the courier's process, until it has found nothing more to do."""
+
+    def run() -> None:
+        with app.app_context(), database.connection():
+            total(one.deliver())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
 
 
 @dataclass

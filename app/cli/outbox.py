@@ -1,5 +1,6 @@
 """The outbox: what was sent, what waits, what failed and may be tried again."""
 
+from dataclasses import asdict
 from datetime import datetime
 
 import click
@@ -18,7 +19,8 @@ from app.cli.frame import (
 )
 from app.cli.words import instant
 from app.services import intake, leaving_out
-from app.store import attempts, counts, queries
+from app.services.leaving_out import LeftOut
+from app.store import attempts, counts, queries, requeue
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
 
@@ -108,7 +110,7 @@ def show(number: int, as_json: bool) -> None:
 @with_database
 def retry(number: int | None, as_json: bool) -> None:
     """Queue one failed email again, or all of them."""
-    queued = store.retry(number, clock.now())
+    queued = requeue.retry(number, clock.now())
     if number is not None and not queued:
         status = queries.email_by_id(number).status
         raise Mistake(f"email {number} is {status}; only a failed one can be tried again")
@@ -154,23 +156,30 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
     if bool(numbers) == (due_before is not None):
         raise Mistake("name the emails by ID, or give --due-before: one of the two")
     now = clock.now()
+    if due_before is not None and due_before > now:
+        raise Mistake("--due-before should be a moment that has passed")
     if due_before is None:
-        skipped, left = leaving_out.skip(numbers, now), None
+        left = LeftOut(leaving_out.skip(numbers, now))
     else:
-        skipped = leaving_out.skip_due_before(due_before, now)
-        left = leaving_out.in_hand_before(due_before, now)
+        left = leaving_out.skip_due_before(due_before, now)
+    until = instant(left.in_hand_until) if left.in_hand_until else None
     if as_json:
-        machine({"skipped": skipped, "in_hand": left.count if left else 0})
+        machine({**asdict(left), "in_hand_until": until})
     else:
-        click.echo(f"Left out: {skipped}.")
-    if left is None:
-        return 0
-    click.echo(
-        f"mindsum: {left.count} more are in a scheduler's hands until {instant(left.until)}:"
-        " wait for that, then run this again",
-        err=True,
-    )
-    return 1
+        click.echo(f"Left out: {left.skipped}.")
+    if left.in_hand:
+        click.echo(
+            f"mindsum: {left.in_hand} more are in a scheduler's hands until {until}:"
+            " wait for that, then run this again",
+            err=True,
+        )
+    if left.failed_steps:
+        click.echo(
+            f"mindsum: {left.failed_steps} steps could not be taken, as logged above:"
+            " their emails may come later",
+            err=True,
+        )
+    return 0 if left.is_all else 1
 
 
 def _facts(email: OutboxEmail) -> dict[str, object]:

@@ -7,7 +7,7 @@ from app.cli.frame import Checked, Mistake, details, json_option, machine, table
 from app.errors import InvalidFields
 from app.rules.hours import Window, format_windows, parse_windows
 from app.rules.money import format_money, minor_digits, parse_amount
-from app.services import accounts, calendar, intake, ranking, standing
+from app.services import accounts, calendar, intake, ranking, staleness, standing
 from app.store import queries
 from app.store.models import Therapist
 from app.web.schemas import TherapistDetail
@@ -149,12 +149,16 @@ def hide(slug: str, off: bool, as_json: bool) -> None:
 @json_option
 @with_database
 def address(slug: str, email: str, as_json: bool) -> None:
-    """Write to another address, also what waits; sign-ins sent to the old one stop."""
+    """Write to another address, also what waits.
+
+    Sign-ins and sessions of the old one end; its links to enquiries go on.
+    """
     try:
         changed = accounts.change_address(slug, email, clock.now())
     except InvalidFields as error:
         raise Mistake(f"EMAIL {error.errors[0].message}") from None
-    failed = [each.id for each in queries.failed_emails_to(changed)]
+    unsent = queries.failed_emails_to(changed)
+    failed = [each.id for each in unsent if not staleness.why_stale(each, clock.now())]
     if as_json:
         machine({**_facts(changed), "failed_emails": failed})
         return

@@ -14,7 +14,7 @@ from app.links import Aim, Ticket, holder_of
 from app.rules.hours import Window as OpenWindow
 from app.rules.ranking import TIE_PRIME
 from app.services.staleness import SIGN_IN_LASTS
-from app.store import outbox, queries, suppressions
+from app.store import outbox, queries, requeue, suppressions
 from app.store.database import in_transaction, on_commit
 from app.store.models import OutboxEmail, OutboxStatus, Role, SignIn, Therapist, Window
 
@@ -74,8 +74,9 @@ def _taken(field: str, value: str) -> InvalidFields:
 def change_address(slug: str, address: str, now: datetime) -> Therapist:
     """Write to a therapist at another address (as intake gives it), also what waits to be sent.
 
-    A sign-in that the old one was sent opens nothing any more, and the new one is tried even
-    where a mail server refused it before. Raises NotFound, and InvalidFields where it is taken.
+    Sessions and sign-ins of the old one end; links to enquiries that it was sent go on. The new one
+    is tried even where a mail server refused it before. Raises NotFound, and InvalidFields where
+    it is taken.
     """
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
     therapist.email, therapist.email_key = address, queries.email_key(address)
@@ -86,6 +87,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
     unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
     SignIn.update(used_at=now).where(unused).execute()
     suppressions.forget(address)
+    requeue.begin_anew(therapist, now)
     on_commit(lambda: _log.warning("therapist_address_changed", therapist=slug))
     return therapist
 

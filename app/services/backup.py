@@ -1,5 +1,6 @@
 """Backing up a SQLite database while it is in use, and putting a backup in its place."""
 
+import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def backup(path: Path) -> int:
     Raises BackupRefused; as BackupFailed where the database itself cannot be copied.
     """
     live = live_file()
-    if path.exists():
+    if os.path.lexists(path):
         raise BackupRefused(f"{path} exists already; name a new file.")
     if not live.exists():
         raise BackupFailed(f"There is no database at {live}.")
@@ -67,7 +68,7 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
     BackupRefused where the file is no sound backup of ours, or where `into` holds anything and
     `replace` was not said.
     """
-    if not path.is_file():
+    if not _is_file(path):
         raise BackupRefused(f"There is no file {path}.")
     if into.exists() and path.samefile(into):
         raise BackupRefused(f"{path} is the database itself.")
@@ -112,6 +113,13 @@ def _prepare(made: Path, now: datetime) -> list[str]:
         in_hand = OutboxEmail.status == OutboxStatus.SENDING
         OutboxEmail.update(due_at=OutboxEmail.created_at, **waiting).where(in_hand).execute()
     return steps
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):
+        return path.is_file()
+    # No such name can be, or nobody may look.
+    return False
 
 
 def live_file() -> Path:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.errors import StoreUnavailable
-from app.mailer import Connection, MailDeferred, Mailer, MailError
+from app.mailer import Connection, MailDeferred, Mailer, MailError, MailWithheld
 from app.services import letters, settling, staleness
 from app.services.pacing import Pace
 from app.services.runs import Parts, Run
@@ -69,7 +69,9 @@ class Courier:
         oldest_at = outbox.oldest_due_at(self._clock())
         if oldest_at is None or self._pace.is_paused():
             return
-        with self._mailer.connect() as connection, self._pace.lane(connection) as has_room:
+        connection = self._mailer.connect()
+        # It says goodbye before it leaves the lane: until then the server counts it too.
+        with self._pace.lane(connection) as has_room, connection:
             while has_room and not self._pace.paused_until:
                 if not (taken := outbox.claim(self._clock(), BATCH)):
                     return
@@ -100,12 +102,12 @@ class Courier:
                 yield run
         finally:
             if claims:
-                outbox.give_back(claims, self._pace.paused_until or self._clock())
+                outbox.give_back(claims, self._clock(), not_before=self._pace.paused_until)
 
     def _send(self, claimed: Claim, connection: Connection) -> End:
         now = self._clock()
         may_finish = self._lease_of(claimed, now)
-        if _identity(claimed.email) not in self._taken and self._pace.is_held():
+        if _identity(claimed.email) not in self._taken and outbox.held_since():
             raise _NotNowError
         if not outbox.renew(claimed, now):
             return settling.settle(claimed, settling.LOST, now)
@@ -143,7 +145,7 @@ class Courier:
             message = letters.compose(email, now)
             connection.deliver(message.to_email(), message.recipient.addr_spec, may_finish)
         except (MailError, UnsafeValue) as error:
-            return self._settle(email, self._end_of(error, email, connection))
+            return self._settle(email, self._end_of(error, claimed, connection))
         except (StoreUnavailable, *faults.DATABASE_ERRORS):
             raise
         except Exception as error:
@@ -155,14 +157,16 @@ class Courier:
         return settling.settle(self._in_hand[email.id], end, self._clock())
 
     def _end_of(
-        self, error: MailError | UnsafeValue, email: OutboxEmail, connection: Connection
+        self, error: MailError | UnsafeValue, claimed: Claim, connection: Connection
     ) -> End:
         end = settling.end_of(error)
+        if isinstance(error, MailWithheld) and (self._is_late() or outbox.held_since()):
+            return replace(end, again_at=claimed.due_at)
         if not (isinstance(error, MailError) and error.is_about_server):
             return end
-        if isinstance(error, MailDeferred) and self._pace.is_one_too_many(connection, str(error)):
+        if isinstance(error, MailDeferred) and self._pace.is_one_too_many(connection, error):
             raise _NotNowError
-        if error.came_with_a_message and attempts.has_sent_since_last(email):
+        if error.came_with_a_message and attempts.has_sent_since_last(claimed.email):
             # It took others in the meantime: what it does not take is this one.
             return replace(end, outcome=Outcome.DEFERRED)
         paused_until = self._pace.pause(str(error))

@@ -10,7 +10,7 @@ from app.store import attempts, counts, database, faults, jobs, outbox, queries
 from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome, Writing
 
 OUTBOX_WITHIN = timedelta(minutes=10)
-UNHEARD = "cannot be heard of while the database cannot be written: leave it running"
+UNHEARD = "cannot be heard of while the database cannot be written"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,22 @@ _IS_TAKEN = OutboxEmail.status == OutboxStatus.SENDING
 
 
 @dataclass(frozen=True, slots=True)
-class InHand:
-    """Emails that a worker has claimed: how many, and until when it may be sending them."""
+class LeftOut:
+    """How many emails were left out, and what kept others from it.
 
-    count: int
-    until: datetime
+    `in_hand` emails are claimed by a worker, which may be sending them until `in_hand_until`;
+    `failed_steps` could not be taken, so that their emails are not there yet.
+    """
+
+    skipped: int
+    in_hand: int = 0
+    in_hand_until: datetime | None = None
+    failed_steps: int = 0
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing is left of what should be left out."""
+        return not (self.in_hand or self.failed_steps)
 
 
 def _waits(now: datetime) -> Expression:
@@ -59,21 +70,17 @@ def skip(ids: Sequence[int], now: datetime) -> int:
     return skipped
 
 
-def skip_due_before(instant: datetime, now: datetime) -> int:
-    """Take every waiting email out of the queue that was due before an instant; how many.
+def skip_due_before(instant: datetime, now: datetime) -> LeftOut:
+    """Take every waiting email out of the queue that was due before an instant.
 
     First every step is taken that the clock has made due, lest its emails come after this.
     """
-    sweeps.take_every_step(now)
-    return _skip(_was_due_before(instant), now)
-
-
-def in_hand_before(instant: datetime, now: datetime) -> InHand | None:
-    """Those due before an instant that wait for nobody yet, since a worker has them."""
+    steps = sweeps.take_every_step(now)
+    skipped = _skip(_was_due_before(instant), now)
     is_leased = _IS_TAKEN & (OutboxEmail.due_at > now)
-    theirs = OutboxEmail.select().where(is_leased, _was_due_before(instant))
-    last = theirs.order_by(OutboxEmail.due_at.desc()).first()
-    return InHand(theirs.count(), last.due_at) if last else None
+    in_hand = list(OutboxEmail.select().where(is_leased, _was_due_before(instant)))
+    until = max((email.due_at for email in in_hand), default=None)
+    return LeftOut(skipped, len(in_hand), until, steps.failed)
 
 
 @in_transaction

@@ -85,7 +85,8 @@ def catch_up(
     due = transitions.due(booking, now)
     if due is not None:
         move, at = due
-        due_at = because_of or at
+        # What was asked for only afterwards was not told of before it was there.
+        due_at = max(because_of, booking.requested_at) if because_of else at
         _apply(booking, move, by=Actor.SYSTEM, via=via, at=at, now=now, due_at=due_at)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app import config
-from app.mailer import Connection
+from app.mailer import Connection, MailDeferred
 from app.services import settling
 from app.store import outbox
 
@@ -56,7 +56,7 @@ class Pace:
 
     @property
     def paused_until(self) -> datetime | None:
-        """Until when nobody asks the server; None if it may be asked."""
+        """Until when the last pause was to be; None once `is_paused` has found it over."""
         pause = self._pause
         return pause.until if pause else None
 
@@ -72,7 +72,7 @@ class Pace:
 
     def pause(self, why: str) -> datetime:
         """Ask nothing for a while, unless that is so already; until when."""
-        if pause := self._pause:
+        if (pause := self._pause) and pause.is_on(self._clock()):
             return pause.until
         wait = self._pause = self._wait()
         self._tell(_log.error, "outbox_paused", why, wait)
@@ -91,17 +91,25 @@ class Pace:
             yield has_room
         finally:
             with self._guard:
-                if has_room:
+                if connection in self._at_work:
                     self._at_work.remove(connection)
 
-    def is_one_too_many(self, connection: Connection, why: str) -> bool:
-        """Whether a server that turned this one away has let in others; they go on alone then."""
+    def is_one_too_many(self, connection: Connection, error: MailDeferred) -> bool:
+        """Whether a server that turned this one away has room for others; they go on alone then.
+
+        One that says "not now" may still be greeting the others: they are found out about when
+        they are turned away too. Of one that says nothing, those count that it has let in.
+        """
         with self._guard:
-            others = sum(each.is_open for each in self._at_work if each is not connection)
+            others = sum(
+                each is not connection and (error.code is not None or each.is_open)
+                for each in self._at_work
+            )
             if not others:
                 return False
+            self._at_work.remove(connection)
             wait = self._crowd = self._wait(others)
-        self._tell(_log.warning, "mail_server_crowded", why, wait)
+        self._tell(_log.warning, "mail_server_crowded", str(error), wait)
         return True
 
     def note_taken(self) -> None:

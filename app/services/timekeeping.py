@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from app import config
 from app.services import settling
-from app.store import outbox
+from app.store import outbox, requeue
 from app.store.database import in_transaction
 from app.store.models import Therapist
 
@@ -12,7 +12,7 @@ from app.store.models import Therapist
 @in_transaction
 def after_leap_back(now: datetime) -> None:
     """Our own clock has gone back just now: what is due later only by that clock is due at once."""
-    outbox.bring_forward(now, queued_after=now, sending_after=now + 2 * outbox.lease())
+    requeue.bring_forward(now, queued_after=now, sending_after=now + 2 * outbox.lease())
     _judge(now)
     later = Therapist.ranking_due_at > now
     Therapist.update(ranking_due_at=now).where(later).execute()
@@ -23,7 +23,7 @@ def mend(now: datetime) -> None:
     """Some clock was ahead once: nothing need be due later than any wait of ours lasts."""
     longest = settling.longest_wait(config.current().outbox_retry_seconds)
     # Twice a lease, for another machine's clock may be a little ahead of ours.
-    outbox.bring_forward(
+    requeue.bring_forward(
         now,
         queued_after=now + longest,
         sending_after=now + 2 * outbox.lease() + timedelta(minutes=1),

@@ -10,7 +10,6 @@ from uuid import uuid4
 from peewee import SQL, Expression, fn
 
 from app import config
-from app.store import suppressions
 from app.store.database import db, in_transaction, is_sqlite
 from app.store.models import Booking, Client, Hold, OutboxEmail, OutboxStatus, Role, Therapist
 
@@ -25,10 +24,19 @@ _PENDING = SQL("status IN ('queued', 'sending')")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one email until its lease runs out."""
+    """The right to send one email until its lease runs out; `email` is as it was before.
+
+    But for its attempts, of which this is one.
+    """
 
     email: OutboxEmail
     token: str
+
+    @property
+    def due_at(self) -> datetime:
+        """Since when it had been due; since it was written, if some worker had had it."""
+        was_queued = self.email.status is OutboxStatus.QUEUED
+        return self.email.due_at if was_queued else self.email.created_at
 
 
 def enqueue(
@@ -103,14 +111,17 @@ def claim(now: datetime, limit: int) -> list[Claim]:
     ids = [row[0] for row in rows]
     if not ids:
         return []
+    these = OutboxEmail.id.in_(ids)
+    emails = {each.id: each for each in OutboxEmail.select().where(these)}
+    for email in emails.values():
+        email.attempts += 1
     token = uuid4().hex
     OutboxEmail.update(
         status=OutboxStatus.SENDING,
         lease_token=token,
         due_at=now + lease(),
         attempts=OutboxEmail.attempts + 1,
-    ).where(OutboxEmail.id.in_(ids)).execute()
-    emails = {each.id: each for each in OutboxEmail.select().where(OutboxEmail.id.in_(ids))}
+    ).where(these).execute()
     return [Claim(emails[each], token) for each in ids]
 
 
@@ -161,47 +172,15 @@ def settle(
 
 
 @in_transaction
-def give_back(claims: Iterable[Claim], due_at: datetime) -> None:
-    """Let claimed emails that were not tried be taken again from `due_at` on, by anyone."""
+def give_back(
+    claims: Iterable[Claim], now: datetime, *, not_before: datetime | None = None
+) -> None:
+    """Put claimed emails that were not tried back as they were, or to be due from later on."""
     for claimed in claims:
         settle(
-            claimed, OutboxStatus.QUEUED, now=due_at, error=claimed.email.last_error,
-            retry_at=due_at, burns_attempt=False,
+            claimed, OutboxStatus.QUEUED, now=now, error=claimed.email.last_error,
+            retry_at=not_before or claimed.due_at, burns_attempt=False,
         )  # fmt: skip
-
-
-@in_transaction
-def bring_forward(now: datetime, *, queued_after: datetime, sending_after: datetime) -> int:
-    """Make due at once what is due later than that, by a clock that has gone back; how many."""
-    due_at, status = OutboxEmail.due_at, OutboxEmail.status
-    queued = (status == OutboxStatus.QUEUED) & (due_at > queued_after)
-    sending = (status == OutboxStatus.SENDING) & (due_at > sending_after)
-    if not OutboxEmail.select().where(queued | sending).exists():
-        return 0
-    return int(OutboxEmail.update(due_at=now).where(queued | sending).execute())
-
-
-@in_transaction
-def retry(email_id: int | None, now: datetime) -> int:
-    """Queue one failed email, or all of them (None), again; returns how many.
-
-    Their addresses are tried again even where a mail server refused them for good.
-    """
-    failed = OutboxEmail.status == OutboxStatus.FAILED
-    which = failed if email_id is None else failed & (OutboxEmail.id == email_id)
-    suppressions.lift(which)
-    return int(
-        OutboxEmail.update(
-            status=OutboxStatus.QUEUED,
-            due_at=now,
-            attempts=0,
-            first_tried_at=None,
-            settled_at=None,
-            last_error=None,
-        )
-        .where(which)
-        .execute()
-    )
 
 
 @in_transaction
@@ -229,7 +208,7 @@ def due_count(now: datetime) -> int:
 
 
 def oldest_due_at(now: datetime) -> datetime | None:
-    """Since when the longest-waiting email could have been sent; None if none waits."""
+    """Since when the most overdue email has been due; None if none is."""
     oldest = (
         OutboxEmail.select(OutboxEmail.due_at)
         .where(_PENDING, OutboxEmail.due_at <= now)

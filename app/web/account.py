@@ -1,6 +1,7 @@
 """Signing in by email and out again; whom a session belongs to."""
 
 import re
+from hashlib import sha256
 from http import HTTPStatus
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
@@ -30,15 +31,18 @@ class SignedIn(UserMixin):  # type: ignore[misc] # the package ships no types
 
     def get_id(self) -> str:
         """What the session cookie holds: not the row's id, which a restore may give to another."""
-        return self.therapist.slug
+        # Whoever reads the mail of another address than theirs is not signed in.
+        address = sha256(self.therapist.email_key.encode()).hexdigest()[:16]
+        return f"{self.therapist.slug} {address}"
 
 
-def load(slug: str) -> SignedIn | None:
-    """Whose session it is; None where that account is gone."""
+def load(held: str) -> SignedIn | None:
+    """Whose session it is; None where that account is gone, or has another address by now."""
     try:
-        return SignedIn(queries.therapist_by_slug(slug))
+        found = SignedIn(queries.therapist_by_slug(held.partition(" ")[0]))
     except NotFound:
         return None
+    return found if found.get_id() == held else None
 
 
 def signed_in() -> Therapist | None:

@@ -46,6 +46,16 @@ def behead(path: Path) -> None:
 
 
 @on_sqlite
+def test_a_name_that_cannot_be_is_named(
+    app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (("backup",), ("restore", "--replace")):
+        assert typed(app, "db", *words, tmp_path / ("x" * 300)) == 2
+        said = capsys.readouterr().err
+        assert "too long" in said or "There is no file" in said
+
+
+@on_sqlite
 def test_a_disk_without_room_is_no_mistake_of_whoever_typed(
     story: Story, app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,6 +86,17 @@ def test_a_sign_in_that_still_waits_goes_to_nobody(story: Story, app: Flask) -> 
     assert story.sent() == []
 
 
+def test_what_the_old_address_put_off_goes_to_the_new_one_at_once(story: Story, app: Flask) -> None:
+    story.ask()
+    with FaultyServer({f"rcpt {ASHA}": "452 4.2.2 full"}) as server:
+        for _ in range(6):
+            total(courier(app, server.port).deliver())
+            story.wait(hours=1)
+        total(courier(app, server.port).deliver())
+    assert changed(app, NEW) == 0
+    assert therapists_mail(story.sent()) == [("booking_requested", NEW)]
+
+
 @pytest.mark.parametrize(
     ("address", "why"),
     [

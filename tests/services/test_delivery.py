@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app.services import accounts, settling
-from app.store import database, outbox
+from app.store import database, outbox, requeue
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from tests.smtp_server import Fault, FaultyServer, MailServer, unused_port
 from tests.story import ELI, Story, courier, total
@@ -53,7 +53,7 @@ def test_a_permanent_refusal_fails_at_once_and_can_be_retried(story: Story, app:
     assert "550" in OutboxEmail.get().last_error
     assert "@" not in OutboxEmail.get().last_error
     # The third is the alert to ops that the therapist cannot be asked.
-    assert outbox.retry(None, story.now) == 3
+    assert requeue.retry(None, story.now) == 3
     assert len(story.deliver()) == 3
 
 

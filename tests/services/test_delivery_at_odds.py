@@ -3,8 +3,6 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -14,11 +12,10 @@ from flask import Flask
 
 from app import clock
 from app.services import privacy, timekeeping
-from app.services.delivery import Courier
 from app.store import database
 from app.store.models import DeliveryAttempt, OutboxEmail
 from tests.smtp_server import PATIENCE_S, FaultyServer, MailServer
-from tests.story import DEE, ELI, Story, courier, total
+from tests.story import DEE, ELI, Story, courier, lane, total
 
 ASHA = "asha@therapists.example"
 
@@ -44,23 +41,6 @@ class Thoughtful(MailServer):
         self.has_it.set()
         await asyncio.to_thread(self.may_answer.wait, PATIENCE_S)
         return await super().handle_DATA(*about)
-
-
-@contextmanager
-def lane(app: Flask, one: Courier) -> Iterator[None]:
-    """Another thread of the courier's process, until it has found nothing more to do."""
-
-    def run() -> None:
-        with app.app_context(), database.connection():
-            total(one.deliver())
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(PATIENCE_S)
-    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("leap", [timedelta(hours=-5), timedelta(minutes=-1), timedelta(hours=1)])

@@ -1,6 +1,7 @@
 """When the couriers hold back: the outbox is held, the server is full of us, time is short."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,8 +17,8 @@ from app.services import delivery
 from app.services.delivery import Courier
 from app.store import database, outbox
 from app.store.models import OutboxEmail
-from tests.smtp_server import FaultyServer, MailServer
-from tests.story import ELI, Story, courier, total
+from tests.smtp_server import PATIENCE_S, Action, FaultyServer, MailServer
+from tests.story import ELI, Story, courier, lane, total
 
 CROWDED = "421 4.7.0 too many connections from you"
 
@@ -61,6 +62,45 @@ def test_a_server_that_lets_in_one_connection_gets_all_by_that_one(
     assert standings() == {("sent", 1): 4}
     assert told(caplog)["mail_server_crowded"] == 1
     assert told(caplog)["outbox_paused"] == 0
+
+
+class Doorman(FaultyServer):
+    """Has room for one, who is kept waiting at `stage` until another has been turned away."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self._stage = stage
+        self.is_full, self.may_go_on = threading.Event(), threading.Event()
+
+    def action(self, stage: str, argument: str) -> Action:
+        if stage == "greeting" and self.is_full.is_set():
+            return CROWDED
+        if stage == self._stage:
+            self.is_full.set()
+            self.may_go_on.wait(PATIENCE_S)
+        return super().action(stage, argument)
+
+
+@pytest.mark.parametrize("stage", ["greeting", "quit"])
+def test_who_is_still_being_greeted_or_says_goodbye_counts_as_let_in(
+    story: Story,
+    app: Flask,
+    stage: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.mailer.connection.GOODBYE_SECONDS", PATIENCE_S)
+    story.ask()
+    with Doorman(stage) as server:
+        one = courier(app, server.port)
+        with lane(app, one):
+            assert server.is_full.wait(PATIENCE_S)
+            story.ask("bran", client=ELI, starts_at=story.now.replace(hour=15) + timedelta(days=2))
+            assert total(one.deliver()).done == 0
+            server.may_go_on.set()
+    assert told(caplog)["outbox_paused"] == 0
+    assert told(caplog)["mail_server_crowded"] == 1
+    assert {status for status, attempts in standings() if attempts} == {"sent"}
 
 
 @pytest.mark.usefixtures("one_each")

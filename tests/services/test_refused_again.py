@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from app.services import accounts
-from app.store import outbox
+from app.store import requeue
 from app.store.models import OutboxEmail
 from tests.smtp_server import FaultyServer
 from tests.story import Story, courier, total
@@ -30,7 +30,7 @@ def test_a_second_refusal_of_an_enquiry_is_a_line_and_no_second_email(
     with FaultyServer(SCRIPT) as server:
         one = courier(app, server.port)
         total(one.deliver())
-        outbox.retry(OutboxEmail.get(kind="booking_requested").id, story.now)
+        requeue.retry(OutboxEmail.get(kind="booking_requested").id, story.now)
         total(one.deliver())
     assert told(caplog) == [booking.reference] * 2
     assert alerts() == 1
@@ -44,7 +44,7 @@ def test_a_second_refusal_of_an_account_is_a_line_and_no_second_email_while_one_
     with FaultyServer(script) as server:
         one = courier(app, server.port)
         total(one.deliver())
-        outbox.retry(OutboxEmail.get(kind="sign_in").id, story.now)
+        requeue.retry(OutboxEmail.get(kind="sign_in").id, story.now)
         total(one.deliver())
     assert told(caplog) == [None] * 2
     assert alerts() == 1

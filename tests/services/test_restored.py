@@ -13,7 +13,7 @@ from app.services import leaving_out, moves, sweeps
 from app.store import outbox
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.smtp_server import Accepted
-from tests.story import ELI, Story, total
+from tests.story import ELI, Story, courier, total
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -93,19 +93,57 @@ def test_what_a_worker_had_in_hand_when_the_backup_was_made_waits_again(
     ] == [(OutboxStatus.QUEUED, None, asked_at)] * 2  # fmt: skip
     assert not any(outbox.renew(claimed, story.now) for claimed in claims)
     assert leaving_out.skip([claims[0].email.id], story.now) == 1
-    assert leaving_out.skip_due_before(lost_at, story.now) == 1
+    assert leaving_out.skip_due_before(lost_at, story.now).skipped == 1
 
 
 def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) -> None:
     story.ask()
     outbox.claim(story.now, 9)
     lost_at = story.wait(seconds=1)
-    in_hand = leaving_out.in_hand_before(lost_at, story.now)
-    assert in_hand is not None
-    assert (in_hand.count, leaving_out.skip_due_before(lost_at, story.now)) == (2, 0)
-    story.at(in_hand.until)
-    assert leaving_out.in_hand_before(lost_at, story.now) is None
-    assert leaving_out.skip_due_before(lost_at, story.now) == 2
+    left = leaving_out.skip_due_before(lost_at, story.now)
+    assert (left.skipped, left.in_hand, left.is_all) == (0, 2, False)
+    assert left.in_hand_until is not None
+    story.at(left.in_hand_until)
+    left = leaving_out.skip_due_before(lost_at, story.now)
+    assert (left.skipped, left.in_hand, left.is_all) == (2, 0, True)
+
+
+def test_what_a_living_worker_gives_back_is_due_since_when_it_was(story: Story) -> None:
+    story.ask()
+    parts = courier(story.app, story.mail.port).deliver()
+    next(parts)
+    lost_at = story.wait(seconds=1)
+    outbox.hold(story.now)
+    assert leaving_out.skip_due_before(lost_at, story.now).in_hand == 1
+    total(parts)
+    assert leaving_out.skip_due_before(lost_at, story.now).skipped == 1
+    outbox.release(story.now)
+    assert story.sent() == []
+
+
+def test_an_enquiry_made_after_the_loss_is_told_of_though_what_ends_it_was_due_before(
+    story: Story,
+) -> None:
+    for hours in (48, 50, 52, 54, 72):
+        doomed = story.ask(starts_at=story.now + timedelta(hours=hours))
+        story.accept(doomed)
+        story.cancel(doomed, by=Actor.THERAPIST)
+    story.deliver()
+    lost_at = story.wait(seconds=1)
+    story.wait(seconds=1)
+    asked = story.ask(client=ELI, starts_at=lost_at.replace(second=0) + timedelta(hours=74))
+    assert leaving_out.skip_due_before(lost_at, story.now).is_all
+    assert story.reload(asked).status == "expired"
+    assert ("booking_expired", ELI[1]) in story.deliver()
+
+
+def test_a_moment_still_to_come_is_refused_and_leaves_nothing_out(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.ask()
+    assert run(["outbox", "skip", "--due-before", "2099-01-01T00:00:00Z"], create=lambda: app) == 2
+    assert "--due-before should be a moment that has passed" in capsys.readouterr().err
+    assert len(story.sent()) == 2
 
 
 def test_ops_is_told_of_what_is_still_in_hand(
@@ -124,7 +162,7 @@ def test_leaving_out_takes_every_step_first_lest_its_emails_come_after(story: St
     story.ask()
     story.deliver()
     lost_at = story.wait(hours=3, minutes=1)
-    assert leaving_out.skip_due_before(lost_at, story.now) == 3
+    assert leaving_out.skip_due_before(lost_at, story.now).skipped == 3
     story.sweep()
     assert story.sent() == []
 

@@ -15,7 +15,7 @@ from app import clock
 from app.rules.lifecycle import Actor
 from app.services import accounts, messages, privacy, undelivered
 from app.services.delivery import Courier
-from app.store import database, outbox
+from app.store import database, outbox, requeue
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
 from tests.smtp_server import FaultyServer, MailServer
 from tests.story import DEE, ELI, Story, courier, total
@@ -129,7 +129,7 @@ def test_each_time_that_the_address_stops_working_ops_hears_of_it(story: Story, 
         accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
         with refusing(app, ASHA) as (one, _):
             total(one.deliver())
-        outbox.retry(None, story.now)
+        requeue.retry(None, story.now)
         story.deliver()
     assert statuses("account_alert") == ["sent", "sent"]
 
@@ -139,7 +139,7 @@ def test_an_alert_of_an_address_that_is_tried_again_is_not_sent(story: Story, ap
     with refusing(app, ASHA, OPS) as (one, _):
         total(one.deliver())
     assert statuses("account_alert") == ["failed"]
-    outbox.retry(None, story.now)
+    requeue.retry(None, story.now)
     story.deliver()
     assert statuses("account_alert") == ["skipped"]
 
@@ -149,7 +149,7 @@ def test_an_alert_that_has_become_untrue_is_not_sent(story: Story, app: Flask) -
     with refusing(app, ASHA, OPS) as (one, _):
         total(one.deliver())
     story.withdraw(booking)
-    outbox.retry(None, story.now)
+    requeue.retry(None, story.now)
     assert OPS not in [recipient for _, recipient in story.deliver()]
     assert statuses("account_alert") == ["skipped"]
 
@@ -161,7 +161,7 @@ def test_a_request_taken_back_does_not_hide_from_ops_that_the_address_is_dead(
     with refusing(app, ASHA, OPS) as (one, _):
         total(one.deliver())
     story.withdraw(booking)
-    outbox.retry(OutboxEmail.get(kind="account_alert").id, story.now)
+    requeue.retry(OutboxEmail.get(kind="account_alert").id, story.now)
     assert OPS in [recipient for _, recipient in story.deliver()]
 
 
@@ -185,7 +185,7 @@ def test_the_address_of_ops_is_tried_every_time(
     assert [line["event"] for line in events(caplog, "error")] == [
         "therapist_unreachable", "ops_unreachable",
     ]  # fmt: skip
-    outbox.retry(None, story.now)
+    requeue.retry(None, story.now)
     assert OPS in [recipient for _, recipient in story.deliver()]
 
 
@@ -196,10 +196,10 @@ def test_a_retry_lifts_the_suppression_of_the_retried_address_alone(
     with refusing(app, ASHA, DEE[1]) as (one, _):
         total(one.deliver())
     assert suppressed() == [ASHA, DEE[1]]
-    assert outbox.retry(OutboxEmail.get(kind="booking_requested").id, story.now) == 1
+    assert requeue.retry(OutboxEmail.get(kind="booking_requested").id, story.now) == 1
     assert suppressed() == [DEE[1]]
     assert story.deliver() == [("booking_requested", ASHA)]
-    assert outbox.retry(None, story.now) == 1
+    assert requeue.retry(None, story.now) == 1
     assert suppressed() == []
     assert story.deliver() == [("booking_received", DEE[1])]
 
@@ -208,7 +208,7 @@ def test_a_retry_that_fails_again_calls_ops_no_second_time(story: Story, app: Fl
     story.ask()
     with refusing(app, ASHA) as (one, server):
         total(one.deliver())
-        outbox.retry(None, story.now)
+        requeue.retry(None, story.now)
         total(one.deliver())
         assert [each.rcpt_tos[0] for each in server.messages].count(OPS) == 1
     assert statuses("booking_requested") == ["failed"]

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.services import sweeps
+from app.services import accounts, sweeps
 from app.store.models import SignIn, Therapist
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
@@ -97,6 +97,15 @@ def test_a_session_opens_no_account_that_was_later_given_its_row(
     assert visitor.get("/dashboard").status_code == 200
     other = {"slug": "zoe", "email": "zoe@x.example", "email_key": "zoe@x.example"}
     Therapist.update(**other).where(Therapist.id == cast.asha.id).execute()
+    assert visitor.get("/dashboard").status_code == 302
+
+
+def test_a_session_ends_when_the_account_gets_another_address(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor
+) -> None:
+    sign_in(app, mail, visitor, ASHA)
+    assert visitor.get("/dashboard").status_code == 200
+    accounts.change_address("asha", "asha.rao@practice.example", clock.now())
     assert visitor.get("/dashboard").status_code == 302
 
 
