@@ -53,7 +53,7 @@ class Town:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=10 * PATIENCE_S,
         )
         assert run.returncode == 0, run.stderr
         return run.stdout

@@ -50,8 +50,8 @@ class End:
 
     @property
     def burns_attempt(self) -> bool:
-        """Whether it counts against the email: a server that lets nobody in does not."""
-        return self.outcome is not Outcome.BLOCKED
+        """Whether it counts against the email: what it was never refused itself does not."""
+        return self.outcome not in (Outcome.BLOCKED, Outcome.LOST)
 
 
 SENT = End(OutboxStatus.SENT, Outcome.SENT)
@@ -108,7 +108,7 @@ def settle(claimed: Claim, end: End, now: datetime) -> End:
         attempts.note(email, end.outcome, now, end.said, code=end.code)
     _follow(email, end, now)
     # Of a paused queue one line has already told.
-    if end.burns_attempt:
+    if end.outcome is not Outcome.BLOCKED:
         _tell(email, end, retry_at)
     return end
 

@@ -167,8 +167,9 @@ def test_a_hold_stops_also_the_email_that_is_just_being_told(asked: Story, app: 
         one = courier(app, server.port)
         assert total(one.deliver()).done == 0
         assert server.messages == []
-        outbox.release(asked.now)
+        assert standings() == {("queued", 0): 4}
         asked.wait(minutes=1)
+        outbox.release(asked.now)
         assert total(one.deliver()).done == 4
         assert len({each.parsed["Message-ID"] for each in server.messages}) == 4
 
