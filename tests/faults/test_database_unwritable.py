@@ -21,7 +21,7 @@ from tests.web.conftest import Visitor, another_visitor
 
 Looked = dict[str, tuple[bool, str]]
 
-UNHEARD = "cannot be heard of while the database cannot be written: leave it running"
+UNHEARD = "cannot be heard of while the database cannot be written"
 
 
 @pytest.fixture(autouse=True)
