@@ -22,7 +22,7 @@ BATCH = 25
 _log = structlog.get_logger("mindsum")
 
 
-class _SomebodyElse(Exception):
+class _BusyError(Exception):
     """Somebody else has the therapist's lock."""
 
 
@@ -106,7 +106,7 @@ def _one_by_one(
             done = _alone(booking.therapist_id, partial(_locked, booking, act), waits=waits)
         except StoreUnavailable:
             raise
-        except _SomebodyElse:
+        except _BusyError:
             passed_over.add(booking.therapist_id)
         except Exception:
             failed.append(booking.id)
@@ -148,7 +148,7 @@ def _therapists(
                 _alone(therapist.id, partial(act, therapist), waits=busy is None)
             except StoreUnavailable:
                 raise
-            except _SomebodyElse:
+            except _BusyError:
                 passed_over.append(therapist.id)
             except Exception:
                 failed.append(therapist.id)
@@ -160,7 +160,7 @@ def _therapists(
 
 @in_transaction
 def _alone(therapist_id: int, act: Callable[[], R], *, waits: bool) -> R:
-    """What `act` comes to. Raises _SomebodyElse where it would have to wait for the therapist."""
+    """What `act` comes to. Raises _BusyError where it would have to wait for the therapist."""
     if not waits and not queries.lock_idle_therapists([therapist_id]):
-        raise _SomebodyElse
+        raise _BusyError
     return act()

@@ -164,7 +164,7 @@ class Courier:
             return replace(end, again_at=claimed.due_at)
         if not (isinstance(error, MailError) and error.is_about_server):
             return end
-        if isinstance(error, MailDeferred) and self._pace.is_one_too_many(connection, error):
+        if isinstance(error, MailDeferred) and self._pace.step_back(connection, error):
             raise _NotNowError
         if error.came_with_a_message and attempts.has_sent_since_last(claimed.email):
             # It took others in the meantime: what it does not take is this one.

@@ -94,8 +94,8 @@ class Pace:
                 if connection in self._at_work:
                     self._at_work.remove(connection)
 
-    def is_one_too_many(self, connection: Connection, error: MailDeferred) -> bool:
-        """Whether a server that turned this one away has room for others; they go on alone then.
+    def step_back(self, connection: Connection, error: MailDeferred) -> bool:
+        """Leave a server that turned this one away to the others; whether it has room for any.
 
         One that says "not now" may still be greeting the others: they are found out about when
         they are turned away too. Of one that says nothing, those count that it has let in.
