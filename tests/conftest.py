@@ -19,13 +19,18 @@ from app.store import database
 from app.store.models import Therapist
 from app.web.security import limiter
 from tests.smtp_server import MailServer
+from tests.soak import runs
 from tests.story import Story
 
 pytest_plugins = ["tests.browsers", "tests.databases", "tests.figures"]
 
-# How fast the machine happens to be says nothing about what is tested.
+# How fast the machine happens to be says nothing about what is tested; and a change is judged by
+# the same examples as the one before it, while a soak looks for new ones.
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "patient",
+    deadline=None,
+    derandomize=runs(True, False),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("patient")
 

@@ -85,7 +85,7 @@ def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
 
     town = Town(database_url, tmp_path, mail)
     town.move_to(UP_AT, time_machine.escape_hatch.datetime.datetime.now(UTC))
-    seed = random.randrange(10**6)
+    seed = runs(55, random.randrange(10**6))
     began = time.monotonic()
     catch_up(town, seed if is_killed else None)
     took_s = time.monotonic() - began
