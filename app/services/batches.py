@@ -26,6 +26,21 @@ class _BusyError(Exception):
     """Somebody else has the therapist's lock."""
 
 
+def in_turn(*sweeps: Parts) -> Parts:
+    """Each sweep after the other, also where one of them was kept from what it needs.
+
+    Raises StoreUnavailable at the end, of the first that was.
+    """
+    kept_from: StoreUnavailable | None = None
+    for sweep in sweeps:
+        try:
+            yield from sweep
+        except StoreUnavailable as error:
+            kept_from = kept_from or error
+    if kept_from is not None:
+        raise kept_from
+
+
 def each_booking(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Parts:
     """Do `act` to each booking that is due, longest overdue first; one that fails stops none.
 

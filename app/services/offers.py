@@ -26,32 +26,21 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     """
     kind, starts_at = booking.kind, booking.starts_at
     others = _others(booking, kind, now)
-    first = list(others.limit(_FIRST_LOOK))
-    is_whole = len(first) < _FIRST_LOOK
-    rest = others.where(Therapist.id.not_in([therapist.id for therapist in first]))
-    from_at = max(now, starts_at - _NEAR)
-    span = from_at, from_at + 2 * _NEAR
-    times = calendar.open_times_of_each(first, kind, from_at=span[0], until_at=span[1], now=now)
     policy = config.current().policy
     if starts_at - now >= policy.min_notice:
-        same = [therapist for therapist in first if starts_at in times[therapist.id]]
-        if len(same) < MOST and not is_whole:
-            ends_at = starts_at + timedelta(minutes=calendar.length_minutes(kind, policy))
-            idle = rest.where(listing.idle(starts_at, ends_at, now))
-            then = starts_at, starts_at + timedelta(microseconds=1)
-            same += [each for each, _ in _first_open(idle, kind, then, now)]
-        if same:
-            return [OpenSlot(therapist, starts_at) for therapist in same[:MOST]]
+        ends_at = starts_at + timedelta(minutes=calendar.length_minutes(kind, policy))
+        idle = others.where(listing.idle(starts_at, ends_at, now))
+        then = starts_at, starts_at + timedelta(microseconds=1)
+        if same := _first_open(idle, kind, then, now):
+            return [OpenSlot(therapist, starts_at) for therapist, _ in same[:MOST]]
 
     def distance(slot: OpenSlot) -> timedelta:
         return abs(slot.starts_at - starts_at)
 
-    near = [(each, times[each.id]) for each in first if times[each.id]]
-    if len(near) < MOST and not is_whole:
-        near += _first_open(rest, kind, span, now)
+    from_at = max(now, starts_at - _NEAR)
     slots = [
         min((OpenSlot(therapist, at) for at in open_times), key=distance)
-        for therapist, open_times in near
+        for therapist, open_times in _first_open(others, kind, (from_at, from_at + 2 * _NEAR), now)
     ]
     return sorted(slots, key=distance)[:MOST]
 

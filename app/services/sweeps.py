@@ -6,7 +6,7 @@ from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
 from app.services import journal, moves, ranking, timekeeping, transitions
-from app.services.batches import each_booking, each_therapist
+from app.services.batches import each_booking, each_therapist, in_turn
 from app.services.runs import Parts, Run
 from app.store import outbox, queries
 from app.store.database import in_transaction
@@ -46,15 +46,18 @@ def complete_sessions(now: datetime) -> Parts:
 
 def apply_standing(now: datetime) -> Parts:
     """Apply streaks, then compute the scores anew of therapists whom something happened to."""
-    yield from each_therapist(
+    standings = each_therapist(
         Therapist.standing_due_at,
         now,
         lambda therapist: moves.apply_standing(therapist.id, via=Via.SCHEDULER, now=now),
     )
-    scores = each_therapist(
+    return in_turn(standings, _scores(now))
+
+
+def _scores(now: datetime) -> Parts:
+    for part in each_therapist(
         Therapist.ranking_due_at, now, lambda therapist: ranking.refresh(therapist.id, now)
-    )
-    for part in scores:
+    ):
         # A score that moves with the clock is no news; it would fill the log every five minutes.
         yield Run(failed=part.failed)
 
@@ -62,15 +65,11 @@ def apply_standing(now: datetime) -> Parts:
 def remind_sessions(now: datetime) -> Parts:
     """Remind both of an accepted session 24 h and 1 h before it starts."""
     ahead = ACCEPTED & (Booking.starts_at > now)
-    yield from each_booking(
-        ahead & (Booking.hour_reminder_due_at <= now),
-        Booking.hour_reminder_due_at,
-        lambda booking: _remind_session(booking, now),
-    )
-    yield from each_booking(
-        ahead & (Booking.day_reminder_due_at <= now),
-        Booking.day_reminder_due_at,
-        lambda booking: _remind_session(booking, now),
+    return in_turn(
+        *(
+            each_booking(ahead & (due_at <= now), due_at, lambda each: _remind_session(each, now))
+            for due_at in (Booking.hour_reminder_due_at, Booking.day_reminder_due_at)
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""Sweeps while somebody keeps a lock: the others are done, and what is away is waited for once."""
+"""Sweeps while somebody keeps a lock: all that can be done is done, and nobody is blamed."""
 
 import sqlite3
 from contextlib import closing
@@ -11,7 +11,7 @@ from app.errors import StoreUnavailable
 from app.services import batches, ranking, sweeps
 from app.store import database, postgresql
 from app.store.database import db
-from app.store.models import Booking, Therapist
+from app.store.models import Booking, OutboxEmail, Therapist
 from tests.conftest import MONDAY
 from tests.faults.test_database_file import file_of
 from tests.story import ELI, Story, total
@@ -30,7 +30,7 @@ def fall_due(now: datetime) -> None:
 
 
 @POSTGRESQL
-def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_s_standing_from_being_applied(
+def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_from_standing_and_score(
     story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
@@ -41,9 +41,10 @@ def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_s_standing_from_b
         parts = sweeps.apply_standing(story.now)
         assert [next(parts).done, next(parts).done] == [1, 1]
         with pytest.raises(StoreUnavailable, match="lock timeout"):
-            next(parts)
-        left = Therapist.select().where(Therapist.standing_due_at.is_null(False))
-        assert [each.slug for each in left] == ["asha"]
+            total(parts)
+        for due_at in (Therapist.standing_due_at, Therapist.ranking_due_at):
+            left = Therapist.select().where(due_at <= story.now)
+            assert [each.slug for each in left] == ["asha"]
     assert total(sweeps.apply_standing(story.now)).done == 1
 
 
@@ -63,8 +64,32 @@ def test_a_lock_that_was_let_go_meanwhile_is_had_in_the_same_run(
     assert list(parts) == []
 
 
+@POSTGRESQL
+def test_a_therapist_whom_somebody_keeps_locked_keeps_nobody_from_either_reminder(
+    story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
+    database.bind(database_url)
+    soon, tomorrow = MONDAY.replace(hour=16), MONDAY.replace(hour=16) + timedelta(days=3)
+    accepted = [
+        story.ask(starts_at=soon),
+        story.ask("bran", client=ELI, starts_at=soon),
+        story.ask("bran", client=ELI, starts_at=tomorrow),
+    ]
+    for booking in accepted:
+        story.accept(booking)
+    story.at(soon - timedelta(hours=1))
+    Booking.update(day_reminder_due_at=story.now).where(Booking.starts_at == tomorrow).execute()
+    with psycopg.connect(database_url) as shell:
+        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            total(sweeps.remind_sessions(story.now))
+    told = OutboxEmail.select().where(OutboxEmail.kind == "session_reminder")
+    assert {each.booking_id for each in told} == {booking.id for booking in accepted[1:]}
+
+
 @SQLITE
-def test_a_file_that_is_kept_locked_is_waited_for_once_and_no_therapist_is_blamed(
+def test_a_file_that_is_kept_locked_is_waited_for_and_no_therapist_is_blamed(
     story: Story, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fall_due(story.now)
