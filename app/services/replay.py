@@ -1,9 +1,10 @@
 """Replay: recompute what is stored from what happened, and name every difference."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from app import config
 from app.rules import cancellation
@@ -11,11 +12,14 @@ from app.rules import standing as standing_rules
 from app.rules.cancellation import Settlement
 from app.rules.lifecycle import MOVES, Move, Status
 from app.rules.standing import Standing, StandingEvent
-from app.services import ledger, ranking
+from app.services import ranking
 from app.store.database import snapshot
-from app.store.models import Booking, StandingEntry, Therapist, TimelineEntry
+from app.store.models import Booking, LedgerLine, StandingEntry, Therapist, TimelineEntry
 
 SCORE_TOLERANCE = 1e-9
+BATCH = 500
+
+T = TypeVar("T", TimelineEntry, LedgerLine)
 
 _MOVE_TO = {rule.target.value: move for move, rule in MOVES.items()}
 _COUNTED = frozenset(event.value for event in StandingEvent)
@@ -34,23 +38,40 @@ class Difference:
 def compare(now: datetime) -> Iterator[Difference]:
     """Every difference between what is stored and what the timeline leads to."""
     with snapshot():
-        for booking in Booking.select().order_by(Booking.id).iterator():
-            yield from _booking(booking)
+        for bookings in _batches():
+            entries, lines = _of_each(TimelineEntry, bookings), _of_each(LedgerLine, bookings)
+            for booking in bookings:
+                yield from _booking(booking, entries[booking.id], lines[booking.id])
         for therapist in Therapist.select().order_by(Therapist.id).iterator():
             yield from _therapist(therapist, now)
 
 
-def _booking(booking: Booking) -> Iterator[Difference]:
-    entries = list(
-        TimelineEntry.select().where(TimelineEntry.booking == booking).order_by(TimelineEntry.id)
-    )
+def _batches() -> Iterator[list[Booking]]:
+    last_id = 0
+    while bookings := list(
+        Booking.select().where(Booking.id > last_id).order_by(Booking.id).limit(BATCH)
+    ):
+        yield bookings
+        last_id = bookings[-1].id
+
+
+def _of_each(table: type[T], bookings: list[Booking]) -> dict[int, list[T]]:
+    """The rows of each booking by its id, in the order in which they were written."""
+    found: dict[int, list[T]] = defaultdict(list)
+    span = table.booking.between(bookings[0].id, bookings[-1].id)
+    for row in table.select().where(span).order_by(table.id):
+        found[row.booking_id].append(row)
+    return found
+
+
+def _booking(
+    booking: Booking, entries: list[TimelineEntry], lines: list[LedgerLine]
+) -> Iterator[Difference]:
     status, problem = _status(entry.event for entry in entries)
     if problem:
         yield Difference(booking.reference, "timeline", problem, "a move that exists")
     yield from _differ(booking.reference, "status", booking.status.value, status)
-    stored = sorted(
-        (line.event, line.account, line.amount_minor) for line in ledger.lines_of(booking)
-    )
+    stored = sorted((line.event, line.account, line.amount_minor) for line in lines)
     replayed = sorted(_lines(entries))
     yield from _differ(booking.reference, "ledger", stored, replayed)
     total = sum(amount for _, _, amount in stored)

@@ -54,7 +54,10 @@ def live_at_random(story: Story, seed: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(runs(2, 20)))
-def test_a_random_life_replays_to_what_is_stored(story: Story, seed: int) -> None:
+def test_a_random_life_replays_to_what_is_stored(
+    story: Story, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "BATCH", 7)
     live_at_random(story, seed, 90)
     assert len({booking.status for booking in Booking.select()}) >= 4, "too quiet a life"
     assert list(replay.compare(story.now)) == []
@@ -150,6 +153,16 @@ def test_a_timeline_that_no_booking_can_have_is_found(story: Story, told: Bookin
         TimelineEntry.booking == told, TimelineEntry.event == "accepted"
     ).execute()
     assert (told.reference, "timeline") in found(story)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_however_few_are_read_at_a_time_each_is_judged_by_its_own_lines(
+    story: Story, told: Booking, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(replay, "BATCH", batch)
+    last = story.ask(starts_at=told.starts_at + 5 * DAY)
+    Booking.update(status=Status.EXPIRED).where(Booking.id.in_([told.id, last.id])).execute()
+    assert found(story) == [(told.reference, "status"), (last.reference, "status")]
 
 
 def test_looking_changes_nothing(story: Story, told: Booking) -> None:
