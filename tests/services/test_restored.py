@@ -1,5 +1,7 @@
 """After a restore: what had left is left out by its moment, and what was still to come goes."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +12,9 @@ from app.cli import run
 from app.rules.lifecycle import Actor, Via
 from app.services import backup as backups
 from app.services import leaving_out, moves, sweeps
-from app.store import outbox
+from app.store import database, outbox
 from app.store.models import OutboxEmail, OutboxStatus
+from tests.databases import beside, postgresql_tool
 from tests.smtp_server import Accepted
 from tests.story import ELI, Story, courier, total
 
@@ -37,6 +40,43 @@ def pass_until(story: Story, until: datetime) -> list[Accepted]:
     return left
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """Backup and restore as README has it for the database in use."""
+
+    app: Flask
+    url: str
+    file: Path
+
+    def back_up(self) -> None:
+        if database.is_sqlite():
+            backups.backup(self.file)
+        else:
+            postgresql_tool("pg_dump", "-Fc", "--no-owner", f"--file={self.file}", self.url)
+
+    def restore(self, now: datetime) -> None:
+        if database.is_sqlite():
+            backups.restore(self.file, backups.live_file(), now, replace=True)
+            return
+        empty = beside(self.url, "restored")
+        postgresql_tool("createdb", f"--maintenance-db={self.url}", "restored")
+        postgresql_tool(
+            "pg_restore", "--no-owner", "--exit-on-error", "--single-transaction",
+            f"--dbname={empty}", str(self.file),
+        )  # fmt: skip
+        database.bind(empty)
+        assert run(["db", "upgrade"], create=lambda: self.app) == 0
+        assert run(["outbox", "hold"], create=lambda: self.app) == 0
+
+
+@pytest.fixture
+def recipe(app: Flask, database_url: str, tmp_path: Path) -> Iterator[Recipe]:
+    yield Recipe(app, database_url, tmp_path / "backup")
+    if not database.is_sqlite():
+        database.bind(database_url)
+        postgresql_tool("dropdb", "--if-exists", f"--maintenance-db={database_url}", "restored")
+
+
 def busy_night(story: Story) -> None:
     """Things that the clock will bring about in the next hours, at many different moments."""
     old = story.ask("bran", client=ELI, starts_at=story.now + timedelta(hours=56))
@@ -54,12 +94,11 @@ def busy_night(story: Story) -> None:
     assert story.reload(old).status == "requested"
 
 
-@on_sqlite
 def test_nothing_that_had_left_goes_again_and_what_was_to_come_does(
-    story: Story, app: Flask, tmp_path: Path
+    story: Story, app: Flask, recipe: Recipe
 ) -> None:
     busy_night(story)
-    backups.backup(tmp_path / "night.db")
+    recipe.back_up()
     had_left = pass_until(story, story.now + timedelta(hours=4))
     assert kinds(had_left) == [
         "answer_late", "answer_late_client", "answer_late_ops", "answer_reminder",
@@ -67,7 +106,7 @@ def test_nothing_that_had_left_goes_again_and_what_was_to_come_does(
     ]  # fmt: skip
     lost_at = story.wait(seconds=1)
     story.wait(hours=1)
-    backups.restore(tmp_path / "night.db", backups.live_file(), story.now, replace=True)
+    recipe.restore(story.now)
     story.sweep()
     assert story.sent() == []
     assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 0
