@@ -50,8 +50,10 @@ def _first_open(
 ) -> list[tuple[Therapist, list[datetime]]]:
     """Who has which times of a span open, until three or more of them are found."""
     found: list[tuple[Therapist, list[datetime]]] = []
-    seen, size = 0, _FIRST_LOOK
-    while len(found) < MOST and (some := list(others.offset(seen).limit(size))):
+    seen, size, are_more = 0, _FIRST_LOOK, True
+    while are_more and len(found) < MOST:
+        some = list(others.offset(seen).limit(size))
+        are_more = len(some) == size
         times = calendar.open_times_of_each(some, kind, from_at=span[0], until_at=span[1], now=now)
         found += [(each, times[each.id]) for each in some if times[each.id]]
         seen, size = seen + size, min(4 * size, _LONGEST_LOOK)
