@@ -1,12 +1,13 @@
 """A therapist's open times, and whose times are open at a given hour."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app import config
 from app.rules import availability
+from app.rules.availability import Span
 from app.rules.hours import Window
 from app.rules.lifecycle import Kind
 from app.rules.policy import Policy
@@ -67,32 +68,31 @@ def open_times(
 
 
 def open_times_of_each(
-    therapists: Sequence[Therapist],
-    kind: Kind,
-    *,
-    from_at: datetime,
-    until_at: datetime,
-    now: datetime,
-) -> dict[int, list[datetime]]:
-    """The open times of listed therapists by their ids, in as many queries for all as for one."""
+    therapists: Sequence[Therapist], kind: Kind, span: Span, now: datetime
+) -> Callable[[Therapist, Span], list[datetime]]:
+    """What tells the open times of each of some listed therapists in any part of `span`.
+
+    All is read at once, in as many queries for many as for one.
+    """
     policy = config.current().policy
     ids = [therapist.id for therapist in therapists]
     windows = listing.windows(ids)
     day = timedelta(days=1)
-    busy = listing.busy_spans(ids, from_at - day, until_at + day, now)
-    return {
-        therapist.id: availability.open_times(
+    busy = listing.busy_spans(ids, span[0] - day, span[1] + day, now)
+
+    def open_times_within(therapist: Therapist, part: Span) -> list[datetime]:
+        return availability.open_times(
             windows[therapist.id],
             ZoneInfo(therapist.timezone),
             busy[therapist.id],
             length_minutes=length_minutes(kind, policy),
-            from_at=from_at,
-            until_at=until_at,
+            from_at=part[0],
+            until_at=part[1],
             now=now,
             policy=policy,
         )
-        for therapist in therapists
-    }
+
+    return open_times_within
 
 
 def free_at(

@@ -26,21 +26,31 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     """
     kind, starts_at = booking.kind, booking.starts_at
     others = _others(booking, kind, now)
+    first = list(others.limit(_FIRST_LOOK))
+    is_whole = len(first) < _FIRST_LOOK
+    rest = others.where(Therapist.id.not_in([therapist.id for therapist in first]))
+    from_at = max(now, starts_at - _NEAR)
+    span = from_at, from_at + 2 * _NEAR
+    open_times = calendar.open_times_of_each(first, kind, span, now)
     policy = config.current().policy
     if starts_at - now >= policy.min_notice:
-        ends_at = starts_at + timedelta(minutes=calendar.length_minutes(kind, policy))
-        idle = others.where(listing.idle(starts_at, ends_at, now))
         then = starts_at, starts_at + timedelta(microseconds=1)
-        if same := _first_open(idle, kind, then, now):
-            return [OpenSlot(therapist, starts_at) for therapist, _ in same[:MOST]]
+        same = [therapist for therapist in first if open_times(therapist, then)]
+        if len(same) < MOST and not is_whole:
+            ends_at = starts_at + timedelta(minutes=calendar.length_minutes(kind, policy))
+            idle = rest.where(listing.idle(starts_at, ends_at, now))
+            same += [each for each, _ in _first_open(idle, kind, then, now)]
+        if same:
+            return [OpenSlot(therapist, starts_at) for therapist in same[:MOST]]
 
     def distance(slot: OpenSlot) -> timedelta:
         return abs(slot.starts_at - starts_at)
 
-    from_at = max(now, starts_at - _NEAR)
+    near = [(each, times) for each in first if (times := open_times(each, span))]
+    if len(near) < MOST and not is_whole:
+        near += _first_open(rest, kind, span, now)
     slots = [
-        min((OpenSlot(therapist, at) for at in open_times), key=distance)
-        for therapist, open_times in _first_open(others, kind, (from_at, from_at + 2 * _NEAR), now)
+        min((OpenSlot(therapist, at) for at in times), key=distance) for therapist, times in near
     ]
     return sorted(slots, key=distance)[:MOST]
 
@@ -50,12 +60,10 @@ def _first_open(
 ) -> list[tuple[Therapist, list[datetime]]]:
     """Who has which times of a span open, until three or more of them are found."""
     found: list[tuple[Therapist, list[datetime]]] = []
-    seen, size, are_more = 0, _FIRST_LOOK, True
-    while are_more and len(found) < MOST:
-        some = list(others.offset(seen).limit(size))
-        are_more = len(some) == size
-        times = calendar.open_times_of_each(some, kind, from_at=span[0], until_at=span[1], now=now)
-        found += [(each, times[each.id]) for each in some if times[each.id]]
+    seen, size = 0, _FIRST_LOOK
+    while len(found) < MOST and (some := list(others.offset(seen).limit(size))):
+        open_times = calendar.open_times_of_each(some, kind, span, now)
+        found += [(each, times) for each in some if (times := open_times(each, span))]
         seen, size = seen + size, min(4 * size, _LONGEST_LOOK)
     return found
 
