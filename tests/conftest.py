@@ -1,5 +1,6 @@
 """The stage: the application, a mail server on loopback, a clock to move, and the cast."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 from flask import Flask
+from hypothesis.internal.conjecture import providers
 
 from app import clock, config, create_app, flask_config
 from app.config import Settings
@@ -24,6 +26,12 @@ from tests.story import Story
 
 pytest_plugins = ["tests.browsers", "tests.databases", "tests.figures"]
 
+# Whatever this machine's environment, or a file .env here, says: empty means the default. Processes
+# that tests start inherit it.
+os.environ.update(dict.fromkeys(map(str.upper, Settings.model_fields), ""))
+for _said_of_terminals in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_said_of_terminals, None)
+
 # How fast the machine happens to be says nothing about what is tested; and a change is judged by
 # the same examples as the one before it, while a soak looks for new ones.
 hypothesis.settings.register_profile(
@@ -33,6 +41,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("patient")
+if runs(True, False):
+    # Or examples would be drawn from the constants of all our code as well: whoever adds a number
+    # to a module would be judged by other examples of everything else.
+    pytest.MonkeyPatch().setattr(providers, "_get_local_constants", providers.Constants)
 
 MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """When most stories begin: a Monday morning in London, outside every change of clocks."""

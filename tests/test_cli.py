@@ -1,6 +1,7 @@
 """The command line: what ops types, what comes back, and one line for a mistake."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -479,7 +480,7 @@ def typed(tmp_path: Path, *words: str, **environment: str) -> Answer:
     ran = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", *words],
         cwd=ROOT,
-        env={"DATABASE_URL": f"sqlite:///{tmp_path / 'ops.db'}", **environment},
+        env={**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'ops.db'}", **environment},
         capture_output=True,
         text=True,
         timeout=60,

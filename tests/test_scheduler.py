@@ -165,6 +165,7 @@ def test_two_schedulers_at_once_take_each_of_many_enquiries_one_step_once(
     many(first, MANY - 1)
     story.deliver()
     environment = {
+        **os.environ,
         "DATABASE_URL": database_url,
         "MAIL_PORT": str(unused_port()),
         "OUTBOX_RETRY_SECONDS": "3600",

@@ -24,6 +24,11 @@ def standing(kind: str) -> str:
     return str(OutboxEmail.get(OutboxEmail.kind == kind).status.value)
 
 
+def told(caplog: pytest.LogCaptureFixture) -> Counter[str]:
+    """How often which event was told of; what libraries log is none."""
+    return Counter(line.msg["event"] for line in caplog.records if isinstance(line.msg, dict))
+
+
 def ask_bran_and_withdraw(story: Story) -> None:
     """Emails to others than Asha and Dee."""
     starts_at = story.now.replace(hour=15, minute=0, second=0, microsecond=0) + timedelta(days=2)
@@ -76,7 +81,7 @@ def test_a_pause_is_told_of_again_after_the_clock_has_gone_back(
         timekeeping.after_leap_back(clock.now())
         caplog.clear()
         total(one.deliver())
-    assert [line.msg["event"] for line in caplog.records] == ["outbox_paused"]
+    assert told(caplog) == {"outbox_paused": 1}
 
 
 def test_a_second_pause_is_told_of_as_the_first_was(
@@ -89,9 +94,8 @@ def test_a_second_pause_is_told_of_as_the_first_was(
             ask_bran_and_withdraw(story)
             total(one.deliver())
             story.wait(minutes=2)
-    told = Counter(line.msg["event"] for line in caplog.records)
-    assert told["email_sent"] > 0
-    assert told["outbox_paused"] == 2
+    assert told(caplog)["email_sent"] > 0
+    assert told(caplog)["outbox_paused"] == 2
 
 
 def test_an_email_that_alone_is_not_let_in_holds_up_no_other_and_is_given_up(

@@ -21,6 +21,11 @@ def text(response: Any) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
 
 
+def has_word(word: str, page: str) -> bool:
+    """Whether that word is anywhere in a page: its letters may by chance be part of a token."""
+    return bool(re.search(rf"\b{re.escape(word)}\b", page))
+
+
 def token(response: Any) -> str:
     return re.search(r'name="csrf_token"[^>]*value="([^"]+)"', response.text)[1]
 

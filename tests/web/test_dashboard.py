@@ -24,6 +24,7 @@ from tests.web.browsing import (
     sign_in,
 )
 from tests.web.conftest import Visitor, counted_queries
+from tests.web.pages import has_word
 
 
 @pytest.fixture
@@ -244,7 +245,7 @@ def test_another_therapists_session_is_not_there(
             assert visitor.get(path).text == unknown.text
         if page:
             assert visitor.post(path, data=token).status_code == 404
-    assert "Dee" not in visitor.get("/dashboard?tab=upcoming").text
+    assert not has_word("Dee", visitor.get("/dashboard?tab=upcoming").text)
     assert all_rows() == rows
 
 

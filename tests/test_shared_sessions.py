@@ -1,0 +1,57 @@
+"""Where PgBouncer gives each transaction another session, nothing of ours outlives its own."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import peewee
+import pytest
+
+from app.store import database
+from app.store.models import Therapist
+from tests.databases import beside, postgresql_tool
+
+STATE = "SELECT COUNT(*) FROM pg_prepared_statements"
+LOCKS = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'"
+
+
+@pytest.fixture
+def empty(postgresql_url: str) -> Iterator[str]:
+    """A database of PostgreSQL without a schema."""
+    postgresql_tool("createdb", f"--maintenance-db={postgresql_url}", "empty")
+    url = beside(postgresql_url, "empty")
+    database.bind(url)
+    yield url
+    database.bind(postgresql_url)
+    postgresql_tool("dropdb", f"--maintenance-db={postgresql_url}", "empty")
+
+
+def number(sql: str) -> int:
+    return int(database.db.execute_sql(sql).fetchone()[0])
+
+
+def test_however_often_a_statement_is_used_none_is_prepared(postgresql_url: str) -> None:
+    database.bind(postgresql_url)
+    with database.connection():
+        for _ in range(20):
+            assert not Therapist.select().where(Therapist.slug == "nobody").exists()
+            with database.db.atomic():
+                Therapist.update(streak=0).where(Therapist.slug == "nobody").execute()
+        assert number(STATE) == 0
+
+
+def test_steps_of_which_one_fails_leave_nothing_behind_and_are_all_taken_later(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = database.MIGRATIONS, tmp_path / "steps"
+    shutil.copytree(good, bad)
+    fails = "def up(migrator, db):\n    db.execute_sql('SELECT no_such_column')\n"
+    (bad / "0099_fails.py").write_text(fails)
+    monkeypatch.setattr(database, "MIGRATIONS", bad)
+    with pytest.raises(peewee.ProgrammingError, match="no_such_column"):
+        database.upgrade()
+    with database.connection():
+        assert database.db.get_tables() == []
+        assert number(LOCKS) == 0
+    monkeypatch.setattr(database, "MIGRATIONS", good)
+    assert len(database.upgrade()) == len(list(good.glob("0*.py")))
