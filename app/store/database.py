@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -15,7 +15,7 @@ from playhouse.migrations import Migration, Runner
 
 from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store import faults
-from app.store.postgresql import PostgresqlServer
+from app.store.postgresql import LOCK_LIMIT_S, PostgresqlServer
 from app.store.sqlite import SqliteFile
 from app.store.write_lock import alone_in_writing
 
@@ -168,14 +168,12 @@ def upgrade() -> list[str]:
     if isinstance(db.obj, SqliteFile):
         with db.obj.making(), connection(), _alone_in_writing():
             return list(_runner().up())
-    with connection(), db.obj.pinned():
-        db.execute_sql("SELECT pg_advisory_lock(%s)", (_UPGRADE_LOCK,))
-        try:
-            return list(_runner().up())
-        finally:
-            # With the connection, the lock is gone too.
-            with suppress(faults.ConnectionLost):
-                db.execute_sql("SELECT pg_advisory_unlock(%s)", (_UPGRADE_LOCK,))
+    # One transaction, without limits to its waiting, whose end releases the lock: a lock of the
+    # session would stay behind on a connection that PgBouncer has given to somebody else by then.
+    with connection(), db.obj.pinned(), db.atomic("READ COMMITTED"):
+        db.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_UPGRADE_LOCK,))
+        db.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
+        return list(_runner().up())
 
 
 def upgrade_file(other: peewee.SqliteDatabase) -> list[str]:

@@ -93,7 +93,14 @@ class PostgresqlServer(peewee.PostgresqlDatabase):
 
     def _connect(self) -> Connection:
         try:
-            return Connection.connect(self.database, autocommit=True, **self.connect_params)
+            return Connection.connect(
+                self.database,
+                autocommit=True,
+                # PgBouncer may give each transaction another session, where the same name is
+                # nobody's statement, or another's: a SELECT was seen to run somebody's DELETE.
+                prepare_threshold=None,
+                **self.connect_params,
+            )
         except psycopg.Error as error:
             raise Unreachable(reason(error)) from error
 
