@@ -8,6 +8,7 @@ from app.rules.lifecycle import Status
 from app.store.models import Booking
 from tests.browser.conftest import Arrive
 from tests.browser.stage import DESKTOP, PHONE, Person
+from tests.soak import runs
 from tests.story import Story
 
 pytestmark = pytest.mark.browser
@@ -45,7 +46,7 @@ def the_booking() -> Booking:
     return booking
 
 
-@pytest.mark.parametrize(("width", "scripts"), ALL_BROWSERS)
+@pytest.mark.parametrize(("width", "scripts"), runs(BROWSERS, ALL_BROWSERS))
 def test_asked_for_accepted_from_the_email_and_cancelled_with_the_cost_said_first(
     story: Story, arrive: Arrive, width: int, scripts: bool
 ) -> None:

@@ -8,11 +8,17 @@ from flask import Flask
 
 from app.rules.lifecycle import Kind
 from tests.conftest import therapist
+from tests.soak import runs
 from tests.story import Story
 from tests.web import house
 from tests.web.browsing import sign_in
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 from tests.web.house import House
+
+# Both databases are asked the same.
+pytestmark = pytest.mark.parametrize(
+    "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
+)
 
 MOST_QUERIES, MOST_BYTES = 5, 40_000
 
