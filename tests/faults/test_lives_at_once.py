@@ -29,7 +29,7 @@ from tests.town import Town, is_quiet, until
 PEOPLE = 16
 LASTING_S = runs(7, 90)
 LASTING_AT_MOST_S = LASTING_S + 60
-VARIETY = 4
+VARIETY = 5
 LEAPS_MINUTES = (1, 1, 2, 5, 10, 20, 40, 61, 90, 125, 190, 400)
 LEASE = timedelta(minutes=4)
 
