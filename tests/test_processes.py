@@ -26,6 +26,9 @@ def town(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Ite
     clock.follow(None)
 
 
+@pytest.mark.parametrize(
+    "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
+)
 def test_asked_by_api_accepted_from_the_email_and_both_hear_of_it(town: Town) -> None:
     with town.open(schedulers=2):
         status, booking = town.ask(town.slots()[3])
@@ -81,6 +84,7 @@ def test_a_body_of_ten_megabytes_is_refused_by_name_whether_or_not_it_said_how_l
         answer.close()
 
 
+@pytest.mark.parametrize("database_url", runs(["sqlite"], ["sqlite", "postgresql"]), indirect=True)
 def test_of_eight_clicks_at_once_one_wins_and_the_client_hears_once(town: Town) -> None:
     with town.open(schedulers=2):
         _, booking = town.ask(town.slots()[5])

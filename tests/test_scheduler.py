@@ -23,7 +23,7 @@ from tests.soak import runs
 from tests.story import DEE, Story
 from tests.town import ROOT
 
-MANY = runs(250, 2_000)
+MANY = runs(100, 2_000)
 
 JOBS = [
     "remind_answers",

@@ -7,9 +7,13 @@ from app.rules.lifecycle import Status
 from app.store.models import Booking
 from tests.browser.conftest import Arrive
 from tests.browser.stage import DESKTOP, PHONE, Person
+from tests.soak import runs
 from tests.story import Story
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("width", [PHONE, DESKTOP])]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.parametrize("width", runs([PHONE], [PHONE, DESKTOP])),
+]
 
 
 def status() -> Status:

@@ -178,6 +178,9 @@ def test_what_counts_for_a_sleeper_is_the_time_that_really_passed(town: Town) ->
         assert night.pass_by("smtp_content") == [1, 1]
 
 
+@pytest.mark.parametrize(
+    "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
+)
 def test_a_sweep_stopped_in_its_middle_holds_up_no_answer_and_takes_each_booking_its_step_once(
     town: Town,
 ) -> None:
