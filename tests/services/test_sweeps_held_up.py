@@ -29,12 +29,17 @@ def fall_due(now: datetime) -> None:
     ).execute()
 
 
-@POSTGRESQL
-def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_from_standing_and_score(
-    story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks are waited for in moments."""
     monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
     database.bind(database_url)
+
+
+@POSTGRESQL
+def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_from_standing_and_score(
+    story: Story, database_url: str, impatient: None
+) -> None:
     fall_due(story.now)
     with psycopg.connect(database_url) as shell:
         shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
@@ -66,10 +71,8 @@ def test_a_lock_that_was_let_go_meanwhile_is_had_in_the_same_run(
 
 @POSTGRESQL
 def test_a_therapist_whom_somebody_keeps_locked_keeps_nobody_from_either_reminder(
-    story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
+    story: Story, database_url: str, impatient: None
 ) -> None:
-    monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
-    database.bind(database_url)
     soon, tomorrow = MONDAY.replace(hour=16), MONDAY.replace(hour=16) + timedelta(days=3)
     accepted = [
         story.ask(starts_at=soon),
