@@ -5,7 +5,7 @@ from flask import Flask
 from app import clock, config, logs, web
 from app.config import Settings
 from app.mailer import Mailer
-from app.store import database
+from app.store.db import database
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -16,7 +16,7 @@ from app import clock, create_app, demo_cast
 from app.errors import ConfigError
 from app.maildir import serve_maildir
 from app.processes import Part, StopSignal, started, wait
-from app.store import database
+from app.store.db import database
 
 LOOPBACK = "127.0.0.1"
 API_KEY = "demo"

@@ -6,7 +6,7 @@ from app.errors import NotFound
 from app.rules.hours import parse_windows
 from app.services import accounts
 from app.store import queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 
 _DOMAIN = "therapists.example"
 

@@ -17,7 +17,7 @@ from app.config import Settings
 from app.mailer import Mailer
 from app.rules.hours import parse_windows
 from app.services import accounts
-from app.store import database
+from app.store.db import database
 from app.store.models import Therapist
 from app.web.security import limiter
 from tests.smtp_server import MailServer

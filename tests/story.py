@@ -16,7 +16,8 @@ from app.services import bookings, moves, sessions, sweeps
 from app.services.delivery import Courier
 from app.services.moves import Outcome
 from app.services.runs import Parts, Run
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import Booking, TimelineEntry
 from tests.smtp_server import PATIENCE_S, Accepted, MailServer
 

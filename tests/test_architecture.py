@@ -12,7 +12,8 @@ from flask import Flask
 from playhouse.schema_diff import diff_models
 from werkzeug.routing import Rule
 
-from app.store import database, models
+from app.store import models
+from app.store.db import database
 from tests.town import ROOT
 
 SOURCES = [
@@ -25,7 +26,7 @@ FILE_LINES = 250
 FUNCTION_LINES = 40
 ENDPOINT_LINES = 15
 LONGER_FILES = {
-    "app/store/queries.py": 400,  # a list of named reads
+    "app/store/queries/bookings.py": 400,  # a list of named reads
     "emails/samples.py": 350,  # a list of examples
 }
 

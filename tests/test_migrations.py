@@ -12,8 +12,10 @@ from playhouse.schema_diff import diff_models
 from app import create_app
 from app.config import Settings
 from app.errors import StoreUnavailable
-from app.store import counts, database, models
+from app.store import models
+from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
+from app.store.queries import metrics
 
 FILLED = (
     "INSERT INTO therapist (id, slug, name, email, email_key, timezone, rate_minor, currency,"
@@ -69,8 +71,8 @@ def test_a_database_in_use_takes_the_third_step_and_keeps_what_it_held(before: s
     with database.connection():
         assert not diff_models(database.db.obj, models.TABLES)
         assert {table: rows(table) for table in HELD} == held
-        assert set(counts.moves()) == {("requested", "page", 1), ("accepted", "link", 1)}
-        assert counts.emails()[OutboxStatus.SENT] == 1
+        assert set(metrics.moves()) == {("requested", "page", 1), ("accepted", "link", 1)}
+        assert metrics.emails()[OutboxStatus.SENT] == 1
         assert OutboxEmail.select().count() == 2
         assert "heartbeat" not in database.db.get_tables()
     said = app.test_client().get("/metrics").text

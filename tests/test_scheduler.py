@@ -16,7 +16,8 @@ from app.mailer import Mailer
 from app.services import sweeps
 from app.services.runs import Run
 from app.services.vitals import Vitals
-from app.store import database, jobs
+from app.store import job_stats
+from app.store.db import database
 from app.store.models import Booking, Client, OutboxEmail, OutboxStatus, TimelineEntry
 from tests.smtp_server import FaultyServer, unused_port
 from tests.soak import runs
@@ -93,7 +94,7 @@ def test_what_others_refused_is_no_failed_run_and_what_the_house_could_not_do_is
     vitals = Vitals(())
     assert scheduler.Runner(vitals).run(job) == went_well
     vitals.flush(clock.now())
-    (left,) = jobs.figures()
+    (left,) = job_stats.figures()
     assert (left.failed_runs, left.failed) == (not went_well, sum(part.failed for part in parts))
 
 
@@ -113,7 +114,7 @@ def test_a_mistyped_address_is_no_failed_run_and_one_that_should_not_be_stored_i
         elsewhere.config.update(app.config, MAIL_PORT=server.port)
         elsewhere.extensions["mailer"] = Mailer(elsewhere)
         assert scheduler.run_once(elsewhere) == exit_status
-    delivery = next(each for each in jobs.figures() if each.name == "deliver_outbox")
+    delivery = next(each for each in job_stats.figures() if each.name == "deliver_outbox")
     assert (delivery.runs, delivery.failed_runs, delivery.failed) == (1, exit_status, 1)
     assert "job=deliver_outbox due=2 done=1 failed=1" in capsys.readouterr().err
 
@@ -121,7 +122,7 @@ def test_a_mistyped_address_is_no_failed_run_and_one_that_should_not_be_stored_i
 def test_every_job_of_a_single_run_leaves_its_figures(story: Story, app: Flask) -> None:
     scheduler.run_once(app)
     scheduler.run_once(app)
-    left = jobs.figures()
+    left = job_stats.figures()
     assert {each.name: each.runs for each in left} == dict.fromkeys(JOBS, 2)
     assert {each.last_finished_at for each in left} == {story.now}
 

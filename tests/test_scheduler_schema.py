@@ -11,8 +11,8 @@ import scheduler
 from app import clock
 from app.services.runs import Run
 from app.services.vitals import Vitals
-from app.store import jobs
-from app.store.database import db
+from app.store import job_stats
+from app.store.db.database import db
 from app.store.models import OutboxEmail
 from tests.story import Story
 
@@ -46,7 +46,7 @@ def test_a_single_run_sends_nothing_and_does_nothing_before_the_upgrade(
         assert story.mail.messages == []
         assert story.timeline(booking) == [("requested", "client", "api")]
         assert {row.status.value for row in OutboxEmail.select()} == {"queued"}
-        assert jobs.figures() == []
+        assert job_stats.figures() == []
     assert scheduler.run_once(app) == 0
     assert story.reload(booking).status == "expired"
     assert len({each.parsed["Message-ID"] for each in story.mail.messages}) == len(
@@ -73,10 +73,10 @@ def test_a_resident_scheduler_says_so_once_a_minute_and_goes_on_by_itself(
             assert not runner.run(job)
         vitals.flush(clock.now())
         assert capsys.readouterr().err.count(LINE) == 2
-    assert (begun, jobs.figures()) == ([], [])
+    assert (begun, job_stats.figures()) == ([], [])
     assert runner.run(job)
     vitals.flush(clock.now())
-    (left,) = jobs.figures()
+    (left,) = job_stats.figures()
     assert (begun, left.runs, left.failed_runs, left.done) == (["begun"], 5, 4, 1)
     with one_step_behind():
         assert not runner.run(job)

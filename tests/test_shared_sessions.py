@@ -7,9 +7,9 @@ from pathlib import Path
 import peewee
 import pytest
 
-from app.store import database
+from app.store.db import database
+from app.store.db.postgresql import LIMITS
 from app.store.models import Therapist
-from app.store.postgresql import LIMITS
 from tests.databases import beside, postgresql_tool
 
 STATE = "SELECT COUNT(*) FROM pg_prepared_statements"

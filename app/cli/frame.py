@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.errors import NotFound
-from app.store import database
+from app.store.db import database
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -20,7 +20,8 @@ from app.services import backup as backups
 from app.services import health
 from app.services import ledger as books
 from app.services import replay as replaying
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 
 
 @click.command()

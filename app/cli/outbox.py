@@ -20,9 +20,10 @@ from app.cli.frame import (
 from app.cli.words import instant
 from app.services import intake, leaving_out
 from app.services.leaving_out import LeftOut
-from app.store import attempts, counts, queries, requeue
+from app.store import attempts, queries, requeue
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
+from app.store.queries import metrics
 
 _MOST = 2**63 - 1
 
@@ -58,7 +59,7 @@ def list_(status: str | None, limit: int, as_json: bool) -> None:
         machine([_facts(each) for each in found])
     else:
         _print(found)
-    standing = counts.emails()
+    standing = metrics.emails()
     more = (standing[asked] if asked else sum(standing.values())) - len(found)
     if more > 0:
         click.echo(f"… and {more} more: --limit N, or --status", err=as_json)

@@ -15,7 +15,7 @@ from app.rules.hours import Window as OpenWindow
 from app.rules.ranking import TIE_PRIME
 from app.services.staleness import SIGN_IN_LASTS
 from app.store import outbox, queries, requeue, suppressions
-from app.store.database import in_transaction, on_commit
+from app.store.db.database import in_transaction, on_commit
 from app.store.models import OutboxEmail, OutboxStatus, Role, SignIn, Therapist, Window
 
 _log = structlog.get_logger("mindsum")

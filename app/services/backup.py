@@ -12,7 +12,8 @@ import structlog
 
 from app.services import placing
 from app.services.placing import BackupFailed, BackupRefused
-from app.store import database, outbox
+from app.store import outbox
+from app.store.db import database
 from app.store.models import Hold, OutboxEmail, OutboxStatus
 
 BUSY_SECONDS = 30.0

@@ -12,7 +12,7 @@ from app.errors import StoreUnavailable
 from app.services import moves
 from app.services.runs import Parts, Run
 from app.store import queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, Therapist
 
 R = TypeVar("R")

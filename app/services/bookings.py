@@ -21,7 +21,7 @@ from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.policy import Policy
 from app.services import calendar, journal, ledger, moves, ranking, transitions
 from app.store import outbox, queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
 # No 0/O, 1/I/L or U: a reference is read aloud and typed from a screen.

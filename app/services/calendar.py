@@ -11,8 +11,9 @@ from app.rules.availability import Span
 from app.rules.hours import Window
 from app.rules.lifecycle import Kind
 from app.rules.policy import Policy
-from app.store import listing, queries
+from app.store import queries
 from app.store.models import Therapist
+from app.store.queries import directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,9 @@ def open_times_of_each(
     """
     policy = config.current().policy
     ids = [therapist.id for therapist in therapists]
-    windows = listing.windows(ids)
+    windows = directory.windows(ids)
     day = timedelta(days=1)
-    busy = listing.busy_spans(ids, span[0] - day, span[1] + day, now)
+    busy = directory.busy_spans(ids, span[0] - day, span[1] + day, now)
 
     def open_times_within(therapist: Therapist, part: Span) -> list[datetime]:
         return availability.open_times(

@@ -15,7 +15,8 @@ from app.services import letters, settling, staleness
 from app.services.pacing import Pace
 from app.services.runs import Parts, Run
 from app.services.settling import End
-from app.store import attempts, faults, outbox, suppressions
+from app.store import attempts, outbox, suppressions
+from app.store.db import errors
 from app.store.models import OutboxEmail, OutboxStatus, Outcome
 from app.store.outbox import Claim
 from emails.safety import UnsafeValue
@@ -91,12 +92,12 @@ class Courier:
                 except _NotNowError:
                     claims.appendleft(claimed)
                     return
-                except (StoreUnavailable, *faults.DATABASE_ERRORS) as error:
-                    if not (isinstance(error, StoreUnavailable) or faults.is_outside(error)):
+                except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
+                    if not (isinstance(error, StoreUnavailable) or errors.is_outside(error)):
                         raise
                     # It stays ours as long as its lease lasts, and the others come first.
                     claims.append(claimed)
-                    _log.error("email_waits", email=claimed.email.id, why=faults.reason(error))
+                    _log.error("email_waits", email=claimed.email.id, why=errors.reason(error))
                     time.sleep(STORE_AGAIN_S)
                     run = Run()
                 yield run
@@ -146,7 +147,7 @@ class Courier:
             connection.deliver(message.to_email(), message.recipient.addr_spec, may_finish)
         except (MailError, UnsafeValue) as error:
             return self._settle(email, self._end_of(error, claimed, connection))
-        except (StoreUnavailable, *faults.DATABASE_ERRORS):
+        except (StoreUnavailable, *errors.DATABASE_ERRORS):
             raise
         except Exception as error:
             _log.exception("email_fault", email=email.id, kind=email.kind)
@@ -186,7 +187,7 @@ class Courier:
             except Exception as error:
                 if not isinstance(error, StoreUnavailable) and time.monotonic() > until_s:
                     raise
-                _log.error("email_unsettled", email=email.id, why=faults.reason(error))
+                _log.error("email_unsettled", email=email.id, why=errors.reason(error))
                 time.sleep(STORE_AGAIN_S)
             else:
                 if end.status is OutboxStatus.SENT:

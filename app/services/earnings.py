@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from app.rules import local
 from app.services.ledger import Earning
-from app.store import practice
 from app.store.models import Therapist
+from app.store.queries import therapist_bookings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ Months = dict[date, dict[str, Sum]]
 def by_month(therapist: Therapist) -> Months:
     """What every month brought in which something was earned."""
     zone, months = ZoneInfo(therapist.timezone), Months()
-    for earned_at, payout_minor, fee_minor, currency in practice.payouts(therapist):
+    for earned_at, payout_minor, fee_minor, currency in therapist_bookings.payouts(therapist):
         month = months.setdefault(_month(earned_at, zone), {})
         before = month.get(currency, Sum(currency))
         month[currency] = before.with_one(fee_minor, payout_minor)
@@ -67,7 +67,7 @@ def of_month(therapist: Therapist, first_on: date) -> list[Earning]:
     """The sessions that earned something in the month that begins on that day, newest first."""
     zone = ZoneInfo(therapist.timezone)
     next_on = (first_on + timedelta(days=31)).replace(day=1)
-    lines = practice.payout_lines(
+    lines = therapist_bookings.payout_lines(
         therapist, local.begins_at(first_on, zone), local.begins_at(next_on, zone)
     )
     return [

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from peewee import PeeweeException
 
 from app.errors import NotesKeyWrong, StoreUnavailable
-from app.store import attempts, counts, database, faults, jobs, outbox, queries
+from app.store import attempts, job_stats, outbox, queries
+from app.store.db import database, errors
 from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome, Writing
+from app.store.queries import metrics
 
 OUTBOX_WITHIN = timedelta(minutes=10)
 UNHEARD = "cannot be heard of while the database cannot be written"
@@ -34,7 +36,7 @@ class Figures:
     emails: dict[OutboxStatus, int]
     outcomes: dict[Outcome, int]
     moves: list[tuple[str, str, int]]
-    jobs: list[JobFigures]
+    job_stats: list[JobFigures]
 
 
 def checks(now: datetime, *, tries_writing: bool = False) -> list[Check]:
@@ -62,13 +64,13 @@ def figures(now: datetime) -> Figures | None:
     """
     if database.pending_upgrades():
         return None
-    told = jobs.figures()
-    return Figures(_levels(now, told), counts.emails(), attempts.counts(), counts.moves(), told)
+    told = job_stats.figures()
+    return Figures(_levels(now, told), metrics.emails(), attempts.counts(), metrics.moves(), told)
 
 
 def _levels(now: datetime, told: list[JobFigures]) -> dict[str, float]:
     overdue = Booking.select().where(queries.overdue_expiry(now)).count()
-    waiting = counts.longest_waiting()
+    waiting = metrics.longest_waiting()
     found = {
         "enquiries_open": float(Booking.select().where(queries.REQUESTED).count()),
         "enquiries_overdue": float(overdue),
@@ -91,9 +93,9 @@ def _schema() -> Check:
 def _refusal(now: datetime) -> str | None:
     """What the database says where it does not let a scheduler tell of itself; None if it does."""
     try:
-        jobs.try_adding(now)
+        job_stats.try_adding(now)
     except (StoreUnavailable, PeeweeException) as error:
-        return faults.reason(error)
+        return errors.reason(error)
     return None
 
 
@@ -115,7 +117,7 @@ def _scheduler(now: datetime) -> Check:
     house kept by cron is ready if cron comes every ten minutes or oftener (every minute keeps the
     promise that standing is applied within one).
     """
-    told = jobs.figures()
+    told = job_stats.figures()
     if not told:
         return Check("scheduler", is_ok=False, says="has never run; start: python scheduler.py")
     last = min(told, key=lambda job: abs(_age_s(job, now)))
@@ -148,7 +150,7 @@ def _is_silent(job: JobFigures, now: datetime) -> bool:
 
 def _outbox(now: datetime) -> Check:
     """Whether emails leave: those that their own addresses put off may wait, no others."""
-    waiting = counts.longest_waiting()
+    waiting = metrics.longest_waiting()
     says = f"oldest waits {_waited_s(waiting, now):.0f} s" if waiting else "has nothing waiting"
     fault = _standstill(now)
     if outbox.held_since() is not None:
@@ -163,7 +165,7 @@ def _outbox(now: datetime) -> Check:
 def _standstill(now: datetime) -> str | None:
     """Why the outbox is stuck, and what to look at; None if it is not."""
     since = now - OUTBOX_WITHIN
-    late = counts.waiting_since(since)
+    late = metrics.waiting_since(since)
     if not late.addresses or attempts.has_sent_between(since, now):
         return None
     none_was_sent = f"none was sent for {OUTBOX_WITHIN // timedelta(minutes=1)} min"

@@ -13,7 +13,7 @@ from app.errors import (
     SlotTaken,
     TherapistUnavailable,
 )
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import IdempotentAnswer
 
 KEPT_REFUSALS = (TherapistUnavailable, FreeConsultationUsed, SlotTaken)

@@ -2,7 +2,7 @@
 
 import structlog
 
-from app.store.database import on_commit
+from app.store.db.database import on_commit
 from app.store.models import Booking
 
 _log = structlog.get_logger("mindsum")

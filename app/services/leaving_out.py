@@ -9,7 +9,7 @@ from peewee import Expression
 
 from app.errors import FieldError, InvalidFields
 from app.services import sweeps
-from app.store.database import in_transaction, on_commit
+from app.store.db.database import in_transaction, on_commit
 from app.store.models import OutboxEmail, OutboxStatus
 
 REASON = "ops left it out"

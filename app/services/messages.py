@@ -6,7 +6,7 @@ from app.errors import NotFound
 from app.rules.lifecycle import Actor
 from app.services import journal, moves, privacy
 from app.store import outbox
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose, Role, Writing
 
 _TOLD = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}

@@ -11,7 +11,7 @@ from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.rules.standing import StandingStep
 from app.services import journal, ledger, ranking, standing, transitions
 from app.store import outbox, queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose, Role, Writing
 
 EMAILS: dict[Move, tuple[tuple[str, Role], ...]] = {

@@ -8,8 +8,9 @@ from app import config
 from app.rules.lifecycle import Kind
 from app.services import calendar
 from app.services.calendar import OpenSlot
-from app.store import listing, queries
+from app.store import queries
 from app.store.models import Booking, Therapist
+from app.store.queries import directory
 
 MOST = 3
 _FIRST_LOOK = 60
@@ -38,7 +39,7 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
         same = [therapist for therapist in first if open_times(therapist, then)]
         if len(same) < MOST and not is_whole:
             ends_at = starts_at + timedelta(minutes=calendar.length_minutes(kind, policy))
-            idle = rest.where(listing.idle(starts_at, ends_at, now))
+            idle = rest.where(directory.idle(starts_at, ends_at, now))
             same += [each for each, _ in _first_open(idle, kind, then, now)]
         if same:
             return [OpenSlot(therapist, starts_at) for therapist in same[:MOST]]

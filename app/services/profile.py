@@ -8,7 +8,7 @@ from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.hours import Window as OpenWindow
 from app.services import accounts
 from app.store import queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Therapist, TimeOff
 
 EDITABLE = frozenset(

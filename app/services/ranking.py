@@ -11,7 +11,7 @@ from app.rules.explanation import Factor
 from app.rules.lifecycle import Status
 from app.rules.ranking import Enquiry, Outcome, Ranking
 from app.store import queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, Therapist
 
 TAKEN_WITHIN = timedelta(minutes=5)

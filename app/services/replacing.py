@@ -7,7 +7,7 @@ from app.rules.lifecycle import Actor, Move, Status, Via
 from app.services import bookings, moves, privacy, transitions
 from app.services.bookings import Request
 from app.store import queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose
 
 STANDING = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})

@@ -13,7 +13,7 @@ from app.rules.cancellation import Settlement
 from app.rules.lifecycle import MOVES, Move, Status
 from app.rules.standing import Standing, StandingEvent
 from app.services import ranking
-from app.store.database import snapshot
+from app.store.db.database import snapshot
 from app.store.models import Booking, LedgerLine, StandingEntry, Therapist, TimelineEntry
 
 SCORE_TOLERANCE = 1e-9

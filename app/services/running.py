@@ -14,7 +14,7 @@ from app import clock
 from app.errors import StoreUnavailable
 from app.services.runs import Parts, Run
 from app.services.vitals import Vitals
-from app.store import database
+from app.store.db import database
 
 Service = Callable[[datetime], Parts]
 

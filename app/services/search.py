@@ -9,8 +9,9 @@ from app import config
 from app.rules import availability
 from app.rules.lifecycle import Kind
 from app.services import calendar
-from app.store import listing, queries
+from app.store import queries
 from app.store.models import Therapist
+from app.store.queries import directory
 
 PAGE_SIZE = 20
 OPEN_TIMES_SHOWN = 3
@@ -69,7 +70,7 @@ def others(than: Therapist, now: datetime) -> list[Card]:
 
 
 def _listed(wish: Wish, now: datetime, *, offset: int, limit: int) -> list[Therapist]:
-    return listing.therapists(
+    return directory.therapists(
         now,
         name=wish.name,
         specialism=wish.specialism,
@@ -109,10 +110,10 @@ def _next_open_times(
     policy = config.current().policy
     ids = [therapist.id for therapist in therapists]
     spans = [span_of(therapist) for therapist in therapists]
-    windows = listing.windows(ids)
+    windows = directory.windows(ids)
     # A session that begins at the end of a span may run into what is booked after it.
     last_end = max(span[1] for span in spans) + queries.LONGEST_SESSION
-    busy = listing.busy_spans(ids, min(span[0] for span in spans), last_end, now)
+    busy = directory.busy_spans(ids, min(span[0] for span in spans), last_end, now)
     return {
         therapist.id: [
             starts_at

@@ -9,7 +9,7 @@ from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
 from app.services import moves, transitions
 from app.services.moves import Outcome
 from app.store import queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking
 
 

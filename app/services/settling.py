@@ -10,7 +10,7 @@ from app import config
 from app.mailer import MailBlocked, MailDeferred, MailRefused, MailWithheld
 from app.services import ranking, undelivered
 from app.store import attempts, outbox, queries
-from app.store.database import in_transaction, on_commit
+from app.store.db.database import in_transaction, on_commit
 from app.store.models import Booking, OutboxEmail, OutboxStatus, Outcome
 from app.store.outbox import Claim
 from emails.safety import UnsafeValue

@@ -11,7 +11,7 @@ from app.rules.lifecycle import Move
 from app.rules.standing import Standing, StandingEvent, StandingStep
 from app.services import ranking
 from app.store import outbox, queries
-from app.store.database import in_transaction, on_commit
+from app.store.db.database import in_transaction, on_commit
 from app.store.models import Booking, Role, StandingEntry, Therapist
 
 _COUNTED = {

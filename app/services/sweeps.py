@@ -9,7 +9,7 @@ from app.services import journal, moves, ranking, timekeeping, transitions
 from app.services.batches import each_booking, each_therapist, in_turn
 from app.services.runs import Parts, Run
 from app.store import outbox, queries
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
 from app.store.queries import ACCEPTED, REQUESTED
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from app import config
 from app.services import settling
 from app.store import outbox, requeue
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Therapist
 
 

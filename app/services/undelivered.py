@@ -5,7 +5,7 @@ from datetime import datetime
 import structlog
 
 from app.store import outbox, queries, suppressions
-from app.store.database import on_commit
+from app.store.db.database import on_commit
 from app.store.models import Booking, OutboxEmail, Role, Therapist
 
 _FACTS = {"what": "unreachable"}

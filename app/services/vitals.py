@@ -13,8 +13,9 @@ from peewee import PeeweeException
 
 from app.errors import StoreUnavailable
 from app.services.runs import Run
-from app.store import database, jobs
-from app.store.jobs import News
+from app.store import job_stats
+from app.store.db import database
+from app.store.job_stats import News
 
 EVERY = timedelta(seconds=5)
 SILENT_S = 60
@@ -112,7 +113,7 @@ class Vitals:
             if database.pending_upgrades():
                 # There may be no place for them yet, and whoever runs the jobs says so.
                 return False
-            jobs.add(told, now, {job: self._patience_of(job) for job in told})
+            job_stats.add(told, now, {job: self._patience_of(job) for job in told})
         except (StoreUnavailable, PeeweeException):
             _log.exception("job_figures_unwritten")
             return False

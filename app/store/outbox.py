@@ -10,7 +10,7 @@ from uuid import uuid4
 from peewee import SQL, Expression, fn
 
 from app import config
-from app.store.database import db, in_transaction, is_sqlite
+from app.store.db.database import db, in_transaction, is_sqlite
 from app.store.models import Booking, Client, Hold, OutboxEmail, OutboxStatus, Role, Therapist
 
 TIMEOUTS_IN_A_LEASE = 20

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from app.store import suppressions
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import Booking, OutboxEmail, OutboxStatus, Role, Therapist
 
 

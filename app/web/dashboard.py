@@ -14,8 +14,9 @@ from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.services import intake, moves, privacy, sessions, transitions
 from app.services.letters.letter import first_name
 from app.services.moves import Outcome
-from app.store import paging, queries
+from app.store import queries
 from app.store.models import Booking
+from app.store.queries import paging
 from app.web import desk, telling, tickets
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")

@@ -27,8 +27,9 @@ from app.errors import (
 )
 from app.rules.lifecycle import Kind, Via
 from app.services import bookings, calendar, intake, search
-from app.store import listing, queries
+from app.store import queries
 from app.store.models import Booking, Therapist
+from app.store.queries import directory
 from app.web import wishes
 from app.web.forms import RequestForm
 from app.web.openings import openings
@@ -64,7 +65,7 @@ def find() -> str:
         wrongs=wrongs,
         found=search.find(wish, page=page, now=now),
         page=page,
-        specialisms=listing.specialisms(),
+        specialisms=directory.specialisms(),
         now=now,
         policy=config.current().policy,
     )

@@ -17,7 +17,7 @@ from app.errors import (
     OutcomeUnknown,
     StoreUnavailable,
 )
-from app.store import faults
+from app.store.db import errors
 from app.web import problems
 
 API = "/api/"
@@ -153,11 +153,11 @@ def of_http(error: HTTPException) -> Response | HTTPException:
 
 def of_database(error: Exception) -> Response:
     """The page for a database that failed outside a transaction: the world's fault, or ours."""
-    if not faults.is_outside(error):
+    if not errors.is_outside(error):
         return of_accident(error)
-    if isinstance(error, faults.CommitUnknown):
-        return of_domain(OutcomeUnknown(faults.reason(error)))
-    return of_domain(StoreUnavailable(faults.reason(error)))
+    if isinstance(error, errors.CommitUnknown):
+        return of_domain(OutcomeUnknown(errors.reason(error)))
+    return of_domain(StoreUnavailable(errors.reason(error)))
 
 
 def of_accident(error: Exception) -> Response:
@@ -172,7 +172,7 @@ def register(app: Flask) -> None:
     """Answer every error with a page, or with problem details under /api/."""
     app.register_error_handler(DomainError, of_domain)
     app.register_error_handler(HTTPException, of_http)
-    for kind in faults.DATABASE_ERRORS:
+    for kind in errors.DATABASE_ERRORS:
         app.register_error_handler(kind, of_database)
     # Flask's own last resort would log the path first.
     app.register_error_handler(Exception, of_accident)

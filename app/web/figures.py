@@ -15,7 +15,7 @@ from app import clock
 from app.errors import StoreUnavailable
 from app.services import health
 from app.services.health import Figures
-from app.store import database
+from app.store.db import database
 from app.store.models import JobFigures
 
 _LEVELS = {
@@ -68,7 +68,7 @@ def _stored(found: Figures) -> Iterator[Metric]:
     for kind, via, count in found.moves:
         moves.add_metric((kind, via), count)
     yield moves
-    yield from _of_jobs(found.jobs)
+    yield from _of_jobs(found.job_stats)
 
 
 def _of_jobs(jobs: list[JobFigures]) -> Iterator[Metric]:

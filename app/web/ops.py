@@ -9,7 +9,7 @@ from app import clock
 from app.errors import StoreUnavailable
 from app.services import health
 from app.services.health import Check
-from app.store import database
+from app.store.db import database
 from app.web.durations import Durations
 from app.web.figures import StoredFigures
 

@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.rules.lifecycle import Kind
 from app.services import transitions
-from app.store import practice
 from app.store.models import Booking
-from app.store.practice import View
+from app.store.queries import therapist_bookings
+from app.store.queries.therapist_bookings import View
 from app.web import desk, sheets
 
 blueprint = Blueprint("practice", __name__, url_prefix="/dashboard")
@@ -44,7 +44,7 @@ _COLUMNS = (
 def sessions() -> ResponseReturnValue:
     """My Sessions, as far as the filters in the address let them through."""
     now, (view, kind) = clock.now(), _filters()
-    page = practice.page(desk.me(), view, kind, now, number=desk.page_number(), size=PAGE)
+    page = therapist_bookings.page(desk.me(), view, kind, now, number=desk.page_number(), size=PAGE)
     return render_template(
         "practice/sessions.html",
         **desk.frame(),
@@ -61,7 +61,7 @@ def sessions() -> ResponseReturnValue:
 def spreadsheet() -> ResponseReturnValue:
     """The same bookings, all pages of them, as CSV."""
     me, now, (view, kind) = desk.me(), clock.now(), _filters()
-    found = practice.everything(me, view, kind, now)
+    found = therapist_bookings.everything(me, view, kind, now)
     name = f"sessions-{now:%Y-%m-%d}"
     return sheets.download(name, _COLUMNS, (_row(each, me.timezone, now) for each in found))
 

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 from flask import Flask, g, request
 
-from app.store import database
+from app.store.db import database
 
 _WITHOUT_DATABASE = frozenset(
     {None, "static", "bootstrap.static", "ops.healthz", "ops.readyz", "ops.metrics"}

@@ -12,7 +12,7 @@ from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
 from app.services import accounts, bookings, sweeps
 from app.services.delivery import Courier
-from app.store import database
+from app.store.db import database
 from app.store.models import Booking
 from tests.bench.measure import Row, measured
 from tests.smtp_server import MailServer

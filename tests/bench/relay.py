@@ -10,7 +10,7 @@ from app.config import Settings
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
 from app.services import accounts, bookings
-from app.store import database
+from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.bench.measure import Row
 from tests.smtp_server import Accepted, Action, FaultyServer, Stage

@@ -11,8 +11,8 @@ from app.config import Settings
 from app.links import Aim
 from app.rules.hours import parse_windows
 from app.services import accounts
-from app.store import database
-from app.store.database import in_transaction
+from app.store.db import database
+from app.store.db.database import in_transaction
 from app.store.models import OutboxEmail
 from tests.bench.measure import Row, Times
 from tests.smtp_server import Action, Fault, FaultyServer, Records, Stage, unused_port

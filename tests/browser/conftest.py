@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from app import config, create_app
 from app.config import Settings
-from app.store import database
+from app.store.db import database
 from tests.browser.stage import DESKTOP, Person, chromium, served, window
 from tests.smtp_server import LOOPBACK, MailServer, unused_port
 

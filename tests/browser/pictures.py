@@ -18,7 +18,7 @@ from app.config import Settings
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind
 from app.services import messages
-from app.store import database
+from app.store.db import database
 from app.store.models import Booking
 from app.web import tickets
 from emails.samples import SAMPLES

@@ -14,7 +14,7 @@ from app.links import Aim
 from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
 from app.services.delivery import Courier
-from app.store import database
+from app.store.db import database
 from app.web import tickets
 from tests.browser.conftest import Arrive
 from tests.browser.stage import DESKTOP, PHONE, Person, served, window

@@ -15,7 +15,8 @@ from flask import Flask
 
 from app.cli import run
 from app.services import backup as backups
-from app.store import database, outbox
+from app.store import outbox
+from app.store.db import database
 from app.store.models import Booking
 from tests.story import Story
 from tests.town import ROOT

@@ -15,7 +15,7 @@ from flask import Flask
 from app.cli import run
 from app.services import backup as backups
 from app.services import placing
-from app.store import database
+from app.store.db import database
 from app.store.models import Booking
 from tests.story import Story
 

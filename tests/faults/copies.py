@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.store import database
+from app.store.db import database
 from app.store.models import (
     Booking,
     Client,

@@ -17,7 +17,8 @@ from typing import Any
 
 from app.mailer.client import Client
 from app.mailer.connection import Connection
-from app.store import database, outbox, write_lock
+from app.store import outbox
+from app.store.db import database, write_lock
 from app.store.models import OutboxStatus
 from app.store.outbox import Claim
 

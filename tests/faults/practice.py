@@ -9,7 +9,7 @@ from app import clock
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
 from app.services import accounts, bookings
-from app.store import database
+from app.store.db import database
 from tests.smtp_server import MailServer
 from tests.town import Town
 

@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 
 from app.errors import OutcomeUnknown, StoreUnavailable
-from app.store import database, faults, pg_connection, postgresql
-from app.store.database import db, in_transaction, on_commit
+from app.store.db import database, errors, pg_connection, postgresql
+from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.conftest import Cast
 from tests.faults.own_server import end_backends, tell
@@ -146,7 +146,7 @@ def test_work_whose_connection_was_lost_during_the_commit_is_never_repeated(
 
 
 def test_a_single_write_whose_connection_was_lost_is_not_repeated(broken_commit: None) -> None:
-    with pytest.raises(faults.CommitUnknown):
+    with pytest.raises(errors.CommitUnknown):
         rename("new")
     assert headline() == ""
 
@@ -366,7 +366,7 @@ def test_what_the_world_does_is_told_as_such_and_leaves_nothing(
 def test_what_we_did_wrong_stays_our_fault(cast: Cast, database_url: str, sqlstate: str) -> None:
     with (
         refusing(database_url, sqlstate),
-        pytest.raises(faults.DATABASE_ERRORS, match="refused"),
+        pytest.raises(errors.DATABASE_ERRORS, match="refused"),
     ):
         in_transaction(rename)("new")
 

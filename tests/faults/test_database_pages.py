@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from app import cli
-from app.store import database
-from app.store.database import db
+from app.store.db import database
+from app.store.db.database import db
 from app.store.models import Booking, Therapist
 from tests.conftest import Cast
 from tests.faults.own_server import end_backends, tell

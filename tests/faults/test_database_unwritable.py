@@ -11,9 +11,10 @@ from flask import Flask
 
 from app import cli, clock
 from app.errors import StoreUnavailable
-from app.store import database, jobs
-from app.store.database import db
-from app.store.jobs import News
+from app.store import job_stats
+from app.store.db import database
+from app.store.db.database import db
+from app.store.job_stats import News
 from tests.conftest import MONDAY
 from tests.faults.own_server import tell
 from tests.faults.test_stopped_in_time import nobody_writes
@@ -55,7 +56,7 @@ def ready(visitor: Visitor) -> Looked:
 
 def stir(*names: str) -> None:
     """Those jobs show a sign of life."""
-    jobs.add(dict.fromkeys(names, News()), clock.now(), dict.fromkeys(names, 60))
+    job_stats.add(dict.fromkeys(names, News()), clock.now(), dict.fromkeys(names, 60))
 
 
 def fill() -> None:
@@ -135,4 +136,4 @@ def test_somebody_who_writes_for_a_moment_is_waited_for_and_nothing_is_left_behi
         True,
         f"{kind} can be read and written, and its schema is current",
     )
-    assert [each.name for each in jobs.figures()] == ["purge"]
+    assert [each.name for each in job_stats.figures()] == ["purge"]

@@ -12,7 +12,7 @@ import pytest
 
 from app import clock
 from app.rules.lifecycle import Status
-from app.store import database
+from app.store.db import database
 from app.store.models import Booking, OutboxEmail, OutboxStatus
 from tests.faults import practice, reckoning
 from tests.faults.clients import Clients

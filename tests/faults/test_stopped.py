@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.store import database
+from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, TimelineEntry
 from tests.faults import practice, reckoning
 from tests.faults.nursery import SCHEDULER, WEB, Child, Nursery

@@ -17,7 +17,7 @@ from flask import Flask
 
 import scheduler
 from app.services.runs import Run
-from app.store import jobs
+from app.store import job_stats
 from tests.conftest import MONDAY
 from tests.faults.test_database_file import file_of
 from tests.story import Story
@@ -94,14 +94,14 @@ def test_figures_that_cannot_be_written_do_not_hold_up_its_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     keeper.start()
-    until(jobs.figures)
+    until(job_stats.figures)
     with nobody_writes(database_url):
         is_held.set()
         assert not keeper.stop()
     assert "event=scheduler_stopped" in (said := capsys.readouterr().err)
     assert "abandoned=" in said
     # Nothing was wrong but that it would have taken too long.
-    assert until(lambda: [each.runs for each in jobs.figures() if each.runs]) == [1]
+    assert until(lambda: [each.runs for each in job_stats.figures() if each.runs]) == [1]
 
 
 def test_a_leap_that_cannot_be_mended_does_not_hold_up_its_end(
@@ -114,7 +114,7 @@ def test_a_leap_that_cannot_be_mended_does_not_hold_up_its_end(
     back_an_hour = SimpleNamespace(since_last=lambda: timedelta(hours=-1))
     monkeypatch.setattr("app.clock.Leaps", lambda: back_an_hour)
     keeper.start()
-    until(jobs.figures)
+    until(job_stats.figures)
     is_held.set()
     with nobody_writes(database_url):
         keeper.watch_clock(iter([False, True]).__next__)

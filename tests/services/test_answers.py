@@ -8,7 +8,8 @@ import pytest
 
 from app.rules.lifecycle import Actor, Verdict, Via
 from app.services import sessions
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import HeldTime, OutboxEmail, TimelineEntry, Writing
 from tests.story import ELI, Story
 

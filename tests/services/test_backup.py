@@ -12,7 +12,8 @@ import pytest
 from app.rules.lifecycle import Status
 from app.services import backup as backups
 from app.services.backup import BackupRefused
-from app.store import database, outbox
+from app.store import outbox
+from app.store.db import database
 from app.store.models import Booking
 from tests.story import ELI, Story
 

@@ -9,8 +9,8 @@ from flask import Flask
 
 from app.errors import StoreUnavailable
 from app.services import accounts, batches, sweeps
-from app.store import database
-from app.store.database import in_transaction
+from app.store.db import database
+from app.store.db.database import in_transaction
 from app.store.models import Therapist
 from tests.conftest import MONDAY, Cast
 from tests.story import ELI, Story, total

@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 
 from app.services import accounts, settling
-from app.store import database, outbox, requeue
+from app.store import outbox, requeue
+from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from tests.smtp_server import Fault, FaultyServer, MailServer, unused_port
 from tests.story import ELI, Story, courier, total

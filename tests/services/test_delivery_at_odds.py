@@ -12,7 +12,7 @@ from flask import Flask
 
 from app import clock
 from app.services import privacy, timekeeping
-from app.store import database
+from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail
 from tests.smtp_server import PATIENCE_S, FaultyServer, MailServer
 from tests.story import DEE, ELI, Story, courier, lane, total

@@ -15,7 +15,8 @@ from app import clock
 from app.mailer import Mailer
 from app.services import delivery
 from app.services.delivery import Courier
-from app.store import database, outbox
+from app.store import outbox
+from app.store.db import database
 from app.store.models import OutboxEmail
 from tests.smtp_server import PATIENCE_S, Action, FaultyServer, MailServer
 from tests.story import ELI, Story, courier, lane, total

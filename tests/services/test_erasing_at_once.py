@@ -10,8 +10,8 @@ from app.errors import InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Actor, Via
 from app.services import messages, privacy, replacing
 from app.services.privacy import is_erased
-from app.store import database
-from app.store.database import in_transaction
+from app.store.db import database
+from app.store.db.database import in_transaction
 from app.store.models import Booking, Client, Writing
 from tests.soak import runs
 from tests.story import DEE, Story

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 
 from app.rules.lifecycle import Status
-from app.store import database, listing, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import Booking
+from app.store.queries import directory
 from tests.story import Story
 
 DAY = timedelta(days=1)
@@ -29,7 +31,7 @@ def test_a_session_of_any_length_holds_its_time_to_the_last_minute(
         (ends_at, ends_at + DAY, []),
     ):
         assert queries.held_spans(therapist, from_at, until_at, story.now) == found
-        busy = listing.busy_spans([therapist.id], from_at, until_at, story.now)
+        busy = directory.busy_spans([therapist.id], from_at, until_at, story.now)
         assert busy == {therapist.id: found}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.rules.lifecycle import Actor
 from app.services import intake, letters, messages
-from app.store import database
+from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
 from tests.emails.test_hostile_values import EXAMPLES, HEADERS, HOSTILE
 from tests.story import Story

@@ -22,7 +22,8 @@ from app.errors import FreeConsultationUsed, SlotTaken, TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services import bookings, moves, ranking, replay, sessions, standing
 from app.services.moves import Outcome
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, Therapist
 from tests.conftest import MONDAY, therapist
 from tests.services.life_model import FEES, Model, Told

@@ -14,7 +14,8 @@ from app import config
 from app.config import Settings
 from app.rules.lifecycle import Actor, Kind, Via
 from app.services import ledger, moves, profile, sessions, sweeps
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import Booking, LedgerLine, OutboxEmail, Therapist, TimelineEntry
 from tests.story import Story, total
 

@@ -11,7 +11,8 @@ from app.errors import FreeConsultationUsed, InvalidFields, NotFound
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services import accounts, calendar, ledger, messages, moves, privacy, replay, sessions
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import (
     TABLES,
     Booking,

@@ -10,7 +10,8 @@ import pytest
 from app.rules import ranking as rules
 from app.rules.lifecycle import Actor
 from app.services import accounts, ranking, sweeps
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Therapist
 from tests.story import ELI, JOBS, Story, total
 

@@ -17,7 +17,8 @@ from app.errors import (
 from app.rules.lifecycle import Kind
 from app.services import accounts, profile
 from app.services.profile import Away
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, OutboxEmail, Writing
 from tests.story import ELI, Story
 

@@ -12,7 +12,8 @@ from app.cli import run
 from app.rules.lifecycle import Actor
 from app.services import backup as backups
 from app.services import leaving_out
-from app.store import database, outbox
+from app.store import outbox
+from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.databases import beside, postgresql_tool
 from tests.smtp_server import Accepted

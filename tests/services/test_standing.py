@@ -10,7 +10,8 @@ from app.errors import TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Via
 from app.rules.standing import StandingStep
 from app.services import accounts, calendar, moves, replay, sessions, standing, sweeps
-from app.store import database, queries
+from app.store import queries
+from app.store.db import database
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
 from tests.story import ELI, Story, total
 

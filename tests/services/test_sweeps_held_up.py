@@ -9,8 +9,8 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.services import batches, ranking, sweeps
-from app.store import database, postgresql
-from app.store.database import db
+from app.store.db import database, postgresql
+from app.store.db.database import db
 from app.store.models import Booking, OutboxEmail, Therapist
 from tests.conftest import MONDAY
 from tests.faults.test_database_file import file_of

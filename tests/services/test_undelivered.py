@@ -15,7 +15,8 @@ from app import clock
 from app.rules.lifecycle import Actor
 from app.services import accounts, messages, privacy, undelivered
 from app.services.delivery import Courier
-from app.store import database, outbox, requeue
+from app.store import outbox, requeue
+from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
 from tests.smtp_server import FaultyServer, MailServer
 from tests.story import DEE, ELI, Story, courier, total

@@ -14,8 +14,9 @@ from flask import Flask
 from app import clock
 from app.services.runs import Run
 from app.services.vitals import Vitals
-from app.store import database, jobs
-from app.store.jobs import News
+from app.store import job_stats
+from app.store.db import database
+from app.store.job_stats import News
 from app.store.models import JobFigures
 from tests.conftest import MONDAY
 from tests.town import ROOT
@@ -136,7 +137,7 @@ def test_a_job_is_given_more_patience_than_usual_and_never_less(
         ends(vitals, name)
     vitals.flush(clock.now())
     usual_s = 60 if is_resident else 600
-    assert {each.name: each.patience_s for each in jobs.figures()} == {
+    assert {each.name: each.patience_s for each in job_stats.figures()} == {
         "apply_standing": usual_s, "purge": usual_s, "deliver_outbox": patience_s,
     }  # fmt: skip
     assert row().runs == 1
@@ -200,7 +201,7 @@ def test_a_process_vouches_for_jobs_that_wait_and_for_none_that_is_in_hand(at: A
     vitals = Vitals(NAMES)
     vitals.begin("purge")
     ends(vitals)
-    assert {each.name for each in jobs.figures()} == {"apply_standing", "deliver_outbox"}
+    assert {each.name for each in job_stats.figures()} == {"apply_standing", "deliver_outbox"}
     vitals.note("purge", Run(), took_s=1, now=at(MONDAY + timedelta(hours=2)), has_failed=False)
     assert row("apply_standing").alive_at == row("purge").alive_at == clock.now()
 
@@ -218,9 +219,9 @@ def test_a_single_run_vouches_for_nothing_that_it_has_not_done() -> None:
     vitals = Vitals(NAMES, is_resident=False)
     ends(vitals, "purge")
     ends(vitals, "deliver_outbox")
-    assert [each.name for each in jobs.figures()] == ["purge"]
+    assert [each.name for each in job_stats.figures()] == ["purge"]
     vitals.flush(clock.now())
-    assert [each.name for each in jobs.figures()] == ["deliver_outbox", "purge"]
+    assert [each.name for each in job_stats.figures()] == ["deliver_outbox", "purge"]
 
 
 def test_progress_is_a_sign_of_life_and_no_run(at: Any) -> None:
@@ -233,7 +234,7 @@ def test_progress_is_a_sign_of_life_and_no_run(at: Any) -> None:
 
 
 def test_rows_are_added_to_whoever_made_them(at: Any) -> None:
-    jobs.add({"purge": News(runs=2, seconds=1.5)}, MONDAY, {"purge": 60})
-    jobs.add({"purge": News(runs=1, seconds=0.5)}, MONDAY, {"purge": 600})
+    job_stats.add({"purge": News(runs=2, seconds=1.5)}, MONDAY, {"purge": 60})
+    job_stats.add({"purge": News(runs=1, seconds=0.5)}, MONDAY, {"purge": 600})
     left = row("purge")
     assert (left.runs, left.seconds, left.patience_s) == (3, 2.0, 600)

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.store import database
+from app.store.db import database
 from tests.conftest import Cast
 from tests.web.calling import Call, caller, wanted
 

@@ -9,7 +9,7 @@ from flask import Flask
 
 from app import config, create_app
 from app.services import accounts
-from app.store import database
+from app.store.db import database
 from app.store.models import Booking, Therapist
 from app.web.security import API_LIMIT
 from tests.conftest import Cast

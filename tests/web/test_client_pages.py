@@ -12,7 +12,7 @@ from flask import Flask
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
 from app.services import ledger, moves, replacing
-from app.store import database
+from app.store.db import database
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from tests.conftest import MONDAY, Cast
 from tests.smtp_server import MailServer

@@ -16,7 +16,8 @@ from app.maildir import serve_maildir, stored_messages
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services import bookings, moves, sweeps
 from app.services.delivery import Courier
-from app.store import database, outlook
+from app.store import outlook
+from app.store.db import database
 from app.store.models import Booking
 from emails.samples import SAMPLES
 from tests.conftest import MONDAY, therapist

@@ -18,8 +18,9 @@ from app.services import privacy
 from app.services.delivery import Courier
 from app.services.runs import Run
 from app.services.vitals import Vitals
-from app.store import attempts, database, jobs, outbox
-from app.store.jobs import News
+from app.store import attempts, job_stats, outbox
+from app.store.db import database
+from app.store.job_stats import News
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
 from tests.databases import postgresql_in
@@ -60,7 +61,7 @@ def write_email() -> OutboxEmail:
 def stir(*names: str) -> None:
     """Those jobs, or all, show a sign of life."""
     told = names or NAMES
-    jobs.add(dict.fromkeys(told, News()), clock.now(), dict.fromkeys(told, 60))
+    job_stats.add(dict.fromkeys(told, News()), clock.now(), dict.fromkeys(told, 60))
 
 
 def test_with_everything_in_order_the_house_is_ready(app: Flask, visitor: Visitor) -> None:

@@ -10,7 +10,6 @@ from app.store.models.bookings import (
     TimelineEntry,
     Writing,
 )
-from app.store.models.house import IdempotentAnswer, JobFigures
 from app.store.models.outbox import (
     DeliveryAttempt,
     Hold,
@@ -21,6 +20,7 @@ from app.store.models.outbox import (
     Suppression,
 )
 from app.store.models.people import Client, SignIn, Therapist, TimeOff, Window
+from app.store.models.system import IdempotentAnswer, JobFigures
 
 __all__ = [
     "TABLES",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 from peewee import AutoField
 
-from app.store.database import db
+from app.store.db.database import db
 
 
 class Table(peewee.Model):

@@ -7,8 +7,8 @@ import peewee
 from peewee import BooleanField, CharField, ForeignKeyField, IntegerField, ModelSelect
 
 from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.store.fields import EncryptedTextField, EnumField, FactsField, InstantField
 from app.store.models.base import Table, partial
+from app.store.models.fields import EncryptedTextField, EnumField, FactsField, InstantField
 from app.store.models.people import Client, Therapist
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from peewee import CharField, ForeignKeyField, IntegerField
 
-from app.store.fields import EnumField, FactsField, InstantField
 from app.store.models.base import Table, partial
 from app.store.models.bookings import Booking
+from app.store.models.fields import EnumField, FactsField, InstantField
 from app.store.models.people import Client, Therapist
 
 

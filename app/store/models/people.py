@@ -13,8 +13,8 @@ from peewee import (
     TextField,
 )
 
-from app.store.fields import InstantField
 from app.store.models.base import Table, partial
+from app.store.models.fields import InstantField
 
 
 class Therapist(Table):

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import SQL, fn
 
-from app.store.database import db
+from app.store.db.database import db
 from app.store.models import OutboxEmail, OutboxStatus, TimelineEntry
 
 # As the partial indexes have it, word for word: bound values would not let SQLite use them.

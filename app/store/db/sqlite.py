@@ -8,7 +8,7 @@ from typing import Any
 
 import peewee
 
-from app.store.faults import Unreachable
+from app.store.db.errors import Unreachable
 
 BUSY_S = 10
 """How long to wait for a writer that does not queue as we do, such as a shell."""

@@ -14,10 +14,10 @@ import peewee
 from playhouse.migrations import Migration, Runner
 
 from app.errors import OutcomeUnknown, StoreUnavailable
-from app.store import faults
-from app.store.postgresql import PostgresqlServer
-from app.store.sqlite import SqliteFile
-from app.store.write_lock import alone_in_writing
+from app.store.db import errors
+from app.store.db.postgresql import PostgresqlServer
+from app.store.db.sqlite import SqliteFile
+from app.store.db.write_lock import alone_in_writing
 
 __all__ = ["alone_in_writing"]
 
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 db = peewee.DatabaseProxy()
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _UPGRADE_LOCK = 7_114_205_001
 _TRIES = 5
 
@@ -66,14 +66,14 @@ def connection() -> Iterator[None]:
         return
     try:
         db.connect()
-    except faults.DATABASE_ERRORS as error:
-        raise StoreUnavailable(faults.reason(error)) from error
+    except errors.DATABASE_ERRORS as error:
+        raise StoreUnavailable(errors.reason(error)) from error
     try:
         yield
-    except faults.DATABASE_ERRORS as error:
-        if not faults.is_outside(error):
+    except errors.DATABASE_ERRORS as error:
+        if not errors.is_outside(error):
             raise
-        raise StoreUnavailable(faults.reason(error)) from error
+        raise StoreUnavailable(errors.reason(error)) from error
     finally:
         db.close()
 
@@ -119,13 +119,13 @@ def _committed(work: Callable[[], R]) -> R:
         try:
             with _transaction():
                 return work()
-        except faults.DATABASE_ERRORS as error:
-            if not faults.is_outside(error):
+        except errors.DATABASE_ERRORS as error:
+            if not errors.is_outside(error):
                 raise
-            why = faults.reason(error)
-            if isinstance(error, faults.CommitUnknown):
+            why = errors.reason(error)
+            if isinstance(error, errors.CommitUnknown):
                 raise OutcomeUnknown(why) from error
-            if attempt == _TRIES - 1 or not faults.is_rolled_back(error):
+            if attempt == _TRIES - 1 or not errors.is_rolled_back(error):
                 raise StoreUnavailable(why) from error
             _log.warning("transaction repeated after %s", type(error).__name__)
         time.sleep(random.uniform(0, 0.02 * 2**attempt))
@@ -156,7 +156,7 @@ def drop_log() -> None:
         db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     except peewee.OperationalError as error:
         # What was to be done is committed; the log is emptied when SQLite next gets to it.
-        _log.warning("write-ahead log not emptied: %s", faults.reason(error))
+        _log.warning("write-ahead log not emptied: %s", errors.reason(error))
 
 
 def _runner() -> Runner:

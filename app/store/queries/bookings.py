@@ -9,7 +9,7 @@ from peewee import JOIN, Expression, Field, Model, ModelSelect
 from app.errors import NotFound
 from app.rules import ranking
 from app.rules.lifecycle import LIVE, Status
-from app.store.database import is_sqlite
+from app.store.db.database import is_sqlite
 from app.store.models import (
     Booking,
     Client,

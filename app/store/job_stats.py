@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import EXCLUDED, fn
 
-from app.store.database import in_transaction
+from app.store.db.database import in_transaction
 from app.store.models import JobFigures
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-from app.store.faults import ServerSilent
+from app.store.db.errors import ServerSilent
 
 R = TypeVar("R")
 

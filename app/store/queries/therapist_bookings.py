@@ -9,10 +9,10 @@ from peewee import Expression
 
 from app.rules.cancellation import Account
 from app.rules.lifecycle import Kind, Status
-from app.store import paging, queries
+from app.store import queries
 from app.store.models import Booking, Client, LedgerLine, Therapist
-from app.store.paging import Page
-from app.store.queries import ACCEPTED
+from app.store.queries import ACCEPTED, paging
+from app.store.queries.paging import Page
 
 
 class View(StrEnum):

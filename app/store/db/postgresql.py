@@ -11,8 +11,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from app.store.faults import CommitUnknown, ConnectionLost, ServerSilent, Unreachable, reason
-from app.store.pg_connection import Connection
+from app.store.db.errors import CommitUnknown, ConnectionLost, ServerSilent, Unreachable, reason
+from app.store.db.pg_connection import Connection
 
 MOST = 32
 """Connections of one process; a web process has 8 threads, a scheduler a few more."""

@@ -2,8 +2,8 @@
 
 from peewee import BigIntegerField, CharField, DoubleField, IntegerField, TextField
 
-from app.store.fields import InstantField
 from app.store.models.base import Table
+from app.store.models.fields import InstantField
 
 
 class IdempotentAnswer(Table):

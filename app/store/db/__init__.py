@@ -1,0 +1,1 @@
+"""How we reach the database: connections, transactions, and what its errors mean."""
