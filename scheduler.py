@@ -20,10 +20,11 @@ from flask import Flask
 from app import clock, create_app
 from app.errors import ConfigError
 from app.mailer import Mailer
-from app.services import sweeps, timekeeping
-from app.services.delivery import Courier
-from app.services.running import Job, Runner
-from app.services.vitals import Vitals
+from app.services import timekeeping
+from app.services.jobs import due
+from app.services.jobs.monitor import Vitals
+from app.services.jobs.runner import Job, Runner
+from app.services.mail.sender import Courier
 from emails import render
 
 STOPS_WITHIN_S = 9.0
@@ -39,13 +40,13 @@ def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tu
     """All jobs in the order in which `--once` runs them; no message is ended once it `is_late`."""
     courier = Courier(mailer, clock.now, is_late)
     return (
-        Job("remind_answers", 1, sweeps.remind_answers),
-        Job("escalate_late", 1, sweeps.escalate_late),
-        Job("expire_enquiries", 1, sweeps.expire_enquiries),
-        Job("complete_sessions", 1, sweeps.complete_sessions),
-        Job("apply_standing", 1, sweeps.apply_standing),
-        Job("remind_sessions", 1, sweeps.remind_sessions),
-        Job("purge", 3600, sweeps.purge),
+        Job("remind_answers", 1, due.remind_answers),
+        Job("escalate_late", 1, due.escalate_late),
+        Job("expire_enquiries", 1, due.expire_enquiries),
+        Job("complete_sessions", 1, due.complete_sessions),
+        Job("apply_standing", 1, due.apply_standing),
+        Job("remind_sessions", 1, due.remind_sessions),
+        Job("purge", 3600, due.purge),
         # Most of an email's time is waiting for the mail server.
         Job("deliver_outbox", 0.5, lambda _now: courier.deliver(), 4, courier.patience_s),
     )

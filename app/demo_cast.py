@@ -4,7 +4,7 @@ from datetime import datetime
 
 from app.errors import NotFound
 from app.rules.hours import parse_windows
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store import queries
 from app.store.db.database import in_transaction
 

@@ -16,7 +16,7 @@ from app import clock, config, create_app, flask_config
 from app.config import Settings
 from app.mailer import Mailer
 from app.rules.hours import parse_windows
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Therapist
 from app.web.security import limiter

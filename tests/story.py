@@ -12,10 +12,12 @@ from flask import Flask
 from app import clock
 from app.mailer import Mailer
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services import bookings, moves, sessions, sweeps
-from app.services.delivery import Courier
-from app.services.moves import Outcome
-from app.services.runs import Parts, Run
+from app.services.bookings import cancel as sessions
+from app.services.bookings import moves, request
+from app.services.bookings.moves import Outcome
+from app.services.jobs import due
+from app.services.jobs.result import Parts, Run
+from app.services.mail.sender import Courier
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, TimelineEntry
@@ -25,13 +27,13 @@ DEE = ("Dee Stone", "dee@clients.example", "America/New_York")
 ELI = ("Eli Park", "eli@clients.example", "Europe/London")
 
 JOBS: tuple[Callable[[datetime], Parts], ...] = (
-    sweeps.remind_answers,
-    sweeps.escalate_late,
-    sweeps.expire_enquiries,
-    sweeps.complete_sessions,
-    sweeps.apply_standing,
-    sweeps.remind_sessions,
-    sweeps.purge,
+    due.remind_answers,
+    due.escalate_late,
+    due.expire_enquiries,
+    due.complete_sessions,
+    due.apply_standing,
+    due.remind_sessions,
+    due.purge,
 )
 
 
@@ -95,8 +97,8 @@ class Story:
             starts_at = self.now.replace(hour=10, minute=0, second=0, microsecond=0)
             starts_at += timedelta(days=2)
         name, email, zone = client
-        asked = bookings.Request(therapist, name, email, zone, starts_at, kind, note)
-        return bookings.request(asked, via=Via.API, now=self.now)
+        asked = request.Request(therapist, name, email, zone, starts_at, kind, note)
+        return request.request(asked, via=Via.API, now=self.now)
 
     def accept(self, booking: Booking) -> Outcome:
         return moves.make(

@@ -51,9 +51,9 @@ SCHEDULER_MAY_IMPORT = {
     "app.errors": {"ConfigError"},
     "app.mailer": {"Mailer"},
     "app.services": {"sweeps", "timekeeping"},
-    "app.services.delivery": {"Courier"},
-    "app.services.running": {"Job", "Runner"},
-    "app.services.vitals": {"Vitals"},
+    "app.services.mail.sender": {"Courier"},
+    "app.services.jobs.runner": {"Job", "Runner"},
+    "app.services.jobs.monitor": {"Vitals"},
     "emails": {"render"},
 }
 

@@ -21,7 +21,7 @@ from app import cli, config
 from app.cli.words import instant
 from app.config import Settings
 from app.rules.lifecycle import Actor
-from app.services import messages
+from app.services.bookings import messages
 from app.store import attempts
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
 from tests.conftest import MONDAY

@@ -13,9 +13,9 @@ import scheduler
 from app import logs
 from app.errors import SlotTaken
 from app.rules.lifecycle import Actor
-from app.services import messages
-from app.services.runs import Run
-from app.services.vitals import Vitals
+from app.services.bookings import messages
+from app.services.jobs.monitor import Vitals
+from app.services.jobs.result import Run
 from app.store.models import SignIn
 from tests.conftest import MONDAY
 from tests.story import DEE, ELI, Story

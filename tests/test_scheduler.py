@@ -13,9 +13,9 @@ from flask import Flask
 import scheduler
 from app import clock
 from app.mailer import Mailer
-from app.services import sweeps
-from app.services.runs import Run
-from app.services.vitals import Vitals
+from app.services.jobs import due
+from app.services.jobs.monitor import Vitals
+from app.services.jobs.result import Run
 from app.store import job_stats
 from app.store.db import database
 from app.store.models import Booking, Client, OutboxEmail, OutboxStatus, TimelineEntry
@@ -71,7 +71,7 @@ def test_one_job_that_fails_stops_no_other_and_makes_a_single_run_exit_with_one(
 
     booking = story.ask()
     story.wait(hours=30)
-    monkeypatch.setattr(sweeps, "remind_answers", fail)
+    monkeypatch.setattr(due, "remind_answers", fail)
     assert scheduler.run_once(app) == 1
     assert story.reload(booking).status == "expired"
 

@@ -9,8 +9,8 @@ from flask import Flask
 
 import scheduler
 from app import clock
-from app.services.runs import Run
-from app.services.vitals import Vitals
+from app.services.jobs.monitor import Vitals
+from app.services.jobs.result import Run
 from app.store import job_stats
 from app.store.db.database import db
 from app.store.models import OutboxEmail
@@ -59,7 +59,7 @@ def test_a_resident_scheduler_says_so_once_a_minute_and_goes_on_by_itself(
 ) -> None:
     now_s = 0.0
     machine = SimpleNamespace(monotonic=lambda: now_s)
-    monkeypatch.setattr("app.services.running.time", machine)
+    monkeypatch.setattr("app.services.jobs.runner.time", machine)
     begun: list[str] = []
 
     def service(_now: object) -> Iterator[Run]:

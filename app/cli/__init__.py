@@ -14,7 +14,7 @@ from app import create_app
 from app.cli import bookings, clients, emails, house, outbox, therapists
 from app.cli.frame import Mistake
 from app.errors import DomainError, NotesKeyWrong, StoreUnavailable
-from app.services.placing import BackupFailed
+from app.services.ops.placing import BackupFailed
 
 MISTAKE = 2
 FAULT = 1

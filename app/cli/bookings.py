@@ -16,7 +16,9 @@ from app.cli.frame import (
 from app.cli.words import insist, instant
 from app.rules.lifecycle import Actor, Move, Status, Via
 from app.rules.money import format_money
-from app.services import intake, ledger, moves, sessions
+from app.services import validation
+from app.services.bookings import cancel as sessions
+from app.services.bookings import ledger, moves
 from app.store import queries
 from app.store.models import Booking
 from app.web.schemas import BookingDetail, BookingOut
@@ -90,7 +92,7 @@ def accept(reference: str, as_json: bool) -> None:
 
 @booking.command()
 @reference_argument
-@click.option("--reason", type=Checked("TEXT", intake.text), default="",
+@click.option("--reason", type=Checked("TEXT", validation.text), default="",
               help="Why, for the client; it waits behind their link.")  # fmt: skip
 @json_option
 @with_database

@@ -7,7 +7,7 @@ import click
 from app import clock
 from app.cli.frame import Mistake, json_option, machine, with_database
 from app.errors import InvalidFields
-from app.services import privacy
+from app.services import clients
 
 email_argument = click.argument("email")
 
@@ -23,7 +23,7 @@ def client() -> None:
 @with_database
 def export(email: str, as_json: bool) -> None:
     """Print all that is held on a client, as JSON that people can read too."""
-    held = privacy.export(email)
+    held = clients.export(email)
     if as_json:
         machine(held)
     else:
@@ -37,7 +37,7 @@ def export(email: str, as_json: bool) -> None:
 def erase(email: str, as_json: bool) -> None:
     """Remove what is held on a client; the ledger stays, without their name."""
     try:
-        bookings = privacy.erase(email, clock.now())
+        bookings = clients.erase(email, clock.now())
     except InvalidFields as error:
         raise Mistake(f"{email} {error.errors[0].message}") from None
     if as_json:

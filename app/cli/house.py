@@ -16,10 +16,10 @@ from app.cli.frame import json_option, machine, table, whole_number, with_databa
 from app.cli.words import instant
 from app.errors import ConfigError, StoreUnavailable
 from app.rules.money import format_money
-from app.services import backup as backups
-from app.services import health
-from app.services import ledger as books
-from app.services import replay as replaying
+from app.services.bookings import ledger as books
+from app.services.ops import backup as backups
+from app.services.ops import health
+from app.services.ops import replay as replaying
 from app.store import queries
 from app.store.db import database
 

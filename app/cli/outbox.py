@@ -18,8 +18,9 @@ from app.cli.frame import (
     with_database,
 )
 from app.cli.words import instant
-from app.services import intake, leaving_out
-from app.services.leaving_out import LeftOut
+from app.services import validation
+from app.services.ops import outbox_skip
+from app.services.ops.outbox_skip import LeftOut
 from app.store import attempts, queries, requeue
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
@@ -37,7 +38,7 @@ def _number(text: str) -> int:
 NUMBER = Checked("ID", _number, lambda: "the number of an email, such as 7")
 
 
-INSTANT = Checked("INSTANT", intake.instant, lambda: "an instant such as 2026-11-03T10:00:00Z")
+INSTANT = Checked("INSTANT", validation.instant, lambda: "an instant such as 2026-11-03T10:00:00Z")
 
 
 @click.group()
@@ -160,9 +161,9 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
     if due_before is not None and due_before > now:
         raise Mistake("--due-before should be a moment that has passed")
     if due_before is None:
-        left = LeftOut(leaving_out.skip(numbers, now))
+        left = LeftOut(outbox_skip.skip(numbers, now))
     else:
-        left = leaving_out.skip_due_before(due_before, now)
+        left = outbox_skip.skip_due_before(due_before, now)
     until = instant(left.in_hand_until) if left.in_hand_until else None
     if as_json:
         machine({**asdict(left), "in_hand_until": until})

@@ -7,7 +7,9 @@ from app.cli.frame import Checked, Mistake, details, json_option, machine, table
 from app.errors import InvalidFields
 from app.rules.hours import Window, format_windows, parse_windows
 from app.rules.money import format_money, minor_digits, parse_amount
-from app.services import accounts, calendar, intake, ranking, staleness, standing
+from app.services import availability, validation
+from app.services.mail import expiry
+from app.services.therapists import accounts, ranking, standing
 from app.store import queries
 from app.store.models import Therapist
 from app.web.schemas import TherapistDetail
@@ -30,16 +32,16 @@ def therapist() -> None:
 
 
 @therapist.command()
-@click.option("--slug", type=Checked("SLUG", intake.slug), required=True)
-@click.option("--name", type=Checked("NAME", intake.name), required=True)
-@click.option("--email", type=Checked("EMAIL", intake.email), required=True)
-@click.option("--timezone", type=Checked("TZ", intake.timezone), required=True)
+@click.option("--slug", type=Checked("SLUG", validation.slug), required=True)
+@click.option("--name", type=Checked("NAME", validation.name), required=True)
+@click.option("--email", type=Checked("EMAIL", validation.email), required=True)
+@click.option("--timezone", type=Checked("TZ", validation.timezone), required=True)
 @click.option("--rate", type=Checked("AMOUNT", _rate, _rate_example), required=True,
               help="For one paid session, such as 60.00.")  # fmt: skip
 @click.option("--available", type=Checked("HOURS", parse_windows), default="",
               help='Weekly hours, such as "Mon-Fri 09:00-17:00".')  # fmt: skip
 @click.option("--no-free-consultation", is_flag=True, help="Offer paid sessions only.")
-@click.option("--meeting-url", type=Checked("URL", intake.web_address), help="Where to meet.")
+@click.option("--meeting-url", type=Checked("URL", validation.web_address), help="Where to meet.")
 @json_option
 @with_database
 def add(
@@ -145,7 +147,7 @@ def hide(slug: str, off: bool, as_json: bool) -> None:
 
 @therapist.command()
 @slug_argument
-@click.argument("email", type=Checked("EMAIL", intake.email))
+@click.argument("email", type=Checked("EMAIL", validation.email))
 @json_option
 @with_database
 def address(slug: str, email: str, as_json: bool) -> None:
@@ -158,7 +160,7 @@ def address(slug: str, email: str, as_json: bool) -> None:
     except InvalidFields as error:
         raise Mistake(f"EMAIL {error.errors[0].message}") from None
     unsent = queries.failed_emails_to(changed)
-    failed = [each.id for each in unsent if not staleness.why_stale(each, clock.now())]
+    failed = [each.id for each in unsent if not expiry.why_stale(each, clock.now())]
     if as_json:
         machine({**_facts(changed), "failed_emails": failed})
         return
@@ -174,7 +176,7 @@ def _facts(found: Therapist) -> dict[str, object]:
         **detail.model_dump(mode="json"),
         "email": found.email,
         "timezone": found.timezone,
-        "available": format_windows(calendar.windows_of(found)),
+        "available": format_windows(availability.windows_of(found)),
         "meeting_url": found.meeting_url,
     }
 
@@ -194,7 +196,7 @@ def _tell(found: Therapist, as_json: bool) -> None:
             ("rate", format_money(found.rate_minor, found.currency)),
             ("free consultation", "yes" if found.offers_free_consultation else "no"),
             ("timezone", found.timezone),
-            ("available", format_windows(calendar.windows_of(found)) or "no hours yet"),
+            ("available", format_windows(availability.windows_of(found)) or "no hours yet"),
             ("meets at", found.meeting_url),
             ("score", ranking.shown(found)),
         )

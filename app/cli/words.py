@@ -4,7 +4,7 @@ from datetime import datetime
 
 from app.cli.frame import Mistake
 from app.rules.lifecycle import Verdict
-from app.services.moves import Outcome
+from app.services.bookings.moves import Outcome
 
 _WHY = {
     Verdict.OVERTAKEN: "it is {status}",

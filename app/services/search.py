@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from app import config
 from app.rules import availability
 from app.rules.lifecycle import Kind
-from app.services import calendar
+from app.services import availability as calendar
 from app.store import queries
 from app.store.models import Therapist
 from app.store.queries import directory

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from app import config
-from app.services import settling
+from app.services.mail import results
 from app.store import outbox, requeue
 from app.store.db.database import in_transaction
 from app.store.models import Therapist
@@ -21,7 +21,7 @@ def after_leap_back(now: datetime) -> None:
 @in_transaction
 def mend(now: datetime) -> None:
     """Some clock was ahead once: nothing need be due later than any wait of ours lasts."""
-    longest = settling.longest_wait(config.current().outbox_retry_seconds)
+    longest = results.longest_wait(config.current().outbox_retry_seconds)
     # Twice a lease, for another machine's clock may be a little ahead of ours.
     requeue.bring_forward(
         now,

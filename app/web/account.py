@@ -10,7 +10,8 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 
 from app import clock
 from app.errors import NotFound
-from app.services import accounts, intake
+from app.services import validation
+from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import Therapist
 from app.web.security import SIGN_IN_LIMIT, csrf, limiter
@@ -79,7 +80,7 @@ def ask_to_sign_in() -> ResponseReturnValue:
     goes_on_to = local_path(request.form.get("next", ""))
     typed = request.form.get("email", "")
     try:
-        address = intake.email(typed)
+        address = validation.email(typed)
     except ValueError as error:
         page = render_template(
             "account/sign_in.html", next=goes_on_to, typed=typed, wrong=str(error)

@@ -14,9 +14,12 @@ from werkzeug.exceptions import HTTPException
 from app import clock, config
 from app.errors import DomainError, FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import Status, Verdict, Via
-from app.services import bookings, calendar, idempotency, intake, ledger, moves, ranking, sessions
+from app.services import availability, idempotency, validation
+from app.services.bookings import cancel, ledger, moves
+from app.services.bookings import request as bookings
+from app.services.bookings.moves import Outcome
 from app.services.idempotency import Answer
-from app.services.moves import Outcome
+from app.services.therapists import ranking
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.web import problems
@@ -99,7 +102,7 @@ def cancel_booking(reference: str) -> Response:
     now = clock.now()
     known = queries.booking_by_reference(_checked_reference(reference)).reference
     asked = checked(CancelIn, json_object(request.get_data()))
-    outcome = sessions.cancel(known, by=asked.by, via=Via.API, now=now)
+    outcome = cancel.cancel(known, by=asked.by, via=Via.API, now=now)
     whole = _whole(outcome.booking, now)
     if outcome.is_done:
         return _json(whole.text())
@@ -128,8 +131,10 @@ def list_slots(slug: str) -> Response:
     asked = checked(SlotsIn, {"from": now.date().isoformat(), **request.args.to_dict()})
     from_at = datetime.combine(asked.from_on, time(), UTC)
     until_at = from_at + timedelta(days=asked.days)
-    starts = calendar.open_times(therapist, asked.kind, from_at=from_at, until_at=until_at, now=now)
-    return _json(json.dumps([calendar.OpenSlot(therapist, start).key for start in starts]))
+    starts = availability.open_times(
+        therapist, asked.kind, from_at=from_at, until_at=until_at, now=now
+    )
+    return _json(json.dumps([availability.OpenSlot(therapist, start).key for start in starts]))
 
 
 def _api_key() -> str | None:
@@ -159,7 +164,7 @@ def _book(asked: BookingIn, now: datetime) -> Answer:
 
 def _therapist(slug: str) -> Therapist:
     try:
-        return queries.therapist_by_slug(intake.slug(slug))
+        return queries.therapist_by_slug(validation.slug(slug))
     except ValueError:
         raise NotFound("therapist") from None
 

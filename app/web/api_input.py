@@ -10,8 +10,8 @@ from pydantic_core import ErrorDetails
 
 from app.errors import DomainError, FieldError, InvalidFields
 from app.rules.lifecycle import Actor, Kind
-from app.services import intake
-from app.services.bookings import Request
+from app.services import validation
+from app.services.bookings.request import Request
 
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)([Zz]|[+-]\d\d:\d\d)?", re.ASCII
@@ -32,7 +32,7 @@ def _instant(value: object) -> datetime:
     if found[3] is None:
         raise ValueError("Please give the offset from UTC as well: 2026-11-03T10:00:00Z.")
     try:
-        instant = intake.instant(f"{found[1]}T{found[2]}{found[3].upper()}")
+        instant = validation.instant(f"{found[1]}T{found[2]}{found[3].upper()}")
     except ValueError:
         raise ValueError(_A_START) from None
     if instant.year not in _YEARS:
@@ -65,13 +65,13 @@ class In(BaseModel):
 class ClientIn(In):
     """Who asks for a session."""
 
-    name: Annotated[str, AfterValidator(intake.name)] = Field(
+    name: Annotated[str, AfterValidator(validation.name)] = Field(
         description="a name in one line, at most 120 characters"
     )
-    email: Annotated[str, AfterValidator(intake.email)] = Field(
+    email: Annotated[str, AfterValidator(validation.email)] = Field(
         description="an email address such as name@example.org"
     )
-    timezone: Annotated[str, AfterValidator(intake.timezone)] = Field(
+    timezone: Annotated[str, AfterValidator(validation.timezone)] = Field(
         description="a time zone such as Europe/London"
     )
 
@@ -85,7 +85,7 @@ class BookingIn(In):
         description="a start such as 2026-11-03T10:00:00Z, with its offset from UTC"
     )
     kind: Kind = Field(description="paid or free_consultation")
-    note: Annotated[str, AfterValidator(intake.text)] = Field(
+    note: Annotated[str, AfterValidator(validation.text)] = Field(
         "", description="a text for the therapist of at most 4000 characters, or nothing"
     )
 

@@ -19,9 +19,10 @@ from app.errors import (
 )
 from app.links import Aim
 from app.rules.lifecycle import Via
-from app.services import calendar, intake, offers, replacing, transitions
-from app.services.calendar import OpenSlot
-from app.services.letters.letter import first_name
+from app.services import availability, validation
+from app.services.availability import OpenSlot
+from app.services.bookings import offers, replace, transitions
+from app.services.mail.letters.letter import first_name
 from app.store import queries
 from app.store.models import Booking
 from app.web import client, tickets
@@ -41,10 +42,10 @@ def show_choices(token: str) -> ResponseReturnValue:
     """Who else could be asked."""
     now = clock.now()
     booking = tickets.opened(Aim.CHOOSE, token, now)
-    asked = replacing.asked_instead(booking, now)
+    asked = replace.asked_instead(booking, now)
     if asked is not None:
         return _asked_page(booking, asked, now)
-    if transitions.status_at(booking, now) in replacing.STANDING:
+    if transitions.status_at(booking, now) in replace.STANDING:
         return client.manage_page(booking, now, HTTPStatus.CONFLICT)
     return _choices_page(booking, now)
 
@@ -56,7 +57,7 @@ def choose(token: str) -> ResponseReturnValue:
     booking = tickets.opened(Aim.CHOOSE, token, now)
     try:
         slug, starts_at = _choice(request.form.get("choice", ""))
-        asked = replacing.choose_another(booking.reference, slug, starts_at, via=Via.LINK, now=now)
+        asked = replace.choose_another(booking.reference, slug, starts_at, via=Via.LINK, now=now)
     except BookingStands as error:
         standing = queries.booking_by_reference(error.reference)
         return client.manage_page(standing, now, HTTPStatus.CONFLICT)
@@ -68,7 +69,7 @@ def choose(token: str) -> ResponseReturnValue:
 def _choice(text: str) -> tuple[str, datetime]:
     slug, _, at = text.partition("@")
     try:
-        return slug, intake.instant(at)
+        return slug, validation.instant(at)
     except ValueError:
         raise InvalidFields(_WRONG) from None
 
@@ -104,7 +105,7 @@ def _wanted(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot 
         return None
     if therapist.id == booking.therapist_id:
         return None
-    free = calendar.free_at([therapist], booking.kind, starts_at, now)
+    free = availability.free_at([therapist], booking.kind, starts_at, now)
     return free[0] if free else None
 
 

@@ -11,8 +11,11 @@ from app import clock, config
 from app.errors import TermsChanged
 from app.links import Aim
 from app.rules.lifecycle import Actor, Status, Verdict, Via
-from app.services import accounts, intake, replacing, sessions, transitions
-from app.services.letters.letter import first_name, session_of
+from app.services import validation
+from app.services.bookings import cancel as sessions
+from app.services.bookings import replace, transitions
+from app.services.mail.letters.letter import first_name, session_of
+from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import Booking
 from app.web import telling, tickets
@@ -80,7 +83,7 @@ def send_my_links() -> ResponseReturnValue:
     """Send a client their links; the answer never says whether there are any."""
     typed = request.form.get("email", "")
     try:
-        address = intake.email(typed)
+        address = validation.email(typed)
     except ValueError as error:
         page = render_template("client/my_links.html", typed=typed, wrong=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
@@ -110,7 +113,7 @@ def manage_page(
         facts=telling.outcome(booking, lines, now),
         timeline=telling.timeline(booking, lines, Actor.CLIENT),
         writings=queries.writings_of(booking),
-        instead=replacing.asked_instead(booking, now),
+        instead=replace.asked_instead(booking, now),
         cancel_path=tickets.path(Aim.MANAGE, booking) + "/cancel",
         calendar_path=tickets.path(Aim.MANAGE, booking) + "/calendar.ics",
         typed=typed,

@@ -11,9 +11,11 @@ from app import clock, config
 from app.errors import TermsChanged
 from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
-from app.services import intake, moves, privacy, sessions, transitions
-from app.services.letters.letter import first_name
-from app.services.moves import Outcome
+from app.services import clients, validation
+from app.services.bookings import cancel as sessions
+from app.services.bookings import moves, transitions
+from app.services.bookings.moves import Outcome
+from app.services.mail.letters.letter import first_name
 from app.store import queries
 from app.store.models import Booking
 from app.store.queries import paging
@@ -68,7 +70,7 @@ def decline(reference: str) -> ResponseReturnValue:
     booking = desk.mine(reference)
     typed = request.form.get("reason", "")
     try:
-        reason = intake.text(typed)
+        reason = validation.text(typed)
     except ValueError as error:
         return show(
             booking, HTTPStatus.UNPROCESSABLE_ENTITY, {"reason": typed}, {"reason": str(error)}
@@ -153,7 +155,7 @@ def show(
         wrongs=wrongs,
         is_everything_shown=request.args.get("messages") == "all",
         can_write=tickets.is_open_to_client(booking, now),
-        can_keep_notes=not privacy.is_erased(booking.client),
+        can_keep_notes=not clients.is_erased(booking.client),
     )
     return page, http_status
 

@@ -26,7 +26,8 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.rules.lifecycle import Kind, Via
-from app.services import bookings, calendar, intake, search
+from app.services import availability, search, validation
+from app.services.bookings import request as bookings
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
@@ -135,7 +136,7 @@ def _view(therapist: Therapist) -> View:
 
 def _instant(value: str) -> datetime | None:
     try:
-        return intake.instant(value)
+        return validation.instant(value)
     except ValueError:
         return None
 
@@ -148,7 +149,7 @@ def _page(
     therapist: Therapist, view: View, form: RequestForm, status: int = 200, **more: Any
 ) -> Response:
     now = clock.now()
-    if not calendar.takes_bookings(therapist):
+    if not availability.takes_bookings(therapist):
         others = search.others(therapist, now)
         html = render_template(
             "directory/unavailable.html",

@@ -7,8 +7,9 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
-from app.services import earnings, ledger
-from app.services.ledger import Earning
+from app.services.bookings import ledger
+from app.services.bookings.ledger import Earning
+from app.services.therapists import earnings
 from app.web import desk, sheets
 
 blueprint = Blueprint("earnings", __name__, url_prefix="/dashboard")

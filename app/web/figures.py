@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 
 from app import clock
 from app.errors import StoreUnavailable
-from app.services import health
-from app.services.health import Figures
+from app.services.ops import health
+from app.services.ops.health import Figures
 from app.store.db import database
 from app.store.models import JobFigures
 

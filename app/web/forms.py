@@ -9,13 +9,13 @@ from wtforms import EmailField, Field, RadioField, StringField, TextAreaField, V
 
 from app.errors import InvalidFields
 from app.rules.lifecycle import Kind
-from app.services import intake
-from app.services.bookings import Request
+from app.services import validation
+from app.services.bookings.request import Request
 
 
 def _start(value: str) -> datetime:
     try:
-        return intake.instant(value)
+        return validation.instant(value)
     except ValueError:
         raise ValueError("Please choose one of the open times.") from None
 
@@ -45,10 +45,10 @@ class RequestForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
 
     starts_at = StringField("Time", [Checked(_start)])
     kind = RadioField("Kind of session", [Checked(_kind)], validate_choice=False)
-    name = StringField("Your name", [Checked(intake.name)])
-    email = EmailField("Your email address", [Checked(intake.email)])
-    timezone = StringField("Your time zone", [Checked(intake.timezone)])
-    note = TextAreaField("A note to the therapist (optional)", [Checked(intake.text)])
+    name = StringField("Your name", [Checked(validation.name)])
+    email = EmailField("Your email address", [Checked(validation.email)])
+    timezone = StringField("Your time zone", [Checked(validation.timezone)])
+    note = TextAreaField("A note to the therapist (optional)", [Checked(validation.text)])
 
     @property
     def is_stale(self) -> bool:

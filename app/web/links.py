@@ -10,9 +10,11 @@ from app.errors import NotFound
 from app.links import Aim
 from app.rules import money
 from app.rules.lifecycle import Actor, Move, Via
-from app.services import accounts, intake, moves, transitions
-from app.services.letters.letter import first_name
-from app.services.moves import Outcome
+from app.services import validation
+from app.services.bookings import moves, transitions
+from app.services.bookings.moves import Outcome
+from app.services.mail.letters.letter import first_name
+from app.services.therapists import accounts
 from app.store.models import Booking
 from app.web import account, tickets
 from app.web.security import LINK_LIMIT, csrf, limiter
@@ -51,7 +53,7 @@ def decline(token: str) -> ResponseReturnValue:
     booking = tickets.opened(Aim.DECLINE, token, now)
     typed = request.form.get("reason", "")
     try:
-        reason = intake.text(typed)
+        reason = validation.text(typed)
     except ValueError as error:
         return _asked(booking, Move.DECLINE, typed=typed, wrong=str(error))
     made = moves.make(

@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.links import Aim
 from app.rules.lifecycle import Actor
-from app.services import intake, messages, privacy
-from app.services.letters.letter import first_name
+from app.services import clients, validation
+from app.services.bookings import messages
+from app.services.mail.letters.letter import first_name
 from app.store.models import Booking
 from app.web import client, dashboard, desk, tickets
 from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
@@ -41,7 +42,7 @@ def write_to_client(reference: str) -> ResponseReturnValue:
 def keep_note(reference: str) -> ResponseReturnValue:
     """Keep a note that nobody but the therapist reads."""
     booking, now = desk.mine(reference), clock.now()
-    if privacy.is_erased(booking.client):
+    if clients.is_erased(booking.client):
         return dashboard.show(booking, HTTPStatus.CONFLICT)
 
     def keep(body: str) -> None:
@@ -67,7 +68,7 @@ def write_to_therapist(token: str) -> ResponseReturnValue:
 
 
 def _something(typed: str) -> str:
-    body = intake.text(typed)
+    body = validation.text(typed)
     if not body:
         raise ValueError("Please write something first.")
     return body

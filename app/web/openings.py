@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from app import config
 from app.rules.lifecycle import Kind
-from app.services import calendar
+from app.services import availability
 from app.store.models import Therapist
 from app.web.viewing import local_day
 from emails import wording
@@ -60,7 +60,7 @@ def openings(
     """About a week of open times from `from_on`, or else from the first day that has any."""
     policy = config.current().policy
     today, last_on = local_day(now, zone), local_day(now + policy.max_ahead, zone)
-    starts = calendar.open_times(
+    starts = availability.open_times(
         therapist, kind, from_at=now, until_at=now + policy.max_ahead + _ONE_DAY, now=now
     )
     by_day: dict[date, list[datetime]] = {}

@@ -7,8 +7,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from app import clock
 from app.errors import StoreUnavailable
-from app.services import health
-from app.services.health import Check
+from app.services.ops import health
+from app.services.ops.health import Check
 from app.store.db import database
 from app.web.durations import Durations
 from app.web.figures import StoredFigures

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.rules.lifecycle import Kind
-from app.services import transitions
+from app.services.bookings import transitions
 from app.store.models import Booking
 from app.store.queries import therapist_bookings
 from app.store.queries.therapist_bookings import View

@@ -12,8 +12,9 @@ from app import clock
 from app.errors import InvalidFields, NotFound
 from app.rules import hours, local
 from app.rules.hours import Window
-from app.services import accounts, calendar, profile
-from app.services.profile import Away
+from app.services import availability
+from app.services.therapists import accounts, profile
+from app.services.therapists.profile import Away
 from app.store import queries
 from app.store.models import Therapist, TimeOff
 from app.web import desk, sheets
@@ -108,7 +109,7 @@ def hide() -> ResponseReturnValue:
 
 def _page(**typed: SettingsForm) -> ResponseReturnValue:
     """The settings, with what was typed in one form; that one was refused."""
-    me, windows = desk.me(), calendar.windows_of(desk.me())
+    me, windows = desk.me(), availability.windows_of(desk.me())
     forms = {**_as_they_are(me, windows), **typed}
     page = render_template(
         "profile/settings.html",

@@ -13,8 +13,8 @@ from app import clock
 from app.errors import InvalidFields
 from app.rules import hours, local, money
 from app.rules.hours import Window
-from app.services import intake
-from app.services.profile import Away
+from app.services import validation
+from app.services.therapists.profile import Away
 from app.web.forms import Checked
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -26,11 +26,11 @@ _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 
 
 def _headline(value: str) -> str:
-    return intake.line(value, HEADLINE_LENGTH)
+    return validation.line(value, HEADLINE_LENGTH)
 
 
 def _specialisms(value: str) -> str:
-    parts = (part.strip() for part in intake.line(value, SPECIALISMS_LENGTH).split(","))
+    parts = (part.strip() for part in validation.line(value, SPECIALISMS_LENGTH).split(","))
     return ", ".join(dict.fromkeys(part for part in parts if part))
 
 
@@ -39,7 +39,7 @@ def _meeting_url(value: str) -> str | None:
         return None
     if len(value.strip()) > ADDRESS_LENGTH:
         raise ValueError(f"Please give an address of {ADDRESS_LENGTH} characters or fewer.")
-    return intake.web_address(value)
+    return validation.web_address(value)
 
 
 def _hours_of(weekday: int) -> Callable[[str], tuple[Window, ...]]:
@@ -95,9 +95,9 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
 class AboutForm(SettingsForm):
     """What clients read of the therapist."""
 
-    name = StringField("Your name", [Checked(intake.name)])
+    name = StringField("Your name", [Checked(validation.name)])
     headline = StringField("Headline", [Checked(_headline)])
-    about = TextAreaField("About you", [Checked(intake.text)])
+    about = TextAreaField("About you", [Checked(validation.text)])
     specialisms = StringField("Specialisms", [Checked(_specialisms)])
 
     def changes(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class OfferForm(SettingsForm):
 
     rate = StringField("Rate for one session")
     offers_free_consultation = BooleanField("I offer a free initial consultation")
-    timezone = StringField("Your time zone", [Checked(intake.timezone)])
+    timezone = StringField("Your time zone", [Checked(validation.timezone)])
     meeting_url = StringField("Meeting link", [Checked(_meeting_url)])
     currency = ""
 

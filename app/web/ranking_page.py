@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from app import clock, config
 from app.rules import explanation, ranking, record, standing
-from app.services import accounts
-from app.services import ranking as scores
+from app.services.therapists import accounts
+from app.services.therapists import ranking as scores
 from app.store import queries
 from app.store.models import Therapist
 from app.web import chart, desk

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.rules import acceptance
 from app.rules.explanation import Factor
 from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.services import accounts, ranking
+from app.services.therapists import accounts, ranking
 from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from app.rules.lifecycle import Actor
-from app.services import moves, transitions
-from app.services.letters.letter import first_name
+from app.services.bookings import moves, transitions
+from app.services.mail.letters.letter import first_name
 from app.store.models import Booking, TimelineEntry
 from emails.wording import money
 

@@ -9,7 +9,8 @@ from app import links
 from app.errors import LinkExpired, LinkGone, NotFound
 from app.links import Aim
 from app.rules.lifecycle import Status, Verdict
-from app.services import privacy, transitions
+from app.services import clients
+from app.services.bookings import transitions
 from app.store import queries
 from app.store.models import Booking
 
@@ -41,7 +42,7 @@ def opened(aim: Aim, token: str, now: datetime) -> Booking:
 
 def is_open_to_client(booking: Booking, now: datetime) -> bool:
     """Whether the client still has a link that opens the booking."""
-    return not privacy.is_erased(booking.client) and now < booking.ends_at + MANAGE_LASTS
+    return not clients.is_erased(booking.client) and now < booking.ends_at + MANAGE_LASTS
 
 
 def path(aim: Aim, booking: Booking) -> str:

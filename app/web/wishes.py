@@ -7,7 +7,7 @@ from werkzeug.datastructures import MultiDict
 
 from app import config
 from app.rules.lifecycle import Kind
-from app.services import intake
+from app.services import validation
 from app.services.search import Wish
 from app.web.viewing import local_day, long_day
 
@@ -44,7 +44,7 @@ def zone(args: Args, wrongs: Wrongs) -> str | None:
     if not given:
         return None
     try:
-        return intake.timezone(given)
+        return validation.timezone(given)
     except ValueError as error:
         wrongs["tz"] = str(error)
         return None

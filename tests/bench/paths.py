@@ -10,8 +10,10 @@ from app.config import Settings
 from app.links import Aim
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
-from app.services import accounts, bookings, sweeps
-from app.services.delivery import Courier
+from app.services.bookings import request
+from app.services.jobs import due
+from app.services.mail.sender import Courier
+from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Booking
 from tests.bench.measure import Row, measured
@@ -24,8 +26,8 @@ THREADS = 8
 
 def ask(starts_at: datetime) -> None:
     email = f"dee{starts_at:%m%d%H}@clients.example"
-    asked = bookings.Request("asha", "Dee Stone", email, "Europe/London", starts_at, Kind.PAID)
-    bookings.request(asked, via=Via.PAGE, now=clock.now())
+    asked = request.Request("asha", "Dee Stone", email, "Europe/London", starts_at, Kind.PAID)
+    request.request(asked, via=Via.PAGE, now=clock.now())
 
 
 def rows(url: str, mail: MailServer) -> Iterator[Row]:
@@ -56,7 +58,7 @@ def rows(url: str, mail: MailServer) -> Iterator[Row]:
     yield measured(f"POST of an Accept link, {THREADS} at once", accept, held, THREADS)
     idle = measured(
         f"a sweep with nothing due among {BOOKINGS} bookings",
-        lambda _: total(sweeps.expire_enquiries(clock.now())),
+        lambda _: total(due.expire_enquiries(clock.now())),
         range(100),
     )
     yield idle

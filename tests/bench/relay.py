@@ -9,7 +9,8 @@ from app import clock, create_app
 from app.config import Settings
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
-from app.services import accounts, bookings
+from app.services.bookings import request
+from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.bench.measure import Row
@@ -61,8 +62,8 @@ def fill() -> None:
     for number in range(BOOKINGS):
         starts_at = first + timedelta(hours=number)
         email = f"eli{number}@clients.example"
-        asked = bookings.Request("bran", "Eli Park", email, "UTC", starts_at, Kind.PAID)
-        bookings.request(asked, via=Via.PAGE, now=now)
+        asked = request.Request("bran", "Eli Park", email, "UTC", starts_at, Kind.PAID)
+        request.request(asked, via=Via.PAGE, now=now)
 
 
 def emptied(url: str, folder: Path, round_trip_ms: float) -> float:

@@ -10,7 +10,7 @@ from app import clock, create_app, links
 from app.config import Settings
 from app.links import Aim
 from app.rules.hours import parse_windows
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import OutboxEmail

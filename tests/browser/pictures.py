@@ -17,7 +17,7 @@ from app import clock, config, create_app, demo_cast
 from app.config import Settings
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind
-from app.services import messages
+from app.services.bookings import messages
 from app.store.db import database
 from app.store.models import Booking
 from app.web import tickets

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, s
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import clock
-from app.services.delivery import Courier
+from app.services.mail.sender import Courier
 from tests.smtp_server import LOOPBACK, MailServer
 from tests.story import total
 

@@ -13,7 +13,7 @@ from app.config import Settings
 from app.links import Aim
 from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
-from app.services.delivery import Courier
+from app.services.mail.sender import Courier
 from app.store.db import database
 from app.web import tickets
 from tests.browser.conftest import Arrive

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 
 from app.cli import run
-from app.services import backup as backups
+from app.services.ops import backup as backups
 from app.store import outbox
 from app.store.db import database
 from app.store.models import Booking

@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 
 from app.cli import run
-from app.services import backup as backups
-from app.services import placing
+from app.services.ops import backup as backups
+from app.services.ops import placing
 from app.store.db import database
 from app.store.models import Booking
 from tests.story import Story

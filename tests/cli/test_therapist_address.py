@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from app.cli import run
-from app.services import accounts
-from app.services.staleness import SIGN_IN_LASTS
+from app.services.mail.expiry import SIGN_IN_LASTS
+from app.services.therapists import accounts
 from app.store.models import SignIn, Suppression, Therapist
 from tests.smtp_server import Accepted, FaultyServer
 from tests.story import DEE, Story, courier, total

@@ -8,7 +8,8 @@ from pathlib import Path
 from app import clock
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
-from app.services import accounts, bookings
+from app.services.bookings import request
+from app.services.therapists import accounts
 from app.store.db import database
 from tests.smtp_server import MailServer
 from tests.town import Town
@@ -51,7 +52,7 @@ def ask(number: int) -> str:
     """One of many different requests, straight through the service; its reference."""
     hours, which = divmod(number, len(THERAPISTS))
     starts_at = first_at() + timedelta(hours=hours)
-    asked = bookings.Request(
+    asked = request.Request(
         THERAPISTS[which], "Dee", f"dee{number}@clients.example", "UTC", starts_at, Kind.PAID
     )
-    return bookings.request(asked, via=Via.API, now=clock.now()).reference
+    return request.request(asked, via=Via.API, now=clock.now()).reference

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services import accounts, sessions
+from app.services.bookings import cancel
+from app.services.therapists import accounts
 from app.store.models import Booking, OutboxEmail, OutboxStatus
 from tests.faults.lives import LIVES, PRACTICES, Life, When, up
 from tests.story import Story
@@ -68,7 +69,7 @@ class Street(Story):
             case "accept" | "decline" | "withdraw":
                 getattr(self, deed)(booking)
             case "no_show":
-                sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=self.now)
+                cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=self.now)
             case _:
                 self.cancel(booking, Actor(deed))
         if life.is_claimed_by_the_dead:

@@ -16,7 +16,7 @@ from flask import Flask
 from app import clock
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Status
-from app.services import accounts, standing
+from app.services.therapists import accounts, standing
 from app.store.models import Booking, OutboxEmail, Therapist, TimelineEntry
 from tests.faults import judgement
 from tests.faults.household import Household

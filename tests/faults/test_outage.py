@@ -14,7 +14,7 @@ import pytest
 import time_machine
 from flask import Flask
 
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import (
     Booking,

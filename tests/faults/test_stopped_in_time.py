@@ -16,7 +16,7 @@ import pytest
 from flask import Flask
 
 import scheduler
-from app.services.runs import Run
+from app.services.jobs.result import Run
 from app.store import job_stats
 from tests.conftest import MONDAY
 from tests.faults.test_database_file import file_of
@@ -81,7 +81,7 @@ def keeper(
 
     # Figures are written every five seconds by either clock, and both stand still.
     at(MONDAY)
-    monkeypatch.setattr("app.services.vitals.time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr("app.services.jobs.monitor.time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setattr(scheduler, "timetable", lambda *_: (scheduler.Job("purge", 9, service),))
     monkeypatch.setattr(scheduler, "STOPS_WITHIN_S", 0.5)
     return scheduler.Keeper(app)

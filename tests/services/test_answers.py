@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from app.rules.lifecycle import Actor, Verdict, Via
-from app.services import sessions
+from app.services.bookings import cancel
 from app.store import queries
 from app.store.db import database
 from app.store.models import HeldTime, OutboxEmail, TimelineEntry, Writing
@@ -158,6 +158,6 @@ def test_the_timeline_is_in_the_order_of_taking_effect_whoever_read_the_clock_fi
     story.wait(seconds=2)
     story.accept(booking)
     # Who asked for this waited for the therapist's lock meanwhile.
-    sessions.cancel(booking.reference, by=Actor.CLIENT, via=Via.API, now=earlier)
+    cancel.cancel(booking.reference, by=Actor.CLIENT, via=Via.API, now=earlier)
     told = [line.event for line in queries.timeline_of(story.reload(booking))]
     assert told == ["requested", "accepted", "cancelled_by_client"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.rules.lifecycle import Status
-from app.services import backup as backups
-from app.services.backup import BackupRefused
+from app.services.ops import backup as backups
+from app.services.ops.backup import BackupRefused
 from app.store import outbox
 from app.store.db import database
 from app.store.models import Booking

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.rules.lifecycle import Actor
-from app.services import batches, sweeps
+from app.services.jobs import batching, due
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from tests.story import DEE, Story, total
 
@@ -99,7 +99,7 @@ def test_an_answered_enquiry_is_chased_no_more(story: Story, answer: str) -> Non
     getattr(story, answer)(booking)
     story.deliver()
     story.wait(hours=30)
-    for job in (sweeps.remind_answers, sweeps.escalate_late, sweeps.expire_enquiries):
+    for job in (due.remind_answers, due.escalate_late, due.expire_enquiries):
         assert total(job(story.now)).due == 0
 
 
@@ -109,7 +109,7 @@ def test_a_reminder_that_could_not_be_sent_in_time_is_skipped_not_sent_stale(
     booking = story.ask()
     story.deliver()
     story.at(booking.requested_at + 2 * HOUR)
-    total(sweeps.remind_answers(story.now))
+    total(due.remind_answers(story.now))
     story.at(booking.requested_at + 3 * HOUR + SECOND)
     assert story.deliver() == []
     skipped = OutboxEmail.get(OutboxEmail.kind == "answer_reminder")
@@ -149,7 +149,7 @@ def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
     story_line = {"booking": broken, "event": "late", "by": "system", "via": "scheduler"}
     TimelineEntry.create(at=story.now, facts={}, **story_line)
     story.wait(hours=4)
-    run = total(sweeps.escalate_late(story.now))
+    run = total(due.escalate_late(story.now))
     assert (run.due, run.done, run.failed) == (2, 1, 1)
     assert story.reload(broken).late_due_at is not None
     assert story.reload(whole).late_due_at is None
@@ -211,7 +211,7 @@ def test_a_reminder_is_decided_again_when_it_is_sent(story: Story) -> None:
     story.accept(booking)
     story.deliver()
     story.at(booking.starts_at - HOUR)
-    total(sweeps.remind_sessions(story.now))
+    total(due.remind_sessions(story.now))
     story.cancel(booking, Actor.CLIENT)
     assert "session_reminder" not in [kind for kind, _ in story.deliver()]
 
@@ -245,10 +245,10 @@ def test_a_session_completes_ten_minutes_after_its_end(
 def test_a_batch_larger_than_one_claim_is_worked_off_in_one_run(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "BATCH", 2)
+    monkeypatch.setattr(batching, "BATCH", 2)
     for hour in (9, 11, 13, 14, 15):
         story.ask(starts_at=datetime(2026, 11, 5, hour, tzinfo=UTC), client=DEE)
     story.wait(hours=3, seconds=1)
-    run = total(sweeps.escalate_late(story.now))
+    run = total(due.escalate_late(story.now))
     assert (run.due, run.done, run.failed) == (5, 5, 0)
     assert Booking.select().where(Booking.late_due_at.is_null()).count() == 5

@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 
 from app.errors import StoreUnavailable
-from app.services import accounts, batches, sweeps
+from app.services.jobs import batching, due
+from app.services.therapists import accounts
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Therapist
@@ -88,10 +89,10 @@ def test_delivery_and_moves_do_not_lock_each_other_out(story: Story) -> None:
 def test_more_therapists_than_one_batch_are_judged_in_one_run(
     app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "BATCH", 1)
+    monkeypatch.setattr(batching, "BATCH", 1)
     now = cast.asha.created_at
     Therapist.update(streak=5, standing_due_at=now).execute()
-    assert total(sweeps.apply_standing(now)).done == 3
+    assert total(due.apply_standing(now)).done == 3
     assert Therapist.select().where(Therapist.deactivated_at.is_null(False)).count() == 3
 
 
@@ -125,11 +126,11 @@ def test_a_therapist_whom_somebody_keeps_locked_holds_up_no_other(
     story.wait(hours=25)
     with psycopg.connect(database_url) as shell:
         shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
-        parts = sweeps.expire_enquiries(story.now)
+        parts = due.expire_enquiries(story.now)
         assert next(parts).done == 1
         with pytest.raises(StoreUnavailable):
             next(parts)
         assert story.reload(other).status == "expired"
         assert story.reload(first).status == "requested"
-    assert total(sweeps.expire_enquiries(story.now)).done == 2
+    assert total(due.expire_enquiries(story.now)).done == 2
     assert story.reload(last).status == "expired"

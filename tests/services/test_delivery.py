@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app.services import accounts, settling
+from app.services.mail import results
+from app.services.therapists import accounts
 from app.store import outbox, requeue
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
@@ -191,6 +192,6 @@ def test_the_database_holds_no_live_token(story: Story) -> None:
 
 def test_the_wait_doubles_with_jitter_and_never_exceeds_an_hour() -> None:
     for attempt in range(1, 40):
-        wait = settling.retry_wait(attempt, 30).total_seconds()
+        wait = results.retry_wait(attempt, 30).total_seconds()
         ideal = min(30 * 2 ** (attempt - 1), 3600)
         assert 0.8 * ideal <= wait <= 1.2 * ideal

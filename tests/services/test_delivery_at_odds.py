@@ -11,7 +11,7 @@ from aiosmtpd.smtp import Envelope
 from flask import Flask
 
 from app import clock
-from app.services import privacy, timekeeping
+from app.services import clients, timekeeping
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail
 from tests.smtp_server import PATIENCE_S, FaultyServer, MailServer
@@ -152,7 +152,7 @@ def test_whom_somebody_erases_while_their_email_is_being_sent_does_not_get_it(
 
     def erase() -> None:
         with app.app_context(), database.connection():
-            privacy.erase(DEE[1], clock.now())
+            clients.erase(DEE[1], clock.now())
 
     with Slow() as server:
         total(courier(app, server.port).deliver())

@@ -13,8 +13,8 @@ from flask import Flask
 
 from app import clock
 from app.mailer import Mailer
-from app.services import delivery
-from app.services.delivery import Courier
+from app.services.mail import sender
+from app.services.mail.sender import Courier
 from app.store import outbox
 from app.store.db import database
 from app.store.models import OutboxEmail
@@ -45,7 +45,7 @@ def told(caplog: pytest.LogCaptureFixture) -> Counter[str]:
 @pytest.fixture
 def one_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane claims one email at a time, so that there are some left for the others."""
-    monkeypatch.setattr(delivery, "BATCH", 1)
+    monkeypatch.setattr(sender, "BATCH", 1)
 
 
 @pytest.mark.usefixtures("one_each")

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from app.rules.lifecycle import Actor, Via
-from app.services import moves, sweeps
+from app.services.bookings import moves
+from app.services.jobs import due
 from app.store.models import OutboxEmail
 from tests.story import ELI, Story, total
 
@@ -73,7 +74,7 @@ def test_what_a_streak_leads_to_is_due_since_the_cancellation_that_did_it(
     )
     story.wait(minutes=30)
     if completes_first:
-        assert total(sweeps.complete_sessions(story.now)).done == 1
+        assert total(due.complete_sessions(story.now)).done == 1
     story.sweep()
     told = ("account_deactivated", "account_alert", "booking_expired", "enquiry_expired")
     assert [due_of(kind) for kind in told] == [{HALF_AN_HOUR}] * 4

@@ -8,8 +8,9 @@ import pytest
 
 from app.errors import InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Actor, Via
-from app.services import messages, privacy, replacing
-from app.services.privacy import is_erased
+from app.services import clients
+from app.services.bookings import messages, replace
+from app.services.clients import is_erased
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Client, Writing
@@ -63,14 +64,14 @@ def test_whoever_is_asking_for_a_session_at_that_moment_is_not_erased(story: Sto
     @in_transaction
     def ask() -> threading.Thread:
         story.ask("bran", starts_at=story.now + DAY + 7 * HOUR)
-        erasing = in_thread(lambda: privacy.erase(DEE[1], story.now), failures)
+        erasing = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
         until(somebody_waits)
         return erasing
 
     ask().join()
     assert [type(failure) for failure in failures] == [InvalidFields]
     assert live_and_erased() == []
-    assert privacy.export(DEE[1])["name"] == DEE[0]
+    assert clients.export(DEE[1])["name"] == DEE[0]
 
 
 def test_whoever_asks_while_being_erased_comes_back_as_a_new_client(story: Story) -> None:
@@ -79,7 +80,7 @@ def test_whoever_asks_while_being_erased_comes_back_as_a_new_client(story: Story
 
     @in_transaction
     def erase() -> threading.Thread:
-        privacy.erase(DEE[1], story.now)
+        clients.erase(DEE[1], story.now)
         asking = in_thread(
             lambda: story.ask("bran", starts_at=story.now + DAY + 7 * HOUR), failures
         )
@@ -90,7 +91,7 @@ def test_whoever_asks_while_being_erased_comes_back_as_a_new_client(story: Story
     assert failures == []
     assert live_and_erased() == []
     assert is_erased(story.reload(old).client)
-    assert len(privacy.export(DEE[1])["bookings"]) == 1
+    assert len(clients.export(DEE[1])["bookings"]) == 1
 
 
 def test_a_client_is_erased_once(story: Story) -> None:
@@ -99,8 +100,8 @@ def test_a_client_is_erased_once(story: Story) -> None:
 
     @in_transaction
     def erase() -> threading.Thread:
-        privacy.erase(DEE[1], story.now)
-        other = in_thread(lambda: privacy.erase(DEE[1], story.now), failures)
+        clients.erase(DEE[1], story.now)
+        other = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
         until(somebody_waits)
         return other
 
@@ -115,7 +116,7 @@ def test_a_message_being_written_at_that_moment_is_erased_with_the_rest(story: S
     @in_transaction
     def write() -> threading.Thread:
         messages.keep_private_note(booking.reference, "about Dee", now=story.now)
-        erasing = in_thread(lambda: privacy.erase(DEE[1], story.now), failures)
+        erasing = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
         until(somebody_waits)
         return erasing
 
@@ -128,10 +129,10 @@ def test_a_page_opened_before_the_erasure_asks_nobody_and_writes_nothing_after_i
     story: Story,
 ) -> None:
     booking = past(story)
-    privacy.erase(DEE[1], story.now)
+    clients.erase(DEE[1], story.now)
     at = story.now + DAY + 7 * HOUR
     with pytest.raises(NotFound):
-        replacing.choose_another(booking.reference, "bran", at, via=Via.LINK, now=story.now)
+        replace.choose_another(booking.reference, "bran", at, via=Via.LINK, now=story.now)
     with pytest.raises(NotFound):
         messages.send(booking.reference, "I am Dee", author=Actor.CLIENT, now=story.now)
     assert Booking.select().count() == 1
@@ -148,7 +149,7 @@ def test_however_asking_and_erasing_fall_together_nobody_erased_has_a_live_booki
 
         def erase(ready: threading.Barrier = ready) -> None:
             ready.wait(PATIENCE_S)
-            privacy.erase(DEE[1], story.now)
+            clients.erase(DEE[1], story.now)
 
         def ask(ready: threading.Barrier = ready) -> None:
             ready.wait(PATIENCE_S)

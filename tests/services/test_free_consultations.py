@@ -10,7 +10,8 @@ from peewee import IntegrityError
 
 from app.errors import DomainError, FreeConsultationUsed
 from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.services import moves, sessions
+from app.services.bookings import cancel as sessions
+from app.services.bookings import moves
 from app.store.db import database
 from app.store.models import Booking, Client, HeldTime, TimelineEntry
 from tests.story import DEE, ELI, Story

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.rules.lifecycle import Actor
-from app.services import intake, letters, messages
+from app.services import validation
+from app.services.bookings import messages
+from app.services.mail import letters
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
 from tests.emails.test_hostile_values import EXAMPLES, HEADERS, HOSTILE
@@ -25,7 +27,7 @@ FIELDS = (Purpose.NOTE, Purpose.REASON, Purpose.MESSAGE)
 def let_in(words: str) -> str | None:
     """What the door makes of it; None where it is refused."""
     try:
-        return intake.text(words)
+        return validation.text(words)
     except ValueError:
         return None
 

@@ -20,8 +20,10 @@ from hypothesis.stateful import (
 from app import clock
 from app.errors import FreeConsultationUsed, SlotTaken, TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services import bookings, moves, ranking, replay, sessions, standing
-from app.services.moves import Outcome
+from app.services.bookings import cancel, moves, request
+from app.services.bookings.moves import Outcome
+from app.services.ops import replay
+from app.services.therapists import ranking, standing
 from app.store import queries
 from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, Therapist
@@ -85,10 +87,10 @@ class Lives(RuleBasedStateMachine):
     def book(self, told: Told, client: tuple[str, str, str]) -> bool:
         possible = self.what_may_come_of(told)
         kind = Kind.FREE_CONSULTATION if told.is_free else Kind.PAID
-        asked = bookings.Request(told.slug, *client, told.starts_at, kind)
+        asked = request.Request(told.slug, *client, told.starts_at, kind)
         booking, refusal = None, None
         try:
-            booking = bookings.request(asked, via=Via.API, now=self.model.now)
+            booking = request.request(asked, via=Via.API, now=self.model.now)
         except (FreeConsultationUsed, SlotTaken, TherapistUnavailable) as error:
             refusal = type(error)
         assert refusal in possible
@@ -183,13 +185,13 @@ class Lives(RuleBasedStateMachine):
         before_start, now = self.model.now < told.starts_at, self.model.now
         status = "withdrawn" if told.status == "requested" else "cancelled_by_client"
         allowed = told.is_live and before_start
-        outcome = sessions.cancel(told.reference, by=Actor.CLIENT, via=Via.LINK, now=now)
+        outcome = cancel.cancel(told.reference, by=Actor.CLIENT, via=Via.LINK, now=now)
         self.did(told, outcome, status, allowed=allowed)
 
     def cancel_for_therapist(self, told: Told) -> None:
         now = self.model.now
         allowed = told.status == "accepted" and now < told.starts_at
-        outcome = sessions.cancel(told.reference, by=Actor.THERAPIST, via=Via.API, now=now)
+        outcome = cancel.cancel(told.reference, by=Actor.THERAPIST, via=Via.API, now=now)
         self.did(told, outcome, "cancelled_by_therapist", allowed=allowed)
         if allowed:
             self.model.remember(now, told.slug, "cancelled")
@@ -197,7 +199,7 @@ class Lives(RuleBasedStateMachine):
     def mark_no_show(self, told: Told) -> None:
         over = told.ends_at <= self.model.now <= told.ends_at + timedelta(minutes=10) + 7 * DAY
         allowed = told.status in ("accepted", "completed") and over
-        outcome = sessions.mark_no_show(told.reference, via=Via.DASHBOARD, now=self.model.now)
+        outcome = cancel.mark_no_show(told.reference, via=Via.DASHBOARD, now=self.model.now)
         self.did(told, outcome, "no_show", allowed=allowed)
 
     @rule(slug=st.sampled_from(list(FEES)), times=st.integers(1, 5))

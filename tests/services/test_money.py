@@ -13,7 +13,10 @@ import pytest
 from app import config
 from app.config import Settings
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services import ledger, moves, profile, sessions, sweeps
+from app.services.bookings import cancel as sessions
+from app.services.bookings import ledger, moves
+from app.services.jobs import due
+from app.services.therapists import profile
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, LedgerLine, OutboxEmail, Therapist, TimelineEntry
@@ -229,7 +232,7 @@ def test_payout_and_commission_are_the_fee_for_every_fee_and_percentage(
     booking = story.ask()
     story.accept(booking)
     story.at(booking.completes_at)
-    total(sweeps.complete_sessions(story.now))
+    total(due.complete_sessions(story.now))
     expected = {"client": -fee, "therapist": fee - commission, "commission": commission}
     assert owed(booking) == {account: amount for account, amount in expected.items() if amount}
 
@@ -239,7 +242,7 @@ def test_a_booking_keeps_the_price_that_it_was_asked_for(story: Story) -> None:
     profile.update("asha", {"rate_minor": 9900})
     story.accept(booking)
     story.at(booking.completes_at)
-    total(sweeps.complete_sessions(story.now))
+    total(due.complete_sessions(story.now))
     assert owed(booking) == {"client": -6000, "therapist": 5400, "commission": 600}
     assert [earning.payout_minor for earning in ledger.earnings_of(booking.therapist)] == [5400]
 

@@ -7,8 +7,9 @@ import pytest
 
 from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind
-from app.services import accounts, offers, profile
-from app.services.profile import Away
+from app.services.bookings import offers
+from app.services.therapists import accounts, profile
+from app.services.therapists.profile import Away
 from app.store import queries
 from app.store.models import Booking, Therapist, TimeOff
 from tests.conftest import therapist

@@ -10,7 +10,10 @@ from app import links
 from app.errors import FreeConsultationUsed, InvalidFields, NotFound
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services import accounts, calendar, ledger, messages, moves, privacy, replay, sessions
+from app.services import availability, clients
+from app.services.bookings import cancel, ledger, messages, moves
+from app.services.ops import replay
+from app.services.therapists import accounts
 from app.store import queries
 from app.store.db import database
 from app.store.models import (
@@ -86,7 +89,7 @@ def ciphertexts() -> list[str]:
 def test_export_gives_a_person_all_that_is_held_on_them(story: Story) -> None:
     kept, declined, cancelled = live_a_little(story)
     other = story.ask("chi", starts_at=open_time(story), client=ELI, note="of somebody else")
-    exported = privacy.export(CANARY[1].upper())
+    exported = clients.export(CANARY[1].upper())
     assert (exported["email"], exported["name"], exported["timezone"]) == (
         CANARY[1],
         CANARY[0],
@@ -120,16 +123,16 @@ def test_export_gives_a_person_all_that_is_held_on_them(story: Story) -> None:
 
 def open_time(story: Story) -> object:
     chi = queries.therapist_by_slug("chi")
-    return calendar.open_times(
+    return availability.open_times(
         chi, Kind.PAID, from_at=story.now, until_at=story.now + 5 * DAY, now=story.now
     )[3]
 
 
 def test_export_and_erase_of_somebody_unknown_say_so(story: Story) -> None:
     with pytest.raises(NotFound):
-        privacy.export("nobody@clients.example")
+        clients.export("nobody@clients.example")
     with pytest.raises(NotFound):
-        privacy.erase("nobody@clients.example", story.now)
+        clients.erase("nobody@clients.example", story.now)
 
 
 def test_erase_leaves_no_word_of_the_client_in_the_whole_database(story: Story) -> None:
@@ -151,7 +154,7 @@ def test_erase_leaves_no_word_of_the_client_in_the_whole_database(story: Story) 
     assert all(secret in before for secret in secrets)
     assert NOTE not in before, "notes are encrypted at rest"
 
-    assert privacy.erase("  Zinnia.QUETZAL@clients.example", story.now) == 3
+    assert clients.erase("  Zinnia.QUETZAL@clients.example", story.now) == 3
 
     after = whole_database()
     assert [word for word in WORDS if word in after] == []
@@ -159,14 +162,14 @@ def test_erase_leaves_no_word_of_the_client_in_the_whole_database(story: Story) 
     assert "Neighbour 7" in after
     assert Writing.select().count() == 0
     with pytest.raises(NotFound):
-        privacy.export(CANARY[1])
+        clients.export(CANARY[1])
 
 
 def test_erase_keeps_the_ledger_and_the_timeline(story: Story) -> None:
     booked = live_a_little(story)
     lines = [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)]
     timelines = [story.timeline(booking) for booking in booked]
-    privacy.erase(CANARY[1], story.now)
+    clients.erase(CANARY[1], story.now)
     assert [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)] == lines
     assert [story.timeline(booking) for booking in booked] == timelines
     assert [each.payout_minor for each in ledger.earnings_of(booked[0].therapist)] == [5400]
@@ -181,7 +184,7 @@ def test_erase_kills_the_links_that_were_sent(story: Story) -> None:
         for booking in booked
     ]
     assert all(is_open(token) for token in tokens)
-    privacy.erase(CANARY[1], story.now)
+    clients.erase(CANARY[1], story.now)
     assert not any(is_open(token) for token in tokens)
 
 
@@ -196,7 +199,7 @@ def test_what_still_waited_to_be_sent_to_the_client_is_not_sent(story: Story) ->
         OutboxEmail.role == "client", OutboxEmail.status == OutboxStatus.QUEUED
     )
     assert sorted(email.kind for email in waiting) == ["cancellation_receipt", "session_reminder"]
-    privacy.erase(CANARY[1], story.now)
+    clients.erase(CANARY[1], story.now)
     assert [to for _, to in story.deliver()] == ["bran@therapists.example"]
 
 
@@ -211,9 +214,9 @@ def test_erase_is_refused_while_a_booking_is_live_and_removes_nothing(
         story.accept(live)
         story.at(live.ends_at - timedelta(seconds=1))
     with pytest.raises(InvalidFields) as refused:
-        privacy.erase(CANARY[1], story.now)
+        clients.erase(CANARY[1], story.now)
     assert live.reference in str(refused.value)
-    assert privacy.export(CANARY[1])["name"] == CANARY[0]
+    assert clients.export(CANARY[1])["name"] == CANARY[0]
     assert Writing.select().where(Writing.purpose == Purpose.NOTE).count() == 2
 
 
@@ -221,7 +224,7 @@ def test_an_enquiry_that_the_clock_has_ended_does_not_stand_in_the_way(story: St
     enquiry = story.ask(client=CANARY, starts_at=story.now.replace(hour=16) + 5 * DAY)
     story.deliver()
     story.at(enquiry.expires_at)
-    assert privacy.erase(CANARY[1], story.now) == 1
+    assert clients.erase(CANARY[1], story.now) == 1
     assert story.reload(enquiry).status == "expired"
     assert story.balances(enquiry) == {"client": 0, "held": 0}
     story.sweep()
@@ -235,8 +238,8 @@ def test_nothing_is_ever_sent_to_the_address_that_stands_for_an_erased_client(
     story.accept(booking)
     story.deliver()
     story.at(booking.completes_at)
-    privacy.erase(CANARY[1], story.now)
-    sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    clients.erase(CANARY[1], story.now)
+    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
     story.sweep()
     assert story.deliver() == []
     unsent = OutboxEmail.select().where(OutboxEmail.kind == "no_show_recorded")
@@ -245,10 +248,10 @@ def test_nothing_is_ever_sent_to_the_address_that_stands_for_an_erased_client(
 
 def test_the_same_address_may_come_back_as_a_new_client(story: Story) -> None:
     live_a_little(story)
-    privacy.erase(CANARY[1], story.now)
+    clients.erase(CANARY[1], story.now)
     booking = story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
     assert booking.client.name == CANARY[0]
-    assert [each["reference"] for each in privacy.export(CANARY[1])["bookings"]] == [
+    assert [each["reference"] for each in clients.export(CANARY[1])["bookings"]] == [
         booking.reference
     ]
 
@@ -256,7 +259,7 @@ def test_the_same_address_may_come_back_as_a_new_client(story: Story) -> None:
 def test_an_address_that_comes_back_gets_its_links_under_a_new_message_id(story: Story) -> None:
     live_a_little(story)
     story.deliver()
-    privacy.erase(CANARY[1], story.now)
+    clients.erase(CANARY[1], story.now)
     story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
     accounts.send_links(CANARY[1], story.now)
     story.deliver()
@@ -271,9 +274,9 @@ def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
         client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=story.now.replace(hour=15) + 3 * DAY
     )
     messages.send(free.reference, "hello", author=Actor.CLIENT, now=story.now)
-    before = privacy.export(DEE[1])
-    privacy.erase(CANARY[1], story.now)
-    assert privacy.export(DEE[1]) == before
+    before = clients.export(DEE[1])
+    clients.erase(CANARY[1], story.now)
+    assert clients.export(DEE[1]) == before
     with pytest.raises(FreeConsultationUsed):
         story.ask(client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=free.starts_at + DAY)
     moves.make(free.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now)

@@ -9,7 +9,8 @@ import pytest
 
 from app.rules import ranking as rules
 from app.rules.lifecycle import Actor
-from app.services import accounts, ranking, sweeps
+from app.services.jobs import due as sweeps
+from app.services.therapists import accounts, ranking
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Therapist

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store import requeue
 from app.store.models import OutboxEmail
 from tests.smtp_server import FaultyServer

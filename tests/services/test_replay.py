@@ -7,8 +7,10 @@ import pytest
 
 from app.errors import DomainError
 from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.services import replay, sessions, standing
-from app.services.replay import Difference
+from app.services.bookings import cancel
+from app.services.ops import replay
+from app.services.ops.replay import Difference
+from app.services.therapists import standing
 from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 from tests.soak import runs
 from tests.story import DEE, ELI, Story
@@ -48,7 +50,7 @@ def live_at_random(story: Story, seed: int, steps: int) -> None:
         elif deed == "withdraw":
             story.withdraw(booking)
         elif deed == "no_show":
-            sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+            cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
         else:
             story.cancel(booking, Actor(deed))
 

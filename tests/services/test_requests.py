@@ -15,8 +15,8 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.rules.lifecycle import Kind
-from app.services import accounts, profile
-from app.services.profile import Away
+from app.services.therapists import accounts, profile
+from app.services.therapists.profile import Away
 from app.store import queries
 from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, OutboxEmail, Writing

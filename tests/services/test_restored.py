@@ -10,8 +10,8 @@ from flask import Flask
 
 from app.cli import run
 from app.rules.lifecycle import Actor
-from app.services import backup as backups
-from app.services import leaving_out
+from app.services.ops import backup as backups
+from app.services.ops import outbox_skip
 from app.store import outbox
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
@@ -132,19 +132,19 @@ def test_what_a_worker_had_in_hand_when_the_backup_was_made_waits_again(
         (each.status, each.lease_token, each.due_at) for each in OutboxEmail.select()
     ] == [(OutboxStatus.QUEUED, None, asked_at)] * 2  # fmt: skip
     assert not any(outbox.renew(claimed, story.now) for claimed in claims)
-    assert leaving_out.skip([claims[0].email.id], story.now) == 1
-    assert leaving_out.skip_due_before(lost_at, story.now).skipped == 1
+    assert outbox_skip.skip([claims[0].email.id], story.now) == 1
+    assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 1
 
 
 def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) -> None:
     story.ask()
     outbox.claim(story.now, 9)
     lost_at = story.wait(seconds=1)
-    left = leaving_out.skip_due_before(lost_at, story.now)
+    left = outbox_skip.skip_due_before(lost_at, story.now)
     assert (left.skipped, left.in_hand, left.is_all) == (0, 2, False)
     assert left.in_hand_until is not None
     story.at(left.in_hand_until)
-    left = leaving_out.skip_due_before(lost_at, story.now)
+    left = outbox_skip.skip_due_before(lost_at, story.now)
     assert (left.skipped, left.in_hand, left.is_all) == (2, 0, True)
 
 
@@ -154,9 +154,9 @@ def test_what_a_living_worker_gives_back_is_due_since_when_it_was(story: Story) 
     next(parts)
     lost_at = story.wait(seconds=1)
     outbox.hold(story.now)
-    assert leaving_out.skip_due_before(lost_at, story.now).in_hand == 1
+    assert outbox_skip.skip_due_before(lost_at, story.now).in_hand == 1
     total(parts)
-    assert leaving_out.skip_due_before(lost_at, story.now).skipped == 1
+    assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 1
     outbox.release(story.now)
     assert story.sent() == []
 
@@ -172,7 +172,7 @@ def test_an_enquiry_made_after_the_loss_is_told_of_though_what_ends_it_was_due_b
     lost_at = story.wait(seconds=1)
     story.wait(seconds=1)
     asked = story.ask(client=ELI, starts_at=lost_at.replace(second=0) + timedelta(hours=74))
-    assert leaving_out.skip_due_before(lost_at, story.now).is_all
+    assert outbox_skip.skip_due_before(lost_at, story.now).is_all
     assert story.reload(asked).status == "expired"
     assert ("booking_expired", ELI[1]) in story.deliver()
 
@@ -202,6 +202,6 @@ def test_leaving_out_takes_every_step_first_lest_its_emails_come_after(story: St
     story.ask()
     story.deliver()
     lost_at = story.wait(hours=3, minutes=1)
-    assert leaving_out.skip_due_before(lost_at, story.now).skipped == 3
+    assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 3
     story.sweep()
     assert story.sent() == []

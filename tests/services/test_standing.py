@@ -9,7 +9,11 @@ import pytest
 from app.errors import TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Via
 from app.rules.standing import StandingStep
-from app.services import accounts, calendar, moves, replay, sessions, standing, sweeps
+from app.services import availability
+from app.services.bookings import cancel, moves
+from app.services.jobs import due as sweeps
+from app.services.ops import replay
+from app.services.therapists import accounts, standing
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
@@ -124,7 +128,7 @@ def test_the_whole_story_from_warned_to_reactivated(story: Story) -> None:
 
 def open_times(story: Story) -> list[object]:
     return list(
-        calendar.open_times(
+        availability.open_times(
             asha(), Kind.PAID, from_at=story.now, until_at=story.now + 9 * DAY, now=story.now
         )
     )
@@ -155,7 +159,7 @@ def client_cancels_late(story: Story) -> None:
 def report_a_no_show_before_completion(story: Story) -> None:
     booking = accepted(story)
     story.at(booking.ends_at)
-    sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
     story.at(booking.completes_at)
 
 
@@ -210,7 +214,7 @@ def test_a_completion_that_is_due_counts_before_a_later_cancellation_without_any
     doomed = accepted(story, day=3)
     cancels(story, 2)
     now = story.at(held.completes_at + offset)
-    terms = sessions.terms_of_cancelling(story.reload(doomed), by=Actor.THERAPIST, now=now)
+    terms = cancel.terms_of_cancelling(story.reload(doomed), by=Actor.THERAPIST, now=now)
     story.cancel(doomed, Actor.THERAPIST)
     assert terms is not None
     assert terms.streak == asha().streak == streak
@@ -233,7 +237,7 @@ def test_a_no_show_reported_after_completion_changes_no_streak(
     cancels(story, 1)
     assert asha().streak == 1
     story.at(booking.completes_at + reported_after_days * DAY)
-    outcome = sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    outcome = cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
     assert outcome.booking.status == "no_show"
     assert asha().streak == 1
 

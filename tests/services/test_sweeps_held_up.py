@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from app.errors import StoreUnavailable
-from app.services import batches, ranking, sweeps
+from app.services.jobs import batching, due
+from app.services.therapists import ranking
 from app.store.db import database, postgresql
 from app.store.db.database import db
 from app.store.models import Booking, OutboxEmail, Therapist
@@ -43,14 +44,14 @@ def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_from_standing_and
     fall_due(story.now)
     with psycopg.connect(database_url) as shell:
         shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
-        parts = sweeps.apply_standing(story.now)
+        parts = due.apply_standing(story.now)
         assert [next(parts).done, next(parts).done] == [1, 1]
         with pytest.raises(StoreUnavailable, match="lock timeout"):
             total(parts)
         for due_at in (Therapist.standing_due_at, Therapist.ranking_due_at):
             left = Therapist.select().where(due_at <= story.now)
             assert [each.slug for each in left] == ["asha"]
-    assert total(sweeps.apply_standing(story.now)).done == 1
+    assert total(due.apply_standing(story.now)).done == 1
 
 
 @POSTGRESQL
@@ -58,7 +59,7 @@ def test_a_lock_that_was_let_go_meanwhile_is_had_in_the_same_run(
     story: Story, database_url: str
 ) -> None:
     fall_due(story.now)
-    parts = batches.each_therapist(
+    parts = batching.each_therapist(
         Therapist.ranking_due_at, story.now, lambda each: ranking.refresh(each.id, story.now)
     )
     with psycopg.connect(database_url) as shell:
@@ -86,7 +87,7 @@ def test_a_therapist_whom_somebody_keeps_locked_keeps_nobody_from_either_reminde
     with psycopg.connect(database_url) as shell:
         shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
         with pytest.raises(StoreUnavailable, match="lock timeout"):
-            total(sweeps.remind_sessions(story.now))
+            total(due.remind_sessions(story.now))
     told = OutboxEmail.select().where(OutboxEmail.kind == "session_reminder")
     assert {each.booking_id for each in told} == {booking.id for booking in accepted[1:]}
 
@@ -100,9 +101,9 @@ def test_a_file_that_is_kept_locked_is_waited_for_and_no_therapist_is_blamed(
     with closing(sqlite3.connect(file_of(database_url), isolation_level=None)) as stranger:
         stranger.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="locked"):
-            total(sweeps.apply_standing(story.now))
+            total(due.apply_standing(story.now))
     assert "sweep_failed" not in capsys.readouterr().err
-    assert total(sweeps.apply_standing(story.now)).done == 3
+    assert total(due.apply_standing(story.now)).done == 3
 
 
 def test_a_database_that_goes_away_while_bookings_are_taken_one_by_one_ends_the_run(
@@ -115,7 +116,7 @@ def test_a_database_that_goes_away_while_bookings_are_taken_one_by_one_ends_the_
     def act(_booking: Booking) -> bool:
         raise faults.pop(0)
 
-    everything = batches.each_booking(Booking.id > 0, Booking.expires_at, act)
+    everything = batching.each_booking(Booking.id > 0, Booking.expires_at, act)
     with pytest.raises(StoreUnavailable, match="it is gone"):
         total(everything)
     assert faults == []

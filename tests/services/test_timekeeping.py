@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.services import accounts, sweeps, timekeeping
+from app.services import timekeeping
+from app.services.jobs import due
+from app.services.therapists import accounts
 from app.store import outbox
 from app.store.models import OutboxEmail, SignIn, Therapist
 from tests.story import Story, total
@@ -26,7 +28,7 @@ def test_what_only_a_clock_ahead_could_have_put_so_late_is_mended_by_the_next_pu
     OutboxEmail.update(status="sending").where(OutboxEmail.id == claimed.id).execute()
     Therapist.update(standing_due_at=story.now + DAY).execute()
     assert outbox.claim(story.now, 10) == []
-    total(sweeps.purge(story.now))
+    total(due.purge(story.now))
     assert {each.email.id for each in outbox.claim(story.now, 10)} == {queued.id, claimed.id}
     assert {row.standing_due_at for row in Therapist.select()} == {story.now}
 
@@ -56,10 +58,10 @@ def test_after_a_leap_back_what_is_queued_is_due_and_what_is_being_sent_is_left_
 def test_a_purge_goes_on_batch_by_batch_until_nothing_old_is_left(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeps, "FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr(due, "FORGOTTEN_AT_ONCE", 2)
     for _ in range(5):
         accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
     story.wait(days=1, seconds=1)
     accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
-    assert [part.done for part in sweeps.purge(story.now)] == [2, 2, 1]
+    assert [part.done for part in due.purge(story.now)] == [2, 2, 1]
     assert SignIn.select().count() == 1

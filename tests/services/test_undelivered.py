@@ -13,8 +13,11 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor
-from app.services import accounts, messages, privacy, undelivered
-from app.services.delivery import Courier
+from app.services import clients
+from app.services.bookings import messages
+from app.services.mail import undelivered
+from app.services.mail.sender import Courier
+from app.services.therapists import accounts
 from app.store import outbox, requeue
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
@@ -232,9 +235,9 @@ def test_a_client_is_told_of_the_suppression_and_erasing_them_forgets_it(
     booking = story.ask()
     with refusing(app, DEE[1]) as (one, _):
         total(one.deliver())
-    assert privacy.export(DEE[1])["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
+    assert clients.export(DEE[1])["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
     story.withdraw(booking)
-    privacy.erase(DEE[1], story.now)
+    clients.erase(DEE[1], story.now)
     assert suppressed() == []
 
 

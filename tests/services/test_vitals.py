@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.services.runs import Run
-from app.services.vitals import Vitals
+from app.services.jobs.monitor import Vitals
+from app.services.jobs.result import Run
 from app.store import job_stats
 from app.store.db import database
 from app.store.job_stats import News
@@ -29,7 +29,7 @@ NAMES = ("apply_standing", "purge", "deliver_outbox")
 def _monday(app: Flask, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both clocks stand still: by the machine's own, figures are written every five seconds."""
     at(MONDAY)
-    monkeypatch.setattr("app.services.vitals.time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr("app.services.jobs.monitor.time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 NOTHING = Run()

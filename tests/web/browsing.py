@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 
 from app import clock
 from app.rules.lifecycle import Kind, Via
-from app.services import bookings
-from app.services.delivery import Courier
+from app.services.bookings import request
+from app.services.mail.sender import Courier
 from app.store import models
 from app.store.models import Booking
 from tests.conftest import MONDAY
@@ -36,7 +36,7 @@ def ask(**more: Any) -> Booking:
         "note": "I sleep badly.",
         **more,
     }
-    return bookings.request(bookings.Request(**asked), via=Via.PAGE, now=clock.now())
+    return request.request(request.Request(**asked), via=Via.PAGE, now=clock.now())
 
 
 def now_of(booking: Booking) -> Booking:

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from app import clock
 from app.rules.lifecycle import Actor, Move, Via
-from app.services import moves
+from app.services.bookings import moves
 from tests.conftest import MONDAY
 
 KEY = {"Authorization": "Bearer test-api-key"}

@@ -7,8 +7,10 @@ from flask import Flask
 
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services import accounts, messages, profile, sessions
-from app.services.profile import Away
+from app.services.bookings import cancel as sessions
+from app.services.bookings import messages
+from app.services.therapists import accounts, profile
+from app.services.therapists.profile import Away
 from app.store.models import Booking
 from app.web import tickets
 from tests.conftest import MONDAY

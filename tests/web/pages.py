@@ -7,7 +7,7 @@ from typing import Any
 
 from app import clock
 from app.rules.lifecycle import Kind, Via
-from app.services import bookings
+from app.services.bookings import request as bookings
 from app.store.models import Booking
 from tests.conftest import MONDAY
 from tests.web.conftest import Visitor

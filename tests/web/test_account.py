@@ -7,7 +7,8 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.services import accounts, sweeps
+from app.services.jobs import due
+from app.services.therapists import accounts
 from app.store.models import SignIn, Therapist
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
@@ -36,7 +37,7 @@ def test_a_therapist_can_sign_in_again_once_old_sign_ins_are_forgotten(
         assert visitor.post("/sign-in", data={"email": ASHA}).status_code == 200
         seen.append(link(app, mail, "sign_in", "Sign In"))
         at(clock.now() + 2 * DAY)
-        total(sweeps.purge(clock.now()))
+        total(due.purge(clock.now()))
         assert not SignIn.select().exists()
     assert len({each.parsed["Message-ID"] for each in mail.messages}) == len(set(seen)) == 2
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app import config
-from app.services import sweeps
+from app.services.jobs import due
 from app.store.models import Booking, IdempotentAnswer, LedgerLine, OutboxEmail
 from tests.conftest import MONDAY
 from tests.story import total
@@ -101,7 +101,7 @@ def test_one_key_many_times_at_once_makes_one_booking(
 
 def test_kept_answers_are_purged_after_two_days_not_sooner(call: Call, at: Any) -> None:
     call("POST", "bookings", wanted(), **{"Idempotency-Key": "k-1"})
-    total(sweeps.purge(at(MONDAY + timedelta(days=2))))
+    total(due.purge(at(MONDAY + timedelta(days=2))))
     assert IdempotentAnswer.select().count() == 1
-    total(sweeps.purge(at(MONDAY + timedelta(days=2) + SECOND)))
+    total(due.purge(at(MONDAY + timedelta(days=2) + SECOND)))
     assert IdempotentAnswer.select().count() == 0

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app import config, create_app
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Booking, Therapist
 from app.web.security import API_LIMIT

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store.models import Therapist
 from tests.conftest import MONDAY
 from tests.web.calling import (

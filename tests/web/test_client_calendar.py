@@ -9,7 +9,8 @@ from flask import Flask
 from icalendar import Calendar
 
 from app.rules.lifecycle import Actor, Kind
-from app.services import privacy, profile
+from app.services import clients
+from app.services.therapists import profile
 from app.store.models import Booking
 from tests.story import Story
 from tests.web.browsing import all_rows, link
@@ -156,7 +157,7 @@ def late(story: Story, booking: Booking, page: str) -> str:
 
 def forgotten(story: Story, booking: Booking, page: str) -> str:
     story.cancel(booking, Actor.CLIENT)
-    privacy.erase(booking.client.email, story.now)
+    clients.erase(booking.client.email, story.now)
     return page
 
 

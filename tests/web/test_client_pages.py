@@ -11,7 +11,7 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services import ledger, moves, replacing
+from app.services.bookings import ledger, moves, replace
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from tests.conftest import MONDAY, Cast
@@ -341,7 +341,7 @@ def test_two_clients_who_swap_therapists_at_once_do_not_wait_for_one_another(cas
     def swap(old: Booking, slug: str, starts_at: datetime) -> None:
         with database.connection():
             together.wait(PATIENCE_S)
-            replacing.choose_another(old.reference, slug, starts_at, via=Via.LINK, now=clock.now())
+            replace.choose_another(old.reference, slug, starts_at, via=Via.LINK, now=clock.now())
 
     with ThreadPoolExecutor(len(olds)) as pool:
         for swapped in [pool.submit(swap, *each) for each in olds]:

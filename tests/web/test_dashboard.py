@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services import moves, sessions
+from app.services.bookings import cancel, moves
 from app.store.models import Booking, Therapist, TimelineEntry
 from tests.conftest import MONDAY, Cast
 from tests.smtp_server import MailServer
@@ -257,7 +257,7 @@ def test_a_deactivated_therapist_still_manages_what_they_accepted(
     page = asha.get("/dashboard?tab=upcoming").text
     assert "Your account is deactivated" in page
     assert booking.reference in page
-    terms = sessions.terms_of_cancelling(
+    terms = cancel.terms_of_cancelling(
         Booking.get(reference=booking.reference), by=Actor.THERAPIST, now=clock.now()
     )
     assert terms is not None

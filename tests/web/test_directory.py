@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store.models import TimeOff
 from tests.conftest import MONDAY, Cast, therapist
 from tests.web.conftest import Visitor, counted_queries

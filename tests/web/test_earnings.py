@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 
 from app.rules.lifecycle import Actor, Kind
-from app.services import privacy, sweeps
+from app.services import clients
+from app.services.jobs import due
 from app.store.models import Booking, LedgerLine
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
@@ -29,7 +30,7 @@ def held(story: Story, **more: object) -> Booking:
     booking = story.ask(**more)  # type: ignore[arg-type]
     story.accept(booking)
     story.at(booking.completes_at)
-    total(sweeps.complete_sessions(story.now))
+    total(due.complete_sessions(story.now))
     return booking
 
 
@@ -105,7 +106,7 @@ def test_an_erased_client_leaves_the_earnings_and_takes_the_name(
     story: Story, asha: Visitor
 ) -> None:
     held(story)
-    privacy.erase("dee@clients.example", story.now)
+    clients.erase("dee@clients.example", story.now)
     page = asha.get("/dashboard/earnings").text
     assert "£54.00" in page
     assert "Erased" in page

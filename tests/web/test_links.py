@@ -10,7 +10,7 @@ from flask import Flask
 from app import clock, links
 from app.links import Aim
 from app.rules.lifecycle import Actor, Move, Status, Via
-from app.services import moves, sessions
+from app.services.bookings import cancel, moves
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from app.web import tickets
 from tests.conftest import Cast
@@ -91,7 +91,7 @@ def _withdrawn(booking: Booking) -> None:
 
 def _cancelled(booking: Booking) -> None:
     _accepted(booking)
-    sessions.cancel(booking.reference, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
+    cancel.cancel(booking.reference, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
 
 
 def _untouched(booking: Booking) -> None:

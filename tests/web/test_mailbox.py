@@ -14,8 +14,9 @@ from app import clock, create_app
 from app.config import Settings
 from app.maildir import serve_maildir, stored_messages
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services import bookings, moves, sweeps
-from app.services.delivery import Courier
+from app.services.bookings import moves, request
+from app.services.jobs import due as sweeps
+from app.services.mail.sender import Courier
 from app.store import outlook
 from app.store.db import database
 from app.store.models import Booking
@@ -60,7 +61,7 @@ def visitor(demo: Flask) -> FlaskClient:
 
 
 def ask() -> Booking:
-    asked = bookings.Request(
+    asked = request.Request(
         therapist="asha",
         name="Dee Stone",
         email=DEE,
@@ -68,7 +69,7 @@ def ask() -> Booking:
         starts_at=TUESDAY_10,
         kind=Kind.PAID,
     )
-    return bookings.request(asked, via=Via.PAGE, now=clock.now())
+    return request.request(asked, via=Via.PAGE, now=clock.now())
 
 
 def deliver(demo: Flask) -> None:

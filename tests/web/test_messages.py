@@ -9,8 +9,9 @@ from werkzeug.test import TestResponse
 
 from app.links import Aim
 from app.rules.lifecycle import Actor
-from app.services import messages, privacy
-from app.services.messages import keep_private_note
+from app.services import clients
+from app.services.bookings import messages
+from app.services.bookings.messages import keep_private_note
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
 from app.web import tickets
 from tests.conftest import Cast
@@ -206,7 +207,7 @@ def test_nobody_writes_to_a_client_who_was_erased(story: Story, asha: Visitor) -
     token = forms(asha.get(page_of(booking)))[0].fields["csrf_token"]
     to_client(asha, booking, CANARY)
     story.decline(booking)
-    privacy.erase("dee@clients.example", story.now)
+    clients.erase("dee@clients.example", story.now)
     page = asha.get(page_of(booking))
     assert "Erased" in page.text
     assert CANARY not in page.text

@@ -14,10 +14,10 @@ from flask import Flask
 from app import clock, config, create_app
 from app.config import Settings
 from app.rules.lifecycle import Actor
-from app.services import privacy
-from app.services.delivery import Courier
-from app.services.runs import Run
-from app.services.vitals import Vitals
+from app.services import clients
+from app.services.jobs.monitor import Vitals
+from app.services.jobs.result import Run
+from app.services.mail.sender import Courier
 from app.store import attempts, job_stats, outbox
 from app.store.db import database
 from app.store.job_stats import News
@@ -476,7 +476,7 @@ def test_erasing_a_client_and_losing_an_email_lower_no_count(
     for email in OutboxEmail.select():
         attempts.note(email, Outcome.SENT, clock.now())
     before = figures(visitor)
-    privacy.erase(DEE[1], clock.now())
+    clients.erase(DEE[1], clock.now())
     after = figures(visitor)
     falls = [
         name

@@ -10,7 +10,8 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services import privacy, sessions
+from app.services import clients
+from app.services.bookings import cancel
 from app.store.models import Client
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
@@ -57,7 +58,7 @@ def told(story: Story) -> dict[str, str]:
     story.cancel(bookings["called off"], Actor.CLIENT)
     story.cancel(bookings["dropped"], Actor.THERAPIST)
     story.at(bookings["missed"].ends_at)
-    sessions.mark_no_show(bookings["missed"].reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(bookings["missed"].reference, via=Via.DASHBOARD, now=story.now)
     story.at(bookings["free"].completes_at)
     bookings["asked"] = story.ask(starts_at=first + timedelta(hours=48))
     return {name: booking.reference for name, booking in bookings.items()}
@@ -142,7 +143,7 @@ def test_no_cell_of_a_spreadsheet_is_ever_a_formula(name: str, story: Story, ash
 def test_an_erased_client_is_shown_as_erased(story: Story, asha: Visitor) -> None:
     booking = story.ask()
     story.decline(booking)
-    privacy.erase("dee@clients.example", clock.now())
+    clients.erase("dee@clients.example", clock.now())
     page = asha.get("/dashboard/sessions").text
     assert "Erased" in page
     assert not has_word("Dee", page)

@@ -9,8 +9,9 @@ from werkzeug.test import TestResponse
 from app.rules.hours import Window as OpenWindow
 from app.rules.hours import format_windows
 from app.rules.lifecycle import Kind
-from app.services import accounts, calendar, profile
-from app.services.profile import Away
+from app.services import availability
+from app.services.therapists import accounts, profile
+from app.services.therapists.profile import Away
 from app.store.models import Therapist, TimeOff, Window
 from tests.conftest import MONDAY, Cast
 from tests.smtp_server import MailServer
@@ -204,7 +205,7 @@ def test_nobody_can_ask_for_a_time_off_until_it_is_removed(cast: Cast, asha: Vis
     def is_open() -> bool:
         day_end = datetime(2026, 11, 4, tzinfo=UTC)
         asha_now = Therapist.get(slug="asha")
-        return tuesday in calendar.open_times(
+        return tuesday in availability.open_times(
             asha_now, Kind.PAID, from_at=tuesday, until_at=day_end, now=MONDAY
         )
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 from flask import Flask
 
-from app.services import accounts, sweeps
+from app.services.jobs import due
+from app.services.therapists import accounts
 from app.store.models import Booking, Therapist
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
@@ -30,7 +31,7 @@ def answered(story: Story, number: int, after_hours: float, how: str = "accept")
     story.deliver()
     story.wait(hours=after_hours)
     if how == "expire":
-        total(sweeps.expire_enquiries(story.now))
+        total(due.expire_enquiries(story.now))
     else:
         getattr(story, how)(booking)
     return booking
@@ -59,7 +60,7 @@ def test_the_sum_is_spelled_out_with_what_would_mend_it(story: Story, asha: Visi
 
 def test_the_shown_score_is_the_stored_one_once_refreshed(story: Story, asha: Visitor) -> None:
     answered(story, 1, 10)
-    total(sweeps.apply_standing(story.now))
+    total(due.apply_standing(story.now))
     stored = Therapist.get(slug="asha").score
     shown = f"{Decimal(stored).quantize(Decimal('0.1'))}"
     page = asha.get("/dashboard/ranking").text

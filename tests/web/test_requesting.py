@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app.rules.lifecycle import Kind, Status
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import Booking, Client, Writing
 from tests.conftest import MONDAY, Cast

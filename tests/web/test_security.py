@@ -10,7 +10,7 @@ from flask import Flask, url_for
 
 from app import clock, config, create_app
 from app.links import Aim, mint
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store.models import SignIn
 from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
 from tests.conftest import Cast

@@ -11,10 +11,10 @@ import structlog
 
 from app.errors import StoreUnavailable
 from app.mailer import Connection, MailDeferred, Mailer, MailError, MailWithheld
-from app.services import letters, settling, staleness
-from app.services.pacing import Pace
-from app.services.runs import Parts, Run
-from app.services.settling import End
+from app.services.jobs.result import Parts, Run
+from app.services.mail import expiry, letters, results
+from app.services.mail.results import End
+from app.services.mail.throttle import Pace
 from app.store import attempts, outbox, suppressions
 from app.store.db import errors
 from app.store.models import OutboxEmail, OutboxStatus, Outcome
@@ -111,9 +111,9 @@ class Courier:
         if _identity(claimed.email) not in self._taken and outbox.held_since():
             raise _NotNowError
         if not outbox.renew(claimed, now):
-            return settling.settle(claimed, settling.LOST, now)
+            return results.settle(claimed, results.LOST, now)
         if not self._begin(claimed):
-            return settling.LOST
+            return results.LOST
         try:
             if _identity(claimed.email) in self._taken:
                 return self._note_taken(claimed)
@@ -151,16 +151,16 @@ class Courier:
             raise
         except Exception as error:
             _log.exception("email_fault", email=email.id, kind=email.kind)
-            return self._settle(email, settling.end_of(error))
+            return self._settle(email, results.end_of(error))
         return self._note_taken(claimed)
 
     def _settle(self, email: OutboxEmail, end: End) -> End:
-        return settling.settle(self._in_hand[email.id], end, self._clock())
+        return results.settle(self._in_hand[email.id], end, self._clock())
 
     def _end_of(
         self, error: MailError | UnsafeValue, claimed: Claim, connection: Connection
     ) -> End:
-        end = settling.end_of(error)
+        end = results.end_of(error)
         if isinstance(error, MailWithheld) and (self._is_late() or outbox.held_since()):
             return replace(end, again_at=claimed.due_at)
         if not (isinstance(error, MailError) and error.is_about_server):
@@ -183,7 +183,7 @@ class Courier:
         self._pace.note_taken()
         while True:
             try:
-                end = self._settle(email, settling.SENT)
+                end = self._settle(email, results.SENT)
             except Exception as error:
                 if not isinstance(error, StoreUnavailable) and time.monotonic() > until_s:
                     raise
@@ -222,7 +222,7 @@ def _run_of(end: End) -> Run:
 
 def _foregone(email: OutboxEmail, now: datetime) -> End | None:
     """How an email ends that no server is asked about; None if it should be sent."""
-    if stale := staleness.why_stale(email, now):
+    if stale := expiry.why_stale(email, now):
         return End(OutboxStatus.SKIPPED, Outcome.SKIPPED, stale)
     if suppressed := suppressions.reason_for(email):
         why = f"the address is suppressed: {suppressed}"

@@ -6,8 +6,8 @@ from peewee import ModelSelect
 
 from app import config
 from app.rules.lifecycle import Kind
-from app.services import calendar
-from app.services.calendar import OpenSlot
+from app.services import availability
+from app.services.availability import OpenSlot
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
@@ -32,13 +32,13 @@ def others_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     rest = others.where(Therapist.id.not_in([therapist.id for therapist in first]))
     from_at = max(now, starts_at - _NEAR)
     span = from_at, from_at + 2 * _NEAR
-    open_times = calendar.open_times_of_each(first, kind, span, now)
+    open_times = availability.open_times_of_each(first, kind, span, now)
     policy = config.current().policy
     if starts_at - now >= policy.min_notice:
         then = starts_at, starts_at + timedelta(microseconds=1)
         same = [therapist for therapist in first if open_times(therapist, then)]
         if len(same) < MOST and not is_whole:
-            ends_at = starts_at + timedelta(minutes=calendar.length_minutes(kind, policy))
+            ends_at = starts_at + timedelta(minutes=availability.length_minutes(kind, policy))
             idle = rest.where(directory.idle(starts_at, ends_at, now))
             same += [each for each, _ in _first_open(idle, kind, then, now)]
         if same:
@@ -63,7 +63,7 @@ def _first_open(
     found: list[tuple[Therapist, list[datetime]]] = []
     seen, size = 0, _FIRST_LOOK
     while len(found) < MOST and (some := list(others.offset(seen).limit(size))):
-        open_times = calendar.open_times_of_each(some, kind, span, now)
+        open_times = availability.open_times_of_each(some, kind, span, now)
         found += [(each, times) for each in some if (times := open_times(each, span))]
         seen, size = seen + size, min(4 * size, _LONGEST_LOOK)
     return found

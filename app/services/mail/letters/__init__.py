@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from app.services.letters import for_client, for_ops, for_therapist
-from app.services.letters.letter import Letter, open_letter
+from app.services.mail.letters import for_client, for_ops, for_therapist
+from app.services.mail.letters.letter import Letter, open_letter
 from app.store.models import OutboxEmail, Role
 from emails.message import Message
 

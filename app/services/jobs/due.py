@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
-from app.services import journal, moves, ranking, timekeeping, transitions
-from app.services.batches import each_booking, each_therapist, in_turn
-from app.services.runs import Parts, Run
+from app.services import timekeeping
+from app.services.bookings import log, moves, transitions
+from app.services.jobs.batching import each_booking, each_therapist, in_turn
+from app.services.jobs.result import Parts, Run
+from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
@@ -135,7 +137,7 @@ def _remind(booking: Booking, now: datetime) -> bool:
     outbox.enqueue(
         "answer_reminder", Role.THERAPIST, booking=booking, due_at=booking.reminder_due_at, now=now
     )
-    journal.tell("reminded", booking, answer_by=facts["answer_by"], next="late")
+    log.tell("reminded", booking, answer_by=facts["answer_by"], next="late")
     return True
 
 
@@ -149,7 +151,7 @@ def _tell_late(booking: Booking, now: datetime) -> bool:
         ("answer_late_ops", Role.OPS),
     ):
         outbox.enqueue(kind, role, booking=booking, due_at=booking.late_due_at, now=now)
-    journal.tell("late", booking, warning=True, next="expire", **facts)
+    log.tell("late", booking, warning=True, next="expire", **facts)
     return True
 
 
@@ -171,5 +173,5 @@ def _remind_session(booking: Booking, now: datetime) -> bool:
         outbox.enqueue(
             "session_reminder", role, booking=booking, ordinal=ordinal, due_at=due_at, now=now
         )
-    journal.tell("session_reminded", booking, starts_at=booking.starts_at.isoformat())
+    log.tell("session_reminded", booking, starts_at=booking.starts_at.isoformat())
     return True

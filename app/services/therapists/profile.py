@@ -6,7 +6,7 @@ from datetime import datetime
 
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.hours import Window as OpenWindow
-from app.services import accounts
+from app.services.therapists import accounts
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Therapist, TimeOff

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from app.errors import NotFound
 from app.rules.lifecycle import Actor
-from app.services import journal, moves, privacy
+from app.services import clients
+from app.services.bookings import log, moves
 from app.store import outbox
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose, Role, Writing
@@ -20,7 +21,7 @@ def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
     also where the client was erased.
     """
     booking = moves.lock(reference)
-    if privacy.is_erased(booking.client):
+    if clients.is_erased(booking.client):
         raise NotFound("booking")
     before = of(booking, Purpose.MESSAGE)[-1:]
     if before and (before[0].author, before[0].body) == (author, body):
@@ -28,7 +29,7 @@ def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
     message = _write(booking, Purpose.MESSAGE, author, body, now)
     ordinal = outbox.random_ordinal()
     outbox.enqueue("new_message", _TOLD[author], booking=booking, ordinal=ordinal, now=now)
-    journal.tell("message_written", booking, by=author)
+    log.tell("message_written", booking, by=author)
     return message
 
 

@@ -8,7 +8,7 @@ import structlog
 from peewee import Expression
 
 from app.errors import FieldError, InvalidFields
-from app.services import sweeps
+from app.services.jobs import due as sweeps
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import OutboxEmail, OutboxStatus
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.rules import local
-from app.services.ledger import Earning
+from app.services.bookings.ledger import Earning
 from app.store.models import Therapist
 from app.store.queries import therapist_bookings
 

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from app.errors import BookingStands, FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import Actor, Move, Status, Via
-from app.services import bookings, moves, privacy, transitions
-from app.services.bookings import Request
+from app.services import clients
+from app.services.bookings import moves, request, transitions
+from app.services.bookings.request import Request
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose
@@ -32,7 +33,7 @@ def choose_another(
     for therapist_id in sorted((old.therapist_id, other.id)):
         queries.locked_therapist(therapist_id)
     old = queries.booking_by_id(old.id)
-    if privacy.is_erased(old.client):
+    if clients.is_erased(old.client):
         raise NotFound("booking")
     for asked in queries.replacements_of(old):
         if (asked.therapist_id, asked.starts_at) == (other.id, starts_at):
@@ -42,7 +43,7 @@ def choose_another(
         raise BookingStands(standing.reference)
     if old.status in STANDING:
         raise BookingStands(old.reference)
-    new = bookings.request(_same_for(old, slug, starts_at), via=via, now=now)
+    new = request.request(_same_for(old, slug, starts_at), via=via, now=now)
     moves.make(old.reference, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
     return new
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import peewee
 import structlog
 
-from app.services import placing
-from app.services.placing import BackupFailed, BackupRefused
+from app.services.ops import placing
+from app.services.ops.placing import BackupFailed, BackupRefused
 from app.store import outbox
 from app.store.db import database
 from app.store.models import Hold, OutboxEmail, OutboxStatus

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from app.rules.lifecycle import Status
-from app.services import privacy
+from app.services import clients
 from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, Role, SignIn
 
@@ -15,7 +15,7 @@ Reason = str | None
 
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would no longer tell the truth at `now`; None if it should be sent."""
-    if email.role is Role.CLIENT and privacy.is_erased(_reader(email)):
+    if email.role is Role.CLIENT and clients.is_erased(_reader(email)):
         return "the client was erased"
     if email.booking is not None and email.kind in _BY_BOOKING:
         return _BY_BOOKING[email.kind](email.booking, now)

@@ -12,8 +12,8 @@ import structlog
 
 from app import clock
 from app.errors import StoreUnavailable
-from app.services.runs import Parts, Run
-from app.services.vitals import Vitals
+from app.services.jobs.monitor import Vitals
+from app.services.jobs.result import Parts, Run
 from app.store.db import database
 
 Service = Callable[[datetime], Parts]

@@ -9,7 +9,7 @@ from app import config
 from app.rules import standing as rules
 from app.rules.lifecycle import Move
 from app.rules.standing import Standing, StandingEvent, StandingStep
-from app.services import ranking
+from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import Booking, Role, StandingEntry, Therapist

@@ -8,7 +8,8 @@ import structlog
 
 from app import config
 from app.mailer import MailBlocked, MailDeferred, MailRefused, MailWithheld
-from app.services import ranking, undelivered
+from app.services.mail import undelivered
+from app.services.therapists import ranking
 from app.store import attempts, outbox, queries
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import Booking, OutboxEmail, OutboxStatus, Outcome

@@ -12,7 +12,7 @@ import structlog
 from peewee import PeeweeException
 
 from app.errors import StoreUnavailable
-from app.services.runs import Run
+from app.services.jobs.result import Run
 from app.store import job_stats
 from app.store.db import database
 from app.store.job_stats import News

@@ -9,8 +9,8 @@ import structlog
 from peewee import Expression, Field
 
 from app.errors import StoreUnavailable
-from app.services import moves
-from app.services.runs import Parts, Run
+from app.services.bookings import moves
+from app.services.jobs.result import Parts, Run
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Therapist

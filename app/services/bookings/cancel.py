@@ -6,8 +6,8 @@ from datetime import datetime
 from app.errors import TermsChanged
 from app.rules.cancellation import Settlement
 from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
-from app.services import moves, transitions
-from app.services.moves import Outcome
+from app.services.bookings import moves, transitions
+from app.services.bookings.moves import Outcome
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking

@@ -12,7 +12,7 @@ from app.rules import standing as standing_rules
 from app.rules.cancellation import Settlement
 from app.rules.lifecycle import MOVES, Move, Status
 from app.rules.standing import Standing, StandingEvent
-from app.services import ranking
+from app.services.therapists import ranking
 from app.store.db.database import snapshot
 from app.store.models import Booking, LedgerLine, StandingEntry, Therapist, TimelineEntry
 

@@ -19,7 +19,9 @@ from app.rules import acceptance, availability, cancellation
 from app.rules.availability import NotOpen
 from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.policy import Policy
-from app.services import calendar, journal, ledger, moves, ranking, transitions
+from app.services import availability as calendar
+from app.services.bookings import ledger, log, moves, transitions
+from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
@@ -212,7 +214,7 @@ def _begin(booking: Booking, asked: Request, *, via: Via, now: datetime, policy:
     ranking.touch(booking.therapist_id, now)
     outbox.enqueue("booking_requested", Role.THERAPIST, booking=booking, now=now)
     outbox.enqueue("booking_received", Role.CLIENT, booking=booking, now=now)
-    journal.tell("requested", booking, via=via, answer_by=booking.answer_by.isoformat())
+    log.tell("requested", booking, via=via, answer_by=booking.answer_by.isoformat())
 
 
 def _named(error: IntegrityError) -> Exception:

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from app import config
 from app.links import Aim
 from app.rules.lifecycle import Kind
-from app.services import offers
-from app.services.letters.letter import Letter, first_name, link_to, session_of
+from app.services.bookings import offers
+from app.services.mail.letters.letter import Letter, first_name, link_to, session_of
 from app.store import queries
 from emails import to_client
 from emails.message import Message, Offer

@@ -9,7 +9,8 @@ from app.rules import cancellation
 from app.rules.cancellation import Settlement
 from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.rules.standing import StandingStep
-from app.services import journal, ledger, ranking, standing, transitions
+from app.services.bookings import ledger, log, transitions
+from app.services.therapists import ranking, standing
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose, Role, Writing
@@ -122,7 +123,7 @@ def _apply(
     ranking.touch(booking.therapist_id, now)
     for kind, role in EMAILS[move]:
         outbox.enqueue(kind, role, booking=booking, due_at=due_at, now=now, facts=facts)
-    journal.tell(str(booking.status), booking, by=by, via=via)
+    log.tell(str(booking.status), booking, by=by, via=via)
 
 
 def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | None:

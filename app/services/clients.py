@@ -7,7 +7,7 @@ from peewee import Expression
 
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Via
-from app.services import ledger, moves
+from app.services.bookings import ledger, moves
 from app.store import queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (

@@ -10,7 +10,7 @@ import structlog
 
 from app import config
 from app.mailer import Connection, MailDeferred
-from app.services import settling
+from app.services.mail import results
 from app.store import outbox
 
 HOLD_TOLD_EVERY = timedelta(minutes=1)
@@ -118,7 +118,7 @@ class Pace:
 
     def _wait(self, connections: int = 0) -> _Wait:
         now = self._clock()
-        span = settling.retry_wait(1, config.current().outbox_retry_seconds)
+        span = results.retry_wait(1, config.current().outbox_retry_seconds)
         return _Wait(now, now + span, connections)
 
     def _tell(self, write: Callable[..., object], event: str, why: str, wait: _Wait) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from app.services.letters.for_therapist import upcoming_of
-from app.services.letters.letter import Letter
+from app.services.mail.letters.for_therapist import upcoming_of
+from app.services.mail.letters.letter import Letter
 from emails import to_ops
 from emails.message import Message
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 from app import config, links
 from app.links import Aim
 from app.rules import money
-from app.services.letters.letter import Letter, session_of
-from app.services.staleness import SIGN_IN_LASTS
+from app.services.mail.expiry import SIGN_IN_LASTS
+from app.services.mail.letters.letter import Letter, session_of
 from app.store import queries
 from app.store.models import Therapist
 from emails import to_therapist, to_therapist_account

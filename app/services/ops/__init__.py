@@ -1,0 +1,1 @@
+"""What operators need: health, backup, replay, and skipping emails after a restore."""

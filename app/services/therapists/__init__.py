@@ -1,0 +1,1 @@
+"""Therapists: accounts, profile, standing, ranking and earnings."""
