@@ -19,7 +19,7 @@ from flask import Flask
 from app import config, create_app
 from app.config import Settings
 from app.errors import ConfigError
-from app.web.durations import FOLDER
+from app.web.ops.request_metrics import FOLDER
 
 HOST = "0.0.0.0"  # noqa: S104 - a platform's router, or a proxy, stands in front
 BLOCKING_THREADS = 8

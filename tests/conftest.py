@@ -15,7 +15,7 @@ from hypothesis.internal.conjecture import providers
 from app import clock, config, create_app, flask_config
 from app.config import Settings
 from app.mailer import Mailer
-from app.rules.hours import parse_windows
+from app.rules.weekly_hours import parse_windows
 from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Therapist

@@ -50,7 +50,8 @@ SCHEDULER_MAY_IMPORT = {
     "app": {"clock", "create_app"},
     "app.errors": {"ConfigError"},
     "app.mailer": {"Mailer"},
-    "app.services": {"sweeps", "timekeeping"},
+    "app.services": {"timekeeping"},
+    "app.services.jobs": {"due"},
     "app.services.mail.sender": {"Courier"},
     "app.services.jobs.runner": {"Job", "Runner"},
     "app.services.jobs.monitor": {"Vitals"},
@@ -88,7 +89,7 @@ def test_the_scheduler_imports_services_and_no_rule_row_or_page() -> None:
         if module.partition(".")[0] in {"app", "emails", "tests"}
     ]
     assert [each for each in ours if each[1] not in SCHEDULER_MAY_IMPORT.get(each[0], ())] == []
-    assert ("app.services", "sweeps") in ours
+    assert ("app.services.jobs", "due") in ours
 
 
 def test_emails_import_nothing_of_the_application() -> None:
@@ -121,7 +122,7 @@ def writes_of_status(tree: ast.AST) -> list[ast.AST]:
 
 def test_only_transitions_writes_the_status_of_a_booking() -> None:
     writers = {name_of(path) for path in SOURCES if writes_of_status(ast.parse(path.read_text()))}
-    assert writers == {"app/services/transitions.py"}
+    assert writers == {"app/services/bookings/transitions.py"}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_a_booking_begins_in_one_place_and_as_requested() -> None:
         for keyword in node.keywords
         if keyword.arg == "status"
     ]
-    assert begun == [("app/services/bookings.py", "Status.REQUESTED")]
+    assert begun == [("app/services/bookings/request.py", "Status.REQUESTED")]
 
 
 def length_of(function: ast.FunctionDef) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
-from app.demo import API_KEY
+from app.demo.run import API_KEY
 from app.maildir import StoredMessage, stored_messages
 from tests.smtp_server import PATIENCE_S, unused_port
 from tests.town import until

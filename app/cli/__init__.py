@@ -11,8 +11,8 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from app import create_app
-from app.cli import bookings, clients, emails, house, outbox, therapists
-from app.cli.frame import Mistake
+from app.cli import admin, bookings, clients, emails, outbox, therapists
+from app.cli.common import Mistake
 from app.errors import DomainError, NotesKeyWrong, StoreUnavailable
 from app.services.ops.placing import BackupFailed
 
@@ -26,7 +26,7 @@ def mindsum() -> None:
     """Hold the commands."""
 
 
-for command in (house.demo, house.db, house.check, house.replay, house.ledger):
+for command in (admin.demo, admin.db, admin.check, admin.replay, admin.ledger):
     mindsum.add_command(command)
 for group in (
     therapists.therapist,

@@ -3,7 +3,7 @@
 import click
 
 from app import clock
-from app.cli.frame import (
+from app.cli.common import (
     Checked,
     details,
     json_option,
@@ -16,12 +16,12 @@ from app.cli.frame import (
 from app.cli.words import insist, instant
 from app.rules.lifecycle import Actor, Move, Status, Via
 from app.rules.money import format_money
+from app.schemas import BookingDetail, BookingOut
 from app.services import validation
 from app.services.bookings import cancel as sessions
 from app.services.bookings import ledger, moves
 from app.store import queries
 from app.store.models import Booking
-from app.web.schemas import BookingDetail, BookingOut
 
 reference_argument = click.argument("reference", metavar="REF")
 

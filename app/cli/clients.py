@@ -5,7 +5,7 @@ import json
 import click
 
 from app import clock
-from app.cli.frame import Mistake, json_option, machine, with_database
+from app.cli.common import Mistake, json_option, machine, with_database
 from app.errors import InvalidFields
 from app.services import clients
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.frame import Mistake, json_option, machine
+from app.cli.common import Mistake, json_option, machine
 from emails import preview as previews
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from app import clock
-from app.cli.frame import (
+from app.cli.common import (
     Checked,
     Mistake,
     details,

@@ -3,16 +3,16 @@
 import click
 
 from app import clock, config
-from app.cli.frame import Checked, Mistake, details, json_option, machine, table, with_database
+from app.cli.common import Checked, Mistake, details, json_option, machine, table, with_database
 from app.errors import InvalidFields
-from app.rules.hours import Window, format_windows, parse_windows
 from app.rules.money import format_money, minor_digits, parse_amount
+from app.rules.weekly_hours import Window, format_windows, parse_windows
+from app.schemas import TherapistDetail
 from app.services import availability, validation
 from app.services.mail import expiry
 from app.services.therapists import accounts, ranking, standing
 from app.store import queries
 from app.store.models import Therapist
-from app.web.schemas import TherapistDetail
 
 slug_argument = click.argument("slug")
 off_option = click.option("--off", is_flag=True, help="Undo it.")

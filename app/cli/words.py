@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.cli.frame import Mistake
+from app.cli.common import Mistake
 from app.rules.lifecycle import Verdict
 from app.services.bookings.moves import Outcome
 

@@ -6,8 +6,8 @@ from enum import StrEnum
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from app.rules.hours import Window
 from app.rules.policy import Policy
+from app.rules.weekly_hours import Window
 
 Span = tuple[datetime, datetime]
 """From an instant up to, but not including, another one; aware UTC."""

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from app import config
 from app.rules import availability
 from app.rules.availability import Span
-from app.rules.hours import Window
 from app.rules.lifecycle import Kind
 from app.rules.policy import Policy
+from app.rules.weekly_hours import Window
 from app.store import queries
 from app.store.models import Therapist
 from app.store.queries import directory

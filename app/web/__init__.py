@@ -3,53 +3,40 @@
 from flask import Flask
 
 from app.config import Settings
-from app.web import (
-    account,
-    api,
-    choosing,
-    client,
-    dashboard,
-    directory,
-    durations,
-    earnings,
-    errors,
-    links,
-    mailbox,
-    messages,
-    ops,
-    practice,
-    profile,
-    ranking_page,
-    security,
-    viewing,
-    visits,
-)
+from app.web import auth, errors, messages, security, template_filters, visits
+from app.web.api import endpoints
+from app.web.client import choose, manage
+from app.web.dashboard import earnings, home, profile, ranking, sessions
+from app.web.demo import mailbox
+from app.web.links import answer
+from app.web.ops import health, request_metrics
+from app.web.public import directory
 
 _ROOMS = (
     directory,
-    links,
-    client,
-    choosing,
-    account,
-    dashboard,
-    practice,
+    answer,
+    manage,
+    choose,
+    auth,
+    home,
+    sessions,
     profile,
-    ranking_page,
+    ranking,
     earnings,
     messages,
-    api,
-    ops,
+    endpoints,
+    health,
 )
 
 
 def register(app: Flask, settings: Settings) -> None:
     """Hang every blueprint and hook on the application."""
-    durations.register(app)
+    request_metrics.register(app)
     security.register(app, settings)
     visits.register(app)
-    viewing.register(app)
+    template_filters.register(app)
     errors.register(app)
-    account.login.init_app(app, add_context_processor=False)
+    auth.login.init_app(app, add_context_processor=False)
     for room in _ROOMS:
         app.register_blueprint(room.blueprint)
     app.register_blueprint(messages.letterbox)

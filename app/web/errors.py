@@ -18,7 +18,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.store.db import errors
-from app.web import problems
+from app.web.api import problems
 
 API = "/api/"
 _log = structlog.get_logger("mindsum")

@@ -13,12 +13,14 @@ from app.services import clients, validation
 from app.services.bookings import messages
 from app.services.mail.letters.letter import first_name
 from app.store.models import Booking
-from app.web import client, dashboard, desk, tickets
+from app.web.client import manage
+from app.web.dashboard import base, home
+from app.web.links import tokens
 from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
 
 blueprint = Blueprint("messages", __name__, url_prefix="/dashboard/sessions")
 letterbox = Blueprint("letterbox", __name__, url_prefix="/link/manage")
-desk.behind_sign_in(blueprint)
+base.behind_sign_in(blueprint)
 # What authorises the client's form is the token in its own address, never a cookie.
 csrf.exempt(letterbox)
 
@@ -27,9 +29,9 @@ csrf.exempt(letterbox)
 @limiter.limit(PUBLIC_FORM_LIMIT)
 def write_to_client(reference: str) -> ResponseReturnValue:
     """Send the therapist's message; the client reads it behind their own link."""
-    booking, now = desk.mine(reference), clock.now()
-    if not tickets.is_open_to_client(booking, now):
-        return dashboard.show(booking, HTTPStatus.CONFLICT)
+    booking, now = base.mine(reference), clock.now()
+    if not tokens.is_open_to_client(booking, now):
+        return home.show(booking, HTTPStatus.CONFLICT)
 
     def keep(body: str) -> None:
         messages.send(booking.reference, body, author=Actor.THERAPIST, now=now)
@@ -41,9 +43,9 @@ def write_to_client(reference: str) -> ResponseReturnValue:
 @blueprint.post("/<reference>/note")
 def keep_note(reference: str) -> ResponseReturnValue:
     """Keep a note that nobody but the therapist reads."""
-    booking, now = desk.mine(reference), clock.now()
+    booking, now = base.mine(reference), clock.now()
     if clients.is_erased(booking.client):
-        return dashboard.show(booking, HTTPStatus.CONFLICT)
+        return home.show(booking, HTTPStatus.CONFLICT)
 
     def keep(body: str) -> None:
         messages.keep_private_note(booking.reference, body, now=now)
@@ -56,13 +58,13 @@ def keep_note(reference: str) -> ResponseReturnValue:
 def write_to_therapist(token: str) -> ResponseReturnValue:
     """Send the client's message; the therapist reads it after sign-in."""
     now = clock.now()
-    booking = tickets.opened(Aim.MANAGE, token, now)
+    booking = tokens.opened(Aim.MANAGE, token, now)
     typed = request.form.get("message", "")
     try:
         messages.send(booking.reference, _something(typed), author=Actor.CLIENT, now=now)
     except ValueError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return client.manage_page(booking, now, status, typed=typed, wrong=str(error))
+        return manage.manage_page(booking, now, status, typed=typed, wrong=str(error))
     page = url_for("client.manage", token=token, sent="message", _anchor="messages")
     return redirect(page, HTTPStatus.SEE_OTHER)
 
@@ -83,7 +85,7 @@ def _kept(
         keep(_something(typed))
     except ValueError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return dashboard.show(booking, status, {field: typed}, {field: str(error)})
+        return home.show(booking, status, {field: typed}, {field: str(error)})
     flash(done)
     page = url_for("dashboard.session_page", reference=booking.reference, _anchor="messages")
     return redirect(page, HTTPStatus.SEE_OTHER)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from app import clock, create_app, links
 from app.config import Settings
 from app.links import Aim
-from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
+from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
 from app.services.jobs import due
 from app.services.mail.sender import Courier

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from app import clock, create_app
 from app.config import Settings
-from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind, Via
+from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
 from app.services.therapists import accounts
 from app.store.db import database

@@ -9,7 +9,7 @@ from pathlib import Path
 from app import clock, create_app, links
 from app.config import Settings
 from app.links import Aim
-from app.rules.hours import parse_windows
+from app.rules.weekly_hours import parse_windows
 from app.services.therapists import accounts
 from app.store.db import database
 from app.store.db.database import in_transaction

@@ -13,14 +13,15 @@ from typing import Literal
 import time_machine
 from playwright.sync_api import Browser, BrowserContext, Error, Page
 
-from app import clock, config, create_app, demo_cast
+from app import clock, config, create_app
 from app.config import Settings
+from app.demo import therapists
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind
 from app.services.bookings import messages
 from app.store.db import database
 from app.store.models import Booking
-from app.web import tickets
+from app.web.links import tokens
 from emails.samples import SAMPLES
 from tests.browser.png import small
 from tests.browser.stage import DESKTOP, PHONE, Person, chromium, served
@@ -114,7 +115,7 @@ def practice() -> Iterator[Story]:
         stack.enter_context(app.test_request_context())
         stack.enter_context(database.connection())
         stack.enter_context(served(app, port))
-        demo_cast.add_missing(clock.now())
+        therapists.add_missing(clock.now())
         yield Story(app, mail, at)
 
 
@@ -199,7 +200,7 @@ def site(studio: Studio) -> None:
         studio.keep("session", asha.open(session).page, is_whole=True)
         asha.context.close()
         accept, manage = (
-            tickets.path(aim, week[name])
+            tokens.path(aim, week[name])
             for aim, name in ((Aim.ACCEPT, "open"), (Aim.MANAGE, "accepted"))
         )
         looks: tuple[tuple[str, int, Scheme, str], ...] = (

@@ -15,7 +15,7 @@ from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
 from app.services.mail.sender import Courier
 from app.store.db import database
-from app.web import tickets
+from app.web.links import tokens
 from tests.browser.conftest import Arrive
 from tests.browser.stage import DESKTOP, PHONE, Person, served, window
 from tests.conftest import MONDAY, therapist
@@ -77,7 +77,7 @@ def test_pages_behind_emailed_links_have_no_faults(
     with app.test_request_context():
         paths = house.by_link(furnished)
         choose, late, manage = (
-            tickets.path(aim, furnished[name])
+            tokens.path(aim, furnished[name])
             for aim, name in (
                 (Aim.CHOOSE, "open"), (Aim.DECLINE, "late"), (Aim.MANAGE, "accepted"),
             )

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from app.rules.hours import parse_windows
 from app.rules.lifecycle import Actor, Kind, Via
+from app.rules.weekly_hours import parse_windows
 from app.services.bookings import cancel
 from app.services.therapists import accounts
 from app.store.models import Booking, OutboxEmail, OutboxStatus

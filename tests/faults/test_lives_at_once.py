@@ -14,8 +14,8 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.rules.hours import parse_windows
 from app.rules.lifecycle import Status
+from app.rules.weekly_hours import parse_windows
 from app.services.therapists import accounts, standing
 from app.store.models import Booking, OutboxEmail, Therapist, TimelineEntry
 from tests.faults import judgement

@@ -13,8 +13,8 @@ from app.rules.availability import (
     open_times,
     why_not_open,
 )
-from app.rules.hours import Window, parse_windows
 from app.rules.policy import Policy
+from app.rules.weekly_hours import Window, parse_windows
 
 POLICY = Policy()
 LONDON = ZoneInfo("Europe/London")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.rules.availability import Span, cells, open_times, overlaps, why_not_open
-from app.rules.hours import Window, checked
 from app.rules.policy import Policy
+from app.rules.weekly_hours import Window, checked
 
 POLICY = Policy()
 LONDON = ZoneInfo("Europe/London")

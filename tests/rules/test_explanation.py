@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from app.rules.explanation import Factor, explain
 from app.rules.policy import Policy
 from app.rules.ranking import Enquiry, Outcome, score
+from app.rules.ranking_explanation import Factor, explain
 
 POLICY = Policy()
 NOW = datetime(2027, 6, 1, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.hours import Window, checked, format_windows, parse_windows
+from app.rules.weekly_hours import Window, checked, format_windows, parse_windows
 
 NINE_TO_FIVE = [Window(day, 9 * 60, 17 * 60) for day in range(5)]
 

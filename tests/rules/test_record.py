@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.rules import record
+from app.rules import answer_history
+from app.rules.answer_history import Week
 from app.rules.policy import Policy
 from app.rules.ranking import Enquiry, Outcome
-from app.rules.record import Week
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ASKED = datetime(2026, 11, 3, 10, tzinfo=UTC)
@@ -21,7 +21,7 @@ def enquiry(outcome: Outcome, hours: float = 1, asked_at: datetime = ASKED) -> E
 
 
 def weeks(*enquiries: Enquiry, zone: str = "Europe/London") -> dict[date, Week]:
-    found = record.weekly(enquiries, zone=ZoneInfo(zone), now=NOW, policy=Policy())
+    found = answer_history.weekly(enquiries, zone=ZoneInfo(zone), now=NOW, policy=Policy())
     return {week.starts_on: week for week in found}
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.rules.hours import parse_windows
 from app.rules.lifecycle import Kind
+from app.rules.weekly_hours import parse_windows
 from app.services.bookings import offers
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away

@@ -12,7 +12,7 @@ from app.services.bookings import messages
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store.models import Booking
-from app.web import tickets
+from app.web.links import tokens
 from tests.conftest import MONDAY
 from tests.story import ELI, Story
 
@@ -84,14 +84,14 @@ def public() -> list[str]:
 
 def by_link(house: House) -> list[str]:
     """What links in emails open."""
-    manage = [tickets.path(Aim.MANAGE, booking) for booking in house.values()]
+    manage = [tokens.path(Aim.MANAGE, booking) for booking in house.values()]
     answers = [
-        tickets.path(aim, house[name])
+        tokens.path(aim, house[name])
         for aim in (Aim.ACCEPT, Aim.DECLINE)
         for name in ("open", "late", "accepted", "declined", "expired")
     ]
-    cancel = [tickets.path(Aim.MANAGE, house[name]) + "/cancel" for name in ("open", "accepted")]
-    choose = [tickets.path(Aim.CHOOSE, house[name]) for name in ("open", "declined", "expired")]
+    cancel = [tokens.path(Aim.MANAGE, house[name]) + "/cancel" for name in ("open", "accepted")]
+    choose = [tokens.path(Aim.CHOOSE, house[name]) for name in ("open", "declined", "expired")]
     return [*manage, *answers, *cancel, *choose, "/link/manage/broken"]
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from app.serve import figures_folder
-from app.web.durations import FILE_BYTES, FOLDER
+from app.web.ops.request_metrics import FILE_BYTES, FOLDER
 
 MANY_KINDS = """
 from flask import Flask

@@ -12,7 +12,7 @@ from app.links import Aim
 from app.rules.lifecycle import Actor, Move, Status, Via
 from app.services.bookings import cancel, moves
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
-from app.web import tickets
+from app.web.links import tokens as tickets
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
 from tests.web.browsing import HOUR, all_rows, ask, forms, link, now_of, press, sign_in

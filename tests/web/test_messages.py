@@ -13,7 +13,7 @@ from app.services import clients
 from app.services.bookings import messages
 from app.services.bookings.messages import keep_private_note
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
-from app.web import tickets
+from app.web.links import tokens
 from tests.conftest import Cast
 from tests.smtp_server import MailServer
 from tests.story import ELI, Story
@@ -42,7 +42,7 @@ def page_of(booking: Booking) -> str:
 
 def manage(app: Flask, booking: Booking) -> str:
     with app.test_request_context():
-        return tickets.path(Aim.MANAGE, booking)
+        return tokens.path(Aim.MANAGE, booking)
 
 
 def to_client(asha: Visitor, booking: Booking, words: str) -> TestResponse:
@@ -174,7 +174,7 @@ def test_a_link_that_is_no_manage_link_carries_no_message(
 ) -> None:
     booking = story.ask()
     with app.test_request_context():
-        others = [tickets.path(aim, booking) for aim in (Aim.CHOOSE, Aim.ACCEPT, Aim.SESSION)]
+        others = [tokens.path(aim, booking) for aim in (Aim.CHOOSE, Aim.ACCEPT, Aim.SESSION)]
     rows = all_rows()
     for token in ["nonsense", *(path.rpartition("/")[2] for path in others)]:
         answer = dee.post(f"/link/manage/{token}/message", data={"message": "x"})
@@ -224,10 +224,10 @@ def test_once_the_clients_links_have_ended_only_notes_are_kept(
 ) -> None:
     booking = story.ask()
     story.accept(booking)
-    story.at(booking.ends_at + tickets.MANAGE_LASTS - timedelta(seconds=1))
+    story.at(booking.ends_at + tokens.MANAGE_LASTS - timedelta(seconds=1))
     sign_in(app, mail, asha, "asha@therapists.example")
     assert "Sent." in to_client(asha, booking, "Hello.").text
-    story.at(booking.ends_at + tickets.MANAGE_LASTS)
+    story.at(booking.ends_at + tokens.MANAGE_LASTS)
     page = asha.get(page_of(booking))
     assert not [form for form in forms(page) if form.action.endswith("/message")]
     assert "can no longer be read there" in page.text

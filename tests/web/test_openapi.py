@@ -12,7 +12,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from app.web.problems import KINDS
+from app.web.api.problems import KINDS
 from tests.conftest import Cast
 from tests.web.calling import KEY, caller, wanted
 

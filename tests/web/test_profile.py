@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.rules.hours import Window as OpenWindow
-from app.rules.hours import format_windows
 from app.rules.lifecycle import Kind
+from app.rules.weekly_hours import Window as OpenWindow
+from app.rules.weekly_hours import format_windows
 from app.services import availability
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away

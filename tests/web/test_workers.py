@@ -13,7 +13,7 @@ import pytest
 
 from app import serve
 from app.serve import places
-from app.web.durations import FILE_BYTES
+from app.web.ops.request_metrics import FILE_BYTES
 from tests.faults.household import children_of, told
 from tests.smtp_server import MailServer
 from tests.town import Town, until

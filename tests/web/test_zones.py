@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from app.links import Aim
-from app.web import tickets
+from app.web.links import tokens
 from tests.smtp_server import Accepted
 from tests.story import DEE, Story
 from tests.web.browsing import sign_in
@@ -98,7 +98,7 @@ def test_each_sees_their_own_time_on_the_pages_of_a_booking(
     starts_at = two_days_before(story, instant)
     booking = story.ask(slug, starts_at=starts_at)
     with app.test_request_context():
-        manage, accept = (tickets.path(aim, booking) for aim in (Aim.MANAGE, Aim.ACCEPT))
+        manage, accept = (tokens.path(aim, booking) for aim in (Aim.MANAGE, Aim.ACCEPT))
     of_client, of_therapist = text(visitor.get(manage)), text(visitor.get(accept))
     assert mine.span in of_client
     assert places(of_client) == {"New York"}

@@ -11,8 +11,8 @@ from peewee import IntegrityError
 from app import config
 from app.errors import FieldError, InvalidFields
 from app.links import Aim, Ticket, holder_of
-from app.rules.hours import Window as OpenWindow
 from app.rules.ranking import TIE_PRIME
+from app.rules.weekly_hours import Window as OpenWindow
 from app.services.mail.expiry import SIGN_IN_LASTS
 from app.store import outbox, queries, requeue, suppressions
 from app.store.db.database import in_transaction, on_commit

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.errors import FieldError, InvalidFields, NotFound
-from app.rules.hours import Window as OpenWindow
+from app.rules.weekly_hours import Window as OpenWindow
 from app.services.therapists import accounts
 from app.store import queries
 from app.store.db.database import in_transaction

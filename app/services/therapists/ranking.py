@@ -5,11 +5,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 from app import config
-from app.rules import explanation
 from app.rules import ranking as rules
-from app.rules.explanation import Factor
+from app.rules import ranking_explanation
 from app.rules.lifecycle import Status
 from app.rules.ranking import Enquiry, Outcome, Ranking
+from app.rules.ranking_explanation import Factor
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Therapist
@@ -37,7 +37,7 @@ def of(therapist: Therapist, now: datetime) -> Ranking:
 
 def explain(therapist: Therapist, now: datetime) -> tuple[Factor, ...]:
     """The therapist's ranking spelled out, factor by factor."""
-    return explanation.explain(of(therapist, now), config.current().policy)
+    return ranking_explanation.explain(of(therapist, now), config.current().policy)
 
 
 def shown(therapist: Therapist) -> Decimal:

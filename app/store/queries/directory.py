@@ -5,7 +5,7 @@ from datetime import datetime
 
 from peewee import SQL, Expression, fn
 
-from app.rules.hours import Window
+from app.rules.weekly_hours import Window
 from app.store import queries
 from app.store.models import Booking, Therapist, TimeOff
 from app.store.models import Window as WindowRow

@@ -1,0 +1,1 @@
+"""The demo: the site, a scheduler and a mailbox on one machine."""

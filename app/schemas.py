@@ -1,0 +1,183 @@
+"""What the API gives: pydantic models, from which its OpenAPI document is written."""
+
+import json
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, Field
+
+from app.rules import acceptance
+from app.rules.lifecycle import Actor, Kind, Status, Via
+from app.rules.ranking_explanation import Factor
+from app.services.therapists import accounts, ranking
+from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
+
+
+class Out(BaseModel):
+    """Something we send; `text()` is its JSON."""
+
+    def text(self) -> str:
+        """JSON in ASCII, instants in RFC 3339 with Z."""
+        return json.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+class Money(Out):
+    """An amount in whole minor units of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+
+class BookingOut(Out):
+    """A booking; instants are UTC."""
+
+    reference: str
+    status: Status
+    therapist: str = Field(description="the therapist's slug")
+    kind: Kind
+    starts_at: datetime
+    ends_at: datetime
+    requested_at: datetime
+    answer_by: datetime
+    expires_at: datetime
+    late: bool = Field(description="whether the answer, or the wait for one, went past answer_by")
+    price: Money
+
+    @classmethod
+    def of(cls, booking: Booking, now: datetime, **more: object) -> Self:
+        """The booking as it stands at `now`."""
+        settled_at = booking.answered_at or booking.ended_at or min(now, booking.expires_at)
+        facts: dict[str, Any] = {
+            "reference": booking.reference,
+            "status": booking.status,
+            "therapist": booking.therapist.slug,
+            "kind": booking.kind,
+            "starts_at": booking.starts_at,
+            "ends_at": booking.ends_at,
+            "requested_at": booking.requested_at,
+            "answer_by": booking.answer_by,
+            "expires_at": booking.expires_at,
+            "late": acceptance.is_late(booking.answer_by, settled_at),
+            "price": Money(amount=booking.fee_minor, currency=booking.currency),
+        }
+        return cls(**facts, **more)
+
+
+class TimelineLine(Out):
+    """What happened, when, by whom and through which door."""
+
+    at: datetime
+    event: str
+    by: Actor
+    via: Via
+
+
+class LedgerEntry(Out):
+    """What an account is owed (+) or owes (-), in minor units of the price's currency."""
+
+    account: str
+    amount: int
+
+
+class BookingDetail(BookingOut):
+    """A booking with all that happened and all that is owed."""
+
+    timeline: list[TimelineLine]
+    ledger: list[LedgerEntry]
+
+    @classmethod
+    def whole(
+        cls,
+        booking: Booking,
+        timeline: list[TimelineEntry],
+        lines: list[LedgerLine],
+        now: datetime,
+    ) -> Self:
+        """The booking as it stands at `now`, with its timeline and its ledger lines."""
+        return cls.of(
+            booking,
+            now,
+            timeline=[
+                TimelineLine(at=line.at, event=line.event, by=line.by, via=line.via)
+                for line in timeline
+            ],
+            ledger=[LedgerEntry(account=line.account, amount=line.amount_minor) for line in lines],
+        )
+
+
+class TherapistOut(Out):
+    """A therapist as listed."""
+
+    slug: str
+    name: str
+    score: float = Field(description="0 to 100, rounded half up to one decimal")
+    rate: Money
+    free_consultation: bool
+
+    @classmethod
+    def of(cls, therapist: Therapist, **more: object) -> Self:
+        """The therapist's card."""
+        facts: dict[str, Any] = {
+            "slug": therapist.slug,
+            "name": therapist.name,
+            "score": float(ranking.shown(therapist)),
+            "rate": Money(amount=therapist.rate_minor, currency=therapist.currency),
+            "free_consultation": therapist.offers_free_consultation,
+        }
+        return cls(**facts, **more)
+
+
+class FactorOut(Out):
+    """One factor of the score, from 0 to 1, in words."""
+
+    name: str
+    value: float
+    what_moved_it: str
+    what_would_mend_it: str
+
+
+class TherapistDetail(TherapistOut):
+    """A therapist with standing and ranking."""
+
+    account: Literal["active", "paused", "hidden", "deactivated"]
+    flagged: bool
+    streak: int
+    ranking: list[FactorOut]
+
+    @classmethod
+    def whole(cls, therapist: Therapist, factors: tuple[Factor, ...]) -> Self:
+        """The therapist with account state, standing and the factors of the score."""
+        return cls.of(
+            therapist,
+            account=accounts.state_of(therapist),
+            flagged=therapist.flagged_at is not None,
+            streak=therapist.streak,
+            ranking=[
+                FactorOut(
+                    name=factor.name,
+                    value=float(factor.value),
+                    what_moved_it=factor.what_moved_it,
+                    what_would_mend_it=factor.what_would_mend_it,
+                )
+                for factor in factors
+            ],
+        )
+
+
+class FieldProblem(Out):
+    """One bad field, by its name in the request, and what would be right."""
+
+    field: str
+    message: str
+
+
+class Problem(Out):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldProblem] | None = None
+    booking: BookingDetail | None = None

@@ -1,0 +1,1 @@
+"""The client's pages, reached by signed links."""

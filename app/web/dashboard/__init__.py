@@ -1,0 +1,1 @@
+"""The therapist's pages, behind sign-in."""

@@ -1,0 +1,48 @@
+"""Ranking: the therapist's place, the score spelled out, and the record of the last 90 days."""
+
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from app import clock, config
+from app.rules import answer_history, ranking, ranking_explanation, standing
+from app.services.therapists import accounts
+from app.services.therapists import ranking as scores
+from app.store import queries
+from app.store.models import Therapist
+from app.web.dashboard import base, ranking_chart
+
+blueprint = Blueprint("ranking_page", __name__, url_prefix="/dashboard")
+base.behind_sign_in(blueprint)
+
+
+@blueprint.get("/ranking")
+def show() -> ResponseReturnValue:
+    """Where the therapist stands and why, as of now."""
+    me, now, policy = base.me(), clock.now(), config.current().policy
+    enquiries = scores.enquiries_of(me, now)
+    score = ranking.score(enquiries, is_flagged=bool(me.flagged_at), now=now, policy=policy)
+    weeks = answer_history.weekly(enquiries, zone=ZoneInfo(me.timezone), now=now, policy=policy)
+    return render_template(
+        "dashboard/ranking.html",
+        **base.frame(),
+        score=ranking.shown(score.score),
+        factors=ranking_explanation.explain(score, policy),
+        weeks=weeks,
+        chart=ranking_chart.of(weeks),
+        **_standing(me),
+    )
+
+
+def _standing(me: Therapist) -> dict[str, object]:
+    """The place in the list (None if not on it), the account's state and what the streak led to."""
+    policy = config.current().policy
+    listed = queries.listed_ids(clock.now())
+    return {
+        "policy": policy,
+        "state": accounts.state_of(me),
+        "place": listed.index(me.id) + 1 if me.id in listed else None,
+        "listed": len(listed),
+        "step": standing.step_reached(me.streak, policy),
+    }

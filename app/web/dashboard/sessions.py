@@ -1,0 +1,90 @@
+"""My Sessions: all of a therapist's bookings, filtered, page by page or as a spreadsheet."""
+
+from datetime import datetime
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from app import clock
+from app.rules.lifecycle import Kind
+from app.services.bookings import transitions
+from app.store.models import Booking
+from app.store.queries import therapist_bookings
+from app.store.queries.therapist_bookings import View
+from app.web.dashboard import base, csv_export
+
+blueprint = Blueprint("practice", __name__, url_prefix="/dashboard")
+base.behind_sign_in(blueprint)
+
+PAGE = 25
+VIEWS = {
+    View.ALL: "All",
+    View.UPCOMING: "Upcoming",
+    View.PAST: "Past",
+    View.COMPLETED: "Completed",
+    View.CANCELLED: "Cancelled",
+    View.ENQUIRIES: "Enquiries",
+}
+KINDS = {None: "Paid and free", Kind.PAID: "Paid", Kind.FREE_CONSULTATION: "Free"}
+_COLUMNS = (
+    "reference",
+    "status",
+    "kind",
+    "client",
+    "starts_at",
+    "ends_at",
+    "time_zone",
+    "fee",
+    "currency",
+    "requested_at",
+)
+
+
+@blueprint.get("/sessions")
+def sessions() -> ResponseReturnValue:
+    """My Sessions, as far as the filters in the address let them through."""
+    now, (view, kind) = clock.now(), _filters()
+    page = therapist_bookings.page(base.me(), view, kind, now, number=base.page_number(), size=PAGE)
+    return render_template(
+        "dashboard/sessions.html",
+        **base.frame(),
+        page=page,
+        rows=[(booking, transitions.status_at(booking, now)) for booking in page.rows],
+        view=view,
+        kind=kind,
+        views=VIEWS,
+        kinds=KINDS,
+    )
+
+
+@blueprint.get("/sessions.csv")
+def spreadsheet() -> ResponseReturnValue:
+    """The same bookings, all pages of them, as CSV."""
+    me, now, (view, kind) = base.me(), clock.now(), _filters()
+    found = therapist_bookings.everything(me, view, kind, now)
+    name = f"sessions-{now:%Y-%m-%d}"
+    return csv_export.download(name, _COLUMNS, (_row(each, me.timezone, now) for each in found))
+
+
+def _filters() -> tuple[View, Kind | None]:
+    """What the address asks for; what it does not name lets everything through."""
+    view, kind = request.args.get("show", ""), request.args.get("kind", "")
+    return (
+        View(view) if view in set(View) else View.ALL,
+        Kind(kind) if kind in set(Kind) else None,
+    )
+
+
+def _row(booking: Booking, zone: str, now: datetime) -> tuple[str, ...]:
+    return (
+        booking.reference,
+        transitions.status_at(booking, now),
+        booking.kind,
+        csv_export.text(booking.client.name),
+        csv_export.local(booking.starts_at, zone),
+        csv_export.local(booking.ends_at, zone),
+        zone,
+        csv_export.amount(booking.fee_minor, booking.currency),
+        booking.currency,
+        csv_export.local(booking.requested_at, zone),
+    )

@@ -1,0 +1,1 @@
+"""The demo's mailbox and clock; not part of a real site."""

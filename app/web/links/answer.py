@@ -1,0 +1,139 @@
+"""The therapist's links in email: Accept, Decline, View Session, Sign In. Only a POST acts."""
+
+from http import HTTPStatus
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock, config, links
+from app.errors import NotFound
+from app.links import Aim
+from app.rules import money
+from app.rules.lifecycle import Actor, Move, Via
+from app.services import validation
+from app.services.bookings import moves, transitions
+from app.services.bookings.moves import Outcome
+from app.services.mail.letters.letter import first_name
+from app.services.therapists import accounts
+from app.store.models import Booking
+from app.web import auth
+from app.web.links import tokens
+from app.web.security import LINK_LIMIT, csrf, limiter
+
+blueprint = Blueprint("links", __name__)
+# What authorises these forms is the token in their own address, never a cookie.
+csrf.exempt(blueprint)
+limiter.limit(LINK_LIMIT)(blueprint)
+
+
+@blueprint.get("/link/accept/<token>")
+def show_accept(token: str) -> ResponseReturnValue:
+    """What accepting would mean, and the button that does it."""
+    return _asked(tokens.opened(Aim.ACCEPT, token, clock.now()), Move.ACCEPT)
+
+
+@blueprint.post("/link/accept/<token>")
+def accept(token: str) -> ResponseReturnValue:
+    """Accept the enquiry."""
+    now = clock.now()
+    booking = tokens.opened(Aim.ACCEPT, token, now)
+    made = moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
+    return _answered(made, Move.ACCEPT)
+
+
+@blueprint.get("/link/decline/<token>")
+def show_decline(token: str) -> ResponseReturnValue:
+    """What declining would mean, and the button that does it."""
+    return _asked(tokens.opened(Aim.DECLINE, token, clock.now()), Move.DECLINE)
+
+
+@blueprint.post("/link/decline/<token>")
+def decline(token: str) -> ResponseReturnValue:
+    """Decline the enquiry, with the reason if one is given."""
+    now = clock.now()
+    booking = tokens.opened(Aim.DECLINE, token, now)
+    typed = request.form.get("reason", "")
+    try:
+        reason = validation.text(typed)
+    except ValueError as error:
+        return _asked(booking, Move.DECLINE, typed=typed, wrong=str(error))
+    made = moves.make(
+        booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
+    )
+    return _answered(made, Move.DECLINE)
+
+
+@blueprint.get("/link/session/<token>")
+def view_session(token: str) -> ResponseReturnValue:
+    """Go on to the session on the dashboard, by way of sign-in if there is none."""
+    booking = tokens.opened(Aim.SESSION, token, clock.now())
+    page = url_for("dashboard.session_page", reference=booking.reference)
+    therapist = auth.signed_in()
+    if therapist is None:
+        return redirect(url_for("account.show_sign_in", next=page))
+    if therapist.id != booking.therapist_id:
+        raise NotFound("such session in the account you are signed in to")
+    return redirect(page)
+
+
+@blueprint.get("/link/sign-in/<token>")
+def show_sign_in(token: str) -> ResponseReturnValue:
+    """Offer the one click that signs in."""
+    asked = accounts.sign_in_asked(links.read(Aim.SIGN_IN, token), clock.now())
+    if asked is None:
+        return _used_up()
+    return render_template("links/sign_in.html", name=first_name(asked.therapist.name))
+
+
+@blueprint.post("/link/sign-in/<token>")
+def sign_in(token: str) -> ResponseReturnValue:
+    """Start a fresh session, once per link."""
+    asked = accounts.sign_in(links.read(Aim.SIGN_IN, token), clock.now())
+    if asked is None:
+        return _used_up()
+    auth.start_session(asked.therapist)
+    return redirect(auth.local_path(asked.next_path), HTTPStatus.SEE_OTHER)
+
+
+def _used_up() -> ResponseReturnValue:
+    return render_template("links/sign_in_used.html"), HTTPStatus.GONE
+
+
+def _asked(
+    booking: Booking, move: Move, *, typed: str = "", wrong: str = ""
+) -> ResponseReturnValue:
+    now = clock.now()
+    verdict = transitions.foreseen(booking, move, Actor.THERAPIST, now)
+    if verdict is not verdict.ALLOWED:
+        return _answered(Outcome(booking, verdict), move)
+    percent = config.current().policy.commission_percent
+    page = render_template(
+        f"links/{move}.html",
+        booking=booking,
+        zone=booking.therapist.timezone,
+        client=first_name(booking.client.name),
+        payout_minor=money.split_fee(booking.fee_minor, percent).payout_minor,
+        commission_percent=percent,
+        session_path=tokens.path(Aim.SESSION, booking),
+        typed=typed,
+        wrong=wrong,
+        now=now,
+    )
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
+
+
+def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
+    now, booking = clock.now(), made.booking
+    status = tokens.http_status(booking, made.verdict, now)
+    is_done = status is HTTPStatus.OK
+    page = render_template(
+        f"links/{move}_done.html" if is_done else "links/not_done.html",
+        booking=booking,
+        status=transitions.status_at(booking, now),
+        zone=booking.therapist.timezone,
+        client=first_name(booking.client.name),
+        wanted=move,
+        session_path=tokens.path(Aim.SESSION, booking),
+        now=now,
+    )
+    return page, status

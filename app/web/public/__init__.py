@@ -1,0 +1,1 @@
+"""Find a Therapist, the therapist's page and the request form."""
