@@ -20,11 +20,11 @@ from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Therapist
 from app.web.security import limiter
-from tests.smtp_server import MailServer
-from tests.soak import runs
-from tests.story import Story
+from tests.harness.smtp_server import MailServer
+from tests.harness.soak import runs
+from tests.scenarios.story import Story
 
-pytest_plugins = ["tests.browsers", "tests.databases", "tests.figures"]
+pytest_plugins = ["tests.harness.browsers", "tests.harness.databases", "tests.harness.figures"]
 
 # Whatever this machine's environment, or a file .env here, says: empty means the default. Processes
 # that tests start inherit it.

@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from app.store import models
 from app.store.db import database
-from tests.town import ROOT
+from tests.harness.processes import ROOT
 
 SOURCES = [
     *sorted((ROOT / "app").rglob("*.py")),
@@ -246,7 +246,7 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def test_the_schema_is_upgraded_once_by_four_processes_at_once(bare_url: str) -> None:
     upgrade = (
-        "import sys; from app.store import database; database.bind(sys.argv[1]);"
+        "import sys; from app.store.db import database; database.bind(sys.argv[1]);"
         "print(len(database.upgrade()))"
     )
     at_once = [

@@ -25,9 +25,9 @@ from app.services.bookings import messages
 from app.store import attempts
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
 from tests.conftest import MONDAY
-from tests.smtp_server import MailServer, unused_port
-from tests.story import DEE, Story
-from tests.town import ROOT
+from tests.harness.processes import ROOT
+from tests.harness.smtp_server import MailServer, unused_port
+from tests.scenarios.story import DEE, Story
 
 NOTE = "I have not slept since the fire"
 

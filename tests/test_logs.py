@@ -18,7 +18,7 @@ from app.services.jobs.monitor import Vitals
 from app.services.jobs.result import Run
 from app.store.models import SignIn
 from tests.conftest import MONDAY
-from tests.story import DEE, ELI, Story
+from tests.scenarios.story import DEE, ELI, Story
 
 NOTE = "I have not slept since the fire"
 REASON = "I am at a funeral that day"

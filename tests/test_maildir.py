@@ -13,7 +13,7 @@ import time_machine
 
 from app import clock
 from app.maildir import LARGEST_MESSAGE_BYTES, find, serve_maildir, stored_messages
-from tests.smtp_server import LOOPBACK, PATIENCE_S
+from tests.harness.smtp_server import LOOPBACK, PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 NOON = datetime(2030, 5, 6, 12, tzinfo=UTC)

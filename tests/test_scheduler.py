@@ -19,10 +19,10 @@ from app.services.jobs.result import Run
 from app.store import job_stats
 from app.store.db import database
 from app.store.models import Booking, Client, OutboxEmail, OutboxStatus, TimelineEntry
-from tests.smtp_server import FaultyServer, unused_port
-from tests.soak import runs
-from tests.story import DEE, Story
-from tests.town import ROOT
+from tests.harness.processes import ROOT
+from tests.harness.smtp_server import FaultyServer, unused_port
+from tests.harness.soak import runs
+from tests.scenarios.story import DEE, Story
 
 MANY = runs(100, 2_000)
 

@@ -14,7 +14,7 @@ from app.services.jobs.result import Run
 from app.store import job_stats
 from app.store.db.database import db
 from app.store.models import OutboxEmail
-from tests.story import Story
+from tests.scenarios.story import Story
 
 LINE = 'event=jobs_wait why="the schema waits for upgrades: mindsum db upgrade"'
 

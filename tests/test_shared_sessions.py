@@ -10,7 +10,7 @@ import pytest
 from app.store.db import database
 from app.store.db.postgresql import LIMITS
 from app.store.models import Therapist
-from tests.databases import beside, postgresql_tool
+from tests.harness.databases import beside, postgresql_tool
 
 STATE = "SELECT COUNT(*) FROM pg_prepared_statements"
 LOCKS = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'"

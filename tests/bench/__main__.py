@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import paths, relay, weather
+from tests.bench import paths, relay, slow_smtp
 from tests.bench.databases import PLACES, Place
 from tests.bench.measure import Row
-from tests.smtp_server import MailServer
+from tests.harness.smtp_server import MailServer
 
 TIMES = ("per second", "median ms", "p99 ms")
 PATHS = ("what", *TIMES)
@@ -46,7 +46,7 @@ def main() -> None:
             show(f"{name}: the hot paths", PATHS, paths.rows(url, mail))
         with started(place) as (url, folder):
             title = f"{name}: asking and accepting over HTTP beside a misbehaving mail server"
-            show(title, WEATHER, weather.rows(url, folder))
+            show(title, WEATHER, slow_smtp.rows(url, folder))
         with started(place) as (url, folder):
             title = f"{name}: one scheduler empties an outbox of {2 * relay.BOOKINGS} emails"
             show(title, RELAY, relay.rows(url, folder))

@@ -17,8 +17,8 @@ from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Booking
 from tests.bench.measure import Row, measured
-from tests.smtp_server import MailServer
-from tests.story import total
+from tests.harness.smtp_server import MailServer
+from tests.scenarios.story import total
 
 BOOKINGS = 300
 THREADS = 8

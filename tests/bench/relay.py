@@ -14,8 +14,8 @@ from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.bench.measure import Row
-from tests.smtp_server import Accepted, Action, FaultyServer, Stage
-from tests.town import Town, until
+from tests.harness.processes import Town, until
+from tests.harness.smtp_server import Accepted, Action, FaultyServer, Stage
 
 BOOKINGS = 150
 """Each of them is two emails."""

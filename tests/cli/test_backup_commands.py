@@ -18,8 +18,8 @@ from app.services.ops import backup as backups
 from app.store import outbox
 from app.store.db import database
 from app.store.models import Booking
-from tests.story import Story
-from tests.town import ROOT
+from tests.harness.processes import ROOT
+from tests.scenarios.story import Story
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

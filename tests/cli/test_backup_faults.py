@@ -17,7 +17,7 @@ from app.services.ops import backup as backups
 from app.services.ops import placing
 from app.store.db import database
 from app.store.models import Booking
-from tests.story import Story
+from tests.scenarios.story import Story
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from flask import Flask
 from app.cli import run
 from app.store import outbox
 from app.store.models import Role
-from tests.story import Story
+from tests.scenarios.story import Story
 
 
 def listed(app: Flask, *words: str) -> int:

@@ -11,8 +11,8 @@ from app.cli import run
 from app.services.mail.expiry import SIGN_IN_LASTS
 from app.services.therapists import accounts
 from app.store.models import SignIn, Suppression, Therapist
-from tests.smtp_server import Accepted, FaultyServer
-from tests.story import DEE, Story, courier, total
+from tests.harness.smtp_server import Accepted, FaultyServer
+from tests.scenarios.story import DEE, Story, courier, total
 
 ASHA = "asha@therapists.example"
 NEW = "asha.rao@practice.example"

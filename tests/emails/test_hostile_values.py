@@ -33,7 +33,7 @@ from emails.samples import (
     envelope,
     session,
 )
-from tests.soak import runs
+from tests.harness.soak import runs
 
 HOSTILE = [
     "Dee\r\nBcc: stranger@evil.example",

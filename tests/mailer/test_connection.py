@@ -11,9 +11,18 @@ import pytest
 from flask import Flask
 
 from app.mailer import Connection, Mailer, MailRefused, MailWithheld
-from tests.mailer.sending import DEE, ELI, LOGIN, SENDER, letter, mailer_for, patience_for, text
-from tests.smtp_server import PATIENCE_S, Action, Fault, FaultyServer, MailServer, Records
-from tests.town import until
+from tests.harness.mail_sending import (
+    DEE,
+    ELI,
+    LOGIN,
+    SENDER,
+    letter,
+    mailer_for,
+    patience_for,
+    text,
+)
+from tests.harness.processes import until
+from tests.harness.smtp_server import PATIENCE_S, Action, Fault, FaultyServer, MailServer, Records
 
 
 def test_a_batch_goes_over_one_connection() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app.mailer import MailBlocked, MailDeferred, MailError
-from tests.certificates import self_signed
-from tests.mailer.sending import DEE, LOGIN, letter, mailer_for, outcome_of, patience_for
-from tests.smtp_server import (
+from tests.harness.certificates import self_signed
+from tests.harness.mail_sending import DEE, LOGIN, letter, mailer_for, outcome_of, patience_for
+from tests.harness.smtp_server import (
     LOOPBACK,
     NOT_CALLED_LOOPBACK,
     Action,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from app.mailer import MailBlocked, MailDeferred, MailError, MailRefused
-from tests.mailer.sending import DEE, ELI, LOGIN, letter, mailer_for, outcome_of, patience_for
-from tests.smtp_server import PATIENCE_S, Action, Fault, FaultyServer, unused_port
+from tests.harness.mail_sending import DEE, ELI, LOGIN, letter, mailer_for, outcome_of, patience_for
+from tests.harness.smtp_server import PATIENCE_S, Action, Fault, FaultyServer, unused_port
 
 Judge = Callable[[MailError], bool]
 

@@ -8,8 +8,8 @@ import pytest
 from app.mailer import MailRefused
 from app.settings import Settings
 from emails.safety import sender_mailbox
-from tests.mailer.sending import DEE, SENDER, letter, mailer_for, text
-from tests.smtp_server import FaultyServer, MailServer
+from tests.harness.mail_sending import DEE, SENDER, letter, mailer_for, text
+from tests.harness.smtp_server import FaultyServer, MailServer
 
 
 def test_a_message_arrives_as_it_was_written() -> None:

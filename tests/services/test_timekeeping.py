@@ -9,7 +9,7 @@ from app.services.jobs import due
 from app.services.therapists import accounts
 from app.store import outbox
 from app.store.models import OutboxEmail, SignIn, Therapist
-from tests.story import Story, total
+from tests.scenarios.story import Story, total
 
 DAY = timedelta(days=1)
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from app.store.db import database
 from tests.conftest import Cast
-from tests.web.calling import Call, caller, wanted
+from tests.harness.api_calls import Call, caller, wanted
 
 
 class Visitor(FlaskClient):

@@ -8,12 +8,12 @@ from flask import Flask
 
 from app.rules.lifecycle import Kind
 from tests.conftest import therapist
-from tests.soak import runs
-from tests.story import Story
-from tests.web import house
-from tests.web.browsing import sign_in
+from tests.harness.page_stories import sign_in
+from tests.harness.soak import runs
+from tests.scenarios import full_site
+from tests.scenarios.full_site import House
+from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, another_visitor, counted_queries
-from tests.web.house import House
 
 # Both databases are asked the same.
 pytestmark = pytest.mark.parametrize(
@@ -25,7 +25,7 @@ MOST_QUERIES, MOST_BYTES = 5, 40_000
 
 @pytest.fixture
 def furnished(story: Story) -> House:
-    return house.furnish(story)
+    return full_site.furnish(story)
 
 
 def grow(story: Story) -> None:
@@ -65,7 +65,9 @@ def assert_cheap(visitor: Visitor, paths: list[str], story: Story) -> None:
     assert {path: count for path, count in after.items() if count > before[path]} == {}
 
 
-@pytest.mark.parametrize("whose", [house.by_link, lambda _: house.public()], ids=["link", "public"])
+@pytest.mark.parametrize(
+    "whose", [full_site.by_link, lambda _: full_site.public()], ids=["link", "public"]
+)
 def test_a_visitors_pages_need_few_queries_and_no_more_as_bookings_grow(
     app: Flask, story: Story, furnished: House, whose: Callable[[House], list[str]]
 ) -> None:
@@ -79,12 +81,12 @@ def test_a_therapists_pages_need_few_queries_and_no_more_as_bookings_grow(
 ) -> None:
     asha = another_visitor(app)
     sign_in(app, story.mail, asha, "asha@therapists.example")
-    assert_cheap(asha, house.of_asha(furnished), story)
+    assert_cheap(asha, full_site.of_asha(furnished), story)
 
 
 def test_these_are_all_the_pages_there_are(app: Flask, furnished: House) -> None:
     with app.test_request_context():
-        paths = [*house.public(), *house.by_link(furnished), *house.of_asha(furnished)]
+        paths = [*full_site.public(), *full_site.by_link(furnished), *full_site.of_asha(furnished)]
     elsewhere = {
         "links.view_session",  # goes on to the session's page
         "links.show_sign_in",
@@ -92,4 +94,4 @@ def test_these_are_all_the_pages_there_are(app: Flask, furnished: House) -> None
         "practice.spreadsheet",
         "earnings.spreadsheet",
     }
-    assert house.pages(app) - elsewhere == house.endpoints(app, paths)
+    assert full_site.pages(app) - elsewhere == full_site.endpoints(app, paths)

@@ -1,0 +1,204 @@
+"""Chromium, the site on a port of loopback, and the people who sit in front of them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Self
+
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from app import clock
+from app.services.mail.sender import Courier
+from tests.harness.smtp_server import LOOPBACK, MailServer
+from tests.scenarios.story import total
+
+PHONE, DESKTOP = 360, 1280
+PATIENCE_MS = 60_000
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_MAIL_PROGRAM = "http://mail.example/"
+
+FOCUS_IS_SEEN = """element => {
+  const drawn = each => {
+    const { outlineStyle, outlineWidth } = getComputedStyle(each)
+    return outlineStyle === 'auto' || outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2
+  }
+  return [element, element.closest('label')].some(each => each && drawn(each))
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=_ARGUMENTS, timeout=2 * PATIENCE_MS
+        )
+        yield browser
+        browser.close()
+
+
+def window(browser: Browser, width: int = DESKTOP, *, scripts: bool = True) -> BrowserContext:
+    """A window of its own: no cookies, and nothing that moves."""
+    return browser.new_context(
+        viewport={"width": width, "height": 800},
+        java_script_enabled=scripts,
+        color_scheme="light",
+        locale="en-GB",
+        reduced_motion="reduce",
+    )
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 60
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
+        """Say nothing: what goes wrong shows on the page."""
+
+
+@contextmanager
+def served(app: Flask, port: int) -> Iterator[None]:
+    """The application, answering on that port of loopback."""
+    server = make_server(LOOPBACK, port, app, threaded=True, request_handler=_Quiet)
+    assert isinstance(server, ThreadingMixIn)
+    # What is under way when a test ends, such as a late icon, is answered before the next begins.
+    server.daemon_threads, server.block_on_close = False, True
+    thread = Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Person:
+    """Somebody with a browser and an inbox of their own."""
+
+    def __init__(self, context: BrowserContext, app: Flask, mail: MailServer, site: str) -> None:
+        self.context = context
+        self.app = app
+        self.mail = mail
+        self.site = site
+        context.set_default_timeout(PATIENCE_MS)
+        self.page: Page = context.new_page()
+
+    def open(self, path: str) -> Self:
+        """Go to a page of the site."""
+        self.page.goto(self.site + path)
+        return self
+
+    def read(self, kind: str) -> Self:
+        """Open the newest email of that kind, once everything due was sent."""
+        total(Courier(self.app.extensions["mailer"], clock.now).deliver())
+        newest = next(
+            sent.parsed
+            for sent in reversed(self.mail.messages)
+            if sent.parsed["X-Mindsum-Email"] == kind
+        )
+        body = newest.get_body(("html",))
+        assert body is not None
+        html = body.get_content()
+
+        def show(route: Route) -> None:
+            route.fulfill(body=html, content_type="text/html; charset=utf-8")
+
+        self.context.unroute(_MAIL_PROGRAM)
+        self.context.route(_MAIL_PROGRAM, show)
+        self.page.goto(_MAIL_PROGRAM)
+        return self
+
+    def link(self, name: str) -> Locator:
+        """The link that a person would call so; the first where there are several."""
+        return self.page.get_by_role("link", name=re.compile(rf"^{re.escape(name)}")).first
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def follow(self, name: str) -> Self:
+        """Click a link, also one that opens a tab of its own, and wait for its page."""
+        link = self.link(name)
+        if link.get_attribute("target") != "_blank":
+            with self.page.expect_navigation():
+                link.click()
+            return self
+        with self.context.expect_page() as opened:
+            link.click()
+        return self._go_on_in(opened.value)
+
+    def press(self, name: str) -> Self:
+        """Click a button, and wait for the page that answers."""
+        with self.page.expect_navigation():
+            self.button(name).click()
+        return self
+
+    def type(self, label: str, text: str) -> Self:
+        """Fill in the field of that label."""
+        self.page.get_by_label(label).fill(text)
+        return self
+
+    def sees(self, words: str) -> Self:
+        """Fail unless the page says so."""
+        self.page.get_by_text(words).first.wait_for()
+        return self
+
+    @property
+    def heading(self) -> str:
+        return self.page.locator("h1").inner_text()
+
+    def tab_to(self, target: Locator) -> Self:
+        """Reach it with the Tab key alone, and see that one is there."""
+        for _ in range(150):
+            self.page.keyboard.press("Tab")
+            if target.evaluate("element => element === document.activeElement"):
+                assert target.evaluate(FOCUS_IS_SEEN), f"no sign of focus on {target}"
+                return self
+        raise AssertionError(f"the keyboard does not reach {target}")
+
+    def key(self, *keys: str) -> Self:
+        for each in keys:
+            self.page.keyboard.press(each)
+        return self
+
+    def key_button(self, name: str) -> Self:
+        """Press a button by keyboard, and wait for the page that answers."""
+        self.tab_to(self.button(name))
+        with self.page.expect_navigation():
+            self.key("Enter")
+        return self
+
+    def key_link(self, name: str) -> Self:
+        """Follow a link by keyboard."""
+        link = self.link(name)
+        self.tab_to(link)
+        if link.get_attribute("target") != "_blank":
+            with self.page.expect_navigation():
+                self.key("Enter")
+            return self
+        with self.context.expect_page() as opened:
+            self.key("Enter")
+        return self._go_on_in(opened.value)
+
+    def key_field(self, label: str, text: str) -> Self:
+        """Fill in a field by keyboard."""
+        self.tab_to(self.page.get_by_label(label))
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.type(text)
+        return self
+
+    def _go_on_in(self, page: Page) -> Self:
+        page.wait_for_load_state()
+        self.page.close()
+        self.page = page
+        return self

@@ -1,0 +1,136 @@
+"""What the stories of the pages share: asking, reading mail, pressing the buttons of a page."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app import clock
+from app.rules.lifecycle import Kind, Via
+from app.services.bookings import request
+from app.services.mail.sender import Courier
+from app.store import models
+from app.store.models import Booking
+from tests.conftest import MONDAY
+from tests.harness.smtp_server import MailServer
+from tests.scenarios.story import total
+
+TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
+HOUR = timedelta(hours=1)
+
+
+def ask(**more: Any) -> Booking:
+    """Dee, who lives in New York, asks Asha for Tuesday at ten in London."""
+    asked: dict[str, Any] = {
+        "therapist": "asha",
+        "name": "Dee Stone",
+        "email": "dee@clients.example",
+        "timezone": "America/New_York",
+        "starts_at": TUESDAY_10,
+        "kind": Kind.PAID,
+        "note": "I sleep badly.",
+        **more,
+    }
+    return request.request(request.Request(**asked), via=Via.PAGE, now=clock.now())
+
+
+def now_of(booking: Booking) -> Booking:
+    """The booking as the database has it now."""
+    found: Booking = Booking.get_by_id(booking.id)
+    return found
+
+
+def all_rows() -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that the database holds."""
+    return {table.__name__: sorted(table.select().tuples(), key=repr) for table in models.TABLES}
+
+
+def link(app: Flask, mail: MailServer, kind: str, name: str) -> str:
+    """The path of the link called `name` in the newest email of that kind, once all are sent."""
+    total(Courier(app.extensions["mailer"], clock.now).deliver())
+    newest = next(
+        sent.parsed for sent in reversed(mail.messages) if sent.parsed["X-Mindsum-Email"] == kind
+    )
+    body = newest.get_body(("plain",))
+    assert body is not None
+    lines = body.get_content().splitlines()
+    assert f"{name}:" in lines, f"{kind} has no {name}"
+    parts = urlsplit(lines[lines.index(f"{name}:") + 1])
+
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+@dataclass
+class Form:
+    """A form of a page: where it goes, and what it would send as it stands."""
+
+    action: str
+    method: str
+    fields: dict[str, str] = field(default_factory=dict)
+    buttons: int = 0
+
+
+class _Forms(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Form] = []
+        self._textarea = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.found.append(Form(said.get("action", ""), said.get("method", "get")))
+        elif tag == "button" and self.found:
+            self.found[-1].buttons += 1
+        elif tag == "textarea":
+            self._textarea = said["name"]
+            self.found[-1].fields[self._textarea] = ""
+        elif tag == "input" and self.found and _is_sent(said):
+            self.found[-1].fields[said["name"]] = said.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._textarea = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._textarea:
+            self.found[-1].fields[self._textarea] += data.removeprefix("\n")
+
+
+def _is_sent(said: dict[str, str]) -> bool:
+    return "name" in said and (said.get("type") != "radio" or "checked" in said)
+
+
+def forms(page: TestResponse) -> list[Form]:
+    """The forms of a page that post."""
+    parser = _Forms()
+    parser.feed(page.text)
+    return [form for form in parser.found if form.method == "post"]
+
+
+def press(
+    visitor: FlaskClient, path: str, action: str = "", *, follow: bool = True, **typed: str
+) -> TestResponse:
+    """Open a page and press the button of its form (the one that goes to `...action`)."""
+    page = visitor.get(path)
+    [form] = [each for each in forms(page) if each.action.endswith(action)][:1]
+    return visitor.post(form.action or path, data={**form.fields, **typed}, follow_redirects=follow)
+
+
+def sign_in(
+    app: Flask, mail: MailServer, visitor: FlaskClient, email: str, next_path: str = ""
+) -> TestResponse:
+    """Sign in by email, as a therapist does."""
+    visitor.post("/sign-in", data={"email": email, "next": next_path})
+    return press(visitor, link(app, mail, "sign_in", "Sign In"))
+
+
+def hours_before(booking: Booking, hours: float) -> datetime:
+    """An instant before the booking's start."""
+    start: datetime = booking.starts_at
+    return start - timedelta(hours=hours)

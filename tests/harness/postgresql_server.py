@@ -1,0 +1,76 @@
+"""A PostgreSQL server of one test's own: it may be stopped, and its connections ended."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.harness.databases import postgresql_in
+
+
+class OwnServer:
+    """A running server; `url` stays the same across restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = postgresql_in(folder, "stop")
+        self._folder = folder
+        self.url = str(self._server.get_uri())
+        # The first line is the pid; the fifth says where the socket is.
+        self._socket = (folder / "postmaster.pid").read_text().splitlines()[4]
+
+    def stop(self, mode: str) -> None:
+        """`fast` ends every connection properly, `immediate` as a crash would."""
+        self._control("stop", "-m", mode)
+
+    def start(self) -> None:
+        self._control("start", "-o", f'-h "" -k {self._socket}', "-l", str(self._folder / "log"))
+
+    def end(self) -> None:
+        if not (self._folder / "postmaster.pid").exists():
+            self.start()
+        self._server.cleanup()
+
+    def _control(self, *arguments: str) -> None:
+        subprocess.run(
+            [str(self._server.bin_path / "pg_ctl"), "-w", "-D", str(self._folder), *arguments],
+            check=True,
+            user=self._server.system_user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+        )
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """A server with an empty database; gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="mindsum-own-postgresql-"))
+    server = OwnServer(folder)
+    try:
+        yield server
+    finally:
+        server.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def tell(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Say something to a server over a connection of its own; the rows of its answer."""
+    writing = "-c default_transaction_read_only=off"
+    with psycopg.connect(url, autocommit=True, options=writing) as other:
+        answer = other.execute(sql, values or None)
+        return answer.fetchall() if answer.description else []
+
+
+def end_backends(url: str) -> int:
+    """End every connection to that database but the one that says so; how many there were."""
+    ended = tell(
+        url,
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    return len(ended)

@@ -1,0 +1,58 @@
+"""A practice of eight for the faults' tests: therapists whose days and nights are all open."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app import clock
+from app.rules.lifecycle import Kind, Via
+from app.rules.weekly_hours import parse_windows
+from app.services.bookings import request
+from app.services.therapists import accounts
+from app.store.db import database
+from tests.harness.processes import Town
+from tests.harness.smtp_server import MailServer
+
+THERAPISTS = ("asha", "bran", "chi", "asha-2", "bran-2", "chi-2", "asha-3", "bran-3")
+RATE_MINOR = 6000
+
+
+@contextmanager
+def opened(database_url: str, folder: Path, mail: MailServer) -> Iterator[Town]:
+    """The practice in its town; nothing runs yet, and the clock of this process is the town's."""
+    town = Town(database_url, folder, mail)
+    database.bind(database_url)
+    clock.follow(folder / "clock")
+    with database.connection():
+        for name in THERAPISTS:
+            accounts.add_therapist(
+                accounts.NewTherapist(
+                    slug=name,
+                    name=name.title(),
+                    email=f"{name}@therapists.example",
+                    timezone="UTC",
+                    rate_minor=RATE_MINOR,
+                    windows=parse_windows("Mon-Sun 00:00-24:00"),
+                ),
+                clock.now(),
+            )
+    yield town
+    clock.follow(None)
+    database.bind(database_url)
+
+
+def first_at() -> datetime:
+    """From when on sessions are asked for: a full hour three days ahead."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour + timedelta(days=3)
+
+
+def ask(number: int) -> str:
+    """One of many different requests, straight through the service; its reference."""
+    hours, which = divmod(number, len(THERAPISTS))
+    starts_at = first_at() + timedelta(hours=hours)
+    asked = request.Request(
+        THERAPISTS[which], "Dee", f"dee{number}@clients.example", "UTC", starts_at, Kind.PAID
+    )
+    return request.request(asked, via=Via.API, now=clock.now()).reference

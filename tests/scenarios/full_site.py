@@ -1,0 +1,128 @@
+"""A house with something on every page, and the address of each page in it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask
+
+from app.links import Aim
+from app.rules.lifecycle import Actor, Kind, Via
+from app.services.bookings import cancel as sessions
+from app.services.bookings import messages
+from app.services.therapists import accounts, profile
+from app.services.therapists.profile import Away
+from app.store.models import Booking
+from app.web.links import tokens
+from tests.conftest import MONDAY
+from tests.scenarios.story import ELI, Story
+
+House = Mapping[str, Booking]
+
+_LATER = MONDAY + timedelta(days=4)
+_NOT_PAGES = ("static", "bootstrap.static", "api.", "ops.")
+
+
+def furnish(story: Story) -> dict[str, Booking]:
+    """A booking of Asha's in every state, named by it; `free` is accepted and `late` is open."""
+
+    def ask(at: datetime, **more: object) -> Booking:
+        return story.ask(starts_at=at, note="I sleep badly.", **more)  # type: ignore[arg-type]
+
+    tuesday = MONDAY + timedelta(days=1)
+    house = {name: ask(tuesday + timedelta(hours=hour)) for hour, name in enumerate(_FIRST)}
+    story.sent()
+    for name in ("completed", "no_show"):
+        story.accept(house[name])
+    story.wait(hours=27)
+    story.sweep()
+    sessions.mark_no_show(house["no_show"].reference, via=Via.DASHBOARD, now=story.now)
+    house |= {name: ask(_LATER + timedelta(hours=hour)) for hour, name in enumerate(_THEN)}
+    house["free"] = ask(_LATER + timedelta(hours=7), client=ELI, kind=Kind.FREE_CONSULTATION)
+    story.sent()
+    for name in ("accepted", "cancelled_by_client", "cancelled_by_therapist", "free"):
+        story.accept(house[name])
+    story.decline(house["declined"], "I am away that day.")
+    story.withdraw(house["withdrawn"])
+    story.cancel(house["cancelled_by_client"], Actor.CLIENT)
+    story.cancel(house["cancelled_by_therapist"], Actor.THERAPIST)
+    for author in (Actor.CLIENT, Actor.THERAPIST):
+        messages.send(house["accepted"].reference, "Until then.", author=author, now=story.now)
+    messages.keep_private_note(house["accepted"].reference, "Ask about sleep.", now=story.now)
+    profile.add_time_off("asha", _AWAY, story.now)
+    story.wait(hours=4)
+    story.sweep()
+    house["open"] = ask(_LATER + timedelta(days=1), client=ELI)
+    story.sent()
+    return {name: story.reload(booking) for name, booking in house.items()}
+
+
+_FIRST = ("completed", "no_show", "expired")
+_THEN = (
+    "accepted", "declined", "withdrawn", "cancelled_by_client", "cancelled_by_therapist", "late",
+)  # fmt: skip
+_AWAY = Away(datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 12, 3, tzinfo=UTC))
+
+
+def public() -> list[str]:
+    """What everybody can open. Bran is paused for it."""
+    accounts.pause("bran", on=True)
+    return [
+        "/",
+        "/?name=nobody&day=2026-11-10",
+        "/?day=someday&tz=Nowhere",
+        "/?page=7",
+        "/therapists/asha",
+        "/therapists/asha?kind=free_consultation&tz=America/New_York",
+        "/therapists/asha/requested",
+        "/therapists/bran",
+        "/my-links",
+        "/sign-in",
+        "/sign-out",
+        "/nowhere",
+    ]
+
+
+def by_link(house: House) -> list[str]:
+    """What links in emails open."""
+    manage = [tokens.path(Aim.MANAGE, booking) for booking in house.values()]
+    answers = [
+        tokens.path(aim, house[name])
+        for aim in (Aim.ACCEPT, Aim.DECLINE)
+        for name in ("open", "late", "accepted", "declined", "expired")
+    ]
+    cancel = [tokens.path(Aim.MANAGE, house[name]) + "/cancel" for name in ("open", "accepted")]
+    choose = [tokens.path(Aim.CHOOSE, house[name]) for name in ("open", "declined", "expired")]
+    return [*manage, *answers, *cancel, *choose, "/link/manage/broken"]
+
+
+def of_asha(house: House) -> list[str]:
+    """What Asha can open once she is signed in."""
+    return [
+        "/dashboard",
+        "/dashboard?tab=upcoming",
+        "/dashboard/sessions",
+        "/dashboard/sessions?show=upcoming&kind=free_consultation",
+        "/dashboard/sessions?show=cancelled&kind=free_consultation",
+        "/dashboard/profile",
+        "/dashboard/ranking",
+        "/dashboard/earnings",
+        "/dashboard/sessions/MB-NOTONE",
+        *(f"/dashboard/sessions/{booking.reference}" for booking in house.values()),
+        f"/dashboard/sessions/{house['accepted'].reference}/cancel",
+        f"/dashboard/sessions/{house['completed'].reference}/no-show",
+    ]
+
+
+def endpoints(app: Flask, paths: list[str]) -> set[str]:
+    """Which endpoints answer these paths."""
+    adapter = app.url_map.bind("localhost")
+    return {adapter.match(path.partition("?")[0])[0] for path in paths if path != "/nowhere"}
+
+
+def pages(app: Flask) -> set[str]:
+    """Every endpoint that shows a page."""
+    return {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and not rule.endpoint.startswith(_NOT_PAGES)
+    }

@@ -1,0 +1,162 @@
+"""Tiny verbs with which tests tell a booking's story: ask, accept, pass, sweep."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask
+
+from app import clock
+from app.mailer import Mailer
+from app.rules.lifecycle import Actor, Kind, Move, Via
+from app.services.bookings import cancel as sessions
+from app.services.bookings import moves, request
+from app.services.bookings.moves import Outcome
+from app.services.jobs import due
+from app.services.jobs.result import Parts, Run
+from app.services.mail.sender import Courier
+from app.store import queries
+from app.store.db import database
+from app.store.models import Booking, TimelineEntry
+from tests.harness.smtp_server import PATIENCE_S, Accepted, MailServer
+
+DEE = ("Dee Stone", "dee@clients.example", "America/New_York")
+ELI = ("Eli Park", "eli@clients.example", "Europe/London")
+
+JOBS: tuple[Callable[[datetime], Parts], ...] = (
+    due.remind_answers,
+    due.escalate_late,
+    due.expire_enquiries,
+    due.complete_sessions,
+    due.apply_standing,
+    due.remind_sessions,
+    due.purge,
+)
+
+
+def courier(app: Flask, port: int, **settings: Any) -> Courier:
+    """A courier to another mail server than the story's own."""
+    elsewhere = Flask("elsewhere")
+    elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
+    elsewhere.config.update(settings)
+    return Courier(Mailer(elsewhere), clock.now)
+
+
+def total(parts: Iterable[Run]) -> Run:
+    """What all parts of a job came to."""
+    return sum(parts, Run())
+
+
+@contextmanager
+def lane(app: Flask, one: Courier) -> Iterator[None]:
+    """Another thread of the courier's process, until it has found nothing more to do."""
+
+    def run() -> None:
+        with app.app_context(), database.connection():
+            total(one.deliver())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
+@dataclass
+class Story:
+    """One test's running tale: the application, its mail server and its clock."""
+
+    app: Flask
+    mail: MailServer
+    at: Callable[[datetime], datetime]
+
+    @property
+    def now(self) -> datetime:
+        return clock.now()
+
+    def wait(self, **span: float) -> datetime:
+        """Let time pass."""
+        return self.at(self.now + timedelta(**span))
+
+    def ask(
+        self,
+        therapist: str = "asha",
+        *,
+        starts_at: datetime | None = None,
+        client: tuple[str, str, str] = DEE,
+        kind: Kind = Kind.PAID,
+        note: str = "",
+    ) -> Booking:
+        """A client asks; by default for ten o'clock in London, two days ahead."""
+        if starts_at is None:
+            starts_at = self.now.replace(hour=10, minute=0, second=0, microsecond=0)
+            starts_at += timedelta(days=2)
+        name, email, zone = client
+        asked = request.Request(therapist, name, email, zone, starts_at, kind, note)
+        return request.request(asked, via=Via.API, now=self.now)
+
+    def accept(self, booking: Booking) -> Outcome:
+        return moves.make(
+            booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=self.now
+        )
+
+    def decline(self, booking: Booking, reason: str = "") -> Outcome:
+        return moves.make(
+            booking.reference,
+            Move.DECLINE,
+            by=Actor.THERAPIST,
+            via=Via.LINK,
+            now=self.now,
+            reason=reason,
+        )
+
+    def withdraw(self, booking: Booking) -> Outcome:
+        return moves.make(
+            booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.now
+        )
+
+    def cancel(self, booking: Booking, by: Actor) -> Outcome:
+        return sessions.cancel(booking.reference, by=by, via=Via.DASHBOARD, now=self.now)
+
+    def sweep(self) -> None:
+        """One run of every job of the clock; none may fail."""
+        for job in JOBS:
+            run = total(job(self.now))
+            assert run.failed == 0, job.__name__
+
+    def deliver(self) -> list[tuple[str, str]]:
+        """Send what is due; the (kind, recipient) of each email that the server took, in order."""
+        return [(each.parsed["X-Mindsum-Email"], each.rcpt_tos[0]) for each in self.sent()]
+
+    def sent(self) -> list[Accepted]:
+        """Send what is due; what the server took of it."""
+        before = len(self.mail.messages)
+        total(Courier(self.app.extensions["mailer"], clock.now).deliver())
+        return self.mail.messages[before:]
+
+    @staticmethod
+    def reload(booking: Booking) -> Booking:
+        return queries.booking_by_reference(booking.reference)
+
+    @staticmethod
+    def timeline(booking: Booking) -> list[tuple[str, str, str]]:
+        """(event, by, via) of each line, oldest first."""
+        lines = (
+            TimelineEntry.select()
+            .where(TimelineEntry.booking == booking)
+            .order_by(TimelineEntry.id)
+        )
+        return [(line.event, str(line.by), str(line.via)) for line in lines]
+
+    @staticmethod
+    def balances(booking: Booking) -> dict[str, int]:
+        """What each account of the ledger holds because of the booking."""
+        sums: dict[str, Any] = {}
+        for line in booking.ledger:
+            sums[line.account] = sums.get(line.account, 0) + line.amount_minor
+        return sums

@@ -1,0 +1,163 @@
+"""Accept, decline, withdraw: one winner, no second time, and the clock has the last word."""
+
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from app.rules.lifecycle import Actor, Verdict, Via
+from app.services.bookings import cancel
+from app.store import queries
+from app.store.db import database
+from app.store.models import HeldTime, OutboxEmail, TimelineEntry, Writing
+from tests.scenarios.story import ELI, Story
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "told", "balances"),
+    [
+        (
+            "accept",
+            "accepted",
+            {"booking_accepted", "session_confirmed"},
+            {"client": -6000, "held": 6000},
+        ),
+        ("decline", "declined", {"booking_declined", "enquiry_declined"}, {"client": 0, "held": 0}),
+        (
+            "withdraw",
+            "withdrawn",
+            {"withdrawal_receipt", "booking_withdrawn"},
+            {"client": 0, "held": 0},
+        ),
+    ],
+)
+def test_an_answer_is_written_told_and_settled_once(
+    story: Story, verb: str, status: str, told: set[str], balances: dict[str, int]
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    answer = getattr(story, verb)
+    assert answer(booking).verdict is Verdict.ALLOWED
+    assert answer(booking).verdict is Verdict.REPEATED
+    assert story.reload(booking).status == status
+    assert story.balances(booking) == balances
+    assert {kind for kind, _ in story.deliver()} == told
+    assert story.deliver() == []
+    assert len(story.timeline(booking)) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("accept", "decline"),
+        ("accept", "withdraw"),
+        ("decline", "accept"),
+        ("decline", "withdraw"),
+        ("withdraw", "accept"),
+        ("withdraw", "decline"),
+    ],
+)
+def test_the_second_of_two_different_answers_changes_nothing(
+    story: Story, first: str, second: str
+) -> None:
+    booking = story.ask()
+    before = getattr(story, first)(booking).booking.status
+    outcome = getattr(story, second)(booking)
+    assert (outcome.verdict, outcome.booking.status) == (Verdict.OVERTAKEN, before)
+    assert TimelineEntry.select().count() == 2
+
+
+def test_eight_clicks_at_once_make_one_move_and_one_email_to_the_client(story: Story) -> None:
+    booking = story.ask()
+    story.deliver()
+    verdicts: list[Verdict] = []
+    ready = threading.Barrier(8)
+
+    def click(number: int) -> None:
+        ready.wait()
+        with database.connection():
+            answer = story.accept if number % 2 else story.decline
+            verdicts.append(answer(booking).verdict)
+
+    threads = [threading.Thread(target=click, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(verdicts) == {Verdict.ALLOWED: 1, Verdict.REPEATED: 3, Verdict.OVERTAKEN: 4}
+    to_client = [kind for kind, address in story.deliver() if address == "dee@clients.example"]
+    assert len(to_client) == 1
+
+
+@pytest.mark.parametrize("verb", ["accept", "decline", "withdraw"])
+def test_whoever_answers_at_the_expiry_performs_it_and_is_shown_it(story: Story, verb: str) -> None:
+    booking = story.ask()
+    story.at(booking.expires_at)
+    outcome = getattr(story, verb)(booking)
+    assert (outcome.verdict, outcome.booking.status) == (Verdict.OVERTAKEN, "expired")
+    assert story.timeline(booking)[-1] == ("expired", "system", "link")
+    assert story.balances(booking) == {"client": 0, "held": 0}
+    assert HeldTime.select().count() == 0
+    assert {kind for kind, _ in story.deliver()} == {"booking_expired", "enquiry_expired"}
+
+
+@pytest.mark.parametrize("verb", ["accept", "decline", "withdraw"])
+def test_one_second_before_the_expiry_a_late_answer_still_wins_over_nothing(
+    story: Story, verb: str
+) -> None:
+    booking = story.ask()
+    story.at(booking.expires_at - SECOND)
+    assert getattr(story, verb)(booking).verdict is Verdict.ALLOWED
+
+
+def test_a_declined_time_is_open_to_the_next_client(story: Story) -> None:
+    first = story.ask()
+    story.decline(first)
+    assert story.ask(starts_at=first.starts_at, client=ELI).status == "requested"
+
+
+def test_a_reason_waits_encrypted_and_never_travels(story: Story) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.decline(booking, reason="Heliotrope is away")
+    assert Writing.get(Writing.booking == booking).body == "Heliotrope is away"
+    assert all("Heliotrope" not in each.parsed.as_string() for each in story.sent())
+    stored = database.db.execute_sql("SELECT facts FROM outbox_email").fetchall()
+    assert "Heliotrope" not in str(stored)
+
+
+def test_an_email_that_failed_to_be_written_takes_the_move_back(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking = story.ask()
+    # The row that the move would write is there already: the database must refuse all of it.
+    OutboxEmail.create(
+        about=booking.reference,
+        kind="session_confirmed",
+        role="therapist",
+        booking=booking,
+        thread="x",
+        facts={},
+        created_at=story.now,
+        due_at=story.now,
+    )
+    with pytest.raises(database.peewee.IntegrityError):
+        story.accept(booking)
+    assert story.reload(booking).status == "requested"
+    assert story.timeline(booking) == [("requested", "client", "api")]
+
+
+def test_the_timeline_is_in_the_order_of_taking_effect_whoever_read_the_clock_first(
+    story: Story,
+) -> None:
+    booking = story.ask()
+    earlier = story.now
+    story.wait(seconds=2)
+    story.accept(booking)
+    # Who asked for this waited for the therapist's lock meanwhile.
+    cancel.cancel(booking.reference, by=Actor.CLIENT, via=Via.API, now=earlier)
+    told = [line.event for line in queries.timeline_of(story.reload(booking))]
+    assert told == ["requested", "accepted", "cancelled_by_client"]

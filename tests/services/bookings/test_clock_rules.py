@@ -1,0 +1,254 @@
+"""The three-hour rule: every boundary to the second, every step once, after any outage."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.rules.lifecycle import Actor
+from app.services.jobs import batching, due
+from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
+from tests.scenarios.story import DEE, Story, total
+
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+REMINDED = {("answer_reminder", "asha@therapists.example")}
+LATE = {
+    ("answer_late", "asha@therapists.example"),
+    ("answer_late_client", "dee@clients.example"),
+    ("answer_late_ops", "ops@mindsum.invalid"),
+}
+EXPIRED = {
+    ("booking_expired", "dee@clients.example"),
+    ("enquiry_expired", "asha@therapists.example"),
+}
+SOON = 5 * HOUR
+"""A session five hours ahead: its start comes sooner than 24 h after the request."""
+
+
+@pytest.mark.parametrize(
+    ("after", "starts_in", "told", "status"),
+    [
+        (2 * HOUR - SECOND, 48 * HOUR, set(), "requested"),
+        (2 * HOUR, 48 * HOUR, REMINDED, "requested"),
+        (2 * HOUR + SECOND, 48 * HOUR, REMINDED, "requested"),
+        (3 * HOUR - SECOND, 48 * HOUR, REMINDED, "requested"),
+        (3 * HOUR, 48 * HOUR, REMINDED, "requested"),
+        (3 * HOUR + SECOND, 48 * HOUR, LATE, "requested"),
+        (24 * HOUR - SECOND, 48 * HOUR, LATE, "requested"),
+        (24 * HOUR, 48 * HOUR, EXPIRED, "expired"),
+        (24 * HOUR + SECOND, 48 * HOUR, EXPIRED, "expired"),
+        (SOON - SECOND, SOON, LATE, "requested"),
+        (SOON, SOON, EXPIRED, "expired"),
+        (SOON + SECOND, SOON, EXPIRED, "expired"),
+        (30 * HOUR, 48 * HOUR, EXPIRED, "expired"),
+    ],
+)
+def test_an_unanswered_enquiry_is_where_it_should_be_at_every_boundary(
+    story: Story,
+    after: timedelta,
+    starts_in: timedelta,
+    told: set[tuple[str, str]],
+    status: str,
+) -> None:
+    booking = story.ask(starts_at=story.now + starts_in)
+    story.deliver()
+    story.at(booking.requested_at + after)
+    story.sweep()
+    assert set(story.deliver()) == told
+    assert story.reload(booking).status == status
+    for _ in range(2):
+        story.sweep()
+        assert story.deliver() == []
+
+
+def test_the_whole_chase_happens_in_order_and_once(story: Story) -> None:
+    booking = story.ask()
+    story.deliver()
+    told = []
+    for minutes in range(0, 25 * 60, 20):
+        story.at(booking.requested_at + timedelta(minutes=minutes))
+        story.sweep()
+        told += story.deliver()
+    assert sorted(told) == sorted(REMINDED | LATE | EXPIRED)
+    assert [event for event, _, _ in story.timeline(booking)] == [
+        "requested",
+        "reminded",
+        "late",
+        "expired",
+    ]
+
+
+def test_an_expired_enquiry_is_refunded_and_its_expiry_dated_by_the_clock(story: Story) -> None:
+    booking = story.ask()
+    story.at(booking.requested_at + 30 * HOUR)
+    story.sweep()
+    assert story.balances(booking) == {"client": 0, "held": 0}
+    assert story.reload(booking).ended_at == booking.requested_at + 24 * HOUR
+
+
+def test_a_late_enquiry_can_still_be_accepted(story: Story) -> None:
+    booking = story.ask()
+    story.wait(hours=4)
+    story.sweep()
+    assert story.accept(booking).is_done
+
+
+@pytest.mark.parametrize("answer", ["accept", "decline", "withdraw"])
+def test_an_answered_enquiry_is_chased_no_more(story: Story, answer: str) -> None:
+    booking = story.ask()
+    getattr(story, answer)(booking)
+    story.deliver()
+    story.wait(hours=30)
+    for job in (due.remind_answers, due.escalate_late, due.expire_enquiries):
+        assert total(job(story.now)).due == 0
+
+
+def test_a_reminder_that_could_not_be_sent_in_time_is_skipped_not_sent_stale(
+    story: Story,
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.at(booking.requested_at + 2 * HOUR)
+    total(due.remind_answers(story.now))
+    story.at(booking.requested_at + 3 * HOUR + SECOND)
+    assert story.deliver() == []
+    skipped = OutboxEmail.get(OutboxEmail.kind == "answer_reminder")
+    assert (skipped.status, skipped.last_error) == (
+        OutboxStatus.SKIPPED,
+        "the enquiry is already late",
+    )
+
+
+def test_after_an_outage_of_thirty_hours_one_run_puts_every_enquiry_right(story: Story) -> None:
+    monday = story.now
+    bookings = []
+    for index in range(8):
+        story.at(monday + timedelta(hours=4 * index))
+        client = (f"Client {index}", f"c{index}@clients.example", "Europe/London")
+        starts_at = datetime(2026, 11, 5 + index, 10, tzinfo=UTC)
+        bookings.append(story.ask(starts_at=starts_at, client=client))
+    story.at(monday + timedelta(hours=30))
+    story.sweep()
+    # Asked 30, 26, 22, 18, 14, 10, 6 and 2 hours ago.
+    statuses = [story.reload(booking).status.value for booking in bookings]
+    assert statuses == ["expired"] * 2 + ["requested"] * 6
+    events = [[event for event, _, _ in story.timeline(booking)][1:] for booking in bookings]
+    assert events == [["expired"]] * 2 + [["late"]] * 5 + [["reminded"]]
+    kinds = [kind for kind, _ in story.deliver()]
+    assert kinds.count("answer_late_client") == 5
+    assert kinds.count("booking_expired") == 2
+    assert kinds.count("answer_reminder") == 1
+    assert OutboxEmail.select().where(OutboxEmail.status == OutboxStatus.QUEUED).count() == 0
+
+
+def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, whole = story.ask(), story.ask("bran", starts_at=story.now + timedelta(hours=54))
+    # A line that the sweep is about to write is there already, so its transaction must fail.
+    story_line = {"booking": broken, "event": "late", "by": "system", "via": "scheduler"}
+    TimelineEntry.create(at=story.now, facts={}, **story_line)
+    story.wait(hours=4)
+    run = total(due.escalate_late(story.now))
+    assert (run.due, run.done, run.failed) == (2, 1, 1)
+    assert story.reload(broken).late_due_at is not None
+    assert story.reload(whole).late_due_at is None
+
+
+@pytest.mark.parametrize(
+    ("before_start", "reminders"),
+    [
+        (24 * HOUR + SECOND, 0),
+        (24 * HOUR, 1),
+        (HOUR + SECOND, 1),
+        (HOUR, 1),
+        (SECOND, 1),
+        (timedelta(0), 0),
+    ],
+)
+def test_both_are_reminded_of_a_session_and_after_an_outage_only_once(
+    story: Story, before_start: timedelta, reminders: int
+) -> None:
+    booking = story.ask(starts_at=story.now + timedelta(hours=49))
+    story.accept(booking)
+    story.deliver()
+    story.at(booking.starts_at - before_start)
+    story.sweep()
+    told = [each for each in story.deliver() if each[0] == "session_reminder"]
+    assert len(told) == 2 * reminders
+    story.sweep()
+    assert story.deliver() == []
+
+
+def test_the_day_and_the_hour_reminder_come_one_after_the_other(story: Story) -> None:
+    booking = story.ask(starts_at=story.now + timedelta(hours=49))
+    story.accept(booking)
+    story.deliver()
+    for before in (24 * HOUR, HOUR):
+        story.at(booking.starts_at - before)
+        story.sweep()
+        assert sorted(story.deliver()) == [
+            ("session_reminder", "asha@therapists.example"),
+            ("session_reminder", "dee@clients.example"),
+        ]
+
+
+def test_no_reminder_comes_for_a_time_that_was_past_when_the_session_was_accepted(
+    story: Story,
+) -> None:
+    booking = story.ask(starts_at=story.now + 6 * HOUR)
+    story.accept(booking)
+    story.deliver()
+    story.sweep()
+    assert story.deliver() == []
+    story.at(booking.starts_at - HOUR)
+    story.sweep()
+    assert len(story.deliver()) == 2
+
+
+def test_a_reminder_is_decided_again_when_it_is_sent(story: Story) -> None:
+    booking = story.ask(starts_at=story.now + timedelta(hours=49))
+    story.accept(booking)
+    story.deliver()
+    story.at(booking.starts_at - HOUR)
+    total(due.remind_sessions(story.now))
+    story.cancel(booking, Actor.CLIENT)
+    assert "session_reminder" not in [kind for kind, _ in story.deliver()]
+
+
+@pytest.mark.parametrize(
+    ("after_end", "status"),
+    [
+        (timedelta(minutes=10) - SECOND, "accepted"),
+        (timedelta(minutes=10), "completed"),
+        (timedelta(days=2), "completed"),
+    ],
+)
+def test_a_session_completes_ten_minutes_after_its_end(
+    story: Story, after_end: timedelta, status: str
+) -> None:
+    booking = story.ask()
+    story.accept(booking)
+    story.at(booking.ends_at + after_end)
+    story.sweep()
+    assert story.reload(booking).status == status
+    if status == "completed":
+        assert story.reload(booking).ended_at == booking.ends_at + timedelta(minutes=10)
+        assert story.balances(booking) == {
+            "client": -6000,
+            "held": 0,
+            "therapist": 5400,
+            "commission": 600,
+        }
+
+
+def test_a_batch_larger_than_one_claim_is_worked_off_in_one_run(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "BATCH", 2)
+    for hour in (9, 11, 13, 14, 15):
+        story.ask(starts_at=datetime(2026, 11, 5, hour, tzinfo=UTC), client=DEE)
+    story.wait(hours=3, seconds=1)
+    run = total(due.escalate_late(story.now))
+    assert (run.due, run.done, run.failed) == (5, 5, 0)
+    assert Booking.select().where(Booking.late_due_at.is_null()).count() == 5

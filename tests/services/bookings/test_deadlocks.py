@@ -1,0 +1,136 @@
+"""What PostgreSQL may do to transactions that cross, and what nobody notices of it."""
+
+import threading
+from datetime import timedelta
+
+import psycopg
+import pytest
+from flask import Flask
+
+from app.errors import StoreUnavailable
+from app.services.jobs import batching, due
+from app.services.therapists import accounts
+from app.store.db import database
+from app.store.db.database import in_transaction
+from app.store.models import Therapist
+from tests.conftest import MONDAY, Cast
+from tests.harness.processes import PATIENCE_S
+from tests.scenarios.story import ELI, Story, total
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def test_a_transaction_that_lost_a_deadlock_is_done_again(app: Flask, cast: Cast) -> None:
+    first_locks_held = threading.Barrier(2)
+    one_is_done = threading.Event()
+    tries: list[str] = []
+
+    @in_transaction
+    def rename(name: str, one: str, other: str) -> None:
+        tries.append(name)
+        if tries.count(name) > 1:
+            # PostgreSQL gives a lock to whoever comes first: a loser as quick as this could cross
+            # the winner once more before that one has woken up.
+            one_is_done.wait(PATIENCE_S)
+        Therapist.update(headline=name).where(Therapist.slug == one).execute()
+        if tries.count(name) == 1:
+            first_locks_held.wait(PATIENCE_S)
+        Therapist.update(headline=name).where(Therapist.slug == other).execute()
+
+    failures: list[BaseException] = []
+
+    def run(*names: str) -> None:
+        try:
+            with database.connection():
+                rename(*names)
+            one_is_done.set()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=("left", "asha", "bran")),
+        threading.Thread(target=run, args=("right", "bran", "asha")),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(tries) == 3
+    headlines = {each.slug: each.headline for each in Therapist.select()}
+    assert headlines["asha"] == headlines["bran"]
+
+
+def test_delivery_and_moves_do_not_lock_each_other_out(story: Story) -> None:
+    bookings = [
+        story.ask(starts_at=MONDAY.replace(hour=hour) + timedelta(days=days), client=ELI)
+        for days in (1, 2, 3, 4)
+        for hour in (9, 11, 13, 15)
+    ]
+    failures: list[BaseException] = []
+
+    def withdraw() -> None:
+        with database.connection():
+            for booking in bookings:
+                try:
+                    story.withdraw(booking)
+                except BaseException as error:
+                    failures.append(error)
+
+    thread = threading.Thread(target=withdraw)
+    thread.start()
+    story.deliver()
+    thread.join()
+    story.deliver()
+    assert failures == []
+    assert {story.reload(booking).status.value for booking in bookings} == {"withdrawn"}
+
+
+def test_more_therapists_than_one_batch_are_judged_in_one_run(
+    app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "BATCH", 1)
+    now = cast.asha.created_at
+    Therapist.update(streak=5, standing_due_at=now).execute()
+    assert total(due.apply_standing(now)).done == 3
+    assert Therapist.select().where(Therapist.deactivated_at.is_null(False)).count() == 3
+
+
+def test_many_who_ask_for_one_clients_links_at_once_all_hear_the_same(story: Story) -> None:
+    story.ask()
+    failures: list[BaseException] = []
+    ready = threading.Barrier(8)
+
+    def ask() -> None:
+        ready.wait()
+        with database.connection():
+            try:
+                accounts.send_links("dee@clients.example", story.now)
+            except BaseException as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [kind for kind, _ in story.deliver()].count("your_links") == 1
+
+
+def test_a_therapist_whom_somebody_keeps_locked_holds_up_no_other(
+    story: Story, database_url: str
+) -> None:
+    first, last = story.ask(), story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
+    other = story.ask("bran", client=ELI, starts_at=MONDAY.replace(hour=16) + timedelta(days=3))
+    story.wait(hours=25)
+    with psycopg.connect(database_url) as shell:
+        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
+        parts = due.expire_enquiries(story.now)
+        assert next(parts).done == 1
+        with pytest.raises(StoreUnavailable):
+            next(parts)
+        assert story.reload(other).status == "expired"
+        assert story.reload(first).status == "requested"
+    assert total(due.expire_enquiries(story.now)).done == 2
+    assert story.reload(last).status == "expired"

@@ -1,0 +1,57 @@
+"""Emails that ops leaves out: those that wait, and never one that is being sent or was."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.errors import InvalidFields
+from app.services.ops import outbox_skip
+from app.store import outbox
+from app.store.models import OutboxEmail, OutboxStatus
+from tests.scenarios.story import ELI, Story
+
+
+def emails() -> dict[int, OutboxStatus]:
+    return {each.id: each.status for each in OutboxEmail.select()}
+
+
+def test_what_is_left_out_is_never_sent_and_says_why(story: Story) -> None:
+    story.ask()
+    first, second = sorted(emails())
+    assert outbox_skip.skip([first], story.now) == 1
+    assert [kind for kind, _ in story.deliver()] == ["booking_received"]
+    assert emails() == {first: OutboxStatus.SKIPPED, second: OutboxStatus.SENT}
+    assert OutboxEmail.get_by_id(first).last_error == outbox_skip.REASON
+
+
+def test_naming_one_that_was_sent_or_never_there_leaves_none_out(story: Story) -> None:
+    story.ask()
+    story.deliver()
+    sent = min(emails())
+    story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
+    waiting = max(emails())
+    for other in (sent, 999):
+        with pytest.raises(InvalidFields, match=f"{other} is not waiting"):
+            outbox_skip.skip([waiting, other], story.now)
+        assert emails()[waiting] is OutboxStatus.QUEUED
+
+
+def test_one_that_is_being_sent_is_refused_until_its_lease_has_run_out(story: Story) -> None:
+    story.ask()
+    claimed, _ = outbox.claim(story.now, 2)
+    with pytest.raises(InvalidFields, match="not waiting"):
+        outbox_skip.skip([claimed.email.id], story.now)
+    assert outbox_skip.skip_due_before(story.now, story.now).skipped == 0
+    story.wait(days=1)
+    assert outbox_skip.skip([claimed.email.id], story.now) == 1
+    assert not outbox.settle(claimed, OutboxStatus.SENT, now=story.now)
+
+
+def test_all_that_were_due_before_an_instant_are_left_out_and_no_other(story: Story) -> None:
+    story.ask()
+    story.wait(minutes=5)
+    crash = story.now
+    story.ask(client=ELI, starts_at=story.now.replace(minute=0) + timedelta(hours=54))
+    assert outbox_skip.skip_due_before(crash, story.now).skipped == 2
+    assert {to for _, to in story.deliver()} == {ELI[1], "asha@therapists.example"}
+    assert sorted(emails().values()) == ["sent", "sent", "skipped", "skipped"]

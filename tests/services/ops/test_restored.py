@@ -1,0 +1,207 @@
+"""After a restore: what had left is left out by its moment, and what was still to come goes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app.cli import run
+from app.rules.lifecycle import Actor
+from app.services.ops import backup as backups
+from app.services.ops import outbox_skip
+from app.store import outbox
+from app.store.db import database
+from app.store.models import OutboxEmail, OutboxStatus
+from tests.harness.databases import beside, postgresql_tool
+from tests.harness.smtp_server import Accepted
+from tests.scenarios.story import ELI, Story, courier, total
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+def message_ids(sent: list[Accepted]) -> set[str]:
+    return {each.parsed["Message-ID"] for each in sent}
+
+
+def kinds(sent: list[Accepted]) -> list[str]:
+    return sorted({each.parsed["X-Mindsum-Email"] for each in sent})
+
+
+def pass_until(story: Story, until: datetime) -> list[Accepted]:
+    """Time passes, the scheduler at work; what has left meanwhile."""
+    left = []
+    while story.now < until:
+        story.wait(seconds=min(HALF_AN_HOUR, until - story.now).total_seconds())
+        story.sweep()
+        left += story.sent()
+    return left
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Backup and restore as README has it for the database in use."""
+
+    app: Flask
+    url: str
+    file: Path
+
+    def back_up(self) -> None:
+        if database.is_sqlite():
+            backups.backup(self.file)
+        else:
+            postgresql_tool("pg_dump", "-Fc", "--no-owner", f"--file={self.file}", self.url)
+
+    def restore(self, now: datetime) -> None:
+        if database.is_sqlite():
+            backups.restore(self.file, backups.live_file(), now, replace=True)
+            return
+        empty = beside(self.url, "restored")
+        postgresql_tool("createdb", f"--maintenance-db={self.url}", "restored")
+        postgresql_tool(
+            "pg_restore", "--no-owner", "--exit-on-error", "--single-transaction",
+            f"--dbname={empty}", str(self.file),
+        )  # fmt: skip
+        database.bind(empty)
+        assert run(["db", "upgrade"], create=lambda: self.app) == 0
+        assert run(["outbox", "hold"], create=lambda: self.app) == 0
+
+
+@pytest.fixture
+def recipe(app: Flask, database_url: str, tmp_path: Path) -> Iterator[Recipe]:
+    yield Recipe(app, database_url, tmp_path / "backup")
+    if not database.is_sqlite():
+        database.bind(database_url)
+        postgresql_tool("dropdb", "--if-exists", f"--maintenance-db={database_url}", "restored")
+
+
+def busy_night(story: Story) -> None:
+    """Things that the clock will bring about in the next hours, at many different moments."""
+    old = story.ask("bran", client=ELI, starts_at=story.now + timedelta(hours=56))
+    pass_until(story, story.now + timedelta(hours=22))
+    soon = story.ask("asha", starts_at=story.now + timedelta(hours=5, minutes=30))
+    late = story.ask("asha", client=ELI, starts_at=story.now + timedelta(hours=26))
+    story.accept(soon)
+    story.accept(late)
+    story.ask("asha", starts_at=story.now + timedelta(hours=30))
+    for day in (3, 4, 5):
+        doomed = story.ask("asha", starts_at=story.now + timedelta(days=day, hours=2))
+        story.accept(doomed)
+        story.cancel(doomed, by=Actor.THERAPIST)
+    story.sent()
+    assert story.reload(old).status == "requested"
+
+
+def test_nothing_that_had_left_goes_again_and_what_was_to_come_does(
+    story: Story, app: Flask, recipe: Recipe
+) -> None:
+    busy_night(story)
+    recipe.back_up()
+    had_left = pass_until(story, story.now + timedelta(hours=4))
+    assert kinds(had_left) == [
+        "answer_late", "answer_late_client", "answer_late_ops", "answer_reminder",
+        "booking_expired", "enquiry_expired", "session_reminder", "streak_warning",
+    ]  # fmt: skip
+    lost_at = story.wait(seconds=1)
+    story.wait(hours=1)
+    recipe.restore(story.now)
+    story.sweep()
+    assert story.sent() == []
+    assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 0
+    assert run(["outbox", "release"], create=lambda: app) == 0
+    leave = story.sent() + pass_until(story, story.now + timedelta(hours=1))
+    assert message_ids(leave) & message_ids(had_left) == set()
+    assert kinds(leave) == ["session_reminder"]
+
+
+@on_sqlite
+def test_what_a_worker_had_in_hand_when_the_backup_was_made_waits_again(
+    story: Story, tmp_path: Path
+) -> None:
+    story.ask()
+    asked_at = story.now
+    story.wait(minutes=5)
+    claims = outbox.claim(story.now, 9)
+    backups.backup(tmp_path / "one.db")
+    lost_at = story.wait(seconds=1)
+    backups.restore(tmp_path / "one.db", backups.live_file(), story.now, replace=True)
+    assert [
+        (each.status, each.lease_token, each.due_at) for each in OutboxEmail.select()
+    ] == [(OutboxStatus.QUEUED, None, asked_at)] * 2  # fmt: skip
+    assert not any(outbox.renew(claimed, story.now) for claimed in claims)
+    assert outbox_skip.skip([claims[0].email.id], story.now) == 1
+    assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 1
+
+
+def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) -> None:
+    story.ask()
+    outbox.claim(story.now, 9)
+    lost_at = story.wait(seconds=1)
+    left = outbox_skip.skip_due_before(lost_at, story.now)
+    assert (left.skipped, left.in_hand, left.is_all) == (0, 2, False)
+    assert left.in_hand_until is not None
+    story.at(left.in_hand_until)
+    left = outbox_skip.skip_due_before(lost_at, story.now)
+    assert (left.skipped, left.in_hand, left.is_all) == (2, 0, True)
+
+
+def test_what_a_living_worker_gives_back_is_due_since_when_it_was(story: Story) -> None:
+    story.ask()
+    parts = courier(story.app, story.mail.port).deliver()
+    next(parts)
+    lost_at = story.wait(seconds=1)
+    outbox.hold(story.now)
+    assert outbox_skip.skip_due_before(lost_at, story.now).in_hand == 1
+    total(parts)
+    assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 1
+    outbox.release(story.now)
+    assert story.sent() == []
+
+
+def test_an_enquiry_made_after_the_loss_is_told_of_though_what_ends_it_was_due_before(
+    story: Story,
+) -> None:
+    for hours in (48, 50, 52, 54, 72):
+        doomed = story.ask(starts_at=story.now + timedelta(hours=hours))
+        story.accept(doomed)
+        story.cancel(doomed, by=Actor.THERAPIST)
+    story.deliver()
+    lost_at = story.wait(seconds=1)
+    story.wait(seconds=1)
+    asked = story.ask(client=ELI, starts_at=lost_at.replace(second=0) + timedelta(hours=74))
+    assert outbox_skip.skip_due_before(lost_at, story.now).is_all
+    assert story.reload(asked).status == "expired"
+    assert ("booking_expired", ELI[1]) in story.deliver()
+
+
+def test_a_moment_still_to_come_is_refused_and_leaves_nothing_out(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.ask()
+    assert run(["outbox", "skip", "--due-before", "2099-01-01T00:00:00Z"], create=lambda: app) == 2
+    assert "--due-before should be a moment that has passed" in capsys.readouterr().err
+    assert len(story.sent()) == 2
+
+
+def test_ops_is_told_of_what_is_still_in_hand(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.ask()
+    outbox.claim(story.now, 1)
+    lost_at = story.wait(seconds=1)
+    assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 1
+    said = capsys.readouterr()
+    assert said.out == "Left out: 1.\n"
+    assert "1 more are in a scheduler's hands until 2026-11-02T09:03:20Z" in said.err
+
+
+def test_leaving_out_takes_every_step_first_lest_its_emails_come_after(story: Story) -> None:
+    story.ask()
+    story.deliver()
+    lost_at = story.wait(hours=3, minutes=1)
+    assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 3
+    story.sweep()
+    assert story.sent() == []

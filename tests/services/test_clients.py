@@ -1,0 +1,282 @@
+"""Export gives a client all that is held on them; erase leaves the ledger and nothing else."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app import links
+from app.errors import FreeConsultationUsed, InvalidFields, NotFound
+from app.links import Aim
+from app.rules.lifecycle import Actor, Kind, Move, Via
+from app.services import availability, clients
+from app.services.bookings import cancel, ledger, messages, moves
+from app.services.ops import replay
+from app.services.therapists import accounts
+from app.store import queries
+from app.store.db import database
+from app.store.models import (
+    TABLES,
+    Booking,
+    Client,
+    LedgerLine,
+    OutboxEmail,
+    OutboxStatus,
+    Purpose,
+    Writing,
+)
+from tests.scenarios.story import DEE, ELI, Story
+
+DAY = timedelta(days=1)
+CANARY = ("Zinnia Quetzalcoatl", "zinnia.quetzal@clients.example", "Pacific/Marquesas")
+NOTE = "note-canary-axolotl"
+MESSAGE = "message-canary-narwhal"
+REPLY = "reply-canary-wombat"
+REASON = "reason-canary-okapi"
+PRIVATE = "private-canary-ibex"
+WORDS = (
+    "Zinnia",
+    "Quetzalcoatl",
+    "zinnia.quetzal",
+    "Marquesas",
+    NOTE,
+    MESSAGE,
+    REPLY,
+    REASON,
+    PRIVATE,
+)
+
+
+def live_a_little(story: Story) -> list[Booking]:
+    """The canary's life: a completed session, a declined enquiry with a reason, a late cancel."""
+    at = story.now.replace(hour=16, minute=0, second=0, microsecond=0) + 2 * DAY
+    kept = story.ask(starts_at=at, client=CANARY, note=NOTE)
+    story.accept(kept)
+    messages.send(kept.reference, MESSAGE, author=Actor.CLIENT, now=story.now)
+    messages.send(kept.reference, REPLY, author=Actor.THERAPIST, now=story.now)
+    messages.keep_private_note(kept.reference, PRIVATE, now=story.now)
+    declined = story.ask("bran", starts_at=at, client=CANARY)
+    story.decline(declined, reason=REASON)
+    cancelled = story.ask("bran", starts_at=at + DAY, client=CANARY, kind=Kind.FREE_CONSULTATION)
+    story.accept(cancelled)
+    accounts.send_links(CANARY[1], story.now)
+    story.deliver()
+    story.at(kept.completes_at)
+    story.sweep()
+    story.cancel(cancelled, Actor.CLIENT)
+    return [kept, declined, cancelled]
+
+
+def whole_database() -> str:
+    """Every byte of the database's file and write-ahead log, or every row of every table."""
+    if database.is_sqlite():
+        path = Path(database.db.obj.database)
+        files = [path, path.with_name(path.name + "-wal")]
+        return "".join(each.read_bytes().decode("latin-1") for each in files if each.exists())
+    names = [table._meta.table_name for table in TABLES]
+    rows = [
+        database.db.execute_sql(f'SELECT "{name}"::text FROM "{name}"').fetchall() for name in names
+    ]
+    return "\n".join(row[0] for table in rows for row in table)
+
+
+def ciphertexts() -> list[str]:
+    rows = database.db.execute_sql("SELECT body FROM writing").fetchall()
+    return [row[0] for row in rows]
+
+
+def test_export_gives_a_person_all_that_is_held_on_them(story: Story) -> None:
+    kept, declined, cancelled = live_a_little(story)
+    other = story.ask("chi", starts_at=open_time(story), client=ELI, note="of somebody else")
+    exported = clients.export(CANARY[1].upper())
+    assert (exported["email"], exported["name"], exported["timezone"]) == (
+        CANARY[1],
+        CANARY[0],
+        CANARY[2],
+    )
+    told = {each["reference"]: each for each in exported["bookings"]}
+    assert list(told) == [kept.reference, declined.reference, cancelled.reference]
+    assert [told[each.reference]["status"] for each in (kept, declined, cancelled)] == [
+        "completed",
+        "declined",
+        "cancelled_by_client",
+    ]
+    written = [(each["by"], each["what"], each["text"]) for each in told[kept.reference]["written"]]
+    assert written == [
+        ("client", "note", NOTE),
+        ("client", "message", MESSAGE),
+        ("therapist", "message", REPLY),
+    ]
+    assert [each["text"] for each in told[declined.reference]["written"]] == [REASON]
+    events = [line["event"] for line in told[kept.reference]["timeline"]]
+    assert events == ["requested", "accepted", "completed"]
+    assert {"account": "therapist", "amount_minor": 5400} in told[kept.reference]["ledger"]
+    kinds = {each["kind"] for each in told[kept.reference]["emails"]}
+    assert {"booking_received", "booking_accepted", "new_message"} <= kinds
+    assert [each["kind"] for each in exported["emails"]] == ["your_links"]
+    text = json.dumps(exported)
+    assert PRIVATE not in text
+    assert other.reference not in text
+    assert "of somebody else" not in text
+
+
+def open_time(story: Story) -> object:
+    chi = queries.therapist_by_slug("chi")
+    return availability.open_times(
+        chi, Kind.PAID, from_at=story.now, until_at=story.now + 5 * DAY, now=story.now
+    )[3]
+
+
+def test_export_and_erase_of_somebody_unknown_say_so(story: Story) -> None:
+    with pytest.raises(NotFound):
+        clients.export("nobody@clients.example")
+    with pytest.raises(NotFound):
+        clients.erase("nobody@clients.example", story.now)
+
+
+def test_erase_leaves_no_word_of_the_client_in_the_whole_database(story: Story) -> None:
+    for n in range(40):
+        # Neighbours, so that rows and index entries are spread over several pages.
+        Client.create(
+            email=f"neighbour{n}@clients.example",
+            email_key=f"neighbour{n}@clients.example",
+            name=f"Neighbour {n}" + "x" * 90,
+            timezone="UTC",
+            created_at=story.now,
+        )
+    live_a_little(story)
+    before = whole_database()
+    assert CANARY[0] in before
+    assert CANARY[1] in before
+    secrets = ciphertexts()
+    assert len(secrets) == 5
+    assert all(secret in before for secret in secrets)
+    assert NOTE not in before, "notes are encrypted at rest"
+
+    assert clients.erase("  Zinnia.QUETZAL@clients.example", story.now) == 3
+
+    after = whole_database()
+    assert [word for word in WORDS if word in after] == []
+    assert [secret for secret in secrets if secret in after] == []
+    assert "Neighbour 7" in after
+    assert Writing.select().count() == 0
+    with pytest.raises(NotFound):
+        clients.export(CANARY[1])
+
+
+def test_erase_keeps_the_ledger_and_the_timeline(story: Story) -> None:
+    booked = live_a_little(story)
+    lines = [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)]
+    timelines = [story.timeline(booking) for booking in booked]
+    clients.erase(CANARY[1], story.now)
+    assert [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)] == lines
+    assert [story.timeline(booking) for booking in booked] == timelines
+    assert [each.payout_minor for each in ledger.earnings_of(booked[0].therapist)] == [5400]
+    assert list(replay.compare(story.now)) == []
+
+
+def test_erase_kills_the_links_that_were_sent(story: Story) -> None:
+    booked = live_a_little(story)
+    holder = f"c{booked[0].client_id}"
+    tokens = [
+        links.mint(Aim.MANAGE, holder=holder, subject=booking.reference, epoch=booking.epoch)
+        for booking in booked
+    ]
+    assert all(is_open(token) for token in tokens)
+    clients.erase(CANARY[1], story.now)
+    assert not any(is_open(token) for token in tokens)
+
+
+def is_open(token: str) -> bool:
+    ticket = links.read(Aim.MANAGE, token)
+    return queries.booking_by_reference(ticket.subject).epoch == ticket.epoch
+
+
+def test_what_still_waited_to_be_sent_to_the_client_is_not_sent(story: Story) -> None:
+    live_a_little(story)
+    waiting = OutboxEmail.select().where(
+        OutboxEmail.role == "client", OutboxEmail.status == OutboxStatus.QUEUED
+    )
+    assert sorted(email.kind for email in waiting) == ["cancellation_receipt", "session_reminder"]
+    clients.erase(CANARY[1], story.now)
+    assert [to for _, to in story.deliver()] == ["bran@therapists.example"]
+
+
+@pytest.mark.parametrize("is_accepted", [False, True], ids=["requested", "accepted"])
+def test_erase_is_refused_while_a_booking_is_live_and_removes_nothing(
+    story: Story, is_accepted: bool
+) -> None:
+    live_a_little(story)
+    at = story.now.replace(hour=15) + 3 * DAY
+    live = story.ask(starts_at=at, client=CANARY, note=NOTE)
+    if is_accepted:
+        story.accept(live)
+        story.at(live.ends_at - timedelta(seconds=1))
+    with pytest.raises(InvalidFields) as refused:
+        clients.erase(CANARY[1], story.now)
+    assert live.reference in str(refused.value)
+    assert clients.export(CANARY[1])["name"] == CANARY[0]
+    assert Writing.select().where(Writing.purpose == Purpose.NOTE).count() == 2
+
+
+def test_an_enquiry_that_the_clock_has_ended_does_not_stand_in_the_way(story: Story) -> None:
+    enquiry = story.ask(client=CANARY, starts_at=story.now.replace(hour=16) + 5 * DAY)
+    story.deliver()
+    story.at(enquiry.expires_at)
+    assert clients.erase(CANARY[1], story.now) == 1
+    assert story.reload(enquiry).status == "expired"
+    assert story.balances(enquiry) == {"client": 0, "held": 0}
+    story.sweep()
+    assert [to for _, to in story.deliver()] == ["asha@therapists.example"]
+
+
+def test_nothing_is_ever_sent_to_the_address_that_stands_for_an_erased_client(
+    story: Story,
+) -> None:
+    booking = story.ask(client=CANARY)
+    story.accept(booking)
+    story.deliver()
+    story.at(booking.completes_at)
+    clients.erase(CANARY[1], story.now)
+    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    story.sweep()
+    assert story.deliver() == []
+    unsent = OutboxEmail.select().where(OutboxEmail.kind == "no_show_recorded")
+    assert [email.status for email in unsent] == [OutboxStatus.SKIPPED]
+
+
+def test_the_same_address_may_come_back_as_a_new_client(story: Story) -> None:
+    live_a_little(story)
+    clients.erase(CANARY[1], story.now)
+    booking = story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
+    assert booking.client.name == CANARY[0]
+    assert [each["reference"] for each in clients.export(CANARY[1])["bookings"]] == [
+        booking.reference
+    ]
+
+
+def test_an_address_that_comes_back_gets_its_links_under_a_new_message_id(story: Story) -> None:
+    live_a_little(story)
+    story.deliver()
+    clients.erase(CANARY[1], story.now)
+    story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
+    accounts.send_links(CANARY[1], story.now)
+    story.deliver()
+    sent = [each.parsed for each in story.mail.messages]
+    numbers = [each["Message-ID"] for each in sent if each["X-Mindsum-Email"] == "your_links"]
+    assert len(numbers) == len(set(numbers)) == 2
+
+
+def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
+    live_a_little(story)
+    free = story.ask(
+        client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=story.now.replace(hour=15) + 3 * DAY
+    )
+    messages.send(free.reference, "hello", author=Actor.CLIENT, now=story.now)
+    before = clients.export(DEE[1])
+    clients.erase(CANARY[1], story.now)
+    assert clients.export(DEE[1]) == before
+    with pytest.raises(FreeConsultationUsed):
+        story.ask(client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=free.starts_at + DAY)
+    moves.make(free.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now)

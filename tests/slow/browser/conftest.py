@@ -1,0 +1,63 @@
+"""One Chromium for each module, and a site of its own for each test."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser
+
+from app import config, create_app
+from app.config import Settings
+from app.store.db import database
+from tests.harness.browser_site import DESKTOP, Person, chromium, served, window
+from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
+
+Arrive = Callable[..., Person]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; never beyond a module, as Playwright keeps an event loop in this thread."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """An empty database of one kind only: a page looks the same on both."""
+    path = tmp_path / "mindsum.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
+    """The application, answering on loopback, with real SMTP behind it."""
+    port = unused_port()
+    settings = Settings(
+        database_url=database_url,
+        mail_server=LOOPBACK,
+        mail_port=mail.port,
+        public_url=f"http://{LOOPBACK}:{port}",
+        secret_key="a key for the tests",
+        ratelimit_enabled=False,
+    )
+    built = create_app(settings)
+    with served(built, port), built.app_context(), database.connection():
+        yield built
+
+
+@pytest.fixture
+def arrive(browser: Browser, app: Flask, mail: MailServer) -> Iterator[Arrive]:
+    """`arrive(width, scripts=True)`: somebody with a browser of their own."""
+    with ExitStack() as leaving:
+
+        def somebody(width: int = DESKTOP, *, scripts: bool = True) -> Person:
+            context = window(browser, width, scripts=scripts)
+            leaving.callback(context.close)
+            return Person(context, app, mail, config.current().public_url)
+
+        yield somebody

@@ -1,0 +1,74 @@
+"""Without a mouse: the Tab key reaches everything, in sight, and Enter does what a click does."""
+
+import pytest
+from playwright.sync_api import Locator
+
+from app.rules.lifecycle import Status
+from app.store.models import Booking
+from tests.harness.browser_site import DESKTOP, PHONE, Person
+from tests.harness.soak import runs
+from tests.scenarios.story import Story
+from tests.slow.browser.conftest import Arrive
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.parametrize("width", runs([PHONE], [PHONE, DESKTOP])),
+]
+
+
+def status() -> Status:
+    return Status(Booking.get().status)
+
+
+def time_of(dee: Person, day: str) -> Locator:
+    return dee.page.locator("fieldset", has_text=day).get_by_role("radio").first
+
+
+def test_a_session_is_asked_for_by_keyboard(story: Story, arrive: Arrive, width: int) -> None:
+    dee = arrive(width).open("/").key_link("Asha Rao")
+    dee.tab_to(time_of(dee, "Monday 2 November")).key("ArrowRight", "ArrowRight")
+    chosen = dee.page.locator("input[name=starts_at]:checked")
+    assert chosen.get_attribute("value") == "2026-11-02T14:00:00Z"
+    dee.key_field("Your name", "Dee Stone").key_field("Your email", "dee@clients.example")
+    dee.key_field("Your time zone", "America/New_York").key_field("Note", "I sleep badly.")
+    dee.key_button("Ask Asha for this time")
+    assert dee.heading == "Asha has been asked"
+    assert Booking.get().starts_at.isoformat() == "2026-11-02T14:00:00+00:00"
+
+
+def test_an_enquiry_is_accepted_from_the_email_by_keyboard(
+    story: Story, arrive: Arrive, width: int
+) -> None:
+    story.ask()
+    asha = arrive(width).read("booking_requested").key_link("Accept").key_button("Accept")
+    assert asha.heading == "Accepted. Thank you."
+    assert status() is Status.ACCEPTED
+
+
+def test_a_session_is_cancelled_by_keyboard(story: Story, arrive: Arrive, width: int) -> None:
+    story.accept(story.ask())
+    dee = arrive(width).read("booking_accepted").key_link("Manage Booking")
+    dee.key_link("Cancel the session").key_button("Cancel the session")
+    assert dee.heading == "You cancelled this session."
+    assert status() is Status.CANCELLED_BY_CLIENT
+
+
+def test_a_therapist_signs_in_and_accepts_by_keyboard(
+    story: Story, arrive: Arrive, width: int
+) -> None:
+    story.ask()
+    asha = arrive(width).open("/sign-in")
+    asha.key_field("Your email address", "asha@therapists.example")
+    asha.key_button("Send me a sign-in link")
+    asha.read("sign_in").key_link("Sign In").key_button("Sign in")
+    asha.key_link("Dee asks for a session").key_button("Accept")
+    assert asha.heading == "Session with Dee"
+    assert status() is Status.ACCEPTED
+
+
+def test_the_first_tab_skips_the_menu(story: Story, arrive: Arrive, width: int) -> None:
+    dee = arrive(width).open("/").key("Tab")
+    assert dee.page.locator(":focus").inner_text() == "Skip to the content"
+    dee.key("Enter").page.wait_for_url("**/#main")
+    dee.key("Tab")
+    assert dee.page.locator("main :focus").get_attribute("id") == "name"

@@ -1,0 +1,153 @@
+"""Every page, light on a phone and dark on a desktop: axe finds nothing, nothing overflows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Browser
+
+from app import clock, create_app
+from app.config import Settings
+from app.links import Aim
+from app.maildir import serve_maildir
+from app.rules.lifecycle import Actor
+from app.services.mail.sender import Courier
+from app.store.db import database
+from app.web.links import tokens
+from tests.conftest import MONDAY, therapist
+from tests.harness.browser_site import DESKTOP, PHONE, Person, served, window
+from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
+from tests.scenarios import full_site
+from tests.scenarios.story import Story, total
+from tests.slow.browser.conftest import Arrive
+
+pytestmark = pytest.mark.browser
+
+WCAG = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+# What else the rules ask for is the same in both schemes and at both widths.
+CHANGING = {"type": "rule", "values": ["color-contrast", "link-in-text-block", "target-size"]}
+LOOKS = ((PHONE, "light", WCAG), (DESKTOP, "dark", CHANGING))
+RUN = """only => axe.run(document, { runOnly: only, resultTypes: ['violations'] })
+  .then(found => found.violations.flatMap(one => one.nodes.map(
+    node => `${one.id}: ${node.html.slice(0, 120)} ${node.failureSummary}`)))"""
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def faults(person: Person) -> list[str]:
+    """What is wrong with the page in front of somebody, with the address of the page."""
+    page, found = person.page, list[str]()
+    page.evaluate(Axe().axe_script)
+    for width, scheme, rules in LOOKS:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        found += page.evaluate(RUN, rules)
+        if wide := page.evaluate(OVERFLOW):
+            found.append(f"{wide} px too wide at {width} px")
+    if page.locator("h1").count() != 1:
+        found.append(f"{page.locator('h1').count()} main headings")
+    return [f"{page.url.removeprefix(person.site)[:40]}: {fault}" for fault in found]
+
+
+def look_at(person: Person, paths: list[str]) -> list[str]:
+    return [fault for path in paths for fault in faults(person.open(path))]
+
+
+def sign_in(asha: Person) -> Person:
+    asha.open("/sign-in").type("Your email address", "asha@therapists.example")
+    return asha.press("Send me a sign-in link").read("sign_in").follow("Sign In")
+
+
+def test_public_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -> None:
+    full_site.furnish(story)
+    visitor = arrive()
+    found = look_at(visitor, full_site.public())
+    found += faults(visitor.open("/therapists/asha").press("Ask Asha for this time"))
+    for path, button in (("/my-links", "my links"), ("/sign-in", "a sign-in link")):
+        visitor.open(path).type("Your email address", "who@clients.example")
+        found += faults(visitor.press(f"Send me {button}"))
+    assert found == []
+
+
+def test_pages_behind_emailed_links_have_no_faults(
+    app: Flask, story: Story, arrive: Arrive
+) -> None:
+    furnished = full_site.furnish(story)
+    with app.test_request_context():
+        paths = full_site.by_link(furnished)
+        choose, late, manage = (
+            tokens.path(aim, furnished[name])
+            for aim, name in (
+                (Aim.CHOOSE, "open"), (Aim.DECLINE, "late"), (Aim.MANAGE, "accepted"),
+            )
+        )  # fmt: skip
+    visitor = arrive()
+    found = look_at(visitor, paths)
+    found += faults(visitor.open(choose).press("Ask this therapist"))
+    found += faults(visitor.open(late).press("Decline"))
+    found += faults(visitor.open(manage + "/cancel").press("Cancel the session"))
+    assert found == []
+
+
+def test_the_dashboards_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -> None:
+    furnished = full_site.furnish(story)
+    asha = sign_in(arrive())
+    found = faults(asha)
+    link = asha.page.url.removeprefix(asha.site)
+    found += look_at(asha.press("Sign in"), full_site.of_asha(furnished))
+    found += faults(
+        asha.open("/dashboard/profile").type("Tuesday", "5pm").press("Save availability")
+    )
+    asha.open(f"/dashboard/sessions/{furnished['open'].reference}")
+    asha.context.clear_cookies()
+    found += faults(asha.type("Write to Eli", "Hello.").press("Send the message"))
+    found += faults(asha.open(link))
+    assert found == []
+
+
+@pytest.mark.parametrize("times_cancelled", [0, 4, 5])
+def test_an_empty_flagged_or_deactivated_dashboard_has_no_faults(
+    story: Story, arrive: Arrive, times_cancelled: int
+) -> None:
+    for hour in range(times_cancelled):
+        booking = story.ask(starts_at=story.now.replace(day=4, hour=9 + hour))
+        story.accept(booking)
+        story.cancel(booking, Actor.THERAPIST)
+    story.sweep()
+    asha = sign_in(arrive()).press("Sign in")
+    if times_cancelled:
+        asha.sees("Your account is flagged." if times_cancelled == 4 else "Your account is deact")
+    # What a flag changes is on Home and Ranking; the notice above all pages is one and the same.
+    empty = ("?tab=upcoming", "/sessions", "/profile", "/earnings") if not times_cancelled else ()
+    pages = ("", "/ranking", *empty)
+    assert look_at(asha, [f"/dashboard{page}" for page in pages]) == []
+
+
+def test_the_demos_mailbox_has_no_faults(
+    browser: Browser, database_url: str, mail: MailServer, tmp_path: Path, at: Any
+) -> None:
+    at(MONDAY)
+    port, folder = unused_port(), tmp_path / "demo"
+    site = f"http://{LOOPBACK}:{port}"
+    with serve_maildir(LOOPBACK, 0, folder / "mail") as kept:
+        app = create_app(
+            Settings(
+                database_url=database_url, demo_dir=folder, mail_port=kept.port, public_url=site
+            )
+        )
+        try:
+            with served(app, port), app.app_context(), database.connection():
+                therapist("Asha Rao", "Europe/London")
+                visitor = Person(window(browser), app, mail, site)
+                found = look_at(visitor, ["/mailbox?still=1", "/mailbox/previews"])
+                Story(app, mail, at).ask()
+                total(Courier(app.extensions["mailer"], clock.now).deliver())
+                found += look_at(visitor, ["/mailbox/previews/sign_in", "/mailbox?still=1"])
+                found += faults(visitor.follow("Asha Rao Session request"))
+                for view in ("Text", "Calendar", "Source"):
+                    found += faults(visitor.follow(view))
+                visitor.context.close()
+        finally:
+            clock.follow(None)
+    assert found == []

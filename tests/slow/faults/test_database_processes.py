@@ -1,0 +1,202 @@
+"""Running processes lose their database and find it again: nothing half done, lost or doubled."""
+
+import json
+import os
+import resource
+import threading
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from app import config, links
+from app.config import Settings
+from app.links import Aim
+from tests.harness.postgresql_server import end_backends, own_server, tell
+from tests.harness.processes import Town, is_quiet, until
+from tests.harness.random_kill import children_of
+from tests.harness.smtp_server import MailServer
+from tests.harness.soak import runs
+
+THERAPIST = (
+    "therapist", "add", "--slug", "asha", "--name", "Asha Rao", "--email",
+    "asha@therapists.example", "--timezone", "Europe/London", "--rate", "60.00",
+    "--available", "Mon-Sun 00:00-24:00",
+)  # fmt: skip
+OF_AN_ACCEPTANCE = ("booking_accepted", "session_confirmed")
+SECRET_KEY = "a key for the town"
+CLIENTS = 4
+ROUNDS = runs(1, 10)
+"""In each, connections are ended twice, and the server restarted twice."""
+
+
+def opened(url: str, folder: Path, mail: MailServer) -> Town:
+    config.use(Settings(secret_key=SECRET_KEY))
+    town = Town(url, folder, mail)
+    town.environment["SECRET_KEY"] = SECRET_KEY
+    town.mindsum("db", "upgrade")
+    town.mindsum(*THERAPIST)
+    return town
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    own = children_of(pid)
+    return own + [each for child in own for each in descendants(child)]
+
+
+def set_disk_full(*, is_full: bool) -> None:
+    """Let no file that the running processes write grow, as on a disk without a free block."""
+    limit = 512 if is_full else resource.RLIM_INFINITY
+    for pid in descendants(os.getpid()):
+        # One that has ended in the meantime writes nothing any more.
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+
+def test_on_a_full_disk_requests_are_refused_whole_and_afterwards_all_goes_on(
+    tmp_path: Path, mail: MailServer
+) -> None:
+    town = opened(f"sqlite:///{tmp_path / 'mindsum.db'}", tmp_path, mail)
+    with town.open(schedulers=2):
+        # Sessions may not overlap, so four starts lie between.
+        free = iter(town.slots(60)[1::5])
+        status, asked = town.ask(next(free))
+        assert status == 201
+        request = town.mail_about("booking_requested", asked["reference"])
+        link = town.link(request, "accept")
+        town.mail_about("booking_received", asked["reference"])
+        set_disk_full(is_full=True)
+        starts = next(free)
+        refused = [town.ask(starts, client=f"c{number}") for number in range(5)]
+        refused += [town.call("POST", link, form="") for _ in range(3)]
+        assert {status for status, _ in refused} == {503}
+        assert town.call("GET", "/")[0] in (200, 503)
+        assert town.call("GET", "/healthz")[0] == 200
+        set_disk_full(is_full=False)
+        assert len(listed(town)) == 1
+        assert listed(town)[0]["status"] == "requested"
+        assert town.call("POST", link, form="")[0] == 200
+        answers = [town.ask(starts, client="c0"), town.ask(starts, client="c1")]
+        assert [status for status, _ in answers] == [201, 409]
+        second = town.mail_about("booking_requested", answers[0][1]["reference"])
+        assert town.click(second, "accept")[0] == 200
+        for booking in listed(town):
+            for kind in OF_AN_ACCEPTANCE:
+                town.mail_about(kind, booking["reference"])
+    assert set(copies(mail).values()) == {1}
+    town.mindsum("replay")
+
+
+def test_a_server_restarted_under_everybody_loses_and_doubles_nothing(
+    tmp_path: Path, mail: MailServer
+) -> None:
+    with own_server() as server:
+        town = opened(server.url, tmp_path, mail)
+        with town.open(schedulers=2):
+            crowd = Crowd(town)
+            for _ in range(ROUNDS):
+                for mode in ("fast", "immediate"):
+                    crowd.goes_on()
+                    assert end_backends(server.url) > 0
+                    crowd.goes_on()
+                    before = crowd.refused
+                    server.stop(mode)
+                    until(lambda before=before: crowd.refused > before)
+                    server.start()
+            references = crowd.end()
+            assert crowd.odd == []
+            # What is left then was claimed by workers that were cut off, until its lease runs out;
+            # a leap of time in the middle of a conversation would end that lease as well.
+            until(lambda: is_quiet(lambda: (waiting(server.url), len(mail.messages)), looks=12))
+            town.pass_time(timedelta(minutes=10))
+            until(lambda: waiting(server.url) == 0)
+        assert len(set(references)) == len(references) >= 4 * ROUNDS
+        assert {each["reference"] for each in listed(town)} == set(references)
+        assert {each["status"] for each in listed(town)} == {"accepted"}
+        expected = {(kind, reference) for kind in OF_AN_ACCEPTANCE for reference in references}
+        found = copies(mail)
+        assert set(found) >= expected
+        assert [each for each, came in found.items() if came != 1] == []
+        town.mindsum("replay")
+
+
+def waiting(url: str) -> int:
+    [(count,)] = tell(
+        url, "SELECT count(*) FROM outbox_email WHERE status IN ('queued', 'sending')"
+    )
+    return int(count)
+
+
+def listed(town: Town) -> list[Any]:
+    return list(json.loads(town.mindsum("booking", "list", "--json")))
+
+
+def copies(mail: MailServer) -> Counter[tuple[str, str]]:
+    """How often each email came, by its kind and its booking."""
+    return Counter(
+        (each.parsed["X-Mindsum-Email"], each.parsed["X-Mindsum-Booking"]) for each in mail.messages
+    )
+
+
+class Crowd:
+    """Clients who ask and therapists who accept, each again until it is done, whatever happens."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self._slots = iter(list(enumerate(town.slots(60)[1::5])))
+        self._is_enough = threading.Event()
+        self._guard = threading.Lock()
+        self._references: list[str] = []
+        self.refused = 0
+        self.odd: list[tuple[int, Any]] = []
+        self._threads = [threading.Thread(target=self._live) for _ in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def goes_on(self) -> None:
+        """Wait until another booking has been accepted."""
+        before = len(self._references)
+        until(lambda: len(self._references) > before)
+
+    def end(self) -> list[str]:
+        """Let everybody finish what they began; the references of what was accepted."""
+        self._is_enough.set()
+        for thread in self._threads:
+            thread.join(120)
+        assert not any(thread.is_alive() for thread in self._threads)
+        return self._references
+
+    def _live(self) -> None:
+        while not self._is_enough.is_set():
+            self._one_more()
+
+    def _one_more(self) -> None:
+        with self._guard:
+            number, starts_at = next(self._slots)
+        body = {
+            "therapist": "asha",
+            "client": {"name": "Dee", "email": f"dee{number}@c.example", "timezone": "UTC"},
+            "starts_at": starts_at,
+            "kind": "paid",
+        }
+        call, key = self._town.call, f"key-{number}"
+        asked = self._until_done(lambda: call("POST", "/api/v1/bookings", body, key=key), 201)
+        # Minted, not taken from the email: that may be late, with a worker that was cut off.
+        token = links.mint(Aim.ACCEPT, holder="t1", subject=asked["reference"])
+        self._until_done(lambda: call("POST", f"/link/accept/{token}", form=""), 200)
+        with self._guard:
+            self._references.append(asked["reference"])
+
+    def _until_done(self, act: Any, good: int) -> Any:
+        def tried() -> tuple[Any] | None:
+            status, answer = act()
+            if status == good:
+                return (answer,)
+            self.refused += 1
+            if status != 503:
+                self.odd.append((status, answer))
+            return None
+
+        return until(tried)[0]

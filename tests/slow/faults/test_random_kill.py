@@ -1,0 +1,130 @@
+"""Sixteen people live their lives at once while processes are killed; all of it stays true."""
+
+import os
+import random
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.rules.lifecycle import Status
+from app.rules.weekly_hours import parse_windows
+from app.services.therapists import accounts, standing
+from app.store.models import Booking, OutboxEmail, Therapist, TimelineEntry
+from tests.harness.browser_clients import THERAPISTS, Notes, Person
+from tests.harness.mail_reader import Postbox
+from tests.harness.processes import Town, is_quiet, until
+from tests.harness.random_kill import Household
+from tests.harness.smtp_server import MailServer
+from tests.harness.soak import runs
+from tests.scenarios import invariants
+
+PEOPLE = 16
+LASTING_S = runs(7, 90)
+LASTING_AT_MOST_S = LASTING_S + 60
+VARIETY = 5
+LEAPS_MINUTES = (1, 1, 2, 5, 10, 20, 40, 61, 90, 125, 190, 400)
+LEASE = timedelta(minutes=4)
+
+
+@pytest.fixture
+def town(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
+    """Three practices that are always open; nothing runs yet."""
+    clock.follow(tmp_path / "clock")
+    for slug in THERAPISTS:
+        accounts.add_therapist(
+            accounts.NewTherapist(
+                slug, f"{slug.title()} Rao", f"{slug}@therapists.example", "Europe/London", 6005,
+                parse_windows("Mon-Sun 00:00-24:00"), meeting_url="https://meet.example/rao",
+            ),
+            clock.now(),
+        )  # fmt: skip
+    yield Town(database_url, tmp_path, mail)
+    clock.follow(None)
+
+
+@pytest.mark.parametrize("round_", range(runs(1, 4)))
+def test_whatever_people_do_at_once_and_whoever_is_killed_all_of_it_stays_true(
+    town: Town, tell_figures: Callable[[str], None], round_: int
+) -> None:
+    seed = int(os.environ.get("LIVES_SEED", 0)) or runs(703328, random.randrange(1, 10**6)) + round_
+    house, postbox, notes = Household(town), Postbox(town.mail), Notes()
+    people = [
+        Person(number, town, postbox, notes, random.Random(f"{seed}-{number}"))
+        for number in range(PEOPLE)
+    ]
+    with house.running():
+        varied = live(town, house, people, notes, random.Random(seed))
+        settle_down(town)
+    letters = postbox.letters()
+    faults = notes.wrong + list(invariants.everything(town, notes, letters, house.killed.total()))
+    faults += re.findall(r".*(?:Traceback|event=\w+_fault|event=\w+_failed).*", house.log())
+    assert faults[:5] == [], f"{len(faults)} faults; LIVES_SEED={seed}, {notes.said}"
+    assert "Everything stored follows" in town.mindsum("replay"), f"LIVES_SEED={seed}"
+    stand = Counter(booking.status.value for booking in Booking.select())
+    assert varied >= VARIETY, f"too quiet a life; LIVES_SEED={seed}: {stand}"
+    again = len(letters) - len({each.number for each in letters})
+    tell_figures(
+        f"seed {seed}: {stand.total()} bookings ({dict(stand)}), {len(notes.done)} moves,"
+        f" {len(letters)} emails, {again} of them again; killed {dict(house.killed)}"
+    )
+
+
+def live(
+    town: Town, house: Household, people: list[Person], notes: Notes, chance: random.Random
+) -> int:
+    """Let everybody live, time leap and processes be killed; the variety that came of it.
+
+    On a slow machine it lasts for longer.
+    """
+    over = threading.Event()
+    threads = [threading.Thread(target=person.live, args=(over,)) for person in people]
+    for thread in threads:
+        thread.start()
+    try:
+        began_s, done = time.monotonic(), 0
+        while (lasted_s := time.monotonic() - began_s) < LASTING_S or (
+            lasted_s < LASTING_AT_MOST_S and variety() < VARIETY
+        ):
+            time.sleep(chance.uniform(0.3, 1.2))
+            if len(notes.done) == done:
+                # Time that ran on while nobody gets round to anything would only expire it all.
+                continue
+            done = len(notes.done)
+            if chance.random() < 0.3:
+                house.kill_one(chance)
+            town.pass_time(timedelta(minutes=chance.choice(LEAPS_MINUTES)))
+            for therapist in Therapist.select().where(Therapist.deactivated_at.is_null(False)):
+                standing.reactivate(therapist.slug, clock.now())
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    return variety()
+
+
+def variety() -> int:
+    """How many different things have become of bookings: this never falls."""
+    outcomes = TimelineEntry.event.in_([status.value for status in Status])
+    return int(TimelineEntry.select(TimelineEntry.event).where(outcomes).distinct().count())
+
+
+def settle_down(town: Town) -> None:
+    """Wait until nothing is due and every email has left, also what the dead had in hand."""
+
+    def has_settled() -> bool:
+        left = OutboxEmail.select().where(OutboxEmail.status.in_(["queued", "sending"]))
+        if not left.exists():
+            return not Therapist.select().where(Therapist.standing_due_at.is_null(False)).exists()
+        if is_quiet(lambda: len(town.mail.messages), looks=6):
+            town.pass_time(LEASE)
+        return False
+
+    until(has_settled, patience_s=300)

@@ -1,0 +1,135 @@
+"""A running scheduler under what befalls it: SIGTERM, a job that hangs, a clock that leaps."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+
+import scheduler
+from app.store.models import Booking, OutboxEmail
+from tests.harness.processes import PATIENCE_S, Town, until
+from tests.harness.smtp_server import Fault, FaultyServer, MailServer
+from tests.scenarios.story import ELI, Story
+
+HOURS = (9, 11, 13, 15)
+HASTY = """
+import sys, scheduler
+scheduler.STOPS_WITHIN_S = 5
+sys.exit(scheduler.main())
+"""
+PATIENT = HASTY.replace("= 5", "= 50")
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def town(story: Story, database_url: str, tmp_path: Path) -> Town:
+    """The story's database and time, for processes of their own."""
+    built = Town(database_url, tmp_path, story.mail)
+    built.environment["LOG_FORMAT"] = "json"
+    real_now = datetime.fromtimestamp(time_machine.escape_hatch.time.time(), UTC)
+    built.move_to(story.now, real_now)
+    return built
+
+
+class SlowServer(MailServer):
+    """Takes a while over each message, and one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turn = asyncio.Lock()
+
+    async def handle_DATA(self, *about: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        async with self._turn:
+            await asyncio.sleep(0.3)
+        return await super().handle_DATA(*about)
+
+
+def ask_often(story: Story, count: int) -> list[Booking]:
+    """As many enquiries of Eli's, on the days after tomorrow."""
+    first = story.now.replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    return [
+        story.ask(
+            starts_at=first.replace(hour=HOURS[number % 4]) + timedelta(days=number // 4),
+            client=ELI,
+        )
+        for number in range(count)
+    ]
+
+
+def statuses() -> Counter[str]:
+    return Counter(row.status.value for row in OutboxEmail.select())
+
+
+def logged(town: Town, event: str) -> list[dict[str, Any]]:
+    """What the schedulers told of that event."""
+    said = [line for log in town.folder.glob("*.log") for line in log.read_text().split("\n")[:-1]]
+    told = [json.loads(line) for line in said if line.startswith("{")]
+    return [line for line in told if line["event"] == event]
+
+
+def test_it_stops_within_the_ten_seconds_that_it_is_given() -> None:
+    assert scheduler.WATCHED_EVERY_S + scheduler.STOPS_WITHIN_S < 10
+
+
+def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_others_back(
+    story: Story, town: Town
+) -> None:
+    ask_often(story, 30)
+    with SlowServer() as slow:
+        town.environment["MAIL_PORT"] = str(slow.port)
+        with town.process("-c", PATIENT) as process:
+            until(lambda: len(slow.messages) >= 3)
+            process.send_signal(signal.SIGINT)
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0
+        taken = len(slow.messages)
+    assert 3 <= taken < 60
+    assert statuses() == {"sent": taken, "queued": 60 - taken}
+    waiting = OutboxEmail.select().where(OutboxEmail.status == "queued")
+    assert {(row.attempts, row.lease_token) for row in waiting} == {(0, None)}
+    assert [line.get("abandoned") for line in logged(town, "scheduler_stopped")] == [None]
+    assert not any("Traceback" in log.read_text() for log in town.folder.glob("*.log"))
+
+
+@SQLITE
+def test_a_job_that_hangs_stops_no_other_and_is_left_behind_when_asked_to_stop(
+    story: Story, town: Town
+) -> None:
+    (booking,) = ask_often(story, 1)
+    town.environment["MAIL_TIMEOUT"] = "100"
+    with FaultyServer({"greeting": Fault.SILENCE}) as blackhole:
+        town.environment["MAIL_PORT"] = str(blackhole.port)
+        with town.process("-c", HASTY) as process:
+            until(lambda: blackhole.connections)
+            town.pass_time(timedelta(hours=30))
+            until(lambda: story.reload(booking).status == "expired")
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 1
+    assert [line["abandoned"] for line in logged(town, "scheduler_stopped")] == ["deliver_outbox"]
+    assert logged(town, "expired")[0]["booking"] == booking.reference
+
+
+@SQLITE
+@pytest.mark.parametrize("leap_s", [-4200, 4200], ids=["back", "ahead"])
+def test_after_its_machines_clock_has_leapt_it_goes_on_at_once(
+    story: Story, town: Town, leap_s: int
+) -> None:
+    orders = town.folder / "leap"
+    with town.process("-m", "tests.harness.clock_shim", str(orders)):
+        ask_often(story, 1)
+        until(lambda: len(story.mail.messages) == 2)
+        # By a clock that is ahead: these are due for the scheduler's only in an hour.
+        story.wait(hours=1)
+        story.ask(starts_at=story.now.replace(hour=10, minute=0) + timedelta(days=9))
+        (town.folder / "order").write_text(str(leap_s))
+        (town.folder / "order").replace(orders)
+        until(lambda: statuses() == {"sent": 4})
+        (leap,) = until(lambda: logged(town, "clock_leapt"))
+    assert leap["by_s"] == pytest.approx(leap_s, abs=60)
+    assert len(story.mail.messages) == 4

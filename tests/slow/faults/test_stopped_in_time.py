@@ -1,0 +1,164 @@
+"""Asked to stop while the database takes no writes, a scheduler does not wait for the database."""
+
+import re
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+
+import scheduler
+from app.services.jobs.result import Run
+from app.store import job_stats
+from tests.conftest import MONDAY
+from tests.harness.processes import PATIENCE_S, Town, until
+from tests.scenarios.story import Story
+from tests.slow.faults.test_database_file import file_of
+
+HASTY = """
+import sys, scheduler
+from datetime import timedelta
+from app.services import vitals
+scheduler.STOPS_WITHIN_S = 1
+# Its first figures are written at once, and the next when it ends.
+vitals.EVERY = timedelta(hours=1)
+sys.exit(scheduler.main())
+"""
+
+
+@contextmanager
+def nobody_writes(url: str) -> Iterator[Any]:
+    """A stranger keeps everybody from writing, and lets everybody read; their connection."""
+    if url.startswith("sqlite"):
+        # Another thread may let go.
+        with closing(sqlite3.connect(file_of(url), check_same_thread=False)) as stranger:
+            stranger.execute("BEGIN IMMEDIATE")
+            yield stranger
+    else:
+        with psycopg.connect(url) as stranger:
+            stranger.execute("LOCK TABLE job_figures, therapist IN EXCLUSIVE MODE")
+            yield stranger
+            stranger.rollback()
+
+
+@pytest.fixture
+def _patient_threads(app: Flask) -> Iterator[None]:
+    """What was left behind has ended before the database goes."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE_S)
+
+
+@pytest.fixture
+def is_held() -> threading.Event:
+    """Set once a stranger keeps everybody from writing."""
+    return threading.Event()
+
+
+@pytest.fixture
+def keeper(
+    _patient_threads: None,
+    app: Flask,
+    at: Any,
+    is_held: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> scheduler.Keeper:
+    """One with a job that writes its figures, and has more of them by its end."""
+
+    def service(_now: object) -> Iterator[Run]:
+        yield Run(due=1, done=1)
+        is_held.wait(PATIENCE_S)
+        yield Run()
+
+    # Figures are written every five seconds by either clock, and both stand still.
+    at(MONDAY)
+    monkeypatch.setattr("app.services.jobs.monitor.time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(scheduler, "timetable", lambda *_: (scheduler.Job("purge", 9, service),))
+    monkeypatch.setattr(scheduler, "STOPS_WITHIN_S", 0.5)
+    return scheduler.Keeper(app)
+
+
+def test_figures_that_cannot_be_written_do_not_hold_up_its_end(
+    keeper: scheduler.Keeper,
+    is_held: threading.Event,
+    database_url: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    keeper.start()
+    until(job_stats.figures)
+    with nobody_writes(database_url):
+        is_held.set()
+        assert not keeper.stop()
+    assert "event=scheduler_stopped" in (said := capsys.readouterr().err)
+    assert "abandoned=" in said
+    # Nothing was wrong but that it would have taken too long.
+    assert until(lambda: [each.runs for each in job_stats.figures() if each.runs]) == [1]
+
+
+def test_a_leap_that_cannot_be_mended_does_not_hold_up_its_end(
+    keeper: scheduler.Keeper,
+    is_held: threading.Event,
+    database_url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    back_an_hour = SimpleNamespace(since_last=lambda: timedelta(hours=-1))
+    monkeypatch.setattr("app.clock.Leaps", lambda: back_an_hour)
+    keeper.start()
+    until(job_stats.figures)
+    is_held.set()
+    with nobody_writes(database_url):
+        keeper.watch_clock(iter([False, True]).__next__)
+        assert not keeper.stop()
+    said = capsys.readouterr().err
+    assert "event=scheduler_stopped" in said and re.search(r"abandoned=\S*leap", said)
+    assert "leap_not_mended" not in said
+
+
+@pytest.mark.usefixtures("_patient_threads")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_who_is_not_done_at_half_time_is_told_that_it_is_late(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was_late: list[bool] = []
+
+    def timetable(_mailer: object, is_late: Callable[[], bool]) -> tuple[scheduler.Job, ...]:
+        def service(_now: object) -> Iterator[Run]:
+            was_late.append(is_late())
+            was_late.append(until(is_late))
+            yield Run()
+
+        return (scheduler.Job("purge", 3600, service),)
+
+    monkeypatch.setattr(scheduler, "timetable", timetable)
+    monkeypatch.setattr(scheduler, "STOPS_WITHIN_S", 0.2)
+    keeper = scheduler.Keeper(app)
+    keeper.start()
+    until(lambda: was_late)
+    keeper.stop()
+    assert until(lambda: was_late[1:]) == [True]
+    assert not was_late[0]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_process_ends_while_a_stranger_keeps_the_database_from_being_written(
+    story: Story, database_url: str, tmp_path: Path
+) -> None:
+    story.ask()
+    town = Town(database_url, tmp_path, story.mail)
+    with town.process("-c", HASTY) as process:
+        (log,) = tmp_path.glob("*.log")
+        until(lambda: "event=job " in log.read_text())
+        with nobody_writes(database_url):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 1
+    assert re.search("event=scheduler_stopped .*abandoned=", log.read_text())

@@ -1,0 +1,92 @@
+"""The API keeps to its own description, whatever is thrown at it."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_pydantic import OpenAPI
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from app.web.api.problems import KINDS
+from tests.conftest import Cast
+from tests.harness.api_calls import KEY, caller, wanted
+
+OPERATIONS = (
+    "post /api/v1/bookings",
+    "get /api/v1/bookings/{reference}",
+    "post /api/v1/bookings/{reference}/cancel",
+    "get /api/v1/therapists",
+    "get /api/v1/therapists/{slug}",
+    "get /api/v1/therapists/{slug}/slots",
+)
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+    checks.allow_header_conformance,
+    checks.ignored_auth,
+]
+
+
+@pytest.fixture
+def described(app: Flask, cast: Cast) -> Any:
+    """The API as it describes itself, with somebody to ask for and something to read."""
+    booked = caller(app)("POST", "bookings", wanted()).get_json()
+    known = {"slug": "asha", "reference": booked["reference"]}
+    schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
+
+    # Names that nobody has would only ever be answered by 404.
+    @schema.hook
+    def map_path_parameters(_context: Any, given: dict[str, Any] | None) -> Any:
+        return {name: known[name] for name in given} if given else given
+
+    @schema.hook
+    def map_body(_context: Any, given: Any) -> Any:
+        is_named = isinstance(given, dict) and isinstance(given.get("therapist"), str)
+        return {**given, "therapist": "asha"} if is_named else given
+
+    return schema
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_every_answer_is_one_that_the_description_promises(
+    described: Any, operation: str, mode: GenerationMode
+) -> None:
+    method, path = operation.split()
+    cases = described[path][method.upper()].as_strategy(generation_mode=mode)
+
+    @settings(
+        max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    @given(case=cases, is_plausible=st.booleans(), hour=st.integers(9, 15))
+    def ask(case: Case, is_plausible: bool, hour: int) -> None:
+        # Without this hardly a request would get as far as a booking.
+        if is_plausible and mode is GenerationMode.POSITIVE and path == "/api/v1/bookings":
+            case.body = {**case.body, **wanted(starts_at=f"2026-11-04T{hour:02}:00:00Z")}
+        case.call_and_validate(headers=KEY, checks=CHECKS)
+
+    ask()
+
+
+def test_the_description_is_open_to_all_and_valid(app: Flask) -> None:
+    answer = app.test_client().get("/api/openapi.json")
+    assert answer.mimetype == "application/json"
+    described = OpenAPI.model_validate(answer.get_json())
+    assert set(described.paths or {}) == {operation.split()[1] for operation in OPERATIONS}
+
+
+def test_the_type_of_every_problem_leads_somewhere(app: Flask) -> None:
+    for code, (status, title) in KINDS.items():
+        answer = app.test_client().get(f"/api/problems/{code}")
+        assert answer.get_json() == {"code": code, "status": status, "title": title}
+    assert app.test_client().get("/api/problems/nothing").status_code == 404

@@ -1,0 +1,302 @@
+"""Profile Settings: what is saved, what is refused by name and kept, and for whom."""
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from app.rules.lifecycle import Kind
+from app.rules.weekly_hours import Window as OpenWindow
+from app.rules.weekly_hours import format_windows
+from app.services import availability
+from app.services.therapists import accounts, profile
+from app.services.therapists.profile import Away
+from app.store.models import Therapist, TimeOff, Window
+from tests.conftest import MONDAY, Cast
+from tests.harness.page_stories import all_rows, forms, now_of, sign_in
+from tests.harness.smtp_server import MailServer
+from tests.scenarios.story import ELI, Story
+from tests.web.conftest import Visitor, counted_queries
+
+PROFILE = "/dashboard/profile"
+
+
+@pytest.fixture
+def asha(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> Visitor:
+    """Asha, signed in."""
+    sign_in(app, mail, visitor, "asha@therapists.example")
+    return visitor
+
+
+def send(visitor: Visitor, form: str, *, follow: bool = True, **typed: str) -> TestResponse:
+    """Press the button of one of the forms, with some of its fields typed anew."""
+    [found] = [each for each in forms(visitor.get(PROFILE)) if each.action.endswith(form)][:1]
+    return visitor.post(found.action, data={**found.fields, **typed}, follow_redirects=follow)
+
+
+def hours_of(slug: str) -> str:
+    rows = Window.select().join(Therapist).where(Therapist.slug == slug)
+    return format_windows(OpenWindow(r.weekday, r.start_minute, r.end_minute) for r in rows)
+
+
+def test_the_page_shows_everything_as_it_is(asha: Visitor) -> None:
+    page = asha.get(PROFILE)
+    found = {name: text for form in forms(page) for name, text in form.fields.items()}
+    assert found["rate"] == "60.00"
+    assert found["timezone"] == "Europe/London"
+    assert found["monday"] == "09:00-17:00"
+    assert found["name"] == "Asha Rao"
+    assert "London, GMT" in page.text
+    assert "Visible" in page.text
+
+
+def test_hours_are_saved_as_typed_and_a_day_left_empty_is_off(asha: Visitor) -> None:
+    done = send(
+        asha,
+        "/hours",
+        monday="9-12:30, 13.30 to 17",
+        tuesday="00:00–24:00",
+        **dict.fromkeys(("wednesday", "thursday", "friday", "saturday", "sunday"), ""),
+    )
+    assert "Saved." in done.text
+    assert hours_of("asha") == "Mon 09:00-12:30, Mon 13:30-17:00, Tue 00:00-24:00"
+    assert hours_of("bran") == "Mon-Sun 09:00-17:00"
+    kept = next(form for form in forms(asha.get(PROFILE)) if form.action.endswith("/hours"))
+    assert kept.fields["monday"] == "09:00-12:30, 13:30-17:00"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("nine to five", "“nine to five” is not a span of hours: write it like 09:00-12:30."),
+        ("09:10-17:00", "09:10 is not on a quarter hour: use 09:00 or 09:15"),
+        ("17:00-09:00", "does not end after it begins"),
+        ("09:00-12:00, 11:00-13:00", "overlap: join them, or end one sooner"),
+        ("09:00-25:00", "25:00 is not a time of day: use 00:00 up to 24:00"),
+        ("09:00-17:75", "is not a span of hours"),
+        ("<b>", "“&lt;b&gt;” is not a span of hours"),
+    ],
+)
+def test_hours_that_are_wrong_are_named_and_kept_with_the_rest(
+    typed: str, said: str, asha: Visitor
+) -> None:
+    rows = all_rows()
+    refused = send(asha, "/hours", thursday=typed, friday="10:00-11:00")
+    assert refused.status_code == 422
+    assert said in refused.text
+    assert 'href="#thursday"' in refused.text
+    kept = next(form for form in forms(refused) if form.action.endswith("/hours")).fields
+    assert "10:00-11:00" in kept["friday"]
+    assert all_rows() == rows
+
+
+def test_the_offer_is_saved_and_bookings_keep_their_price(story: Story, asha: Visitor) -> None:
+    before = story.ask()
+    page = send(asha, "/offer", rate="75.5", timezone="America/New_York", meeting_url="")
+    assert "Saved." in page.text
+    asha_now = Therapist.get(slug="asha")
+    assert (asha_now.rate_minor, asha_now.timezone) == (7550, "America/New_York")
+    assert (asha_now.meeting_url, asha_now.offers_free_consultation) == (None, True)
+    assert now_of(before).fee_minor == 6000
+    assert "New York, EST" in page.text
+
+
+def test_the_free_consultation_is_switched_off_by_not_ticking_it(asha: Visitor) -> None:
+    form = next(f for f in forms(asha.get(PROFILE)) if f.action.endswith("/offer"))
+    del form.fields["offers_free_consultation"]
+    asha.post(form.action, data=form.fields)
+    assert Therapist.get(slug="asha").offers_free_consultation is False
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("rate", "60,50", "Please give an amount in GBP above zero, such as 60.00."),
+        ("rate", "0", "Please give an amount in GBP above zero, such as 60.00."),
+        ("rate", "-5", "Please give an amount in GBP above zero, such as 60.00."),
+        ("rate", "99999999", "Please give an amount in GBP above zero, such as 60.00."),
+        ("timezone", "Mars/Olympus", "Please give a time zone such as Europe/London."),
+        ("meeting_url", "javascript:alert(1)", "Please give a web address such as"),
+        ("meeting_url", "https://x.example/" + "a" * 500, "500 characters or fewer"),
+    ],
+)
+def test_a_wrong_offer_is_named_and_kept(field: str, typed: str, said: str, asha: Visitor) -> None:
+    rows = all_rows()
+    changed = {"meeting_url": "https://new.example/room", field: typed}
+    refused = send(asha, "/offer", **changed)
+    assert refused.status_code == 422
+    assert said in refused.text
+    kept = next(form for form in forms(refused) if form.action.endswith("/offer")).fields
+    assert {name: kept[name] for name in changed} == changed
+    assert all_rows() == rows
+
+
+def test_what_clients_read_is_saved_in_order(asha: Visitor) -> None:
+    send(
+        asha,
+        "/about",
+        name=" Asha   Rao ",
+        headline="Calm \N{SNOWMAN}",
+        about="One.\r\nTwo.",
+        specialisms="Grief , Sleep,,Grief",
+    )
+    found = Therapist.get(slug="asha")
+    assert (found.name, found.headline) == ("Asha Rao", "Calm \N{SNOWMAN}")
+    assert (found.about, found.specialisms) == ("One.\nTwo.", "Grief, Sleep")
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("name", "", "Please give a name."),
+        ("headline", "x" * 201, "Please keep it to 200 characters or fewer."),
+        ("headline", "a\u202eb", "Please leave control characters out of it."),
+        ("about", "x" * 4001, "Please keep it to 4000 characters or fewer."),
+        ("specialisms", "x" * 501, "Please keep it to 500 characters or fewer."),
+    ],
+)
+def test_wrong_words_are_named_and_kept(field: str, typed: str, said: str, asha: Visitor) -> None:
+    rows = all_rows()
+    refused = send(asha, "/about", **{field: typed})
+    assert refused.status_code == 422
+    assert said in refused.text
+    kept = next(form for form in forms(refused) if form.action.endswith("/about")).fields
+    assert kept[field].strip() == typed
+    assert all_rows() == rows
+
+
+def away(asha: Visitor, first_on: str, from_at: str, last_on: str, until_at: str) -> TestResponse:
+    return send(
+        asha,
+        "/add-time-off",
+        first_on=first_on,
+        from_at=from_at,
+        last_on=last_on,
+        until_at=until_at,
+    )
+
+
+def test_whole_days_off_run_from_midnight_to_midnight_of_the_own_zone(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor
+) -> None:
+    sign_in(app, mail, visitor, "bran@therapists.example")
+    page = away(visitor, "2026-12-24", "", "2026-12-26", "")
+    found = TimeOff.get()
+    assert found.starts_at == datetime(2026, 12, 24, 5, tzinfo=UTC)
+    assert found.ends_at == datetime(2026, 12, 27, 5, tzinfo=UTC)
+    assert "Thu 24 Dec 2026 to Sat 26 Dec 2026, all day (New York, EST)" in page.text
+    assert "Nobody can ask for these times." in page.text
+
+
+def test_time_off_says_which_accepted_sessions_lie_in_it(story: Story, asha: Visitor) -> None:
+    for client, hour in (("Dee Stone", 10), ("Eli Park", 11)):
+        start = datetime(2026, 11, 4, hour, tzinfo=UTC)
+        story.accept(story.ask(client=(client, f"{hour}@x.example", ELI[2]), starts_at=start))
+    one = away(asha, "2026-11-04", "11:00", "2026-11-04", "12:00")
+    assert "One session that you accepted lies in it and stays booked" in one.text
+    two = away(asha, "2026-11-04", "", "2026-11-04", "")
+    assert "2 accepted sessions lie" in two.text
+
+
+def test_nobody_can_ask_for_a_time_off_until_it_is_removed(cast: Cast, asha: Visitor) -> None:
+    tuesday = datetime(2026, 11, 3, 10, tzinfo=UTC)
+
+    def is_open() -> bool:
+        day_end = datetime(2026, 11, 4, tzinfo=UTC)
+        asha_now = Therapist.get(slug="asha")
+        return tuesday in availability.open_times(
+            asha_now, Kind.PAID, from_at=tuesday, until_at=day_end, now=MONDAY
+        )
+
+    assert is_open()
+    away(asha, "2026-11-03", "09:00", "2026-11-03", "12:00")
+    assert not is_open()
+    removed = send(asha, "/remove-time-off")
+    assert "Removed." in removed.text
+    assert is_open()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("2027-03-28", "01:30", "2027-03-29", ""), "skip 01:30: please give 02:30 instead."),
+        (("2027-03-27", "", "2027-03-28", "01:30"), "skip 01:30: please give 02:30 instead."),
+        (("2026-12-24", "", "2026-12-23", ""), "Please choose an end after the start."),
+        (("2026-10-24", "", "2026-10-25", ""), "Please choose an end that is still ahead."),
+        (("", "", "2026-12-23", ""), "Please give a day such as 2026-12-24."),
+        (("2026-12-24", "25:00", "2026-12-25", ""), "Please give a time such as 09:30"),
+        (("2026-12-24", "9", "2026-12-25", "x"), "Please give a time such as 09:30"),
+        (("9999-12-31", "", "9999-12-31", ""), "Please give a day within five years."),
+        (("0001-01-01", "", "2026-12-25", ""), "Please give a day within five years."),
+    ],
+)
+def test_time_off_that_cannot_be_is_refused_by_name_and_kept(
+    typed: tuple[str, str, str, str], said: str, asha: Visitor
+) -> None:
+    refused = away(asha, *typed)
+    assert refused.status_code == 422
+    assert said in refused.text
+    kept = next(f for f in forms(refused) if f.action.endswith("/add-time-off")).fields
+    assert (kept["first_on"], kept["from_at"], kept["last_on"], kept["until_at"]) == typed
+    assert not TimeOff.select().count()
+
+
+def test_of_a_local_time_that_comes_twice_the_first_is_meant(asha: Visitor) -> None:
+    away(asha, "2027-10-31", "01:30", "2027-10-31", "03:00")
+    assert TimeOff.get().starts_at == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("form", "state", "said"),
+    [("/pause", "paused", "Temporarily deactivated"), ("/hide", "hidden", "Invisible")],
+)
+def test_visibility_is_switched_and_back_and_pressing_twice_changes_nothing(
+    form: str, state: str, said: str, asha: Visitor
+) -> None:
+    shown = next(each for each in forms(asha.get(PROFILE)) if each.action.endswith(form))
+    for _ in range(2):
+        page = asha.post(shown.action, data=shown.fields, follow_redirects=True)
+        assert said in page.text
+        assert accounts.state_of(Therapist.get(slug="asha")) == state
+    send(asha, form)
+    assert accounts.state_of(Therapist.get(slug="asha")) == "active"
+
+
+def test_another_therapists_time_off_cannot_be_removed(asha: Visitor) -> None:
+    theirs = profile.add_time_off(
+        "bran",
+        Away(datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 12, 2, tzinfo=UTC)),
+        MONDAY,
+    )
+    token = forms(asha.get(PROFILE))[0].fields["csrf_token"]
+    for number in (str(theirs.id), "0", "x", "-1", "9" * 30):
+        answer = asha.post(f"{PROFILE}/remove-time-off", data={"csrf_token": token, "id": number})
+        assert answer.status_code == 404
+    assert TimeOff.select().count() == 1
+    assert "1 Dec" not in asha.get(PROFILE).text
+
+
+def test_signed_out_half_way_nothing_typed_is_lost(asha: Visitor, cast: Cast) -> None:
+    form = next(each for each in forms(asha.get(PROFILE)) if each.action.endswith("/about"))
+    asha.delete_cookie("mindsum", domain="localhost")
+    typed = {**form.fields, "about": "A long text that took an hour."}
+    answer = asha.post(form.action, data=typed)
+    assert answer.status_code == 401
+    assert "A long text that took an hour." in answer.text
+    assert f'value="{PROFILE}"' in answer.text
+
+
+def test_the_page_stays_small_with_a_long_text_and_needs_few_queries(
+    story: Story, asha: Visitor
+) -> None:
+    with counted_queries() as few:
+        asha.get(PROFILE)
+    send(asha, "/about", about="wörd " * 790)
+    for day in range(8):
+        away(asha, f"2026-12-{day + 10}", "", f"2026-12-{day + 10}", "")
+        story.ask(starts_at=datetime(2026, 11, 10 + day, 10, tzinfo=UTC))
+    with counted_queries() as many:
+        page = asha.get(PROFILE)
+    assert len(many) == len(few) <= 5
+    assert len(page.data) < 40_000

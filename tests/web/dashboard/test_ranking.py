@@ -1,0 +1,139 @@
+"""Ranking: the place, the sum spelled out, the standing, and the picture with its words."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+
+from app.services.jobs import due
+from app.services.therapists import accounts
+from app.store.models import Booking, Therapist
+from tests.conftest import Cast
+from tests.harness.page_stories import sign_in
+from tests.harness.smtp_server import MailServer
+from tests.scenarios.story import Story, total
+from tests.web.conftest import Visitor, counted_queries
+
+
+@pytest.fixture
+def asha(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> Visitor:
+    """Asha, signed in."""
+    sign_in(app, mail, visitor, "asha@therapists.example")
+    return visitor
+
+
+def answered(story: Story, number: int, after_hours: float, how: str = "accept") -> Booking:
+    client = (f"Client {number}", f"c{number}@clients.example", "Europe/London")
+    start = story.now.replace(hour=10, minute=0) + timedelta(days=3 + number)
+    booking = story.ask(client=client, starts_at=start)
+    story.deliver()
+    story.wait(hours=after_hours)
+    if how == "expire":
+        total(due.expire_enquiries(story.now))
+    else:
+        getattr(story, how)(booking)
+    return booking
+
+
+def test_nothing_happened_yet_is_the_best_score(asha: Visitor) -> None:
+    page = asha.get("/dashboard/ranking").text
+    assert "100.0" in page
+    assert "of 100" in page
+    assert "No enquiries that count yet" in page
+    assert "among 3 listed therapists" in page
+
+
+def test_the_sum_is_spelled_out_with_what_would_mend_it(story: Story, asha: Visitor) -> None:
+    answered(story, 1, 10)
+    answered(story, 2, 1, "decline")
+    answered(story, 3, 24, "expire")
+    page = asha.get("/dashboard/ranking").text
+    assert "2 of 3 enquiries of the last 90 days waited longer than 3 hours" in page
+    assert "Each answer within 3 hours lifts this" in page
+    assert "1 declined and 1 expired took a little off" in page
+    # lateness (10 - 3) / 21 + 0 + 1 over 3 + 4; refused 2 of 3 + 4; a quarter of that
+    assert "100 × 0.810 × 0.929 × 1.000 = <strong>75.2</strong>" in page
+    assert '<span class="figure-large">75.2</span>' in page
+
+
+def test_the_shown_score_is_the_stored_one_once_refreshed(story: Story, asha: Visitor) -> None:
+    answered(story, 1, 10)
+    total(due.apply_standing(story.now))
+    stored = Therapist.get(slug="asha").score
+    shown = f"{Decimal(stored).quantize(Decimal('0.1'))}"
+    page = asha.get("/dashboard/ranking").text
+    assert f'<span class="figure-large">{shown}</span>' in page
+    assert '<span class="figure-large">3</span>' in page
+
+
+def test_the_picture_tells_on_time_late_declined_and_expired_in_words_too(
+    story: Story, asha: Visitor
+) -> None:
+    answered(story, 1, 1)
+    answered(story, 2, 10)
+    answered(story, 3, 1, "decline")
+    answered(story, 4, 24, "expire")
+    page = asha.get("/dashboard/ranking").text
+    assert "On time: 1. Late: 1. Declined: 1. Expired: 1." in page
+    assert page.count('class="chart-') >= 4 + 4
+    assert "Week from" in page
+    assert "<style" not in page
+    assert "style=" not in page
+
+
+def test_what_does_not_count_is_in_no_bar(story: Story, asha: Visitor) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.wait(hours=1)
+    story.withdraw(booking)
+    story.ask()
+    assert "No enquiries that count yet" in asha.get("/dashboard/ranking").text
+
+
+@pytest.mark.parametrize(
+    ("streak", "said"),
+    [
+        (0, "You have cancelled no session since"),
+        (1, "From 4 in a row your account is flagged"),
+        (3, "One more, and your account is flagged"),
+        (4, "With 5 in a row it is deactivated"),
+    ],
+)
+def test_the_standing_says_what_comes_next(
+    streak: int, said: str, asha: Visitor, cast: Cast
+) -> None:
+    Therapist.update(streak=streak).where(Therapist.id == cast.asha.id).execute()
+    page = asha.get("/dashboard/ranking").text
+    assert said in page
+    assert "The next session that you complete sets the count back to zero" in page
+
+
+@pytest.mark.parametrize(
+    ("switch", "said"),
+    [(accounts.pause, "temporarily deactivated"), (accounts.hide, "your profile is invisible")],
+)
+def test_who_is_not_listed_is_told_why(
+    switch: Callable[..., Therapist], said: str, asha: Visitor
+) -> None:
+    switch("asha", on=True)
+    page = asha.get("/dashboard/ranking").text
+    assert f"You are not listed, as {'you are ' if 'temp' in said else ''}{said}" in page
+
+
+def test_ranking_needs_no_more_queries_as_enquiries_grow(story: Story, asha: Visitor) -> None:
+    booking = answered(story, 1, 1)
+    with counted_queries() as few:
+        asha.get("/dashboard/ranking")
+    for number in range(60):
+        copy = Booking.get_by_id(booking.id)
+        copy.id, copy.reference = None, f"MB-{number:06}"
+        copy.requested_at -= timedelta(days=number)
+        copy.answered_at -= timedelta(days=number)
+        copy.save(force_insert=True)
+    with counted_queries() as many:
+        page = asha.get("/dashboard/ranking")
+    assert len(many) == len(few) <= 5
+    assert len(page.data) < 40_000
+    assert "On time: 61." in page.text

@@ -1,0 +1,237 @@
+"""Find a Therapist and a therapist's page, as a visitor without scripts sees them."""
+
+import html
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import clock
+from app.services.therapists import accounts
+from app.store.models import TimeOff
+from tests.conftest import MONDAY, Cast, therapist
+from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text
+from tests.web.conftest import Visitor, counted_queries
+
+MOST_QUERIES = 5
+
+
+def names(response: Any) -> list[str]:
+    return re.findall(r'id="card-([^"]+)"', response.text)
+
+
+def test_everyone_who_is_listed_has_a_card_with_their_next_open_times(
+    cast: Cast, visitor: Visitor
+) -> None:
+    page = visitor.get("/?tz=Europe/London")
+    assert page.status_code == 200
+    assert sorted(names(page)) == ["asha", "bran", "chi"]
+    assert "£60.00" in text(page)
+    # Asha's Monday begins at nine; four hours' notice leave one o'clock as the first start.
+    assert "/therapists/asha?at=2026-11-02T13:00:00Z&amp;tz=Europe/London#request" in page.text
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("name=ash", ["asha"]),
+        ("name=ASHA", ["asha"]),
+        ("name=%25", []),
+        ("specialism=sleep", ["chi"]),
+        ("free=on", ["asha", "bran"]),
+        ("day=2026-11-04", ["asha", "bran", "chi"]),
+        ("day=2026-11-05&tz=Europe/London", ["bran", "chi"]),
+        ("day=2026-11-05&free=on", ["bran"]),
+        ("name=nobody", []),
+    ],
+)
+def test_a_filter_leaves_only_those_who_fit(
+    app: Flask, at: Any, visitor: Visitor, query: str, left: list[str]
+) -> None:
+    at(MONDAY)
+    asha = therapist("Asha Rao", "Europe/London")
+    therapist("Bran Cole", "America/New_York")
+    therapist(
+        "Chi Nakamura",
+        "Australia/Lord_Howe",
+        specialisms="Sleep, Stress",
+        offers_free_consultation=False,
+    )
+    TimeOff.create(
+        therapist=asha,
+        starts_at=MONDAY + timedelta(days=2, hours=14),
+        ends_at=MONDAY + timedelta(days=4),
+    )
+    assert sorted(names(visitor.get(f"/?{query}"))) == left
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("day=2029-01-01", "Please choose a day from today"),
+        ("day=31.12.2026", "Please give a day such as"),
+        ("tz=Mars/Olympus", "Please give a time zone such as Europe/London."),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused_by_name_and_kept(
+    cast: Cast, visitor: Visitor, query: str, said: str
+) -> None:
+    page = visitor.get(f"/?{query}")
+    assert page.status_code == 200
+    assert said in text(page)
+    assert f'value="{query.partition("=")[2]}"' in page.text
+
+
+def test_nobody_who_fits_is_an_answer_of_its_own(cast: Cast, visitor: Visitor) -> None:
+    assert "Nobody fits all of that" in text(visitor.get("/?name=zzz"))
+
+
+def test_an_empty_house_says_so(app: Flask, visitor: Visitor) -> None:
+    assert "Nobody is taking bookings just now" in text(visitor.get("/"))
+
+
+def test_twenty_cards_to_a_page_and_every_therapist_on_exactly_one(
+    app: Flask, at: Any, visitor: Visitor
+) -> None:
+    at(MONDAY)
+    for letter in "abcdefghijklmnopqrstuvw":
+        therapist(f"{letter}{letter} Marsh", "Europe/London")
+    first, second = names(visitor.get("/")), names(visitor.get("/?page=2"))
+    assert len(first) == 20
+    assert len(second) == 3
+    assert len({*first, *second}) == 23
+    assert "There is no page 3" in text(visitor.get("/?page=3"))
+
+
+def test_the_next_page_keeps_the_filters_and_nothing_else(
+    app: Flask, at: Any, visitor: Visitor
+) -> None:
+    at(MONDAY)
+    for letter in "abcdefghijklmnopqrstuvw":
+        therapist(f"{letter}{letter} Marsh", "Europe/London")
+    query = "name=Marsh&free=on&day=2026-11-04&tz=Europe/London"
+    page = visitor.get(f"/?{query}&_external=1&endpoint=x&_anchor=y&page=1")
+    following = re.search(r'rel="next" href="([^"]+)"', page.text)[1]
+    assert html.unescape(following) == (
+        "/?name=Marsh&free=on&day=2026-11-04&tz=Europe/London&page=2"
+    )
+    assert len(names(visitor.get(html.unescape(following)))) == 3
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/?day=2026-11-04&free=on", ASHA, "/therapists/bran?tz=Asia/Tokyo"]
+)
+def test_a_page_needs_few_queries_and_no_more_as_the_house_fills(
+    cast: Cast, visitor: Visitor, path: str
+) -> None:
+    with counted_queries() as before:
+        visitor.get(path)
+    for hour in range(5):
+        ask(email=f"c{hour}@clients.example", starts_at=TUESDAY_10 + timedelta(hours=hour))
+        therapist(f"d{hour} Marsh", "Europe/Paris")
+    with counted_queries() as after:
+        visitor.get(path)
+    assert len(after) == len(before) <= MOST_QUERIES
+
+
+def test_a_paused_therapists_page_needs_few_queries(cast: Cast, visitor: Visitor) -> None:
+    accounts.pause("asha", on=True)
+    with counted_queries() as seen:
+        visitor.get(ASHA)
+    assert len(seen) <= MOST_QUERIES
+
+
+def test_the_longest_pages_stay_under_forty_kilobytes(
+    app: Flask, at: Any, visitor: Visitor
+) -> None:
+    at(MONDAY)
+    for number in range(20):
+        therapist(
+            f"n{number} Featherstonehaugh-Marjoribanks",
+            "America/New_York",
+            headline="Talking it through, at your own pace, in plain words",
+            specialisms="Anxiety, Depression, Trauma, Relationships",
+        )
+    for path in ("/?tz=America/New_York", "/therapists/n1?tz=America/New_York"):
+        assert len(visitor.get(path).data) < 40 * 1024
+
+
+def test_a_hidden_therapist_is_not_listed_but_can_be_asked_by_whoever_has_the_link(
+    cast: Cast, visitor: Visitor
+) -> None:
+    accounts.hide("asha", on=True)
+    assert "asha" not in names(visitor.get("/"))
+    assert visitor.get(ASHA).headers["X-Robots-Tag"] == "noindex"
+    assert visitor.post(ASHA, data=filled(visitor)).status_code == 303
+
+
+def test_a_paused_therapists_page_says_so_and_offers_others(cast: Cast, visitor: Visitor) -> None:
+    accounts.pause("asha", on=True)
+    page = visitor.get(ASHA)
+    assert page.status_code == 200
+    assert "Asha is not taking bookings at the moment" in text(page)
+    assert sorted(names(page)) == ["bran", "chi"]
+    assert "starts_at" not in page.text
+
+
+def test_open_times_are_shown_in_the_visitors_zone_which_is_named(
+    cast: Cast, visitor: Visitor
+) -> None:
+    page = visitor.get(f"{ASHA}?tz=Asia/Tokyo&from=2026-11-03")
+    assert "Times in Tokyo, UTC+9" in text(page).replace("JST", "UTC+9")
+    assert re.search(r'value="2026-11-03T10:00:00Z">19:00', page.text)
+
+
+def test_while_only_one_zone_has_changed_clocks_each_sees_their_own(
+    cast: Cast, at: Any, visitor: Visitor
+) -> None:
+    at(MONDAY - timedelta(days=10))
+    page = visitor.get(f"{ASHA}?tz=America/New_York&from=2026-10-28")
+    # London went back on 25 October, New York does on 1 November: four hours apart in between.
+    assert re.search(r'value="2026-10-28T10:00:00Z">06:00', page.text)
+    assert re.search(r'value="2026-11-02T10:00:00Z">05:00', page.text)
+    assert "Clocks change in these days" in text(page)
+
+
+def test_a_time_that_clocks_show_twice_is_told_apart(cast: Cast, at: Any, visitor: Visitor) -> None:
+    at(MONDAY - timedelta(days=10))
+    # Nine to five on Lord Howe reaches into the repeated hour of a Lisbon night.
+    page = visitor.get("/therapists/chi?tz=Europe/Lisbon&from=2026-10-25")
+    labels = re.findall(r'value="2026-10-25T0[01]:30:00Z">([^<]+)', page.text)
+    assert labels == ["01:30 WEST", "01:30 WET"]
+
+
+def test_the_week_can_be_turned_and_ends_where_bookings_end(cast: Cast, visitor: Visitor) -> None:
+    page = visitor.get(ASHA)
+    assert "Later days" in text(page)
+    assert "Earlier days" not in text(page)
+    last = visitor.get(f"{ASHA}?from=2029-01-01")
+    assert "Later days" not in text(last)
+    assert "Earlier days" in text(last)
+
+
+def test_a_chosen_time_from_a_card_is_chosen_on_the_page(cast: Cast, visitor: Visitor) -> None:
+    page = visitor.get(f"{ASHA}?at=2026-11-10T10:00:00Z")
+    assert 'value="2026-11-10T10:00:00Z" checked' in page.text
+
+
+def test_nothing_open_for_weeks_is_said_and_no_form_is_shown(
+    app: Flask, at: Any, visitor: Visitor
+) -> None:
+    at(MONDAY)
+    accounts.add_therapist(
+        accounts.NewTherapist(
+            slug="fay",
+            name="Fay Long",
+            email="fay@therapists.example",
+            timezone="Europe/London",
+            rate_minor=5000,
+            windows=(),
+        ),
+        clock.now(),
+    )
+    page = text(visitor.get("/therapists/fay"))
+    assert "Nothing open in the next 60 days" in page
+    assert "Your name" not in page

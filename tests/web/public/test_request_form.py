@@ -1,0 +1,185 @@
+"""Asking for a session on a therapist's page, as a visitor without scripts does."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.rules.lifecycle import Kind, Status
+from app.services.therapists import accounts
+from app.store import queries
+from app.store.models import Booking, Client, Writing
+from tests.conftest import MONDAY, Cast
+from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text, token
+from tests.web.conftest import Visitor, another_visitor
+
+
+def test_asking_holds_the_time_and_says_what_happens_next(cast: Cast, visitor: Visitor) -> None:
+    answer = visitor.post(ASHA, data=filled(visitor))
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"{ASHA}/requested")
+    booking = Booking.get()
+    assert (booking.status, booking.starts_at) == (Status.REQUESTED, TUESDAY_10)
+    assert Writing.get().body == "A note for Asha"
+    receipt = text(visitor.get(f"{ASHA}/requested"))
+    assert booking.reference in receipt
+    assert "Tue 3 Nov 2026, 05:00–05:50 (New York, EST)" in receipt
+
+
+def test_the_receipt_tells_a_stranger_nothing(app: Flask, cast: Cast, visitor: Visitor) -> None:
+    visitor.post(ASHA, data=filled(visitor))
+    seen = text(another_visitor(app).get(f"{ASHA}/requested"))
+    assert Booking.get().reference not in seen
+    assert "Asha" not in seen
+
+
+def test_the_receipt_is_gone_after_an_hour(cast: Cast, at: Any, visitor: Visitor) -> None:
+    visitor.post(ASHA, data=filled(visitor))
+    at(MONDAY + timedelta(hours=1))
+    assert Booking.get().reference not in visitor.get(f"{ASHA}/requested").text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("starts_at", "", "Please choose one of the open times."),
+        ("starts_at", "2026-11-03T10:00:00", "Please choose one of the open times."),
+        ("starts_at", "0001-01-01T00:00:00+14:00", "Please choose one of the open times."),
+        ("starts_at", "2026-11-03T10:07:00Z", "not one of the therapist's open times"),
+        ("starts_at", "2026-11-02T10:00:00Z", "at least 4 hours ahead"),
+        ("starts_at", "2028-11-02T10:00:00Z", "at most 60 days ahead"),
+        ("kind", "", "Please choose what kind of session"),
+        ("name", "  ", "Please give a name."),
+        ("name", "D" * 121, "120 characters or fewer"),
+        ("name", "Dee\r\nBcc: x@y.example", "Please leave control characters"),
+        ("email", "dee", "Please give an email address"),
+        ("email", "dee@x.example\nBcc: a@b.example", "Please give an email address"),
+        ("timezone", "Mars/Olympus", "Please give a time zone"),
+        ("note", "x" * 4001, "4000 characters or fewer"),
+    ],
+)
+def test_what_is_wrong_comes_back_by_name_with_the_rest_kept(
+    cast: Cast, visitor: Visitor, field: str, value: str, said: str
+) -> None:
+    answer = visitor.post(ASHA, data=filled(visitor, **{field: value}))
+    assert answer.status_code == 422
+    assert said in text(answer)
+    kept = {"name": 'value="Dee Stone"', "email": 'value="dee@clients.example"'}
+    kept["timezone"], kept["note"] = 'value="America/New_York"', "A note for Asha"
+    kept["starts_at"] = 'value="2026-11-03T10:00:00Z" checked'
+    for other, markup in kept.items():
+        assert other == field or markup in answer.text
+    assert not Booking.select().exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "email"),
+    [
+        ("Dée 🌿 Стоун", "dee+therapy@clients.example"),
+        ("دي ستون", '"dee stone"@clients.example'),
+        ("Dee <script>alert(1)</script>", "dee@bücher.example"),
+        ("{{ 7 * 7 }} ${7*7}", "düsen@clients.example"),
+    ],
+)
+def test_unusual_but_right_names_and_addresses_are_taken_as_they_are(
+    cast: Cast, visitor: Visitor, name: str, email: str
+) -> None:
+    assert visitor.post(ASHA, data=filled(visitor, name=name, email=email)).status_code == 303
+    assert Client.get().name == name
+    assert "<script>" not in visitor.get(f"{ASHA}/requested").text
+
+
+def test_a_time_that_has_just_gone_is_said_so_and_nothing_typed_is_lost(
+    cast: Cast, visitor: Visitor
+) -> None:
+    data = filled(visitor)
+    ask()
+    answer = visitor.post(ASHA, data=data)
+    assert answer.status_code == 409
+    assert "That time has just gone" in text(answer)
+    assert "A note for Asha" in answer.text
+    assert 'value="2026-11-03T10:00:00Z"' not in answer.text
+    assert 'value="2026-11-03T11:00:00Z"' in answer.text
+
+
+def test_a_second_free_consultation_is_refused_and_a_paid_session_proposed(
+    cast: Cast, visitor: Visitor
+) -> None:
+    ask(email="dee@clients.example", kind=Kind.FREE_CONSULTATION)
+    data = filled(visitor, kind="free_consultation", starts_at="2026-11-03T12:00:00Z")
+    answer = visitor.post(ASHA, data=data)
+    assert answer.status_code == 409
+    assert "The free consultation has been used" in text(answer)
+    assert re.search(r'id="kind-paid" value="paid" checked', answer.text)
+    assert 'value="2026-11-03T12:00:00Z" checked' in answer.text
+
+
+def test_a_therapist_who_paused_meanwhile_is_said_so_and_the_note_handed_back(
+    cast: Cast, visitor: Visitor
+) -> None:
+    data = filled(visitor)
+    accounts.pause("asha", on=True)
+    answer = visitor.post(ASHA, data=data)
+    assert answer.status_code == 409
+    assert "Asha is not taking bookings" in text(answer)
+    assert "A note for Asha" in text(answer)
+
+
+def test_a_free_consultation_of_one_who_gives_none_is_refused_by_name(
+    cast: Cast, visitor: Visitor
+) -> None:
+    queries.therapist_by_slug("asha").update(offers_free_consultation=False).execute()
+    answer = visitor.post(ASHA, data=filled(visitor, kind="free_consultation"))
+    assert answer.status_code == 422
+    assert "offers no free consultation" in text(answer)
+
+
+def test_a_form_without_its_token_asks_for_nothing_and_keeps_what_was_typed(
+    cast: Cast, visitor: Visitor
+) -> None:
+    for forged in ("", "forged"):
+        answer = visitor.post(ASHA, data=filled(visitor, csrf_token=forged))
+        assert answer.status_code == 400
+        assert "A note for Asha" in answer.text
+    assert not Booking.select().exists()
+    again = {**filled(visitor), "csrf_token": token(answer)}
+    assert visitor.post(ASHA, data=again).status_code == 303
+
+
+def test_another_browsers_token_does_not_open_this_one(
+    app: Flask, cast: Cast, visitor: Visitor
+) -> None:
+    stolen = filled(another_visitor(app))["csrf_token"]
+    visitor.get(ASHA)
+    assert visitor.post(ASHA, data={**filled(visitor), "csrf_token": stolen}).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/therapists/%00", "/?name=%00", "/?name=%FE%FF", "/?%00=1"])
+def test_bytes_that_are_no_text_are_refused(cast: Cast, visitor: Visitor, path: str) -> None:
+    assert visitor.get(path).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"name=D\xe9e"),
+        ("application/x-www-form-urlencoded", b"name=D%E9e"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nD\xe9e\r\n--x--\r\n',
+        ),
+    ],
+)
+def test_a_form_in_another_encoding_is_refused_whole(
+    cast: Cast, visitor: Visitor, content_type: str, body: bytes
+) -> None:
+    answer = visitor.post(ASHA, data=body, content_type=content_type)
+    assert answer.status_code == 400
+    assert "We could not read that" in answer.text
+
+
+def test_ten_megabytes_are_too_much(cast: Cast, visitor: Visitor) -> None:
+    answer = visitor.post(ASHA, data={"note": "x" * 10_000_000})
+    assert answer.status_code == 413
+    assert "larger than we take" in answer.text
