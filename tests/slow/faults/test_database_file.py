@@ -25,7 +25,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 HOLDS_AS_WE_DO = """
 import sys
-from app.store import database
+from app.store.db import database
 database.bind(sys.argv[1])
 @database.in_transaction
 def hold():

@@ -26,7 +26,7 @@ from tests.slow.faults.test_database_file import file_of
 HASTY = """
 import sys, scheduler
 from datetime import timedelta
-from app.services import vitals
+from app.services.jobs import monitor as vitals
 scheduler.STOPS_WITHIN_S = 1
 # Its first figures are written at once, and the next when it ends.
 vitals.EVERY = timedelta(hours=1)
