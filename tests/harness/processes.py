@@ -61,7 +61,9 @@ class Town:
     @contextmanager
     def process(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """A Python process that is ended with SIGTERM, and must end by that."""
-        log = (self.folder / f"{Path(arguments[-1]).stem}-{time.monotonic_ns()}.log").open("wb")
+        # A program given as text (`-c`) is no file name.
+        name = re.sub(r"\W+", "-", Path(arguments[-1]).stem)[-40:]
+        log = (self.folder / f"{name}-{time.monotonic_ns()}.log").open("wb")
         started = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
