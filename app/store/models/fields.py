@@ -43,7 +43,7 @@ class InstantField(_Typed[V], peewee.BigIntegerField):
         ) -> "InstantField[datetime | None]": ...
         @overload
         def __new__(cls, **options: Any) -> "InstantField[datetime]": ...
-        def __new__(cls, **options: Any) -> Any: ...  # noqa: D102 - of no interest to a reader
+        def __new__(cls, **options: Any) -> Any: ...
 
     def db_value(self, value: datetime | int | None) -> int | None:
         """Microseconds since 1970; a naive datetime raises TypeError."""
@@ -61,7 +61,7 @@ class EnumField(_Typed[E], peewee.CharField):
 
     if TYPE_CHECKING:
 
-        def __new__(cls, enumeration: type[E], **options: Any) -> "EnumField[E]": ...  # noqa: D102
+        def __new__(cls, enumeration: type[E], **options: Any) -> "EnumField[E]": ...
 
     def __init__(self, enumeration: type[E], **options: Any) -> None:
         super().__init__(max_length=32, **options)
