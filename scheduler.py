@@ -24,7 +24,7 @@ from app.services import timekeeping
 from app.services.jobs import due
 from app.services.jobs.monitor import Vitals
 from app.services.jobs.runner import Job, Runner
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from emails import render
 
 STOPS_WITHIN_S = 9.0
@@ -38,7 +38,7 @@ _log = structlog.get_logger("mindsum")
 
 def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tuple[Job, ...]:
     """All jobs in the order in which `--once` runs them; no message is ended once it `is_late`."""
-    courier = Courier(mailer, clock.now, is_late)
+    sender = OutboxSender(mailer, clock.now, is_late)
     return (
         Job("remind_answers", 1, due.remind_answers),
         Job("escalate_late", 1, due.escalate_late),
@@ -48,7 +48,7 @@ def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tu
         Job("remind_sessions", 1, due.remind_sessions),
         Job("purge", 3600, due.purge),
         # Most of an email's time is waiting for the mail server.
-        Job("deliver_outbox", 0.5, lambda _now: courier.deliver(), 4, courier.patience_s),
+        Job("deliver_outbox", 0.5, lambda _now: sender.deliver(), 4, sender.patience_s),
     )
 
 

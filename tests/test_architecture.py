@@ -52,7 +52,7 @@ SCHEDULER_MAY_IMPORT = {
     "app.mailer": {"Mailer"},
     "app.services": {"timekeeping"},
     "app.services.jobs": {"due"},
-    "app.services.mail.sender": {"Courier"},
+    "app.services.mail.sender": {"OutboxSender"},
     "app.services.jobs.runner": {"Job", "Runner"},
     "app.services.jobs.monitor": {"Vitals"},
     "emails": {"render"},

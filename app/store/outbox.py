@@ -185,7 +185,7 @@ def give_back(
 
 @in_transaction
 def hold(now: datetime) -> None:
-    """Keep every courier from claiming until `release`; a hold that is on stays as it is."""
+    """Keep every sender from claiming until `release`; a hold that is on stays as it is."""
     Hold.insert(name=OUTBOX, at=now).on_conflict_ignore().execute()
 
 

@@ -12,7 +12,7 @@ from app.rules.lifecycle import Kind, Via
 from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
 from app.services.jobs import due
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Booking
@@ -64,7 +64,7 @@ def rows(url: str, mail: MailServer) -> Iterator[Row]:
     yield idle
     began, before = time.perf_counter(), len(mail.messages)
     with app.app_context(), database.connection():
-        total(Courier(app.extensions["mailer"], clock.now).deliver())
+        total(OutboxSender(app.extensions["mailer"], clock.now).deliver())
     sent = len(mail.messages) - before
     rate = sent / (time.perf_counter() - began)
     yield f"emails rendered and handed over ({sent})", f"{rate:,.0f}", "", ""

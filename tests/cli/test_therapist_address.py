@@ -12,7 +12,7 @@ from app.services.mail.expiry import SIGN_IN_LASTS
 from app.services.therapists import accounts
 from app.store.models import SignIn, Suppression, Therapist
 from tests.harness.smtp_server import Accepted, FaultyServer
-from tests.scenarios.story import DEE, Story, courier, total
+from tests.scenarios.story import DEE, Story, sender_to, total
 
 ASHA = "asha@therapists.example"
 NEW = "asha.rao@practice.example"
@@ -59,7 +59,7 @@ def test_what_the_old_address_was_refused_can_be_sent_to_the_new_one(
 ) -> None:
     story.ask()
     with FaultyServer({f"rcpt {ASHA}": NO_MAILBOX}) as server:
-        total(courier(app, server.port).deliver())
+        total(sender_to(app, server.port).deliver())
     assert changed(app, NEW) == 0
     said = capsys.readouterr().out
     assert f"Emails to asha go to {NEW} from now on." in said
@@ -90,9 +90,9 @@ def test_what_the_old_address_put_off_goes_to_the_new_one_at_once(story: Story, 
     story.ask()
     with FaultyServer({f"rcpt {ASHA}": "452 4.2.2 full"}) as server:
         for _ in range(6):
-            total(courier(app, server.port).deliver())
+            total(sender_to(app, server.port).deliver())
             story.wait(hours=1)
-        total(courier(app, server.port).deliver())
+        total(sender_to(app, server.port).deliver())
     assert changed(app, NEW) == 0
     assert therapists_mail(story.sent()) == [("booking_requested", NEW)]
 

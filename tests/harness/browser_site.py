@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, s
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import clock
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from tests.harness.smtp_server import LOOPBACK, MailServer
 from tests.scenarios.story import total
 
@@ -101,7 +101,7 @@ class Person:
 
     def read(self, kind: str) -> Self:
         """Open the newest email of that kind, once everything due was sent."""
-        total(Courier(self.app.extensions["mailer"], clock.now).deliver())
+        total(OutboxSender(self.app.extensions["mailer"], clock.now).deliver())
         newest = next(
             sent.parsed
             for sent in reversed(self.mail.messages)

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.rules.lifecycle import Kind, Via
 from app.services.bookings import request
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.store import models
 from app.store.models import Booking
 from tests.conftest import MONDAY
@@ -52,7 +52,7 @@ def all_rows() -> dict[str, list[tuple[Any, ...]]]:
 
 def link(app: Flask, mail: MailServer, kind: str, name: str) -> str:
     """The path of the link called `name` in the newest email of that kind, once all are sent."""
-    total(Courier(app.extensions["mailer"], clock.now).deliver())
+    total(OutboxSender(app.extensions["mailer"], clock.now).deliver())
     newest = next(
         sent.parsed for sent in reversed(mail.messages) if sent.parsed["X-Mindsum-Email"] == kind
     )

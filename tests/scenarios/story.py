@@ -17,7 +17,7 @@ from app.services.bookings import moves, request
 from app.services.bookings.moves import Outcome
 from app.services.jobs import due
 from app.services.jobs.result import Parts, Run
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, TimelineEntry
@@ -37,12 +37,12 @@ JOBS: tuple[Callable[[datetime], Parts], ...] = (
 )
 
 
-def courier(app: Flask, port: int, **settings: Any) -> Courier:
-    """A courier to another mail server than the story's own."""
+def sender_to(app: Flask, port: int, **settings: Any) -> OutboxSender:
+    """A sender to another mail server than the story's own."""
     elsewhere = Flask("elsewhere")
     elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
     elsewhere.config.update(settings)
-    return Courier(Mailer(elsewhere), clock.now)
+    return OutboxSender(Mailer(elsewhere), clock.now)
 
 
 def total(parts: Iterable[Run]) -> Run:
@@ -51,8 +51,8 @@ def total(parts: Iterable[Run]) -> Run:
 
 
 @contextmanager
-def lane(app: Flask, one: Courier) -> Iterator[None]:
-    """Another thread of the courier's process, until it has found nothing more to do."""
+def lane(app: Flask, one: OutboxSender) -> Iterator[None]:
+    """Another thread of the sender's process, until it has found nothing more to do."""
 
     def run() -> None:
         with app.app_context(), database.connection():
@@ -136,7 +136,7 @@ class Story:
     def sent(self) -> list[Accepted]:
         """Send what is due; what the server took of it."""
         before = len(self.mail.messages)
-        total(Courier(self.app.extensions["mailer"], clock.now).deliver())
+        total(OutboxSender(self.app.extensions["mailer"], clock.now).deliver())
         return self.mail.messages[before:]
 
     @staticmethod

@@ -14,7 +14,7 @@ from app.mailer import Connection, MailDeferred, Mailer, MailError, MailWithheld
 from app.services.jobs.result import Parts, Run
 from app.services.mail import expiry, letters, results
 from app.services.mail.results import End
-from app.services.mail.throttle import Pace
+from app.services.mail.throttle import SendThrottle
 from app.store import attempts, outbox, suppressions
 from app.store.db import errors
 from app.store.models import OutboxEmail, OutboxStatus, Outcome
@@ -34,7 +34,7 @@ class _NotNowError(Exception):
     """This lane should go no further: what it has claimed is given back as it was."""
 
 
-class Courier:
+class OutboxSender:
     """Delivers for one process.
 
     Once `is_late`, no end of a message is sent any more: nobody would be there for the answer.
@@ -49,7 +49,7 @@ class Courier:
         self._mailer = mailer
         self._clock = clock
         self._is_late = is_late
-        self._pace = Pace(clock)
+        self._throttle = SendThrottle(clock)
         self._guard = threading.Lock()
         self._in_hand: dict[int, Claim] = {}
         self._taken: set[tuple[int, datetime]] = set()
@@ -65,15 +65,15 @@ class Courier:
         Several threads may do so at once. Emails that were claimed and not tried are given back
         when the queue is paused or held, the server is full of us, or the parts are closed.
         """
-        if self._pace.is_held():
+        if self._throttle.is_held():
             return
         oldest_at = outbox.oldest_due_at(self._clock())
-        if oldest_at is None or self._pace.is_paused():
+        if oldest_at is None or self._throttle.is_paused():
             return
         connection = self._mailer.connect()
         # It says goodbye before it leaves the lane: until then the server counts it too.
-        with self._pace.lane(connection) as has_room, connection:
-            while has_room and not self._pace.paused_until:
+        with self._throttle.lane(connection) as has_room, connection:
+            while has_room and not self._throttle.paused_until:
                 if not (taken := outbox.claim(self._clock(), BATCH)):
                     return
                 claims = deque(taken)
@@ -85,7 +85,7 @@ class Courier:
 
     def _each(self, claims: deque[Claim], connection: Connection) -> Iterator[Run]:
         try:
-            while claims and not self._pace.paused_until:
+            while claims and not self._throttle.paused_until:
                 claimed = claims.popleft()
                 try:
                     run = _run_of(self._send(claimed, connection))
@@ -103,7 +103,7 @@ class Courier:
                 yield run
         finally:
             if claims:
-                outbox.give_back(claims, self._clock(), not_before=self._pace.paused_until)
+                outbox.give_back(claims, self._clock(), not_before=self._throttle.paused_until)
 
     def _send(self, claimed: Claim, connection: Connection) -> End:
         now = self._clock()
@@ -165,12 +165,12 @@ class Courier:
             return replace(end, again_at=claimed.due_at)
         if not (isinstance(error, MailError) and error.is_about_server):
             return end
-        if isinstance(error, MailDeferred) and self._pace.step_back(connection, error):
+        if isinstance(error, MailDeferred) and self._throttle.step_back(connection, error):
             raise _NotNowError
         if error.came_with_a_message and attempts.has_sent_since_last(claimed.email):
             # It took others in the meantime: what it does not take is this one.
             return replace(end, outcome=Outcome.DEFERRED)
-        paused_until = self._pace.pause(str(error))
+        paused_until = self._throttle.pause(str(error))
         if end.burns_attempt:
             return end
         # Behind the others: should it be about this one after all, they leave first.
@@ -180,7 +180,7 @@ class Courier:
         """Note what the server has taken, however long the database is away: nobody else knows."""
         email, until_s = claimed.email, time.monotonic() + outbox.lease().total_seconds()
         self._taken.add(_identity(email))
-        self._pace.note_taken()
+        self._throttle.note_taken()
         while True:
             try:
                 end = self._settle(email, results.SENT)

@@ -32,7 +32,7 @@ class _Wait:
         return self.since <= now < self.until
 
 
-class Pace:
+class SendThrottle:
     """Pauses where the server turns everybody away; makes do with fewer where it lets in few."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:

@@ -7,7 +7,7 @@ from app.services.therapists import accounts
 from app.store import requeue
 from app.store.models import OutboxEmail
 from tests.harness.smtp_server import FaultyServer
-from tests.scenarios.story import Story, courier, total
+from tests.scenarios.story import Story, sender_to, total
 
 ASHA = "asha@therapists.example"
 SCRIPT = {f"rcpt {ASHA}": "550 5.1.1 no such mailbox"}
@@ -28,7 +28,7 @@ def test_a_second_refusal_of_an_enquiry_is_a_line_and_no_second_email(
 ) -> None:
     booking = story.ask()
     with FaultyServer(SCRIPT) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         total(one.deliver())
         requeue.retry(OutboxEmail.get(kind="booking_requested").id, story.now)
         total(one.deliver())
@@ -42,7 +42,7 @@ def test_a_second_refusal_of_an_account_is_a_line_and_no_second_email_while_one_
     accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
     script = {**SCRIPT, "rcpt ops@mindsum.invalid": "450 4.2.1 not now"}
     with FaultyServer(script) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         total(one.deliver())
         requeue.retry(OutboxEmail.get(kind="sign_in").id, story.now)
         total(one.deliver())

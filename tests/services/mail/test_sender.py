@@ -13,7 +13,7 @@ from app.store import outbox, requeue
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from tests.harness.smtp_server import Fault, FaultyServer, MailServer, unused_port
-from tests.scenarios.story import ELI, Story, courier, total
+from tests.scenarios.story import ELI, Story, sender_to, total
 
 
 def emails() -> list[tuple[str, str, int]]:
@@ -24,7 +24,7 @@ def emails() -> list[tuple[str, str, int]]:
 def test_an_email_carries_the_same_message_id_on_every_try(story: Story, app: Flask) -> None:
     story.ask()
     with FaultyServer({"dot": [Fault.DROP]}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         for _ in range(3):
             total(one.deliver())
             story.wait(minutes=5)
@@ -37,7 +37,7 @@ def test_a_refused_connection_is_tried_again_later_and_burns_only_the_first(
     story: Story, app: Flask
 ) -> None:
     story.ask()
-    one = courier(app, unused_port())
+    one = sender_to(app, unused_port())
     run = total(one.deliver())
     assert (run.due, run.done) == (2, 0)
     assert emails() == [("booking_requested", "queued", 1), ("booking_received", "queued", 0)]
@@ -50,7 +50,7 @@ def test_a_permanent_refusal_fails_at_once_and_can_be_retried(story: Story, app:
     story.ask()
     refusal = {"rcpt": "550 5.1.1 no such mailbox"}
     with FaultyServer(refusal) as server:
-        total(courier(app, server.port).deliver())
+        total(sender_to(app, server.port).deliver())
     assert [status for _, status, _ in emails()] == ["failed"] * 3
     assert "550" in OutboxEmail.get().last_error
     assert "@" not in OutboxEmail.get().last_error
@@ -63,7 +63,7 @@ def test_a_wrong_password_pauses_the_queue_and_burns_no_attempt(story: Story, ap
     story.ask()
     refusal = {"mail": "530 5.7.0 authentication required"}
     with FaultyServer(refusal) as server:
-        total(courier(app, server.port).deliver())
+        total(sender_to(app, server.port).deliver())
     assert [(status, tries) for _, status, tries in emails()] == [("queued", 0)] * 2
 
 
@@ -77,7 +77,7 @@ def test_after_a_day_of_temporary_failures_an_email_fails_where_ops_sees_it(
     story.decline(booking)
     refusal = {"rcpt": "451 4.3.0 later"}
     with FaultyServer(refusal) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         for _ in range(60):
             story.wait(minutes=61)
             total(one.deliver())
@@ -128,10 +128,10 @@ def test_who_outlives_their_lease_while_sending_withholds_the_end_and_changes_no
     story.ask()
     late_at = story.now + outbox.lease() + timedelta(seconds=1)
     with Delaying() as server:
-        run = total(courier(app, server.port).deliver())
+        run = total(sender_to(app, server.port).deliver())
         assert (run.due, run.done) == (2, 1)
         story.wait(minutes=2)
-        assert total(courier(app, server.port).deliver()).done == 1
+        assert total(sender_to(app, server.port).deliver()).done == 1
         taken = [each.parsed["X-Mindsum-Email"] for each in server.messages]
     assert taken == ["booking_received", "booking_requested"]
     assert {row.status.value for row in OutboxEmail.select()} == {"sent"}
@@ -139,7 +139,7 @@ def test_who_outlives_their_lease_while_sending_withholds_the_end_and_changes_no
     assert outcomes == ["lost", "sent", "sent"]
 
 
-def test_several_couriers_at_once_send_each_email_once_and_each_thread_in_order(
+def test_several_senders_at_once_send_each_email_once_and_each_thread_in_order(
     story: Story, app: Flask
 ) -> None:
     for days in range(2, 12):
@@ -147,7 +147,7 @@ def test_several_couriers_at_once_send_each_email_once_and_each_thread_in_order(
         story.accept(booking)
         for role in (Role.THERAPIST, Role.CLIENT):
             outbox.enqueue("new_message", role, booking=booking, now=story.now)
-    one = courier(app, story.mail.port)
+    one = sender_to(app, story.mail.port)
 
     def work() -> None:
         with database.connection():

@@ -15,7 +15,7 @@ from app.services import clients, timekeeping
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail
 from tests.harness.smtp_server import PATIENCE_S, FaultyServer, MailServer
-from tests.scenarios.story import DEE, ELI, Story, courier, lane, total
+from tests.scenarios.story import DEE, ELI, Story, lane, sender_to, total
 
 ASHA = "asha@therapists.example"
 
@@ -55,7 +55,7 @@ def test_a_leap_of_the_clock_while_the_server_answers_sends_nothing_again(
     story.ask()
     OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
     with Thoughtful() as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         with lane(app, one):
             assert server.has_it.wait(PATIENCE_S)
             story.wait(seconds=leap.total_seconds())
@@ -75,7 +75,7 @@ def test_a_pause_is_told_of_again_after_the_clock_has_gone_back(
 ) -> None:
     story.ask()
     with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
-        one = courier(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
+        one = sender_to(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
         total(one.deliver())
         story.wait(hours=-5)
         timekeeping.after_leap_back(clock.now())
@@ -89,7 +89,7 @@ def test_a_second_pause_is_told_of_as_the_first_was(
 ) -> None:
     wrong = "535 5.7.8 wrong"
     with FaultyServer({"auth": [wrong, wrong, None, wrong, wrong]}) as server:
-        one = courier(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="right")
+        one = sender_to(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="right")
         for _ in range(5):
             ask_bran_and_withdraw(story)
             total(one.deliver())
@@ -107,12 +107,12 @@ def test_an_email_that_alone_is_not_let_in_holds_up_no_other_and_is_given_up(
     with FaultyServer({f"rcpt {DEE[1]}": "530 5.7.1 authentication required"}) as server:
         for _ in range(3):
             # As from cron: each run is a process of its own.
-            total(courier(app, server.port).deliver())
+            total(sender_to(app, server.port).deliver())
             story.wait(minutes=2)
         assert standing("enquiry_declined") == "sent"
         for _ in range(28):
             ask_bran_and_withdraw(story)
-            total(courier(app, server.port).deliver())
+            total(sender_to(app, server.port).deliver())
             story.wait(hours=1)
     assert standing("booking_declined") == "failed"
 
@@ -122,7 +122,7 @@ def test_a_server_that_lets_nothing_in_after_the_login_burns_no_attempt(
 ) -> None:
     story.ask()
     with FaultyServer({"rcpt": "530 5.7.1 authentication required"}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         for _ in range(20):
             total(one.deliver())
             story.wait(hours=1)
@@ -155,6 +155,6 @@ def test_whom_somebody_erases_while_their_email_is_being_sent_does_not_get_it(
             clients.erase(DEE[1], clock.now())
 
     with Slow() as server:
-        total(courier(app, server.port).deliver())
+        total(sender_to(app, server.port).deliver())
         assert [each.rcpt_tos for each in server.messages] == [(ASHA,)]
     assert standing("withdrawal_receipt") == "skipped"

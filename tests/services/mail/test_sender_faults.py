@@ -22,7 +22,7 @@ from tests.harness.smtp_server import (
     FaultyServer,
     unused_port,
 )
-from tests.scenarios.story import DEE, Story, courier, total
+from tests.scenarios.story import DEE, Story, sender_to, total
 
 ASHA = "asha@therapists.example"
 TO_ASHA = f"rcpt {ASHA}"
@@ -116,7 +116,7 @@ def test_each_fault_ends_in_the_right_state_and_loses_nothing(
 ) -> None:
     booking = story.ask()
     with FaultyServer(case.script) as server:
-        total(courier(app, server.port, **hasty(case, monkeypatch)).deliver())
+        total(sender_to(app, server.port, **hasty(case, monkeypatch)).deliver())
         taken = {each.parsed["Message-ID"]: each.rcpt_tos[0] for each in server.messages}
     assert (standing("booking_requested"), standing("booking_received")) == (
         case.to_asha,
@@ -139,7 +139,7 @@ def test_a_certificate_that_is_not_trusted_costs_one_try_and_sends_nothing(
 ) -> None:
     story.ask()
     with FaultyServer(tls=self_signed(tmp_path, "elsewhere.test").context) as server:
-        one = courier(app, server.port, MAIL_SERVER=NOT_CALLED_LOOPBACK, MAIL_USE_TLS=True)
+        one = sender_to(app, server.port, MAIL_SERVER=NOT_CALLED_LOOPBACK, MAIL_USE_TLS=True)
         total(one.deliver())
         assert server.messages == []
     assert (standing("booking_requested"), standing("booking_received")) == (TRIED, UNTRIED)
@@ -150,7 +150,7 @@ def test_a_certificate_that_is_not_trusted_costs_one_try_and_sends_nothing(
 
 def test_a_server_that_is_not_there_costs_one_try(story: Story, app: Flask) -> None:
     story.ask()
-    one = courier(app, unused_port())
+    one = sender_to(app, unused_port())
     total(one.deliver())
     for _ in range(5):
         total(one.deliver())
@@ -160,7 +160,7 @@ def test_a_server_that_is_not_there_costs_one_try(story: Story, app: Flask) -> N
 def test_no_attempt_is_burnt_however_long_a_login_is_refused(story: Story, app: Flask) -> None:
     story.ask()
     with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
-        one = courier(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
+        one = sender_to(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
         for _ in range(20):
             total(one.deliver())
             story.wait(minutes=65)
@@ -174,7 +174,7 @@ def test_a_lost_reply_leads_to_a_second_copy_with_the_same_message_id_and_to_no_
 ) -> None:
     story.ask()
     with FaultyServer({"dot": [Fault.DROP]}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         for _ in range(4):
             total(one.deliver())
             story.wait(minutes=2)
@@ -211,5 +211,5 @@ def test_no_web_request_speaks_to_the_mail_server(story: Story, app: Flask, faul
         assert visitor.post("/my-links", data={"email": DEE[1]}).status_code < 400
         assert server.connections == 0
         assert OutboxEmail.select().count() == 5
-        total(courier(app, server.port, MAIL_TIMEOUT=0.2).deliver())
+        total(sender_to(app, server.port, MAIL_TIMEOUT=0.2).deliver())
         assert server.connections == 1

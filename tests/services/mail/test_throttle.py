@@ -1,4 +1,4 @@
-"""When the couriers hold back: the outbox is held, the server is full of us, time is short."""
+"""When the senders hold back: the outbox is held, the server is full of us, time is short."""
 
 import asyncio
 import threading
@@ -14,12 +14,12 @@ from flask import Flask
 from app import clock
 from app.mailer import Mailer
 from app.services.mail import sender
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.store import outbox
 from app.store.db import database
 from app.store.models import OutboxEmail
 from tests.harness.smtp_server import PATIENCE_S, Action, FaultyServer, MailServer
-from tests.scenarios.story import ELI, Story, courier, lane, total
+from tests.scenarios.story import ELI, Story, lane, sender_to, total
 
 CROWDED = "421 4.7.0 too many connections from you"
 
@@ -53,7 +53,7 @@ def test_a_server_that_lets_in_one_connection_gets_all_by_that_one(
     asked: Story, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     with FaultyServer({"greeting": [None, CROWDED]}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         first = one.deliver()
         next(first)
         assert total(one.deliver()).done == 0
@@ -94,7 +94,7 @@ def test_who_is_still_being_greeted_or_says_goodbye_counts_as_let_in(
     monkeypatch.setattr("app.mailer.connection.GOODBYE_SECONDS", PATIENCE_S)
     story.ask()
     with Doorman(stage) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         with lane(app, one):
             assert server.is_full.wait(PATIENCE_S)
             story.ask("bran", client=ELI, starts_at=story.now.replace(hour=15) + timedelta(days=2))
@@ -110,7 +110,7 @@ def test_a_server_that_was_crowded_is_tried_with_more_connections_later(
     asked: Story, app: Flask
 ) -> None:
     with FaultyServer({"greeting": [None, CROWDED]}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         first = one.deliver()
         next(first)
         total(one.deliver())
@@ -125,7 +125,7 @@ def test_a_server_that_lets_nobody_in_pauses_the_queue_as_ever(
     asked: Story, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     with FaultyServer({"greeting": CROWDED}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         assert total(one.deliver()).done == total(one.deliver()).done == 0
         assert server.connections == 1
     assert told(caplog)["outbox_paused"] == 1
@@ -134,14 +134,14 @@ def test_a_server_that_lets_nobody_in_pauses_the_queue_as_ever(
 
 def test_a_hold_gives_back_what_was_claimed_and_not_yet_sent(asked: Story, app: Flask) -> None:
     with MailServer() as server:
-        parts = courier(app, server.port).deliver()
+        parts = sender_to(app, server.port).deliver()
         next(parts)
         outbox.hold(asked.now)
         assert total(parts).done == 0
         assert len(server.messages) == 1
         assert standings() == {("sent", 1): 1, ("queued", 0): 3}
         outbox.release(asked.now)
-        assert total(courier(app, server.port).deliver()).done == 3
+        assert total(sender_to(app, server.port).deliver()).done == 3
 
 
 class Interrupted(MailServer):
@@ -166,7 +166,7 @@ def test_a_hold_stops_also_the_email_that_is_just_being_told(asked: Story, app: 
             outbox.hold(clock.now())
 
     with Interrupted(hold) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         assert total(one.deliver()).done == 0
         assert server.messages == []
         assert standings() == {("queued", 0): 4}
@@ -183,11 +183,11 @@ def test_where_time_is_short_no_message_is_ended_whose_answer_nobody_would_hear(
     with Interrupted(lambda: late.append(True)) as server:
         elsewhere = Flask("elsewhere")
         elsewhere.config.update(app.config, MAIL_PORT=server.port)
-        parts = Courier(Mailer(elsewhere), clock.now, lambda: bool(late)).deliver()
+        parts = OutboxSender(Mailer(elsewhere), clock.now, lambda: bool(late)).deliver()
         assert next(parts).done == 0
         parts.close()
         assert server.messages == []
         assert Counter(status for status, _ in standings().elements()) == {"queued": 4}
         asked.wait(minutes=1)
-        assert total(courier(app, server.port).deliver()).done == 4
+        assert total(sender_to(app, server.port).deliver()).done == 4
     assert len(server.messages) == 4

@@ -16,13 +16,13 @@ from app.rules.lifecycle import Actor
 from app.services import clients
 from app.services.bookings import messages
 from app.services.mail import undelivered
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.services.therapists import accounts
 from app.store import outbox, requeue
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
 from tests.harness.smtp_server import FaultyServer, MailServer
-from tests.scenarios.story import DEE, ELI, Story, courier, total
+from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 
 ASHA = "asha@therapists.example"
 OPS = "ops@mindsum.invalid"
@@ -30,10 +30,10 @@ NO_MAILBOX = "550 5.1.1 no such mailbox"
 
 
 @contextmanager
-def refusing(app: Flask, *addresses: str) -> Iterator[tuple[Courier, FaultyServer]]:
-    """A courier to a server that refuses those addresses for good."""
+def refusing(app: Flask, *addresses: str) -> Iterator[tuple[OutboxSender, FaultyServer]]:
+    """A sender to a server that refuses those addresses for good."""
     with FaultyServer({f"rcpt {address}": NO_MAILBOX for address in addresses}) as server:
-        yield courier(app, server.port), server
+        yield sender_to(app, server.port), server
 
 
 def statuses(kind: str) -> list[str]:
@@ -250,7 +250,7 @@ def test_a_held_outbox_sends_nothing_until_it_is_released(
     story.wait(seconds=30)
     outbox.hold(story.now)
     assert outbox.held_since() == held_at
-    one = Courier(story.app.extensions["mailer"], clock.now)
+    one = OutboxSender(story.app.extensions["mailer"], clock.now)
     for _ in range(3):
         assert total(one.deliver()).due == 0
         story.wait(seconds=25)
@@ -265,7 +265,7 @@ def test_a_held_outbox_sends_nothing_until_it_is_released(
     assert total(one.deliver()).done == 2
 
 
-def test_a_hold_stops_a_courier_at_work_after_what_it_has_in_hand(story: Story) -> None:
+def test_a_hold_stops_a_sender_at_work_after_what_it_has_in_hand(story: Story) -> None:
     class Alarming(MailServer):
         """Somebody holds the outbox while the first message is on its way."""
 
@@ -280,7 +280,7 @@ def test_a_hold_stops_a_courier_at_work_after_what_it_has_in_hand(story: Story) 
 
     story.ask()
     with Alarming() as server:
-        total(courier(story.app, server.port).deliver())
+        total(sender_to(story.app, server.port).deliver())
         assert len(server.messages) == 1 < OutboxEmail.select().count()
 
 
@@ -289,7 +289,7 @@ def test_a_server_that_lets_nobody_in_is_told_of_once_in_ten_minutes(
 ) -> None:
     story.ask()
     with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
-        one = courier(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
+        one = sender_to(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
         for _ in range(20):
             total(one.deliver())
             story.wait(minutes=1)
@@ -311,7 +311,7 @@ def test_moves_go_on_while_the_outbox_is_held(story: Story) -> None:
     assert {row.kind for row in skipped} == {"booking_requested", "booking_received"}
 
 
-def test_two_couriers_who_meet_the_same_refusal_at_once_call_ops_once(
+def test_two_senders_who_meet_the_same_refusal_at_once_call_ops_once(
     story: Story, app: Flask
 ) -> None:
     booking = story.ask()

@@ -17,7 +17,7 @@ from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.harness.databases import beside, postgresql_tool
 from tests.harness.smtp_server import Accepted
-from tests.scenarios.story import ELI, Story, courier, total
+from tests.scenarios.story import ELI, Story, sender_to, total
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -150,7 +150,7 @@ def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) 
 
 def test_what_a_living_worker_gives_back_is_due_since_when_it_was(story: Story) -> None:
     story.ask()
-    parts = courier(story.app, story.mail.port).deliver()
+    parts = sender_to(story.app, story.mail.port).deliver()
     next(parts)
     lost_at = story.wait(seconds=1)
     outbox.hold(story.now)

@@ -13,7 +13,7 @@ from app.config import Settings
 from app.links import Aim
 from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.store.db import database
 from app.web.links import tokens
 from tests.conftest import MONDAY, therapist
@@ -142,7 +142,7 @@ def test_the_demos_mailbox_has_no_faults(
                 visitor = Person(window(browser), app, mail, site)
                 found = look_at(visitor, ["/mailbox?still=1", "/mailbox/previews"])
                 Story(app, mail, at).ask()
-                total(Courier(app.extensions["mailer"], clock.now).deliver())
+                total(OutboxSender(app.extensions["mailer"], clock.now).deliver())
                 found += look_at(visitor, ["/mailbox/previews/sign_in", "/mailbox?still=1"])
                 found += faults(visitor.follow("Asha Rao Session request"))
                 for view in ("Text", "Calendar", "Source"):

@@ -16,7 +16,7 @@ from app.maildir import serve_maildir, stored_messages
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services.bookings import moves, request
 from app.services.jobs import due as sweeps
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.store import outlook
 from app.store.db import database
 from app.store.models import Booking
@@ -74,7 +74,7 @@ def ask() -> Booking:
 
 def deliver(demo: Flask) -> None:
     with demo.app_context():
-        run = total(Courier(demo.extensions["mailer"], clock.now).deliver())
+        run = total(OutboxSender(demo.extensions["mailer"], clock.now).deliver())
     assert run.failed == 0
 
 

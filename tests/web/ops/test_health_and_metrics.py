@@ -17,7 +17,7 @@ from app.rules.lifecycle import Actor
 from app.services import clients
 from app.services.jobs.monitor import Vitals
 from app.services.jobs.result import Run
-from app.services.mail.sender import Courier
+from app.services.mail.sender import OutboxSender
 from app.store import attempts, job_stats, outbox
 from app.store.db import database
 from app.store.job_stats import News
@@ -26,7 +26,7 @@ from tests.conftest import MONDAY
 from tests.harness.databases import postgresql_in
 from tests.harness.processes import until
 from tests.harness.smtp_server import FaultyServer, unused_port
-from tests.scenarios.story import DEE, ELI, Story, courier, total
+from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
 NAMES = ("apply_standing", "purge", "deliver_outbox")
@@ -165,7 +165,7 @@ def test_an_outbox_is_stuck_after_ten_minutes(
     assert set(failing(visitor)) == failed
 
 
-def wait_with(one: Courier, at: Any, minutes: int) -> None:
+def wait_with(one: OutboxSender, at: Any, minutes: int) -> None:
     """Time goes on by minutes, and what is due is tried in each; the scheduler is well."""
     for _ in range(minutes):
         at(clock.now() + timedelta(minutes=1))
@@ -178,7 +178,7 @@ def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
 ) -> None:
     story.ask()
     story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
-    wait_with(courier(app, unused_port()), at, 180)
+    wait_with(sender_to(app, unused_port()), at, 180)
     assert {each.outcome for each in DeliveryAttempt.select()} == {Outcome.DEFERRED}
     assert outbox.oldest_due_at(clock.now() - timedelta(minutes=10)) is None
     assert figures(visitor)["mindsum_outbox_oldest_due_age_seconds"] == 3 * 3600
@@ -194,7 +194,7 @@ def test_an_outbox_whose_every_address_is_put_off_is_stuck(
 ) -> None:
     story.ask()
     with FaultyServer({"rcpt": "451 4.3.0 temporary lookup failure"}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         wait_with(one, at, 10)
         assert failing(visitor) == {}
         wait_with(one, at, 1)
@@ -213,7 +213,7 @@ def test_two_full_mailboxes_do_not_make_the_house_unready_while_others_get_their
     story.ask()
     full = {f"rcpt {DEE[1]}": "452 4.2.2 full", "rcpt asha@therapists.example": "452 4.2.2 full"}
     with FaultyServer(full) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         wait_with(one, at, 5)
         story.ask("bran", client=ELI, starts_at=MONDAY + timedelta(days=3, hours=9))
         wait_with(one, at, 60)
@@ -226,7 +226,7 @@ def test_one_address_may_put_off_all_its_emails_but_hides_no_dead_mail_server(
     booking = story.ask()
     story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
     with FaultyServer({f"rcpt {DEE[1]}": "450 4.2.0 greylisted"}) as server:
-        one = courier(app, server.port)
+        one = sender_to(app, server.port)
         total(one.deliver())
         outbox.enqueue("new_message", Role.CLIENT, booking=booking, now=clock.now())
         wait_with(one, at, 60)
@@ -241,7 +241,7 @@ def test_one_address_may_put_off_all_its_emails_but_hides_no_dead_mail_server(
     story.ask(client=ELI, starts_at=MONDAY + timedelta(days=2, hours=3))
     new = OutboxEmail.select().where(OutboxEmail.created_at == clock.now())
     first_id = min(each.id for each in new)
-    dead = courier(app, unused_port())
+    dead = sender_to(app, unused_port())
     wait_with(dead, at, 10)
     assert failing(visitor) == {}
     wait_with(dead, at, 1)
@@ -297,7 +297,7 @@ def test_a_held_outbox_says_how_it_goes_on(visitor: Visitor, at: Any) -> None:
     }
 
 
-def test_an_email_in_a_courier_s_hands_has_waited_since_it_was_written(
+def test_an_email_in_a_senders_hands_has_waited_since_it_was_written(
     visitor: Visitor, at: Any
 ) -> None:
     write_email()
@@ -330,7 +330,7 @@ def test_whether_emails_leave_is_asked_of_those_that_wait_and_of_the_newest_atte
     assert not any("TEMP B-TREE" in line[-1] for line in plan)
 
 
-def test_a_slow_mail_server_is_no_courier_that_hangs(visitor: Visitor, at: Any) -> None:
+def test_a_slow_mail_server_is_no_sender_that_hangs(visitor: Visitor, at: Any) -> None:
     lease_s = 20 * 30
     vitals = Vitals(NAMES, patience_s={"deliver_outbox": lease_s})
 
