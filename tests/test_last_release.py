@@ -1,0 +1,251 @@
+"""What release 0.1 left behind goes on: its database, its links, and what it sent on the wire.
+
+tests/data/release_0_1 was written by that release, which lived `fixed_life` on SQLite:
+rows.json (every row of its database), links.json (links from its emails, Message-IDs of what was
+still queued) and wire.json (its emails without their words, and the answers of its API).
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from playhouse.migrations import Runner
+
+from app import create_app
+from app.cli import run
+from app.config import Settings
+from app.rules.weekly_hours import parse_windows
+from app.services.ops import replay
+from app.services.therapists import accounts
+from app.store.db import database
+from scheduler import run_once
+from tests.harness.smtp_server import MailServer
+from tests.scenarios import fixed_life
+from tests.scenarios.fixed_life import FixedLife
+
+DATA = Path(__file__).parent / "data" / "release_0_1"
+LAST_STEP = "0003_figures"
+
+LINKS: dict[str, Any] = json.loads((DATA / "links.json").read_text())
+WIRE: dict[str, Any] = json.loads((DATA / "wire.json").read_text())
+THEN = datetime.fromisoformat(LINKS["now"])
+THERAPISTS = (
+    ("Asha Rao", "Europe/London", 6000),
+    ("Bran Cole", "America/New_York", 8000),
+    ("Chi Nakamura", "Australia/Lord_Howe", 7000),
+)
+
+
+def settings_for(url: str, mail: MailServer) -> Settings:
+    return Settings(
+        database_url=url,
+        mail_server="127.0.0.1",
+        mail_port=mail.port,
+        public_url=fixed_life.PUBLIC_URL,
+        secret_key=fixed_life.SECRET_KEY,
+        notes_key=(fixed_life.NOTES_KEY,),
+        api_keys=(fixed_life.API_KEY,),
+        ratelimit_enabled=False,
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of either kind without tables."""
+    if request.param == "sqlite":
+        (tmp_path / "last.db").touch()
+        yield f"sqlite:///{tmp_path / 'last.db'}"
+    else:
+        shared = request.getfixturevalue("postgresql_url")
+        name = f"last_{tmp_path.name}".lower()
+        database.bind(shared)
+        with database.connection():
+            database.db.execute_sql(f'CREATE DATABASE "{name}"')
+        yield shared.replace("/postgres?", f"/{name}?")
+    database.release()
+
+
+def load_rows() -> None:
+    """Fill the bound database, whose schema is the last release's, with that release's rows."""
+    is_sqlite = database.is_sqlite()
+    mark = "?" if is_sqlite else "%s"
+    for table, rows in json.loads((DATA / "rows.json").read_text()).items():
+        kinds = {each.name: each.data_type for each in database.db.get_columns(table)}
+        for row in rows:
+            values = [
+                bool(value) if kinds[name].lower() in ("bool", "boolean") else value
+                for name, value in row.items()
+            ]
+            columns = ", ".join(f'"{name}"' for name in row)
+            marks = ", ".join([mark] * len(row))
+            database.db.execute_sql(f'INSERT INTO "{table}" ({columns}) VALUES ({marks})', values)
+        if rows and "id" in kinds and not is_sqlite:
+            database.db.execute_sql(
+                f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), MAX(id)) FROM \"{table}\""
+            )
+
+
+@pytest.fixture
+def upgraded(empty_url: str, mail: MailServer, time_machine: Any) -> Flask:
+    """Today's application on the last release's database, at the moment it was left."""
+    time_machine.move_to(THEN, tick=False)
+    database.bind(empty_url)
+    with database.connection():
+        Runner(database.db.obj, str(database.MIGRATIONS)).up(LAST_STEP)
+        with database.db.atomic():
+            load_rows()
+    database.upgrade()
+    app = create_app(settings_for(empty_url, mail))
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def browser(upgraded: Flask) -> FlaskClient:
+    return upgraded.test_client()
+
+
+def status_of(app: Flask, part: str) -> str:
+    return str(answer(app, f"/api/v1/bookings/{LINKS['made'][part]}")["status"])
+
+
+def answer(app: Flask, path: str) -> Any:
+    headers = {"Authorization": f"Bearer {fixed_life.API_KEY}"}
+    response = app.test_client().get(path, headers=headers)
+    assert response.status_code == 200
+    return response.json
+
+
+def missing(before: Any, now: Any, where: str = "") -> Iterator[str]:
+    """What an answer of the last release held that today's does not; what is new is no fault."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name, value in before.items():
+            if name not in now:
+                yield f"{where}.{name} is gone"
+            else:
+                yield from missing(value, now[name], f"{where}.{name}")
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from missing(one, other, f"{where}[{number}]")
+    elif before != now and not is_wording(where):
+        yield f"{where}: {before!r} became {now!r}"
+
+
+def is_wording(where: str) -> bool:
+    """Whether a value is a sentence for people, which may be said better."""
+    return where.rpartition(".")[2] in {"what_moved_it", "what_would_mend_it", "name"} and (
+        ".ranking" in where
+    )
+
+
+def test_its_books_add_up_after_the_upgrade(upgraded: Flask) -> None:
+    with upgraded.app_context():
+        assert list(replay.compare(THEN)) == []
+
+
+def test_the_api_answers_for_its_bookings_as_it_did(upgraded: Flask) -> None:
+    reads = [each for each in WIRE["answers"] if each["call"].startswith("GET /bookings/")]
+    assert len(reads) == len(LINKS["made"]) - 1
+    for each in reads:
+        now = answer(upgraded, "/api/v1" + each["call"].removeprefix("GET "))
+        assert list(missing(each["json"], now, each["call"])) == []
+
+
+@pytest.mark.parametrize("link", sorted(LINKS["links"]))
+def test_its_links_open_and_opening_changes_nothing(
+    upgraded: Flask, browser: FlaskClient, link: str
+) -> None:
+    part, purpose = link.split()
+    before = status_of(upgraded, part)
+    opened = browser.get(LINKS["links"][link])
+    assert opened.status_code == (302 if purpose == "session" else 200)
+    assert status_of(upgraded, part) == before
+
+
+@pytest.mark.parametrize("part", ["open", "late"])
+def test_its_accept_links_still_accept(upgraded: Flask, browser: FlaskClient, part: str) -> None:
+    pressed = browser.post(LINKS["links"][f"{part} accept"])
+    assert pressed.status_code == 200
+    assert status_of(upgraded, part) == "accepted"
+
+
+def test_its_decline_link_still_declines_once(upgraded: Flask, browser: FlaskClient) -> None:
+    pressed = browser.post(LINKS["links"]["open decline"], data={"reason": "I am away."})
+    assert pressed.status_code == 200
+    assert status_of(upgraded, "open") == "declined"
+    assert browser.post(LINKS["links"]["open accept"]).status_code == 409
+
+
+def test_what_was_still_queued_leaves_with_the_message_id_it_would_have_had(
+    upgraded: Flask, mail: MailServer
+) -> None:
+    before = len(mail.messages)
+    assert run_once(upgraded) == 0
+    sent = {
+        each.parsed["X-Mindsum-Email"]: each.parsed["Message-ID"] for each in mail.messages[before:]
+    }
+    assert sent == LINKS["queued"]
+
+
+def test_what_people_wrote_can_still_be_read(
+    upgraded: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["client", "export", "dee@clients.example"], lambda: upgraded) == 0
+    exported = capsys.readouterr().out
+    assert "Sleeping badly." in exported and "I am away." in exported
+
+
+@pytest.fixture
+def fixed(
+    empty_url: str, mail: MailServer, time_machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> FixedLife:
+    """Today's application at the start of the life that the last release lived."""
+    time_machine.move_to(fixed_life.MONDAY, tick=False)
+    fixed_life.fix_chance(monkeypatch)
+    app = create_app(settings_for(empty_url, mail))
+    database.upgrade()
+    with app.app_context():
+        for name, zone, rate_minor in THERAPISTS:
+            slug = name.split()[0].lower()
+            accounts.add_therapist(
+                accounts.NewTherapist(
+                    slug=slug,
+                    name=name,
+                    email=f"{slug}@therapists.example",
+                    timezone=zone,
+                    rate_minor=rate_minor,
+                    windows=parse_windows("Mon-Sun 09:00-17:00"),
+                    meeting_url=f"https://meet.example/{slug}",
+                ),
+                fixed_life.MONDAY,
+            )
+
+    def move_to(at: datetime) -> None:
+        time_machine.move_to(at, tick=False)
+
+    def sweep() -> None:
+        assert run_once(app) == 0
+
+    def received() -> list[Any]:
+        return [each.parsed for each in mail.messages]
+
+    return FixedLife(app, move_to, sweep, received)
+
+
+def test_a_fixed_life_looks_the_same_from_outside(fixed: FixedLife) -> None:
+    assert fixed_life.live(fixed) == {
+        part: reference for part, reference in LINKS["made"].items() if part != "queued"
+    }
+    assert [each["call"] for each in fixed.answers] == [each["call"] for each in WIRE["answers"]]
+    for before, now in zip(WIRE["answers"], fixed.answers, strict=True):
+        assert list(missing(before, now, before["call"])) == []
+    before = {each["headers"]["Message-ID"]: each for each in WIRE["emails"]}
+    now = {str(each["Message-ID"]): fixed_life.wire(each) for each in fixed.received()}
+    assert list(now) and set(now) == set(before)
+    for message_id, email in before.items():
+        assert now[message_id] == email
