@@ -3,19 +3,38 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+RUNTIME := .venv/.installed
+DEVELOPMENT := .venv/.installed-dev
+PIP := $(BIN)/pip --disable-pip-version-check
 export PORT
 
-.PHONY: install demo run test check bench soak
+.PHONY: install install-dev lock demo run test check bench soak
 
-install: $(INSTALLED)
+install: $(RUNTIME)
+install-dev: $(DEVELOPMENT)
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(RUNTIME): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Making .venv for $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "Installing what the site needs (requirements.lock, about 130 MB)"
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@echo "Installing the mindsum command"
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
+
+$(DEVELOPMENT): requirements-dev.lock $(RUNTIME)
+	@echo "Installing what tests and checks need (requirements-dev.lock, about 420 MB)"
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+LOCK = uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11 \
+	--custom-compile-command "make lock" pyproject.toml
+
+# After a change of the dependencies in pyproject.toml; needs uv. LOCK_ARGS=--upgrade takes newer ones.
+lock:
+	$(LOCK) $(LOCK_ARGS) -o requirements.lock
+	$(LOCK) $(LOCK_ARGS) --extra dev --constraint requirements.lock -o requirements-dev.lock
 
 demo: install
 	@$(BIN)/mindsum demo --port $(PORT)
@@ -24,19 +43,19 @@ run: install
 	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null run mindsum db upgrade
 	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null start --port $(PORT) web scheduler
 
-test: install
+test: install-dev
 	@$(BIN)/python -m compileall -q app emails scheduler.py
 	@$(BIN)/pytest -n 3 --dist worksteal -q $(ARGS)
 
-check: install
+check: install-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python .ci/audit
 
-bench: install
+bench: install-dev
 	@$(BIN)/python -m tests.bench
 
-soak: install
+soak: install-dev
 	@SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)

@@ -1,16 +1,222 @@
-"""The process's settings, read from the environment; a bad value stops the start by name."""
+"""Settings: every variable, its default and its checks; nothing else reads the environment."""
 
 import os
-from typing import Any
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
+from cryptography.fernet import Fernet
 from dotenv import dotenv_values
-from pydantic import ValidationError
+from limits.errors import ConfigurationError
+from limits.storage import storage_from_string
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigError
-from app.settings import DEVELOPMENT_NOTES_KEY, DEVELOPMENT_SECRET, Settings
+from app.rules.money import CURRENCIES
+from app.rules.policy import Policy
+from emails.safety import mailbox, sender_mailbox
 
-__all__ = ["Settings", "current", "load", "use"]
+DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https
+DEVELOPMENT_NOTES_KEY = urlsafe_b64encode(sha256(b"development-only").digest()).decode()
 
+_LONGEST_ADDRESS = 254
+_ADDRESS = r'[^\s@<>(),:;\\"\[\]]+@[^\s@<>(),:;\\"\[\]]+'
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+
+
+def _number(default: Decimal | int, what: str, **bounds: Any) -> Any:
+    return Field(default, description=what, allow_inf_nan=False, **bounds)
+
+
+def _hours(default: int, what: str = "a number of hours above 0") -> Any:
+    return _number(Decimal(default), what, gt=0, le=24 * 365)
+
+
+def _count(default: int, what: str = "a whole number from 1", **bounds: Any) -> Any:
+    return Field(default, description=what, **{"ge": 1, "le": 1000, **bounds})
+
+
+class Settings(BaseSettings):
+    """Each field is the variable of that name in upper case; descriptions end "should be ..."."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    database_url: str = Field(
+        "sqlite:///var/mindsum.db", description="sqlite:///FILE or postgresql://USER@HOST/NAME"
+    )
+    secret_key: str = Field(DEVELOPMENT_SECRET, description="a long random text")
+    secret_key_fallbacks: Listed = Field((), description="older keys, comma separated")
+    notes_key: Listed = Field(
+        (DEVELOPMENT_NOTES_KEY,), description="Fernet keys, comma separated, newest first"
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8000", description="the site's address, such as https://example.org"
+    )
+    mail_server: str = Field("127.0.0.1", description="a host name", min_length=1)
+    mail_port: int = Field(1025, ge=1, le=65535, description="a port from 1 to 65535")
+    mail_use_tls: bool = Field(False, description="true or false")
+    mail_use_ssl: bool = Field(False, description="true or false")
+    mail_username: str | None = Field(None, description="a text")
+    mail_password: str | None = Field(None, description="a text")
+    mail_default_sender: str = Field(
+        "Mindsum Bookings <bookings@mindsum.invalid>",
+        pattern=rf"^({_ADDRESS}|[^<>]*<{_ADDRESS}>)$",
+        description="an address, such as Mindsum <bookings@example.org>",
+    )
+    mail_timeout: float = Field(
+        10, gt=0, le=300, allow_inf_nan=False, description="seconds above 0, at most 300"
+    )
+    ops_email: str = Field(
+        "ops@mindsum.invalid", pattern=rf"^{_ADDRESS}$", description="one email address"
+    )
+    api_keys: Listed = Field((), description="keys, comma separated")
+    port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
+    web_concurrency: int = Field(2, ge=1, le=64, description="a whole number from 1 to 64")
+    log_format: Literal["text", "json"] = Field("text", description="text or json")
+    ratelimit_enabled: bool = Field(True, description="true or false")
+    ratelimit_storage_uri: str = Field(
+        "memory://",
+        pattern=r"^[a-z+]+://",
+        description="a storage address such as memory:// or redis://HOST",
+    )
+    currency: str = Field("GBP", pattern=r"^[A-Z]{3}$", description="an ISO 4217 code such as GBP")
+    outbox_retry_seconds: float = Field(
+        30, gt=0, le=86400, allow_inf_nan=False, description="seconds above 0"
+    )
+    demo_dir: Path | None = Field(None, description="the demo's folder; set by mindsum demo")
+
+    answer_within_hours: Decimal = _hours(3)
+    remind_answer_after_hours: Decimal = _hours(2)
+    expire_after_hours: Decimal = _hours(24)
+    free_cancellation_hours: Decimal = _number(
+        Decimal(24), "a number of hours from 0", ge=0, le=24 * 365
+    )
+    commission_percent: Decimal = _number(Decimal(10), "a percentage from 0 to 100", ge=0, le=100)
+    warn_streak: int = _count(3)
+    flag_streak: int = _count(4)
+    deactivate_streak: int = _count(5)
+    min_notice_hours: Decimal = _hours(4)
+    max_ahead_days: Decimal = _number(Decimal(60), "a number of days above 0", gt=0, le=730)
+    slot_minutes: int = _count(30, "whole minutes from 1 to 1440", le=1440)
+    session_minutes: int = _count(50, "whole minutes from 1 to 1440", le=1440)
+    consultation_minutes: int = _count(30, "whole minutes from 1 to 1440", le=1440)
+    ranking_days: Decimal = _number(Decimal(90), "a number of days above 0", gt=0, le=3650)
+    no_show_within_days: Decimal = _number(Decimal(7), "a number of days from 0", ge=0, le=365)
+
+    @field_validator("secret_key_fallbacks", "notes_key", "api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("notes_key")
+    @classmethod
+    def _are_fernet_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("empty")
+        for key in value:
+            Fernet(key)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_known_database(cls, value: str) -> str:
+        if value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+            return value
+        if value.startswith(("postgresql://", "postgres://")):
+            return value
+        raise ValueError("unknown scheme")
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_currency(cls, value: str) -> str:
+        if value not in CURRENCIES:
+            raise ValueError("unknown currency")
+        return value
+
+    @field_validator("mail_default_sender")
+    @classmethod
+    def _can_send(cls, value: str) -> str:
+        address = sender_mailbox("sender", value)
+        # An unquoted "@" or "," in the display name makes a mail program read another address.
+        is_meant = value.rpartition("<")[2].startswith(f"{address.username}@")
+        if not is_meant or len(address.addr_spec) > _LONGEST_ADDRESS:
+            raise ValueError("not a sender")
+        return value
+
+    @field_validator("ops_email")
+    @classmethod
+    def _can_be_sent_to(cls, value: str) -> str:
+        if len(mailbox("recipient", value).addr_spec) > _LONGEST_ADDRESS:
+            raise ValueError("too long")
+        return value
+
+    @field_validator("ratelimit_storage_uri")
+    @classmethod
+    def _is_a_storage(cls, value: str) -> str:
+        try:
+            storage_from_string(value)
+        except (ConfigurationError, ImportError) as error:
+            raise ValueError("unknown storage") from error
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        # `parts.port` raises ValueError for a bad port.
+        if (
+            parts.port == 0
+            or parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or parts.query
+        ):
+            raise ValueError("not a web address")
+        return value.rstrip("/")
+
+    @property
+    def is_production(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    @property
+    def public_host(self) -> str:
+        """Part of every Message-ID and calendar UID."""
+        return urlsplit(self.public_url).hostname or "localhost"
+
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy(
+            answer_within=_span(self.answer_within_hours),
+            remind_answer_after=_span(self.remind_answer_after_hours),
+            expire_after=_span(self.expire_after_hours),
+            free_cancellation=_span(self.free_cancellation_hours),
+            commission_percent=self.commission_percent,
+            warn_streak=self.warn_streak,
+            flag_streak=self.flag_streak,
+            deactivate_streak=self.deactivate_streak,
+            min_notice=_span(self.min_notice_hours),
+            max_ahead=_span(self.max_ahead_days * 24),
+            slot_minutes=self.slot_minutes,
+            session_minutes=self.session_minutes,
+            consultation_minutes=self.consultation_minutes,
+            ranking_window=_span(self.ranking_days * 24),
+            no_show_within=_span(self.no_show_within_days * 24),
+        )
+
+
+def _span(hours: Decimal) -> timedelta:
+    return timedelta(seconds=float(hours * 3600))
+
+
+# An error line never repeats what these hold.
 _SECRETS = {
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
@@ -21,17 +227,44 @@ _SECRETS = {
 }
 
 
-def _contradictions(settings: Settings) -> None:
-    """Stop at the first pair of settings that cannot both hold."""
-    s = settings
-    below = (
+def load() -> Settings:
+    """The settings in the environment, or else in a file `.env` in the working directory.
+
+    Raises ConfigError: one line that names the first bad setting and what it should be.
+    """
+    try:
+        settings = Settings(**_read_env_file())
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(".env", "should be a text file that can be read") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        name = field.upper()
+        value = "" if name in _SECRETS else f", not {str(first['input'])[:80]!r}"
+        right = Settings.model_fields[field].description
+        raise ConfigError(name, f"should be {right}{value}") from None
+    _check_contradictions(settings)
+    if settings.is_production:
+        _check_production_secrets(settings)
+    return settings
+
+
+def _read_env_file() -> dict[str, Any]:
+    # A variable that is set but empty still hides the file's value: it asks for the default.
+    in_file = dotenv_values(".env", interpolate=False)
+    names = {field.upper() for field in Settings.model_fields} - os.environ.keys()
+    return {name.lower(): in_file[name] for name in names if in_file.get(name)}
+
+
+def _check_contradictions(s: Settings) -> None:
+    ascending = (
         ("REMIND_ANSWER_AFTER_HOURS", s.remind_answer_after_hours, "ANSWER_WITHIN_HOURS",
          s.answer_within_hours),
         ("ANSWER_WITHIN_HOURS", s.answer_within_hours, "EXPIRE_AFTER_HOURS", s.expire_after_hours),
         ("WARN_STREAK", s.warn_streak, "FLAG_STREAK", s.flag_streak),
         ("FLAG_STREAK", s.flag_streak, "DEACTIVATE_STREAK", s.deactivate_streak),
     )  # fmt: skip
-    for low_name, low, high_name, high in below:
+    for low_name, low, high_name, high in ascending:
         if not low < high:
             raise ConfigError(low_name, f"should be below {high_name} ({high}), not {low}")
     if s.answer_within_hours > s.min_notice_hours:
@@ -44,12 +277,9 @@ def _contradictions(settings: Settings) -> None:
         raise ConfigError("MIN_NOTICE_HOURS", "should be less than MAX_AHEAD_DAYS allows")
     if s.mail_use_tls and s.mail_use_ssl:
         raise ConfigError("MAIL_USE_TLS", "should be false where MAIL_USE_SSL is true")
-    if s.is_production:
-        _production(s)
 
 
-def _production(s: Settings) -> None:
-    """Stop at a secret that everybody can read."""
+def _check_production_secrets(s: Settings) -> None:
     if s.secret_key == DEVELOPMENT_SECRET or len(s.secret_key) < 16:
         raise ConfigError(
             "SECRET_KEY",
@@ -63,50 +293,25 @@ def _production(s: Settings) -> None:
         raise ConfigError("NOTES_KEY", "should be a key of your own where PUBLIC_URL is https")
 
 
-def without_address(s: Settings) -> ConfigError | None:
-    """What a service for real people starts without, and should not: an address of its own."""
-    if s.is_production:
-        for name, address, such_as in (
-            ("OPS_EMAIL", s.ops_email, "ops@example.org"),
-            ("MAIL_DEFAULT_SENDER", s.mail_default_sender, "Mindsum <bookings@example.org>"),
-        ):
-            if _is_nobodys(address):
-                of_own = f"should be an address of your own, such as {such_as},"
-                return ConfigError(name, f"{of_own} where PUBLIC_URL is https")
-    return None
+def missing_address(s: Settings) -> ConfigError | None:
+    """The address that production still leaves at a default which cannot receive mail, if any.
 
-
-def _is_nobodys(address: str) -> bool:
-    """Whether its domain is one that never exists, as those of the defaults are."""
-    domain = address.rpartition("@")[2].rstrip(">").lower()
-    return f".{domain}".endswith(".invalid")
-
-
-def load() -> Settings:
-    """Read and check the environment, and behind it a file `.env` where the process was started.
-
-    Raises ConfigError, one line that names the setting and what it should be.
+    `mindsum check` reports it; the service starts without one.
     """
-    try:
-        settings = Settings(**_from_file())
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(".env", "should be a text file that can be read") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0])
-        name = field.upper()
-        shown = "" if name in _SECRETS else f", not {str(first['input'])[:80]!r}"
-        should_be = Settings.model_fields[field].description
-        raise ConfigError(name, f"should be {should_be}{shown}") from None
-    _contradictions(settings)
-    return settings
-
-
-def _from_file() -> dict[str, Any]:
-    """What `.env` says of settings that the environment does not name, not even as empty."""
-    said = dotenv_values(".env", interpolate=False)
-    names = {field.upper() for field in Settings.model_fields} - os.environ.keys()
-    return {name.lower(): said[name] for name in names if said.get(name)}
+    if not s.is_production:
+        return None
+    for name, address, example in (
+        ("OPS_EMAIL", s.ops_email, "ops@example.org"),
+        ("MAIL_DEFAULT_SENDER", s.mail_default_sender, "Mindsum <bookings@example.org>"),
+    ):
+        domain = address.rpartition("@")[2].rstrip(">").lower()
+        # RFC 2606 reserves .invalid: no such domain ever exists.
+        if f".{domain}".endswith(".invalid"):
+            return ConfigError(
+                name,
+                f"should be an address of your own, such as {example}, where PUBLIC_URL is https",
+            )
+    return None
 
 
 _current: Settings | None = None
@@ -119,7 +324,7 @@ def use(settings: Settings) -> None:
 
 
 def current() -> Settings:
-    """This process's settings, read from the environment if nobody gave any."""
+    """This process's settings, loaded on first use."""
     if _current is None:
         use(load())
     assert _current is not None

@@ -197,21 +197,21 @@ def test_production_takes_no_default_secret(
 def test_production_with_secrets_of_its_own_starts(environment: pytest.MonkeyPatch) -> None:
     settings = said(environment, **PRODUCTION)
     assert settings.is_production
-    assert config.without_address(settings) is None
+    assert config.missing_address(settings) is None
 
 
 @pytest.mark.parametrize(("name", "address"), OF_NOBODY)
 def test_production_with_an_address_of_nobody_lacks_one_of_its_own(
     environment: pytest.MonkeyPatch, name: str, address: str
 ) -> None:
-    lack = config.without_address(said(environment, **{**PRODUCTION, name: address}))
+    lack = config.missing_address(said(environment, **{**PRODUCTION, name: address}))
     assert str(lack).startswith(f"{name} should be an address of your own, such as ")
 
 
 def test_where_no_real_people_are_served_an_address_of_nobody_will_do(
     environment: pytest.MonkeyPatch,
 ) -> None:
-    assert config.without_address(config.load()) is None
+    assert config.missing_address(config.load()) is None
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "NOTES_KEY", "DATABASE_URL"])

@@ -115,7 +115,7 @@ def _checkups(script: ScriptInfo) -> Iterator[Checkup]:
         yield Checkup("settings", False, str(error))
         return
     settings = config.current()
-    lack = config.without_address(settings)
+    lack = config.missing_address(settings)
     yield Checkup("settings", lack is None, str(lack or f"for {settings.public_url}"))
     with app.app_context():
         yield from _database()

@@ -5,8 +5,8 @@ from email.message import EmailMessage, Message
 
 import pytest
 
+from app.config import Settings
 from app.mailer import MailRefused
-from app.settings import Settings
 from emails.safety import sender_mailbox
 from tests.harness.mail_sending import DEE, SENDER, letter, mailer_for, text
 from tests.harness.smtp_server import FaultyServer, MailServer
