@@ -6,10 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from app.rules import acceptance
 from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.ranking_explanation import Factor
-from app.services.therapists import accounts, ranking
 from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 
 
@@ -46,7 +44,6 @@ class BookingOut(Out):
     @classmethod
     def of(cls, booking: Booking, now: datetime, **more: object) -> Self:
         """The booking as it stands at `now`."""
-        settled_at = booking.answered_at or booking.ended_at or min(now, booking.expires_at)
         facts: dict[str, Any] = {
             "reference": booking.reference,
             "status": booking.status,
@@ -57,7 +54,7 @@ class BookingOut(Out):
             "requested_at": booking.requested_at,
             "answer_by": booking.answer_by,
             "expires_at": booking.expires_at,
-            "late": acceptance.is_late(booking.answer_by, settled_at),
+            "late": booking.is_late_at(now),
             "price": Money(amount=booking.fee_minor, currency=booking.currency),
         }
         return cls(**facts, **more)
@@ -120,7 +117,7 @@ class TherapistOut(Out):
         facts: dict[str, Any] = {
             "slug": therapist.slug,
             "name": therapist.name,
-            "score": float(ranking.shown(therapist)),
+            "score": float(therapist.shown_score),
             "rate": Money(amount=therapist.rate_minor, currency=therapist.currency),
             "free_consultation": therapist.offers_free_consultation,
         }
@@ -149,8 +146,8 @@ class TherapistDetail(TherapistOut):
         """The therapist with account state, standing and the factors of the score."""
         return cls.of(
             therapist,
-            account=accounts.state_of(therapist),
-            flagged=therapist.flagged_at is not None,
+            account=therapist.state.value,
+            flagged=therapist.is_flagged,
             streak=therapist.streak,
             ranking=[
                 FactorOut(

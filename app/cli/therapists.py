@@ -89,10 +89,10 @@ def list_(as_json: bool) -> None:
             (
                 each.slug,
                 each.name,
-                accounts.state_of(each),
+                each.state,
                 each.streak,
                 "flagged" if each.flagged_at else "",
-                ranking.shown(each),
+                each.shown_score,
                 format_money(each.rate_minor, each.currency),
             )
             for each in found
@@ -119,9 +119,7 @@ def reactivate(slug: str, as_json: bool) -> None:
     was_deactivated = standing.reactivate(slug, clock.now())
     found = queries.therapist_by_slug(slug)
     if not was_deactivated:
-        raise Mistake(
-            f"{slug} is {accounts.state_of(found)}; only a deactivated account can be reactivated"
-        )
+        raise Mistake(f"{slug} is {found.state}; only a deactivated account can be reactivated")
     _tell(found, as_json)
 
 
@@ -190,7 +188,7 @@ def _tell(found: Therapist, as_json: bool) -> None:
             ("slug", found.slug),
             ("name", found.name),
             ("email", found.email),
-            ("account", accounts.state_of(found)),
+            ("account", found.state),
             ("streak", found.streak),
             ("flagged", "yes" if found.flagged_at else "no"),
             ("rate", format_money(found.rate_minor, found.currency)),
@@ -198,7 +196,7 @@ def _tell(found: Therapist, as_json: bool) -> None:
             ("timezone", found.timezone),
             ("available", format_windows(availability.windows_of(found)) or "no hours yet"),
             ("meets at", found.meeting_url),
-            ("score", ranking.shown(found)),
+            ("score", found.shown_score),
         )
     )
     click.echo()

@@ -39,16 +39,11 @@ def windows_of(therapist: Therapist) -> list[Window]:
     return [Window(row.weekday, row.start_minute, row.end_minute) for row in therapist.windows]
 
 
-def takes_bookings(therapist: Therapist) -> bool:
-    """Whether the account state lets anybody ask for a session."""
-    return not therapist.is_paused and therapist.deactivated_at is None
-
-
 def open_times(
     therapist: Therapist, kind: Kind, *, from_at: datetime, until_at: datetime, now: datetime
 ) -> list[datetime]:
     """Every start in [from_at, until_at) that can be asked for now; none if none may be."""
-    if not takes_bookings(therapist):
+    if not therapist.takes_bookings:
         return []
     if kind is Kind.FREE_CONSULTATION and not therapist.offers_free_consultation:
         return []

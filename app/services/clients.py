@@ -71,7 +71,7 @@ def erase(address: str, now: datetime) -> int:
     ).execute()
     touched = Booking.update(epoch=Booking.epoch + 1).where(Booking.client == client).execute()
     suppressions.forget(address)
-    gone = _address_once_erased(client)
+    gone = client.erased_address
     Client.update(email=gone, email_key=gone, name="Erased", timezone="UTC").where(
         Client.id == client.id
     ).execute()
@@ -84,15 +84,6 @@ def _catch_up(client: Client, now: datetime) -> None:
     mine = (Booking.client == client) & Booking.status.in_(LIVE)
     for booking in queries.with_therapist_and_client(mine):
         moves.catch_up(booking, via=Via.CLI, now=now)
-
-
-def is_erased(client: Client) -> bool:
-    """Whether nothing but the ledger is held on them any more, so that nobody can be written to."""
-    return client.email_key == _address_once_erased(client)
-
-
-def _address_once_erased(client: Client) -> str:
-    return f"erased-{client.id}@erased.invalid"
 
 
 def _client(address: str) -> Client:

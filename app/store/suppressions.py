@@ -14,12 +14,8 @@ def key_of(email: OutboxEmail) -> str | None:
 
     An alarm must be tried each time, and a wrong OPS_EMAIL is mended in the settings.
     """
-    if email.role is Role.OPS:
-        return None
-    about = email.booking or email
-    person = about.client if email.role is Role.CLIENT else about.therapist
-    assert person is not None
-    return queries.email_key(person.email)
+    recipient = email.recipient
+    return queries.email_key(recipient.email) if recipient else None
 
 
 def add(key: str, reason: str, now: datetime) -> None:

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from app.rules.lifecycle import Actor
-from app.services.bookings import moves, transitions
-from app.services.mail.letters.letter import first_name
+from app.services.bookings import moves
 from app.store.models import Booking, TimelineEntry
 from emails.wording import money
 
@@ -54,7 +53,7 @@ class Told:
 
 def outcome(booking: Booking, timeline: Sequence[TimelineEntry], now: datetime) -> dict[str, Any]:
     """Who was refunded, charged and paid what when the booking ended; empty while it has not."""
-    due = transitions.due(booking, now)
+    due = booking.due_move(now)
     if due is not None:
         settlement = moves.settlement_of(booking, *due)
         return asdict(settlement) if settlement else {}
@@ -86,8 +85,8 @@ def _sentence(booking: Booking, line: TimelineEntry, reader: Actor) -> str:
     return (
         (words or said[line.event])
         .format(
-            client=first_name(booking.client.name),
-            therapist=first_name(booking.therapist.name),
+            client=booking.client.given_name,
+            therapist=booking.therapist.given_name,
             money=money_moved(line.facts, booking.currency, reader),
         )
         .strip()

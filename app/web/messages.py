@@ -9,9 +9,8 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.links import Aim
 from app.rules.lifecycle import Actor
-from app.services import clients, validation
+from app.services import validation
 from app.services.bookings import messages
-from app.services.mail.letters.letter import first_name
 from app.store.models import Booking
 from app.web.client import manage
 from app.web.dashboard import base, home
@@ -36,7 +35,7 @@ def write_to_client(reference: str) -> ResponseReturnValue:
     def keep(body: str) -> None:
         messages.send(booking.reference, body, author=Actor.THERAPIST, now=now)
 
-    name = first_name(booking.client.name)
+    name = booking.client.given_name
     return _kept(booking, "message", keep, f"Sent. {name} is told that a message waits.")
 
 
@@ -44,7 +43,7 @@ def write_to_client(reference: str) -> ResponseReturnValue:
 def keep_note(reference: str) -> ResponseReturnValue:
     """Keep a note that nobody but the therapist reads."""
     booking, now = base.mine(reference), clock.now()
-    if clients.is_erased(booking.client):
+    if booking.client.is_erased:
         return home.show(booking, HTTPStatus.CONFLICT)
 
     def keep(body: str) -> None:

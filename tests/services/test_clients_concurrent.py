@@ -10,7 +10,6 @@ from app.errors import InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Actor, Via
 from app.services import clients
 from app.services.bookings import messages, replace
-from app.services.clients import is_erased
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Client, Writing
@@ -54,7 +53,7 @@ def past(story: Story) -> Booking:
 
 def live_and_erased() -> list[str]:
     live = Booking.select(Booking, Client).join(Client).where(Booking.status.in_(LIVE))
-    return [booking.reference for booking in live if is_erased(booking.client)]
+    return [booking.reference for booking in live if booking.client.is_erased]
 
 
 def test_whoever_is_asking_for_a_session_at_that_moment_is_not_erased(story: Story) -> None:
@@ -90,7 +89,7 @@ def test_whoever_asks_while_being_erased_comes_back_as_a_new_client(story: Story
     erase().join()
     assert failures == []
     assert live_and_erased() == []
-    assert is_erased(story.reload(old).client)
+    assert story.reload(old).client.is_erased
     assert len(clients.export(DEE[1])["bookings"]) == 1
 
 

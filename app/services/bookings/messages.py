@@ -4,7 +4,6 @@ from datetime import datetime
 
 from app.errors import NotFound
 from app.rules.lifecycle import Actor
-from app.services import clients
 from app.services.bookings import log, moves
 from app.store import outbox
 from app.store.db.database import in_transaction
@@ -21,7 +20,7 @@ def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
     also where the client was erased.
     """
     booking = moves.lock(reference)
-    if clients.is_erased(booking.client):
+    if booking.client.is_erased:
         raise NotFound("booking")
     before = of(booking, Purpose.MESSAGE)[-1:]
     if before and (before[0].author, before[0].body) == (author, body):

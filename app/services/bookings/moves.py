@@ -83,7 +83,7 @@ def catch_up(
 
     `because_of` is the moment of what brought it about, where that was earlier.
     """
-    due = transitions.due(booking, now)
+    due = booking.due_move(now)
     if due is not None:
         move, at = due
         # What was asked for only afterwards was not told of before it was there.
@@ -147,7 +147,7 @@ def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingSte
     catch_up_therapist(therapist_id, via=via, now=now)
     step = standing.apply(therapist_id, now)
     therapist = queries.therapist_by_id(therapist_id)
-    if therapist.deactivated_at is not None:
+    if therapist.is_deactivated:
         for booking in queries.open_enquiries_of(therapist):
             transitions.bring_expiry_forward(booking, now)
             catch_up(booking, via=via, now=now, because_of=since)
@@ -157,7 +157,7 @@ def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingSte
 def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
     """The booking as the clock has it, with a move that is due written down. Raises NotFound."""
     booking = queries.booking_by_reference(reference)
-    if transitions.due(booking, now) is None:
+    if booking.due_move(now) is None:
         return booking
     return _caught_up(reference, via=via, now=now)
 

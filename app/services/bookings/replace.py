@@ -4,8 +4,7 @@ from datetime import datetime
 
 from app.errors import BookingStands, FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import Actor, Move, Status, Via
-from app.services import clients
-from app.services.bookings import moves, request, transitions
+from app.services.bookings import moves, request
 from app.services.bookings.request import Request
 from app.store import queries
 from app.store.db.database import in_transaction
@@ -33,7 +32,7 @@ def choose_another(
     for therapist_id in sorted((old.therapist_id, other.id)):
         queries.locked_therapist(therapist_id)
     old = queries.booking_by_id(old.id)
-    if clients.is_erased(old.client):
+    if old.client.is_erased:
         raise NotFound("booking")
     for asked in queries.replacements_of(old):
         if (asked.therapist_id, asked.starts_at) == (other.id, starts_at):
@@ -54,7 +53,7 @@ def asked_instead(booking: Booking, now: datetime) -> Booking | None:
         (
             asked
             for asked in queries.replacements_of(booking)
-            if transitions.status_at(asked, now) in STANDING | {Status.REQUESTED}
+            if asked.status_at(now) in STANDING | {Status.REQUESTED}
         ),
         None,
     )

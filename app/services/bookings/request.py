@@ -70,7 +70,7 @@ def _request(asked: Request, *, via: Via, now: datetime) -> Booking:
     policy = config.current().policy
     minutes = calendar.length_minutes(asked.kind, policy)
     is_taken = _check(therapist, asked, minutes, now=now, policy=policy)
-    if not calendar.takes_bookings(therapist):
+    if not therapist.takes_bookings:
         raise TherapistUnavailable(therapist.slug)
     client = _client(asked, now)
     if asked.kind is Kind.FREE_CONSULTATION and has_used_free_consultation(therapist, client):

@@ -5,42 +5,15 @@ from typing import Any
 
 from app import config
 from app.rules import availability, lifecycle
-from app.rules.lifecycle import LIVE, MOVES, Actor, Move, Status, Times, Verdict, Via
+from app.rules.lifecycle import LIVE, MOVES, Actor, Move, Status, Verdict, Via
 from app.store.models import Booking, HeldTime, TimelineEntry
 
 _ANSWERS = frozenset({Move.ACCEPT, Move.DECLINE})
 
 
-def times_of(booking: Booking) -> Times:
-    """The instants on which the booking's moves depend."""
-    policy = config.current().policy
-    return lifecycle.times_of(
-        requested_at=booking.requested_at,
-        answer_by=booking.answer_by,
-        expires_at=booking.expires_at,
-        starts_at=booking.starts_at,
-        ends_at=booking.ends_at,
-        completes_after=policy.completes_after,
-        no_show_within=policy.no_show_within,
-    )
-
-
-def due(booking: Booking, now: datetime) -> tuple[Move, datetime] | None:
-    """The move that the clock has already made, and when, whether or not it is written down."""
-    times = times_of(booking)
-    move = lifecycle.due_move(booking.status, times, now)
-    return (move, MOVES[move].opens(times)) if move else None
-
-
-def status_at(booking: Booking, now: datetime) -> Status:
-    """Where the booking stands by the clock, whether or not that is written down."""
-    made = due(booking, now)
-    return MOVES[made[0]].target if made else booking.status
-
-
 def foreseen(booking: Booking, move: Move, by: Actor, now: datetime) -> Verdict:
     """What the table says to the move now; nothing is changed by asking."""
-    return lifecycle.judge(move, booking.status, times_of(booking), by, now)
+    return lifecycle.judge(move, booking.status, booking.times, by, now)
 
 
 def begin(booking: Booking, *, by: Actor, via: Via, facts: dict[str, Any]) -> None:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from app.rules.lifecycle import Status
-from app.services import clients
 from app.store import suppressions
-from app.store.models import Booking, Client, OutboxEmail, Role, SignIn
+from app.store.models import Booking, Client, OutboxEmail, SignIn
 
 SIGN_IN_LASTS = timedelta(minutes=15)
 
@@ -15,18 +14,12 @@ Reason = str | None
 
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would no longer tell the truth at `now`; None if it should be sent."""
-    if email.role is Role.CLIENT and clients.is_erased(_reader(email)):
+    if isinstance(email.recipient, Client) and email.recipient.is_erased:
         return "the client was erased"
     if email.booking is not None and email.kind in _BY_BOOKING:
         return _BY_BOOKING[email.kind](email.booking, now)
     check = _BY_EMAIL.get(email.kind)
     return check(email, now) if check else None
-
-
-def _reader(email: OutboxEmail) -> Client:
-    client = (email.booking or email).client
-    assert client is not None
-    return client
 
 
 def _while_open(booking: Booking, now: datetime) -> Reason:
@@ -86,13 +79,12 @@ def _while_on_streak(email: OutboxEmail, _now: datetime) -> Reason:
 
 def _while_flagged(email: OutboxEmail, _now: datetime) -> Reason:
     assert email.therapist is not None
-    return None if email.therapist.flagged_at is not None else "the flag has been lifted since"
+    return None if email.therapist.is_flagged else "the flag has been lifted since"
 
 
 def _while_deactivated(email: OutboxEmail, _now: datetime) -> Reason:
     assert email.therapist is not None
-    is_off = email.therapist.deactivated_at is not None
-    return None if is_off else "the account has been reactivated since"
+    return None if email.therapist.is_deactivated else "the account has been reactivated since"
 
 
 def _while_so(email: OutboxEmail, now: datetime) -> Reason:

@@ -29,9 +29,8 @@ def follow_up(email: OutboxEmail, why: str, now: datetime, *, is_address_refused
         is_address_refused or email.kind == "booking_requested"
     ):
         return
-    about = email.booking or email
-    assert about.therapist is not None
-    therapist = queries.locked_therapist(about.therapist.id)
+    assert email.recipient is not None
+    therapist = queries.locked_therapist(email.recipient.id)
     enquiries = queries.enquiries_of(therapist, now)
     for enquiry in enquiries:
         if is_address_refused or enquiry == email.booking:

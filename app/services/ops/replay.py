@@ -128,8 +128,8 @@ def _therapist(therapist: Therapist, now: datetime) -> Iterator[Difference]:
 
 
 def _standing(therapist: Therapist, replayed: Standing) -> Iterator[Difference]:
-    is_flagged = therapist.flagged_at is not None
-    is_deactivated = therapist.deactivated_at is not None
+    is_flagged = therapist.is_flagged
+    is_deactivated = therapist.is_deactivated
     yield from _differ(therapist.slug, "flagged", is_flagged, replayed.is_flagged)
     yield from _differ(therapist.slug, "deactivated", is_deactivated, replayed.is_deactivated)
 

@@ -104,15 +104,6 @@ def replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None
         )
 
 
-def state_of(therapist: Therapist) -> str:
-    """The account's state, strongest first: deactivated, paused, hidden, active."""
-    if therapist.deactivated_at is not None:
-        return "deactivated"
-    if therapist.is_paused:
-        return "paused"
-    return "hidden" if therapist.is_hidden else "active"
-
-
 @in_transaction
 def pause(slug: str, *, on: bool) -> Therapist:
     """Temporarily deactivate, or come back: not listed, no new bookings. Raises NotFound."""
@@ -129,7 +120,7 @@ def _switch(slug: str, column: str, on: bool) -> Therapist:
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
     setattr(therapist, column, on)
     therapist.save(only=[column])
-    on_commit(lambda: _log.info("account_changed", therapist=slug, state=state_of(therapist)))
+    on_commit(lambda: _log.info("account_changed", therapist=slug, state=str(therapist.state)))
     return therapist
 
 

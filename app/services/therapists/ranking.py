@@ -1,8 +1,6 @@
 """Scores: computed from a therapist's enquiries, stored with the therapist, read by the list."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
 
 from app import config
 from app.rules import ranking as rules
@@ -29,7 +27,7 @@ def of(therapist: Therapist, now: datetime) -> Ranking:
     """The therapist's ranking at `now`, from their enquiries of the last 90 days."""
     return rules.score(
         enquiries_of(therapist, now),
-        is_flagged=therapist.flagged_at is not None,
+        is_flagged=therapist.is_flagged,
         now=now,
         policy=config.current().policy,
     )
@@ -38,12 +36,6 @@ def of(therapist: Therapist, now: datetime) -> Ranking:
 def explain(therapist: Therapist, now: datetime) -> tuple[Factor, ...]:
     """The therapist's ranking spelled out, factor by factor."""
     return ranking_explanation.explain(of(therapist, now), config.current().policy)
-
-
-def shown(therapist: Therapist) -> Decimal:
-    """The stored score as people see it: rounded half up to one decimal."""
-    # Its shortest decimal: in binary 87.35 lies just below the half and would go down.
-    return rules.shown(Fraction(repr(therapist.score)))
 
 
 def touch(therapist_id: int, now: datetime) -> None:
@@ -57,9 +49,7 @@ def refresh(therapist_id: int, now: datetime) -> None:
     therapist = queries.locked_therapist(therapist_id)
     policy = config.current().policy
     enquiries = enquiries_of(therapist, now)
-    ranking = rules.score(
-        enquiries, is_flagged=therapist.flagged_at is not None, now=now, policy=policy
-    )
+    ranking = rules.score(enquiries, is_flagged=therapist.is_flagged, now=now, policy=policy)
     therapist.score = float(ranking.score)
     therapist.median_answer_s = round(ranking.median_answer_seconds)
     therapist.ranked_at = now

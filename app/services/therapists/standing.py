@@ -63,7 +63,7 @@ def apply(therapist_id: int, now: datetime) -> StandingStep | None:
     since = therapist.standing_due_at or now
     therapist.standing_due_at = None
     step = rules.furthest_step(_LEVELS[therapist.streak_told], _reached(therapist), policy)
-    if therapist.streak >= policy.flag_streak and therapist.flagged_at is None:
+    if therapist.streak >= policy.flag_streak and not therapist.is_flagged:
         therapist.flagged_at = now
     if step is not None:
         therapist.streak_told = _LEVELS.index(step)
@@ -77,12 +77,12 @@ def apply(therapist_id: int, now: datetime) -> StandingStep | None:
 
 def _reached(therapist: Therapist) -> Standing:
     """The standing that the streak alone has reached by now."""
-    return Standing(therapist.streak, is_deactivated=therapist.deactivated_at is not None)
+    return Standing(therapist.streak, is_deactivated=therapist.is_deactivated)
 
 
 def _is_deactivation_due(therapist: Therapist) -> bool:
     limit = config.current().policy.deactivate_streak
-    return therapist.streak >= limit and therapist.deactivated_at is None
+    return therapist.streak >= limit and not therapist.is_deactivated
 
 
 def _deactivate_first(therapist: Therapist, now: datetime) -> Therapist:
@@ -120,7 +120,7 @@ def reactivate(slug: str, now: datetime) -> bool:
     Raises NotFound.
     """
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
-    if therapist.deactivated_at is None:
+    if not therapist.is_deactivated:
         return False
     therapist.deactivated_at = therapist.flagged_at = therapist.standing_due_at = None
     therapist.streak = therapist.streak_told = 0

@@ -19,11 +19,12 @@ from app.store.models.outbox import (
     Role,
     Suppression,
 )
-from app.store.models.people import Client, SignIn, Therapist, TimeOff, Window
+from app.store.models.people import AccountState, Client, SignIn, Therapist, TimeOff, Window
 from app.store.models.system import IdempotentAnswer, JobFigures
 
 __all__ = [
     "TABLES",
+    "AccountState",
     "Booking",
     "Client",
     "DeliveryAttempt",

@@ -1,12 +1,15 @@
 """Bookings and what hangs on them: held times, timeline, ledger, writings, standing."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import peewee
 from peewee import BooleanField, CharField, ForeignKeyField, IntegerField, ModelSelect
 
-from app.rules.lifecycle import Actor, Kind, Status, Via
+from app import config
+from app.rules import acceptance, lifecycle
+from app.rules.lifecycle import MOVES, Actor, Kind, Move, Status, Times, Via
 from app.store.models.base import Table, partial
 from app.store.models.fields import EncryptedTextField, EnumField, FactsField, InstantField
 from app.store.models.people import Client, Therapist
@@ -53,6 +56,35 @@ class Booking(Table):
     day_reminder_due_at = InstantField(null=True)
     hour_reminder_due_at = InstantField(null=True)
     completes_at = InstantField()
+
+    @property
+    def times(self) -> Times:
+        """The instants on which the booking's moves depend."""
+        policy = config.current().policy
+        return lifecycle.times_of(
+            requested_at=self.requested_at,
+            answer_by=self.answer_by,
+            expires_at=self.expires_at,
+            starts_at=self.starts_at,
+            ends_at=self.ends_at,
+            completes_after=policy.completes_after,
+            no_show_within=policy.no_show_within,
+        )
+
+    def due_move(self, now: datetime) -> tuple[Move, datetime] | None:
+        """The move that the clock makes by `now` and its instant, if it is not stored yet."""
+        move = lifecycle.due_move(self.status, self.times, now)
+        return (move, MOVES[move].opens(self.times)) if move else None
+
+    def status_at(self, now: datetime) -> Status:
+        """The status by the clock: a due move counts even if no job has stored it yet."""
+        due = self.due_move(now)
+        return MOVES[due[0]].target if due else self.status
+
+    def is_late_at(self, now: datetime) -> bool:
+        """Whether the answer, or the wait for one, went past `answer_by`."""
+        waited_until = self.answered_at or self.ended_at or min(now, self.expires_at)
+        return acceptance.is_late(self.answer_by, waited_until)
 
 
 class HeldTime(Table):

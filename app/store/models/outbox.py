@@ -55,6 +55,14 @@ class OutboxEmail(Table):
     last_error = CharField(max_length=300, null=True)
     settled_at = InstantField(null=True)
 
+    @property
+    def recipient(self) -> Client | Therapist | None:
+        """The person it goes to; None for ops."""
+        if self.role is Role.OPS:
+            return None
+        about = self.booking or self
+        return about.client if self.role is Role.CLIENT else about.therapist
+
     class Meta:
         indexes = ((("about", "kind", "role", "ordinal"), True),)
 

@@ -1,5 +1,8 @@
 """The people: therapists with their times, clients, and how therapists sign in."""
 
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from peewee import (
@@ -13,8 +16,22 @@ from peewee import (
     TextField,
 )
 
+from app.rules import ranking
 from app.store.models.base import Table, partial
 from app.store.models.fields import InstantField
+
+
+class AccountState(StrEnum):
+    """What an account lets its therapist do, the strongest restriction first."""
+
+    DEACTIVATED = "deactivated"
+    PAUSED = "paused"
+    HIDDEN = "hidden"
+    ACTIVE = "active"
+
+
+def _given_name(name: str) -> str:
+    return name.split(maxsplit=1)[0]
 
 
 class Therapist(Table):
@@ -48,6 +65,41 @@ class Therapist(Table):
     ranking_due_at = InstantField(null=True)
     tie_seed = BigIntegerField()
     created_at = InstantField()
+
+    @property
+    def given_name(self) -> str:
+        """The only name of theirs that emails and client pages use."""
+        return _given_name(self.name)
+
+    @property
+    def is_deactivated(self) -> bool:
+        """Whether too many cancellations closed the account; only ops reactivates it."""
+        return self.deactivated_at is not None
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether cancellations halve the ranking until a session is completed."""
+        return self.flagged_at is not None
+
+    @property
+    def state(self) -> AccountState:
+        """The strongest restriction that applies."""
+        if self.is_deactivated:
+            return AccountState.DEACTIVATED
+        if self.is_paused:
+            return AccountState.PAUSED
+        return AccountState.HIDDEN if self.is_hidden else AccountState.ACTIVE
+
+    @property
+    def takes_bookings(self) -> bool:
+        """Whether sessions can be requested, by direct link at least."""
+        return self.state in (AccountState.ACTIVE, AccountState.HIDDEN)
+
+    @property
+    def shown_score(self) -> Decimal:
+        """The stored score, rounded half up to one decimal."""
+        # repr() gives the shortest decimal: in binary, 87.35 is just below the half.
+        return ranking.shown(Fraction(repr(self.score)))
 
 
 class Window(Table):
@@ -88,6 +140,21 @@ class Client(Table):
     name = CharField(max_length=120)
     timezone = CharField(max_length=64)
     created_at = InstantField()
+
+    @property
+    def given_name(self) -> str:
+        """The only name of theirs that emails use."""
+        return _given_name(self.name)
+
+    @property
+    def erased_address(self) -> str:
+        """What takes the place of the address when the client is erased."""
+        return f"erased-{self.id}@erased.invalid"
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether only the ledger is kept about them; no email can reach them."""
+        return self.email_key == self.erased_address
 
 
 class SignIn(Table):

@@ -21,8 +21,7 @@ from app.links import Aim
 from app.rules.lifecycle import Via
 from app.services import availability, validation
 from app.services.availability import OpenSlot
-from app.services.bookings import offers, replace, transitions
-from app.services.mail.letters.letter import first_name
+from app.services.bookings import offers, replace
 from app.store import queries
 from app.store.models import Booking
 from app.web.client import manage
@@ -46,7 +45,7 @@ def show_choices(token: str) -> ResponseReturnValue:
     asked = replace.asked_instead(booking, now)
     if asked is not None:
         return _asked_page(booking, asked, now)
-    if transitions.status_at(booking, now) in replace.STANDING:
+    if booking.status_at(now) in replace.STANDING:
         return manage.manage_page(booking, now, HTTPStatus.CONFLICT)
     return _choices_page(booking, now)
 
@@ -130,5 +129,5 @@ def _asked_page(old: Booking, asked: Booking, now: datetime) -> ResponseReturnVa
         "client/asked.html",
         **manage.about(asked, now),
         old=old,
-        old_therapist=first_name(old.therapist.name),
+        old_therapist=old.therapist.given_name,
     )

@@ -13,8 +13,8 @@ from app.links import Aim
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import validation
 from app.services.bookings import cancel as sessions
-from app.services.bookings import replace, transitions
-from app.services.mail.letters.letter import first_name, session_of
+from app.services.bookings import replace
+from app.services.mail.letters.letter import session_of
 from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import Booking
@@ -67,7 +67,7 @@ def calendar_file(token: str) -> ResponseReturnValue:
     """The accepted session as a file that calendars take; otherwise where the booking stands."""
     now = clock.now()
     booking = tokens.opened(Aim.MANAGE, token, now)
-    if transitions.status_at(booking, now) is not Status.ACCEPTED:
+    if booking.status_at(now) is not Status.ACCEPTED:
         return manage_page(booking, now, tokens.http_status(booking, Verdict.OVERTAKEN, now))
     return _calendar_file(booking, now)
 
@@ -129,8 +129,8 @@ def about(booking: Booking, now: datetime) -> dict[str, Any]:
     """What every page of a client's says of the booking."""
     return {
         "booking": booking,
-        "status": transitions.status_at(booking, now),
-        "therapist": first_name(booking.therapist.name),
+        "status": booking.status_at(now),
+        "therapist": booking.therapist.given_name,
         "zone": booking.client.timezone,
         "policy": config.current().policy,
         "manage_path": tokens.path(Aim.MANAGE, booking),

@@ -11,11 +11,10 @@ from app import clock, config
 from app.errors import TermsChanged
 from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
-from app.services import clients, validation
+from app.services import validation
 from app.services.bookings import cancel as sessions
 from app.services.bookings import moves, transitions
 from app.services.bookings.moves import Outcome
-from app.services.mail.letters.letter import first_name
 from app.store import queries
 from app.store.models import Booking
 from app.store.queries import paging
@@ -125,8 +124,8 @@ def _about(booking: Booking) -> dict[str, Any]:
     policy, now = config.current().policy, clock.now()
     return {
         "booking": booking,
-        "status": transitions.status_at(booking, now),
-        "client": first_name(booking.client.name),
+        "status": booking.status_at(now),
+        "client": booking.client.given_name,
         "policy": policy,
         "split": money.split_fee(booking.fee_minor, policy.commission_percent),
     }
@@ -157,7 +156,7 @@ def show(
         wrongs=wrongs,
         is_everything_shown=request.args.get("messages") == "all",
         can_write=tokens.is_open_to_client(booking, now),
-        can_keep_notes=not clients.is_erased(booking.client),
+        can_keep_notes=not booking.client.is_erased,
     )
     return page, http_status
 
@@ -188,6 +187,6 @@ def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
     status = tokens.http_status(made.booking, made.verdict, clock.now())
     if status is not HTTPStatus.OK:
         return show(made.booking, status)
-    flash(_DONE[move].format(client=first_name(made.booking.client.name)))
+    flash(_DONE[move].format(client=made.booking.client.given_name))
     page = url_for("dashboard.session_page", reference=made.booking.reference)
     return redirect(page, HTTPStatus.SEE_OTHER)

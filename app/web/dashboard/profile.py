@@ -125,7 +125,7 @@ def _page(**typed: SettingsForm) -> ResponseReturnValue:
         wrong=next(iter(typed.values()), None),
         in_words=weekly_hours.format_windows(windows),
         times_off=[_away(each, me.timezone) for each in _times_off(me)],
-        state=accounts.state_of(me),
+        state=me.state,
         weekdays=WEEKDAYS,
     )
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if typed else HTTPStatus.OK

@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 
 from app import clock, config
 from app.rules import answer_history, ranking, ranking_explanation, standing
-from app.services.therapists import accounts
 from app.services.therapists import ranking as scores
 from app.store import queries
 from app.store.models import Therapist
@@ -41,7 +40,7 @@ def _standing(me: Therapist) -> dict[str, object]:
     listed = queries.listed_ids(clock.now())
     return {
         "policy": policy,
-        "state": accounts.state_of(me),
+        "state": me.state,
         "place": listed.index(me.id) + 1 if me.id in listed else None,
         "listed": len(listed),
         "step": standing.step_reached(me.streak, policy),

@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.rules.lifecycle import Kind
-from app.services.bookings import transitions
 from app.store.models import Booking
 from app.store.queries import therapist_bookings
 from app.store.queries.therapist_bookings import View
@@ -49,7 +48,7 @@ def sessions() -> ResponseReturnValue:
         "dashboard/sessions.html",
         **base.frame(),
         page=page,
-        rows=[(booking, transitions.status_at(booking, now)) for booking in page.rows],
+        rows=[(booking, booking.status_at(now)) for booking in page.rows],
         view=view,
         kind=kind,
         views=VIEWS,
@@ -78,7 +77,7 @@ def _filters() -> tuple[View, Kind | None]:
 def _row(booking: Booking, zone: str, now: datetime) -> tuple[str, ...]:
     return (
         booking.reference,
-        transitions.status_at(booking, now),
+        booking.status_at(now),
         booking.kind,
         csv_export.text(booking.client.name),
         csv_export.local(booking.starts_at, zone),

@@ -13,7 +13,6 @@ from app.rules.lifecycle import Actor, Move, Via
 from app.services import validation
 from app.services.bookings import moves, transitions
 from app.services.bookings.moves import Outcome
-from app.services.mail.letters.letter import first_name
 from app.services.therapists import accounts
 from app.store.models import Booking
 from app.web import auth
@@ -82,7 +81,7 @@ def show_sign_in(token: str) -> ResponseReturnValue:
     asked = accounts.sign_in_asked(links.read(Aim.SIGN_IN, token), clock.now())
     if asked is None:
         return _used_up()
-    return render_template("links/sign_in.html", name=first_name(asked.therapist.name))
+    return render_template("links/sign_in.html", name=asked.therapist.given_name)
 
 
 @blueprint.post("/link/sign-in/<token>")
@@ -111,7 +110,7 @@ def _asked(
         f"links/{move}.html",
         booking=booking,
         zone=booking.therapist.timezone,
-        client=first_name(booking.client.name),
+        client=booking.client.given_name,
         payout_minor=money.split_fee(booking.fee_minor, percent).payout_minor,
         commission_percent=percent,
         session_path=tokens.path(Aim.SESSION, booking),
@@ -129,9 +128,9 @@ def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
     page = render_template(
         f"links/{move}_done.html" if is_done else "links/not_done.html",
         booking=booking,
-        status=transitions.status_at(booking, now),
+        status=booking.status_at(now),
         zone=booking.therapist.timezone,
-        client=first_name(booking.client.name),
+        client=booking.client.given_name,
         wanted=move,
         session_path=tokens.path(Aim.SESSION, booking),
         now=now,

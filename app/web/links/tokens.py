@@ -9,8 +9,6 @@ from app import links
 from app.errors import LinkExpired, LinkGone, NotFound
 from app.links import Aim
 from app.rules.lifecycle import Status, Verdict
-from app.services import clients
-from app.services.bookings import transitions
 from app.store import queries
 from app.store.models import Booking
 
@@ -42,7 +40,7 @@ def opened(aim: Aim, token: str, now: datetime) -> Booking:
 
 def is_open_to_client(booking: Booking, now: datetime) -> bool:
     """Whether the client still has a link that opens the booking."""
-    return not clients.is_erased(booking.client) and now < booking.ends_at + MANAGE_LASTS
+    return not booking.client.is_erased and now < booking.ends_at + MANAGE_LASTS
 
 
 def path(aim: Aim, booking: Booking) -> str:
@@ -57,7 +55,7 @@ def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus
     """200 where the booking stands as wanted, 410 where the clock has ended it, otherwise 409."""
     if verdict in (Verdict.ALLOWED, Verdict.REPEATED):
         return HTTPStatus.OK
-    is_expired = transitions.status_at(booking, now) is Status.EXPIRED
+    is_expired = booking.status_at(now) is Status.EXPIRED
     return HTTPStatus.GONE if is_expired else HTTPStatus.CONFLICT
 
 

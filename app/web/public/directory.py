@@ -26,7 +26,7 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.rules.lifecycle import Kind, Via
-from app.services import availability, search, validation
+from app.services import search, validation
 from app.services.bookings import request as bookings
 from app.store import queries
 from app.store.models import Booking, Therapist
@@ -149,7 +149,7 @@ def _page(
     therapist: Therapist, view: View, form: RequestForm, status: int = 200, **more: Any
 ) -> Response:
     now = clock.now()
-    if not availability.takes_bookings(therapist):
+    if not therapist.takes_bookings:
         others = search.others(therapist, now)
         html = render_template(
             "public/unavailable.html",

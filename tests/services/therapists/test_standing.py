@@ -13,7 +13,7 @@ from app.services import availability
 from app.services.bookings import cancel, moves
 from app.services.jobs import due as sweeps
 from app.services.ops import replay
-from app.services.therapists import accounts, standing
+from app.services.therapists import standing
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
@@ -108,7 +108,7 @@ def test_the_whole_story_from_warned_to_reactivated(story: Story) -> None:
     assert "/link/choose/" in offer.get_body(("plain",)).get_content()
     assert story.reload(open_one).status == "expired"
     assert [story.reload(booking).status for booking in kept] == ["accepted", "accepted"]
-    assert accounts.state_of(asha()) == "deactivated"
+    assert asha().state == "deactivated"
     assert "asha" not in listed(story)
     with pytest.raises(TherapistUnavailable):
         story.ask(starts_at=story.now.replace(hour=14, minute=0) + 3 * DAY, client=ELI)
@@ -118,7 +118,7 @@ def test_the_whole_story_from_warned_to_reactivated(story: Story) -> None:
     assert not standing.reactivate("asha", story.now), "it was already given back"
     assert steps_told(story) == [("account_reactivated", ASHA)]
     assert (asha().streak, asha().flagged_at) == (0, None)
-    assert accounts.state_of(asha()) == "active"
+    assert asha().state == "active"
     assert "asha" in listed(story)
     assert open_times(story)
     cancels(story, 3)
@@ -336,7 +336,7 @@ def test_a_completion_in_the_same_minute_does_not_undo_a_deactivation(
         story.ask("bran", starts_at=story.now.replace(hour=16, minute=0, second=0) + DAY)
         moves.refresh(held.reference, via=Via.LINK, now=story.now)
     assert [kind for kind, _ in steps_told(story)] == ["account_deactivated", "account_alert"]
-    assert accounts.state_of(asha()) == "deactivated"
+    assert asha().state == "deactivated"
     assert (asha().streak, asha().flagged_at) == (0, None)
     assert story.reload(held).status == "completed"
     assert story.reload(open_one).status == "expired"
@@ -354,7 +354,7 @@ def test_a_deactivated_therapist_still_manages_sessions_and_stays_deactivated(
     story.sweep()
     assert story.reload(held).status == "completed"
     assert (asha().streak, asha().flagged_at) == (0, None)
-    assert accounts.state_of(asha()) == "deactivated"
+    assert asha().state == "deactivated"
     story.cancel(doomed, Actor.THERAPIST)
     story.deliver()
     assert steps_told(story) == []

@@ -10,7 +10,7 @@ from app.rules.lifecycle import Kind
 from app.rules.weekly_hours import Window as OpenWindow
 from app.rules.weekly_hours import format_windows
 from app.services import availability
-from app.services.therapists import accounts, profile
+from app.services.therapists import profile
 from app.services.therapists.profile import Away
 from app.store.models import Therapist, TimeOff, Window
 from tests.conftest import MONDAY, Cast
@@ -258,9 +258,9 @@ def test_visibility_is_switched_and_back_and_pressing_twice_changes_nothing(
     for _ in range(2):
         page = asha.post(shown.action, data=shown.fields, follow_redirects=True)
         assert said in page.text
-        assert accounts.state_of(Therapist.get(slug="asha")) == state
+        assert Therapist.get(slug="asha").state == state
     send(asha, form)
-    assert accounts.state_of(Therapist.get(slug="asha")) == "active"
+    assert Therapist.get(slug="asha").state == "active"
 
 
 def test_another_therapists_time_off_cannot_be_removed(asha: Visitor) -> None:

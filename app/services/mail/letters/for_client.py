@@ -7,7 +7,7 @@ from app import config
 from app.links import Aim
 from app.rules.lifecycle import Kind
 from app.services.bookings import offers
-from app.services.mail.letters.letter import Letter, first_name, link_to, session_of
+from app.services.mail.letters.letter import Letter, link_to, session_of
 from app.store import queries
 from emails import to_client
 from emails.message import Message, Offer
@@ -19,7 +19,7 @@ def _offers(letter: Letter) -> tuple[Offer, ...]:
     is_free = booking.kind is Kind.FREE_CONSULTATION
     return tuple(
         Offer(
-            therapist_name=first_name(slot.therapist.name),
+            therapist_name=slot.therapist.given_name,
             starts_at=slot.starts_at,
             url=f"{base}?" + urlencode({"therapist": slot.therapist.slug, "at": slot.key}),
             price_minor=0 if is_free else slot.therapist.rate_minor,

@@ -66,16 +66,11 @@ def session_of(booking: Booking) -> Session:
         kind=booking.kind.value,
         price_minor=booking.fee_minor,
         currency=booking.currency,
-        client_name=first_name(booking.client.name),
-        therapist_name=first_name(booking.therapist.name),
+        client_name=booking.client.given_name,
+        therapist_name=booking.therapist.given_name,
         client_zone=booking.client.timezone,
         therapist_zone=booking.therapist.timezone,
     )
-
-
-def first_name(name: str) -> str:
-    """What an email calls a person by."""
-    return name.split(maxsplit=1)[0]
 
 
 def open_letter(email: OutboxEmail, now: datetime) -> Letter:
@@ -102,9 +97,7 @@ def open_letter(email: OutboxEmail, now: datetime) -> Letter:
 
 def _reader(email: OutboxEmail) -> tuple[str, str, str]:
     """Address, first name and time zone of whoever reads it."""
-    if email.role is Role.OPS:
+    recipient = email.recipient
+    if recipient is None:
         return config.current().ops_email, "ops", "UTC"
-    about = email.booking or email
-    person = about.client if email.role is Role.CLIENT else about.therapist
-    assert person is not None
-    return person.email, first_name(person.name), person.timezone
+    return recipient.email, recipient.given_name, recipient.timezone
