@@ -20,7 +20,7 @@ _LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SearchFilters:
     """What a visitor looks for; empty means anything. `zone` is theirs, None if not given."""
 
     name: str = ""
@@ -44,49 +44,53 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchPage:
     """One page of those who fit, best first, and whether more follow."""
 
     cards: list[Card]
     has_more: bool
 
 
-def find(wish: Wish, *, page: int, now: datetime) -> Found:
-    """The page (from 1) of listed therapists who fit the wish."""
+def find(filters: SearchFilters, *, page: int, now: datetime) -> SearchPage:
+    """The page (from 1) of listed therapists who fit the filters."""
     first = (page - 1) * PAGE_SIZE
-    if wish.on is None:
-        listed = _listed(wish, now, offset=first, limit=PAGE_SIZE + 1)
-        cards = _with_open_times(listed[:PAGE_SIZE], wish, now)
-        return Found(cards, len(listed) > PAGE_SIZE)
-    everyone = _with_open_times(_listed(wish, now, offset=0, limit=_LOOKED_AT), wish, now)
+    if filters.on is None:
+        listed = _listed(filters, now, offset=first, limit=PAGE_SIZE + 1)
+        cards = _with_open_times(listed[:PAGE_SIZE], filters, now)
+        return SearchPage(cards, len(listed) > PAGE_SIZE)
+    everyone = _with_open_times(_listed(filters, now, offset=0, limit=_LOOKED_AT), filters, now)
     free = [card for card in everyone if card.open_times]
-    return Found(free[first : first + PAGE_SIZE], len(free) > first + PAGE_SIZE)
+    return SearchPage(free[first : first + PAGE_SIZE], len(free) > first + PAGE_SIZE)
 
 
 def others(than: Therapist, now: datetime) -> list[Card]:
     """A few listed therapists, best first, who could be asked instead."""
-    listed = _listed(Wish(), now, offset=0, limit=4)
-    return _with_open_times([each for each in listed if each.id != than.id][:3], Wish(), now)
+    listed = _listed(SearchFilters(), now, offset=0, limit=4)
+    return _with_open_times(
+        [each for each in listed if each.id != than.id][:3], SearchFilters(), now
+    )
 
 
-def _listed(wish: Wish, now: datetime, *, offset: int, limit: int) -> list[Therapist]:
+def _listed(filters: SearchFilters, now: datetime, *, offset: int, limit: int) -> list[Therapist]:
     return directory.therapists(
         now,
-        name=wish.name,
-        specialism=wish.specialism,
-        is_free=wish.is_free,
+        name=filters.name,
+        specialism=filters.specialism,
+        is_free=filters.is_free,
         offset=offset,
         limit=limit,
     )
 
 
-def _with_open_times(listed: Sequence[Therapist], wish: Wish, now: datetime) -> list[Card]:
+def _with_open_times(
+    listed: Sequence[Therapist], filters: SearchFilters, now: datetime
+) -> list[Card]:
     def span_of(therapist: Therapist) -> availability.Span:
-        if wish.on is None:
+        if filters.on is None:
             return now, now + config.current().policy.max_ahead + timedelta(days=1)
-        return _day_in(wish.on, wish.zone or therapist.timezone)
+        return _day_in(filters.on, filters.zone or therapist.timezone)
 
-    times = _next_open_times(listed, wish.kind, span_of, now)
+    times = _next_open_times(listed, filters.kind, span_of, now)
     return [Card(therapist, times[therapist.id]) for therapist in listed]
 
 

@@ -16,11 +16,11 @@ from app.store import queries
 from app.store.models import Therapist
 from app.web.security import SIGN_IN_LIMIT, csrf, limiter
 
-blueprint = Blueprint("account", __name__)
+blueprint = Blueprint("auth", __name__)
 login = LoginManager()
 
 # Only the dashboard asks for sign-in, so nothing else is ever a place to go on to.
-_GOES_ON_TO = re.compile(r"/dashboard(?:[/?][A-Za-z0-9/?=&_.~%-]*)?")
+_DASHBOARD_PATH = re.compile(r"/dashboard(?:[/?][A-Za-z0-9/?=&_.~%-]*)?")
 _LONGEST = 200
 
 
@@ -60,32 +60,32 @@ def start_session(therapist: Therapist) -> None:
 
 def local_path(path: str) -> str:
     """Where to go on to after sign-in: `path` if it is one of ours, otherwise Home."""
-    is_ours = len(path) <= _LONGEST and _GOES_ON_TO.fullmatch(path)
+    is_ours = len(path) <= _LONGEST and _DASHBOARD_PATH.fullmatch(path)
     return path if is_ours else url_for("dashboard.home")
 
 
 @blueprint.get("/sign-in")
 def show_sign_in() -> ResponseReturnValue:
     """Ask for the address to which a Sign In link goes; who is signed in goes on at once."""
-    goes_on_to = local_path(request.args.get("next", ""))
+    next_path = local_path(request.args.get("next", ""))
     if signed_in() is not None:
-        return redirect(goes_on_to)
-    return render_template("auth/sign_in.html", next=goes_on_to, typed="", wrong="")
+        return redirect(next_path)
+    return render_template("auth/sign_in.html", next=next_path, typed="", error="")
 
 
 @blueprint.post("/sign-in")
 @limiter.limit(SIGN_IN_LIMIT)
-def ask_to_sign_in() -> ResponseReturnValue:
+def send_sign_in_link() -> ResponseReturnValue:
     """Send a Sign In link if the address is a therapist's; the answer never says whether it is."""
-    goes_on_to = local_path(request.form.get("next", ""))
+    next_path = local_path(request.form.get("next", ""))
     typed = request.form.get("email", "")
     try:
         address = validation.email(typed)
     except ValueError as error:
-        page = render_template("auth/sign_in.html", next=goes_on_to, typed=typed, wrong=str(error))
+        page = render_template("auth/sign_in.html", next=next_path, typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    accounts.ask_to_sign_in(address, goes_on_to, clock.now())
-    return render_template("auth/sign_in_sent.html", address=address, next=goes_on_to)
+    accounts.ask_to_sign_in(address, next_path, clock.now())
+    return render_template("auth/sign_in_sent.html", address=address, next=next_path)
 
 
 @blueprint.get("/sign-out")
@@ -101,11 +101,11 @@ def sign_out() -> ResponseReturnValue:
         csrf.protect()
     logout_user()
     session.clear()
-    return redirect(url_for("account.show_sign_in"), HTTPStatus.SEE_OTHER)
+    return redirect(url_for("auth.show_sign_in"), HTTPStatus.SEE_OTHER)
 
 
 login.user_loader(load)
 # Asking for a link does the same for everybody, signed in or not.
-csrf.exempt(ask_to_sign_in)
+csrf.exempt(send_sign_in_link)
 # Where there is no session left to end, there is no token to check either.
 csrf.exempt(sign_out)

@@ -43,7 +43,7 @@ _TO_THERAPIST = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TimelineItem:
     """One line of a timeline in words."""
 
     at: datetime
@@ -51,7 +51,9 @@ class Told:
     sentence: str
 
 
-def outcome(booking: Booking, timeline: Sequence[TimelineEntry], now: datetime) -> dict[str, Any]:
+def settlement_facts(
+    booking: Booking, timeline: Sequence[TimelineEntry], now: datetime
+) -> dict[str, Any]:
     """Who was refunded, charged and paid what when the booking ended; empty while it has not."""
     due = booking.due_move(now)
     if due is not None:
@@ -61,12 +63,12 @@ def outcome(booking: Booking, timeline: Sequence[TimelineEntry], now: datetime) 
     return dict(ends[-1]) if ends else {}
 
 
-def timeline(booking: Booking, lines: Sequence[TimelineEntry], reader: Actor) -> list[Told]:
+def timeline(booking: Booking, lines: Sequence[TimelineEntry], reader: Actor) -> list[TimelineItem]:
     """What happened, oldest first, said to the client or to the therapist."""
-    return [Told(line.at, line.event, _sentence(booking, line, reader)) for line in lines]
+    return [TimelineItem(line.at, line.event, _sentence(booking, line, reader)) for line in lines]
 
 
-def money_moved(facts: dict[str, Any], currency: str, reader: Actor) -> str:
+def money_sentence(facts: dict[str, Any], currency: str, reader: Actor) -> str:
     """What an ending meant in money, in one sentence; empty where no money was in it."""
     refund, charge = facts.get("refund_minor", 0), facts.get("charge_minor", 0)
     if reader is Actor.CLIENT:
@@ -87,7 +89,7 @@ def _sentence(booking: Booking, line: TimelineEntry, reader: Actor) -> str:
         .format(
             client=booking.client.given_name,
             therapist=booking.therapist.given_name,
-            money=money_moved(line.facts, booking.currency, reader),
+            money=money_sentence(line.facts, booking.currency, reader),
         )
         .strip()
     )

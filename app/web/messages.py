@@ -19,7 +19,7 @@ from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
 
 blueprint = Blueprint("messages", __name__, url_prefix="/dashboard/sessions")
 letterbox = Blueprint("letterbox", __name__, url_prefix="/link/manage")
-base.behind_sign_in(blueprint)
+base.require_sign_in(blueprint)
 # What authorises the client's form is the token in its own address, never a cookie.
 csrf.exempt(letterbox)
 
@@ -28,7 +28,7 @@ csrf.exempt(letterbox)
 @limiter.limit(PUBLIC_FORM_LIMIT)
 def write_to_client(reference: str) -> ResponseReturnValue:
     """Send the therapist's message; the client reads it behind their own link."""
-    booking, now = base.mine(reference), clock.now()
+    booking, now = base.own_booking(reference), clock.now()
     if not tokens.is_open_to_client(booking, now):
         return home.show(booking, HTTPStatus.CONFLICT)
 
@@ -42,7 +42,7 @@ def write_to_client(reference: str) -> ResponseReturnValue:
 @blueprint.post("/<reference>/note")
 def keep_note(reference: str) -> ResponseReturnValue:
     """Keep a note that nobody but the therapist reads."""
-    booking, now = base.mine(reference), clock.now()
+    booking, now = base.own_booking(reference), clock.now()
     if booking.client.is_erased:
         return home.show(booking, HTTPStatus.CONFLICT)
 
@@ -57,13 +57,13 @@ def keep_note(reference: str) -> ResponseReturnValue:
 def write_to_therapist(token: str) -> ResponseReturnValue:
     """Send the client's message; the therapist reads it after sign-in."""
     now = clock.now()
-    booking = tokens.opened(Aim.MANAGE, token, now)
+    booking = tokens.load_booking(Aim.MANAGE, token, now)
     typed = request.form.get("message", "")
     try:
         messages.send(booking.reference, _something(typed), author=Actor.CLIENT, now=now)
     except ValueError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return manage.manage_page(booking, now, status, typed=typed, wrong=str(error))
+        return manage.manage_page(booking, now, status, typed=typed, error=str(error))
     page = url_for("client.manage", token=token, sent="message", _anchor="messages")
     return redirect(page, HTTPStatus.SEE_OTHER)
 

@@ -106,7 +106,7 @@ def test_a_session_ends_when_the_account_gets_another_address(
 ) -> None:
     sign_in(app, mail, visitor, ASHA)
     assert visitor.get("/dashboard").status_code == 200
-    accounts.change_address("asha", "asha.rao@practice.example", clock.now())
+    accounts.change_address("asha", "asha.rao@sessions.example", clock.now())
     assert visitor.get("/dashboard").status_code == 302
 
 

@@ -91,7 +91,7 @@ def test_these_are_all_the_pages_there_are(app: Flask, furnished: House) -> None
         "links.view_session",  # goes on to the session's page
         "links.show_sign_in",
         "client.calendar_file",
-        "practice.spreadsheet",
+        "sessions.spreadsheet",
         "earnings.spreadsheet",
     }
     assert full_site.pages(app) - elsewhere == full_site.endpoints(app, paths)

@@ -53,9 +53,9 @@ def guard() -> Response | None:
     if request.endpoint not in _PUBLIC and _api_key() is None:
         detail = "Please send Authorization: Bearer and one of this service's API keys."
         return problems.response(problems.problem("unauthorized", detail))
-    wrong = request.routing_exception
-    is_error = isinstance(wrong, HTTPException) and (wrong.code or 500) >= 400
-    return problems.of_http(wrong) if is_error and wrong else None
+    error = request.routing_exception
+    is_error = isinstance(error, HTTPException) and (error.code or 500) >= 400
+    return problems.http_error_response(error) if is_error and error else None
 
 
 @blueprint.get("/openapi.json")
@@ -81,11 +81,13 @@ def request_booking() -> Response:
     """Ask for a session; with an Idempotency-Key, once."""
     now = clock.now()
     body = json_object(request.get_data())
-    work = partial(_book, _asked(body), now)
+    work = partial(_book, _booking_input(body), now)
     key = _idempotency_key()
     if key is None:
-        return _given(work())
-    return _given(idempotency.answer_once(key, _hash(body), now=now, work=work, refusal=_refusal))
+        return _answer_response(work())
+    return _answer_response(
+        idempotency.answer_once(key, _body_hash(body), now=now, work=work, refusal=_refusal)
+    )
 
 
 @blueprint.get("/v1/bookings/<reference>")
@@ -93,7 +95,7 @@ def show_booking(reference: str) -> Response:
     """One booking, as the clock has it."""
     now = clock.now()
     booking = moves.refresh(_checked_reference(reference), via=Via.API, now=now)
-    return _json(_whole(booking, now).text())
+    return _json(_booking_detail(booking, now).text())
 
 
 @blueprint.post("/v1/bookings/<reference>/cancel")
@@ -101,12 +103,14 @@ def cancel_booking(reference: str) -> Response:
     """Cancel for the client or the therapist; a client's open enquiry is withdrawn."""
     now = clock.now()
     known = queries.booking_by_reference(_checked_reference(reference)).reference
-    asked = checked(CancelIn, json_object(request.get_data()))
-    outcome = cancel.cancel(known, by=asked.by, via=Via.API, now=now)
-    whole = _whole(outcome.booking, now)
+    params = checked(CancelIn, json_object(request.get_data()))
+    outcome = cancel.cancel(known, by=params.by, via=Via.API, now=now)
+    whole = _booking_detail(outcome.booking, now)
     if outcome.is_done:
         return _json(whole.text())
-    return problems.response(problems.problem("move_not_allowed", _why_not(outcome), (), whole))
+    return problems.response(
+        problems.problem("move_not_allowed", _refusal_reason(outcome), (), whole)
+    )
 
 
 @blueprint.get("/v1/therapists")
@@ -125,14 +129,14 @@ def show_therapist(slug: str) -> Response:
 
 @blueprint.get("/v1/therapists/<slug>/slots")
 def list_slots(slug: str) -> Response:
-    """One therapist's open starts on the days asked for; days are UTC, as the starts are."""
+    """One therapist's open starts on the days params for; days are UTC, as the starts are."""
     now = clock.now()
     therapist = _therapist(slug)
-    asked = checked(SlotsIn, {"from": now.date().isoformat(), **request.args.to_dict()})
-    from_at = datetime.combine(asked.from_on, time(), UTC)
-    until_at = from_at + timedelta(days=asked.days)
+    params = checked(SlotsIn, {"from": now.date().isoformat(), **request.args.to_dict()})
+    from_at = datetime.combine(params.from_on, time(), UTC)
+    until_at = from_at + timedelta(days=params.days)
     starts = availability.open_times(
-        therapist, asked.kind, from_at=from_at, until_at=until_at, now=now
+        therapist, params.kind, from_at=from_at, until_at=until_at, now=now
     )
     return _json(json.dumps([availability.OpenSlot(therapist, start).key for start in starts]))
 
@@ -149,7 +153,7 @@ def _api_key() -> str | None:
     return matching[0] if matching else None
 
 
-def _asked(body: dict[str, Any]) -> BookingIn:
+def _booking_input(body: dict[str, Any]) -> BookingIn:
     """The request in the body: an unknown therapist comes before any other fault."""
     slug = body.get("therapist")
     if isinstance(slug, str) and slug:
@@ -157,8 +161,8 @@ def _asked(body: dict[str, Any]) -> BookingIn:
     return checked(BookingIn, body)
 
 
-def _book(asked: BookingIn, now: datetime) -> Answer:
-    booking = bookings.request(asked.request(), via=Via.API, now=now)
+def _book(params: BookingIn, now: datetime) -> Answer:
+    booking = bookings.request(params.request(), via=Via.API, now=now)
     return Answer(201, BookingOut.of(booking, now).text())
 
 
@@ -186,22 +190,22 @@ def _idempotency_key() -> str | None:
     return hashlib.sha256(f"{_api_key()}\n{given}".encode()).hexdigest()
 
 
-def _hash(body: dict[str, Any]) -> str:
+def _body_hash(body: dict[str, Any]) -> str:
     """The same for the same JSON, however it is spaced and ordered."""
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _refusal(error: DomainError) -> Answer:
-    said = problems.of_domain(error)
-    return Answer(said.status, said.text())
+    problem = problems.from_domain_error(error)
+    return Answer(problem.status, problem.text())
 
 
-def _whole(booking: Booking, now: datetime) -> BookingDetail:
+def _booking_detail(booking: Booking, now: datetime) -> BookingDetail:
     return BookingDetail.whole(booking, queries.timeline_of(booking), ledger.lines_of(booking), now)
 
 
-def _why_not(outcome: Outcome) -> str:
+def _refusal_reason(outcome: Outcome) -> str:
     status = outcome.booking.status
     if outcome.verdict is Verdict.TOO_LATE:
         return "The session has started, so nobody can cancel it any more."
@@ -220,7 +224,7 @@ def _list(items: list[Any]) -> Response:
     return _json(json.dumps([item.model_dump(mode="json") for item in items]))
 
 
-def _given(answer: Answer) -> Response:
+def _answer_response(answer: Answer) -> Response:
     response = _json(answer.body, answer.http_status)
     if answer.http_status == 201:
         reference = json.loads(answer.body)["reference"]

@@ -39,7 +39,7 @@ _DETAILS = {
     "internal": "The fault is ours and has been logged; please try again later.",
     "store_unavailable": "Nothing was done; please try again in a moment.",
 }
-_UNKNOWN = (
+_OUTCOME_UNKNOWN = (
     "It broke off while saving: all of it was done, or nothing. Please send the same request"
     " again in a moment, with its Idempotency-Key."
 )
@@ -69,18 +69,18 @@ def problem(
     )
 
 
-def response(said: Problem) -> Response:
+def response(problem: Problem) -> Response:
     """The HTTP response that carries a problem."""
-    built = Response(said.text(), status=said.status, mimetype=MEDIA_TYPE)
+    built = Response(problem.text(), status=problem.status, mimetype=MEDIA_TYPE)
     built.headers["Cache-Control"] = "no-store"
-    if said.code == "unauthorized":
+    if problem.code == "unauthorized":
         built.headers["WWW-Authenticate"] = 'Bearer realm="Mindsum Bookings"'
-    if said.code == "store_unavailable":
+    if problem.code == "store_unavailable":
         built.headers["Retry-After"] = _RETRY_AFTER_S
     return built
 
 
-def of_domain(error: DomainError) -> Problem:
+def from_domain_error(error: DomainError) -> Problem:
     """A domain error in the API's words; one that no caller can mend becomes `internal`."""
     if isinstance(error, InvalidFields):
         return problem(error.code, "Nothing was done; `errors` says what is right.", error.errors)
@@ -92,7 +92,7 @@ def of_domain(error: DomainError) -> Problem:
     if isinstance(error, StoreUnavailable):
         log_outage(error)
         is_known = not isinstance(error, OutcomeUnknown)
-        return problem(error.code, _DETAILS[error.code] if is_known else _UNKNOWN)
+        return problem(error.code, _DETAILS[error.code] if is_known else _OUTCOME_UNKNOWN)
     return problem(error.code, str(error))
 
 
@@ -101,7 +101,7 @@ def log_outage(error: StoreUnavailable) -> None:
     _log.error("store_unavailable", endpoint=request.endpoint, why=str(error))
 
 
-def of_http(error: HTTPException) -> Response:
+def http_error_response(error: HTTPException) -> Response:
     """An error of the web layer in the API's words, with the headers it came with."""
     status = error.code or 500
     code = _BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
@@ -114,8 +114,8 @@ def of_http(error: HTTPException) -> Response:
 
 def register(blueprint: Blueprint) -> None:
     """Have every error of the blueprint's endpoints answered by problem details."""
-    blueprint.register_error_handler(DomainError, lambda error: response(of_domain(error)))
-    blueprint.register_error_handler(HTTPException, of_http)
+    blueprint.register_error_handler(DomainError, lambda error: response(from_domain_error(error)))
+    blueprint.register_error_handler(HTTPException, http_error_response)
     # A handler that the application has for a status would otherwise come before the one above.
     for status in _BY_STATUS:
-        blueprint.register_error_handler(status, of_http)
+        blueprint.register_error_handler(status, http_error_response)

@@ -28,23 +28,23 @@ from app.web.client import manage
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
 
-blueprint = Blueprint("choosing", __name__)
+blueprint = Blueprint("choose", __name__)
 # What authorises this form is the token in its own address, never a cookie.
 csrf.exempt(blueprint)
 limiter.limit(LINK_LIMIT)(blueprint)
 
-_WRONG = FieldError("choice", "Please choose one of these times.")
-_GONE = (SlotTaken, TherapistUnavailable, FreeConsultationUsed)
+_INVALID_CHOICE = FieldError("choice", "Please choose one of these times.")
+_NOW_GONE = (SlotTaken, TherapistUnavailable, FreeConsultationUsed)
 
 
 @blueprint.get("/link/choose/<token>")
 def show_choices(token: str) -> ResponseReturnValue:
     """Who else could be asked."""
     now = clock.now()
-    booking = tokens.opened(Aim.CHOOSE, token, now)
+    booking = tokens.load_booking(Aim.CHOOSE, token, now)
     asked = replace.asked_instead(booking, now)
     if asked is not None:
-        return _asked_page(booking, asked, now)
+        return _replacement_page(booking, asked, now)
     if booking.status_at(now) in replace.STANDING:
         return manage.manage_page(booking, now, HTTPStatus.CONFLICT)
     return _choices_page(booking, now)
@@ -54,16 +54,16 @@ def show_choices(token: str) -> ResponseReturnValue:
 def choose(token: str) -> ResponseReturnValue:
     """Ask the chosen therapist, and withdraw the old enquiry if it is still open."""
     now = clock.now()
-    booking = tokens.opened(Aim.CHOOSE, token, now)
+    booking = tokens.load_booking(Aim.CHOOSE, token, now)
     try:
         slug, starts_at = _choice(request.form.get("choice", ""))
         asked = replace.choose_another(booking.reference, slug, starts_at, via=Via.LINK, now=now)
     except BookingStands as error:
         standing = queries.booking_by_reference(error.reference)
         return manage.manage_page(standing, now, HTTPStatus.CONFLICT)
-    except (*_GONE, InvalidFields, NotFound) as error:
+    except (*_NOW_GONE, InvalidFields, NotFound) as error:
         return _choices_page(booking, now, refusal=error)
-    return _asked_page(queries.booking_by_id(booking.id), asked, now)
+    return _replacement_page(queries.booking_by_id(booking.id), asked, now)
 
 
 def _choice(text: str) -> tuple[str, datetime]:
@@ -71,28 +71,28 @@ def _choice(text: str) -> tuple[str, datetime]:
     try:
         return slug, validation.instant(at)
     except ValueError:
-        raise InvalidFields(_WRONG) from None
+        raise InvalidFields(_INVALID_CHOICE) from None
 
 
 def _choices_page(
     booking: Booking, now: datetime, *, refusal: DomainError | None = None
 ) -> ResponseReturnValue:
     slots = offers.others_for(booking, now)
-    wanted = _wanted(booking, slots, now)
+    wanted = _preselected(booking, slots, now)
     if wanted is not None and wanted not in slots:
         slots = [wanted, *slots]
     page = render_template(
         "client/choose.html",
-        **manage.about(booking, now),
+        **manage.booking_context(booking, now),
         slots=slots,
         wanted=wanted,
         is_same_time=all(slot.starts_at == booking.starts_at for slot in slots),
-        refusal=_in_words(refusal),
+        refusal=_refusal_text(refusal),
     )
     return page, _status(refusal)
 
 
-def _wanted(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot | None:
+def _preselected(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot | None:
     """The offer that an email's link names, if it is still open."""
     named = f"{request.args.get('therapist', '')}@{request.args.get('at', '')}"
     try:
@@ -109,25 +109,25 @@ def _wanted(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot 
     return free[0] if free else None
 
 
-def _in_words(refusal: DomainError | None) -> str:
+def _refusal_text(refusal: DomainError | None) -> str:
     if isinstance(refusal, InvalidFields):
         return " ".join(error.message for error in refusal.errors)
     if isinstance(refusal, NotFound):
-        return _WRONG.message
+        return _INVALID_CHOICE.message
     return str(refusal or "")
 
 
 def _status(refusal: DomainError | None) -> HTTPStatus:
     if refusal is None:
         return HTTPStatus.OK
-    is_gone = isinstance(refusal, _GONE)
+    is_gone = isinstance(refusal, _NOW_GONE)
     return HTTPStatus.CONFLICT if is_gone else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-def _asked_page(old: Booking, asked: Booking, now: datetime) -> ResponseReturnValue:
+def _replacement_page(old: Booking, asked: Booking, now: datetime) -> ResponseReturnValue:
     return render_template(
         "client/asked.html",
-        **manage.about(asked, now),
+        **manage.booking_context(asked, now),
         old=old,
         old_therapist=old.therapist.given_name,
     )

@@ -35,7 +35,7 @@ _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 def manage(token: str) -> ResponseReturnValue:
     """Where the booking stands and what can be done about it."""
     now = clock.now()
-    return manage_page(tokens.opened(Aim.MANAGE, token, now), now)
+    return manage_page(tokens.load_booking(Aim.MANAGE, token, now), now)
 
 
 @blueprint.get("/link/manage/<token>/cancel")
@@ -43,7 +43,7 @@ def manage(token: str) -> ResponseReturnValue:
 def show_cancel(token: str) -> ResponseReturnValue:
     """What withdrawing or cancelling costs, and the button that does it."""
     now = clock.now()
-    return _cancel_page(tokens.opened(Aim.MANAGE, token, now), now)
+    return _cancel_page(tokens.load_booking(Aim.MANAGE, token, now), now)
 
 
 @blueprint.post("/link/manage/<token>/cancel")
@@ -51,14 +51,14 @@ def show_cancel(token: str) -> ResponseReturnValue:
 def cancel(token: str) -> ResponseReturnValue:
     """Withdraw or cancel on the terms that the page has shown."""
     now = clock.now()
-    reference = tokens.opened(Aim.MANAGE, token, now).reference
+    reference = tokens.load_booking(Aim.MANAGE, token, now).reference
     agreed = request.form.get("agreed")
     try:
-        made = sessions.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
+        outcome = sessions.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
     except TermsChanged:
-        return _cancel_page(tokens.opened(Aim.MANAGE, token, now), now, changed=True)
-    status = tokens.http_status(made.booking, made.verdict, now)
-    return manage_page(made.booking, now, status)
+        return _cancel_page(tokens.load_booking(Aim.MANAGE, token, now), now, changed=True)
+    status = tokens.http_status(outcome.booking, outcome.verdict, now)
+    return manage_page(outcome.booking, now, status)
 
 
 @blueprint.get("/link/manage/<token>/calendar.ics")
@@ -66,7 +66,7 @@ def cancel(token: str) -> ResponseReturnValue:
 def calendar_file(token: str) -> ResponseReturnValue:
     """The accepted session as a file that calendars take; otherwise where the booking stands."""
     now = clock.now()
-    booking = tokens.opened(Aim.MANAGE, token, now)
+    booking = tokens.load_booking(Aim.MANAGE, token, now)
     if booking.status_at(now) is not Status.ACCEPTED:
         return manage_page(booking, now, tokens.http_status(booking, Verdict.OVERTAKEN, now))
     return _calendar_file(booking, now)
@@ -75,7 +75,7 @@ def calendar_file(token: str) -> ResponseReturnValue:
 @blueprint.get("/my-links")
 def show_my_links() -> ResponseReturnValue:
     """Ask for the address to which links are sent again."""
-    return render_template("client/my_links.html", typed="", wrong="")
+    return render_template("client/my_links.html", typed="", error="")
 
 
 @blueprint.post("/my-links")
@@ -86,7 +86,7 @@ def send_my_links() -> ResponseReturnValue:
     try:
         address = validation.email(typed)
     except ValueError as error:
-        page = render_template("client/my_links.html", typed=typed, wrong=str(error))
+        page = render_template("client/my_links.html", typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
     accounts.send_links(address, clock.now())
     return render_template("client/my_links_sent.html", address=address)
@@ -98,7 +98,7 @@ def manage_page(
     http_status: HTTPStatus = HTTPStatus.OK,
     *,
     typed: str = "",
-    wrong: str = "",
+    error: str = "",
 ) -> ResponseReturnValue:
     """The Manage Booking page, with a message as far as it was typed and what is wrong with it.
 
@@ -107,25 +107,25 @@ def manage_page(
     lines = queries.timeline_of(booking)
     page = render_template(
         "client/manage.html",
-        **about(booking, now),
+        **booking_context(booking, now),
         is_refused=http_status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         is_just_done=request.method == "POST" and http_status is HTTPStatus.OK,
         terms=sessions.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
-        facts=booking_text.outcome(booking, lines, now),
+        facts=booking_text.settlement_facts(booking, lines, now),
         timeline=booking_text.timeline(booking, lines, Actor.CLIENT),
         writings=queries.writings_of(booking),
         instead=replace.asked_instead(booking, now),
         cancel_path=tokens.path(Aim.MANAGE, booking) + "/cancel",
         calendar_path=tokens.path(Aim.MANAGE, booking) + "/calendar.ics",
         typed=typed,
-        wrong=wrong,
+        error=error,
         is_everything_shown=request.args.get("messages") == "all",
         choose_path=tokens.path(Aim.CHOOSE, booking),
     )
     return page, http_status
 
 
-def about(booking: Booking, now: datetime) -> dict[str, Any]:
+def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
     """What every page of a client's says of the booking."""
     return {
         "booking": booking,
@@ -144,7 +144,7 @@ def _cancel_page(booking: Booking, now: datetime, *, changed: bool = False) -> R
         verdict = Verdict.REPEATED if booking.status in _CANCELLED else Verdict.OVERTAKEN
         return manage_page(booking, now, tokens.http_status(booking, verdict, now))
     page = render_template(
-        "client/cancel.html", **about(booking, now), terms=terms, is_changed=changed
+        "client/cancel.html", **booking_context(booking, now), terms=terms, is_changed=changed
     )
     return page, HTTPStatus.CONFLICT if changed else HTTPStatus.OK
 

@@ -15,14 +15,14 @@ from app.web import auth
 from app.web.security import csrf
 
 
-def behind_sign_in(blueprint: Blueprint) -> None:
+def require_sign_in(blueprint: Blueprint) -> None:
     """Let nobody in without sign-in, and act on no form that was not shown in this session."""
     blueprint.before_request(_guard)
     # The guard checks the token itself, after sign-in, so that nothing typed is ever lost.
     csrf.exempt(blueprint)
 
 
-def me() -> Therapist:
+def current_therapist() -> Therapist:
     """The signed-in therapist."""
     therapist = auth.signed_in()
     if therapist is None:
@@ -30,18 +30,18 @@ def me() -> Therapist:
     return therapist
 
 
-def mine(reference: str) -> Booking:
+def own_booking(reference: str) -> Booking:
     """The signed-in therapist's own booking. Raises NotFound, also where it is another's."""
     booking = queries.booking_by_reference(reference)
-    if booking.therapist_id != me().id:
+    if booking.therapist_id != current_therapist().id:
         raise NotFound("booking")
     return booking
 
 
-def frame() -> dict[str, Any]:
+def layout_context() -> dict[str, Any]:
     """What the layout shows on every page, in the therapist's own zone."""
-    therapist = me()
-    return {"me": therapist, "zone": therapist.timezone, "now": clock.now()}
+    therapist = current_therapist()
+    return {"current_therapist": therapist, "zone": therapist.timezone, "now": clock.now()}
 
 
 def page_number() -> int:
@@ -52,7 +52,7 @@ def page_number() -> int:
 def _guard() -> ResponseReturnValue | None:
     if auth.signed_in() is None:
         if request.method in ("GET", "HEAD"):
-            return redirect(url_for("account.show_sign_in", next=request.full_path.rstrip("?")))
+            return redirect(url_for("auth.show_sign_in", next=request.full_path.rstrip("?")))
         return _interrupted(HTTPStatus.UNAUTHORIZED)
     try:
         csrf.protect()

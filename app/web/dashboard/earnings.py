@@ -13,7 +13,7 @@ from app.services.therapists import earnings
 from app.web.dashboard import base, csv_export
 
 blueprint = Blueprint("earnings", __name__, url_prefix="/dashboard")
-base.behind_sign_in(blueprint)
+base.require_sign_in(blueprint)
 
 PAGE = 40
 _FIRST_YEAR, _LAST_YEAR = 2000, 2999
@@ -39,11 +39,11 @@ _COLUMNS = (
 @blueprint.get("/earnings")
 def show() -> ResponseReturnValue:
     """One month with its sessions, and the months of its year."""
-    months = earnings.by_month(base.me())
+    months = earnings.by_month(base.current_therapist())
     chosen = _month() or next(iter(months), _this_month())
     return render_template(
         "dashboard/earnings.html",
-        **base.frame(),
+        **base.layout_context(),
         months=months,
         chosen=chosen,
         years=sorted({month.year for month in months} | {chosen.year}, reverse=True),
@@ -57,14 +57,16 @@ def show() -> ResponseReturnValue:
 @blueprint.get("/earnings.csv")
 def spreadsheet() -> ResponseReturnValue:
     """Every session of the month in the address, or of all months, as CSV."""
-    me, chosen = base.me(), _month()
-    found = ledger.earnings_of(me) if chosen is None else earnings.of_month(me, chosen)
+    therapist, chosen = base.current_therapist(), _month()
+    found = (
+        ledger.earnings_of(therapist) if chosen is None else earnings.of_month(therapist, chosen)
+    )
     name = "earnings" if chosen is None else f"earnings-{chosen:%Y-%m}"
-    return csv_export.download(name, _COLUMNS, (_row(each, me.timezone) for each in found))
+    return csv_export.download(name, _COLUMNS, (_row(each, therapist.timezone) for each in found))
 
 
 def _page(chosen: date) -> dict[str, object]:
-    found = earnings.of_month(base.me(), chosen)
+    found = earnings.of_month(base.current_therapist(), chosen)
     last = max(1, -(-len(found) // PAGE))
     number = min(max(base.page_number(), 1), last)
     return {
@@ -84,7 +86,7 @@ def _month() -> date | None:
 
 
 def _this_month() -> date:
-    return clock.now().astimezone(ZoneInfo(base.me().timezone)).date().replace(day=1)
+    return clock.now().astimezone(ZoneInfo(base.current_therapist().timezone)).date().replace(day=1)
 
 
 def _row(earning: Earning, zone: str) -> tuple[str, ...]:

@@ -23,10 +23,10 @@ from app.web.dashboard import base
 from app.web.links import tokens
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard")
-base.behind_sign_in(blueprint)
+base.require_sign_in(blueprint)
 
 PAGE = 12
-NOTHING: Mapping[str, str] = {}
+_NONE: Mapping[str, str] = {}
 _DONE = {
     Move.ACCEPT: "Accepted. {client} has been told.",
     Move.DECLINE: "Declined. {client} has been told.",
@@ -38,14 +38,14 @@ _DONE = {
 @blueprint.get("")
 def home() -> ResponseReturnValue:
     """Home: New Enquiries, or Upcoming Sessions."""
-    therapist, now = base.me(), clock.now()
+    therapist, now = base.current_therapist(), clock.now()
     is_upcoming = request.args.get("tab") == "upcoming"
     number = base.page_number()
     enquiries = paging.enquiries(therapist, now, 1 if is_upcoming else number, PAGE)
     upcoming = paging.upcoming(therapist, now, number if is_upcoming else 1, PAGE)
     return render_template(
         "dashboard/home.html",
-        **base.frame(),
+        **base.layout_context(),
         enquiries=enquiries,
         upcoming=upcoming,
         is_upcoming=is_upcoming,
@@ -56,19 +56,19 @@ def home() -> ResponseReturnValue:
 @blueprint.get("/sessions/<reference>")
 def session_page(reference: str) -> ResponseReturnValue:
     """One enquiry or session, and what can be done about it."""
-    return show(base.mine(reference))
+    return show(base.own_booking(reference))
 
 
 @blueprint.post("/sessions/<reference>/accept")
 def accept(reference: str) -> ResponseReturnValue:
     """Accept the enquiry."""
-    return _answer(base.mine(reference), Move.ACCEPT)
+    return _answer(base.own_booking(reference), Move.ACCEPT)
 
 
 @blueprint.post("/sessions/<reference>/decline")
 def decline(reference: str) -> ResponseReturnValue:
     """Decline the enquiry, with the reason if one is given."""
-    booking = base.mine(reference)
+    booking = base.own_booking(reference)
     typed = request.form.get("reason", "")
     try:
         reason = validation.text(typed)
@@ -82,45 +82,48 @@ def decline(reference: str) -> ResponseReturnValue:
 @blueprint.get("/sessions/<reference>/cancel")
 def show_cancel(reference: str) -> ResponseReturnValue:
     """What cancelling leads to, the streak included, and the button that does it."""
-    return _cancel_page(base.mine(reference))
+    return _cancel_page(base.own_booking(reference))
 
 
 @blueprint.post("/sessions/<reference>/cancel")
 def cancel(reference: str) -> ResponseReturnValue:
     """Cancel the session on the terms that the page has shown."""
-    booking, now = base.mine(reference), clock.now()
+    booking, now = base.own_booking(reference), clock.now()
     agreed = request.form.get("agreed")
     try:
-        made = sessions.cancel(
+        outcome = sessions.cancel(
             booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, agreed=agreed
         )
     except TermsChanged:
-        return _cancel_page(base.mine(reference), changed=True)
-    return _answered(made, Move.CANCEL_BY_THERAPIST)
+        return _cancel_page(base.own_booking(reference), changed=True)
+    return _result(outcome, Move.CANCEL_BY_THERAPIST)
 
 
 @blueprint.get("/sessions/<reference>/no-show")
 def show_no_show(reference: str) -> ResponseReturnValue:
     """What recording a no-show leads to, and the button that does it."""
-    booking = base.mine(reference)
+    booking = base.own_booking(reference)
     verdict = transitions.foreseen(booking, Move.NO_SHOW, Actor.THERAPIST, clock.now())
     if verdict is not Verdict.ALLOWED:
         return show(booking, HTTPStatus.CONFLICT)
     settlement = moves.settlement_of(booking, Move.NO_SHOW, clock.now())
     return render_template(
-        "dashboard/no_show.html", **base.frame(), **_about(booking), settlement=settlement
+        "dashboard/no_show.html",
+        **base.layout_context(),
+        **_booking_context(booking),
+        settlement=settlement,
     )
 
 
 @blueprint.post("/sessions/<reference>/no-show")
 def no_show(reference: str) -> ResponseReturnValue:
     """Record that the client did not come."""
-    booking = base.mine(reference)
-    made = sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=clock.now())
-    return _answered(made, Move.NO_SHOW)
+    booking = base.own_booking(reference)
+    outcome = sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=clock.now())
+    return _result(outcome, Move.NO_SHOW)
 
 
-def _about(booking: Booking) -> dict[str, Any]:
+def _booking_context(booking: Booking) -> dict[str, Any]:
     policy, now = config.current().policy, clock.now()
     return {
         "booking": booking,
@@ -134,8 +137,8 @@ def _about(booking: Booking) -> dict[str, Any]:
 def show(
     booking: Booking,
     http_status: HTTPStatus = HTTPStatus.OK,
-    typed: Mapping[str, str] = NOTHING,
-    wrongs: Mapping[str, str] = NOTHING,
+    typed: Mapping[str, str] = _NONE,
+    errors: Mapping[str, str] = _NONE,
 ) -> ResponseReturnValue:
     """The session's page, with what was typed and what is wrong with it by field."""
     now, lines = clock.now(), queries.timeline_of(booking)
@@ -145,15 +148,15 @@ def show(
     }
     page = render_template(
         "dashboard/session.html",
-        **base.frame(),
-        **_about(booking),
+        **base.layout_context(),
+        **_booking_context(booking),
         can=can,
-        facts=booking_text.outcome(booking, lines, now),
+        facts=booking_text.settlement_facts(booking, lines, now),
         timeline=booking_text.timeline(booking, lines, Actor.THERAPIST),
         writings=queries.writings_of(booking),
         is_refused=http_status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         typed=typed,
-        wrongs=wrongs,
+        errors=errors,
         is_everything_shown=request.args.get("messages") == "all",
         can_write=tokens.is_open_to_client(booking, now),
         can_keep_notes=not booking.client.is_erased,
@@ -167,8 +170,8 @@ def _cancel_page(booking: Booking, *, changed: bool = False) -> ResponseReturnVa
         return show(booking, HTTPStatus.CONFLICT)
     page = render_template(
         "dashboard/cancel.html",
-        **base.frame(),
-        **_about(booking),
+        **base.layout_context(),
+        **_booking_context(booking),
         terms=terms,
         step=standing.step_reached(terms.streak, config.current().policy),
         is_changed=changed,
@@ -178,15 +181,15 @@ def _cancel_page(booking: Booking, *, changed: bool = False) -> ResponseReturnVa
 
 def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
     by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
-    made = moves.make(booking.reference, move, by=by, via=via, now=now, reason=reason)
-    return _answered(made, move)
+    outcome = moves.make(booking.reference, move, by=by, via=via, now=now, reason=reason)
+    return _result(outcome, move)
 
 
-def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
-    """Show the session as it now stands; a move that could not be made says what came before."""
-    status = tokens.http_status(made.booking, made.verdict, clock.now())
+def _result(outcome: Outcome, move: Move) -> ResponseReturnValue:
+    """Show the session as it now stands; a move that could not be outcome says what came before."""
+    status = tokens.http_status(outcome.booking, outcome.verdict, clock.now())
     if status is not HTTPStatus.OK:
-        return show(made.booking, status)
-    flash(_DONE[move].format(client=made.booking.client.given_name))
-    page = url_for("dashboard.session_page", reference=made.booking.reference)
+        return show(outcome.booking, status)
+    flash(_DONE[move].format(client=outcome.booking.client.given_name))
+    page = url_for("dashboard.session_page", reference=outcome.booking.reference)
     return redirect(page, HTTPStatus.SEE_OTHER)

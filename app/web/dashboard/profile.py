@@ -30,7 +30,7 @@ from app.web.template_filters import local_day
 from emails import wording
 
 blueprint = Blueprint("profile", __name__, url_prefix="/dashboard")
-base.behind_sign_in(blueprint)
+base.require_sign_in(blueprint)
 
 TIMES_OFF = 50
 
@@ -47,7 +47,7 @@ def change_about() -> ResponseReturnValue:
     form = AboutForm()
     if not form.validate():
         return _page(about=form)
-    profile.update(base.me().slug, form.changes())
+    profile.update(base.current_therapist().slug, form.changes())
     return _saved("about", "Saved. This is how clients see you now.")
 
 
@@ -55,10 +55,10 @@ def change_about() -> ResponseReturnValue:
 def change_offer() -> ResponseReturnValue:
     """Change rate, free consultation, zone and meeting link."""
     form = OfferForm()
-    form.currency = base.me().currency
+    form.currency = base.current_therapist().currency
     if not form.validate():
         return _page(offer=form)
-    profile.update(base.me().slug, form.changes())
+    profile.update(base.current_therapist().slug, form.changes())
     return _saved("offer", "Saved. Bookings that exist keep their price and their time.")
 
 
@@ -68,33 +68,33 @@ def change_hours() -> ResponseReturnValue:
     form = HoursForm()
     if not form.validate():
         return _page(hours=form)
-    profile.set_hours(base.me().slug, form.windows())
+    profile.set_hours(base.current_therapist().slug, form.windows())
     return _saved("hours", "Saved. Sessions that are already booked stay.")
 
 
 @blueprint.post("/profile/add-time-off")
 def add_time_off() -> ResponseReturnValue:
     """Take time off, and say which accepted sessions lie in it."""
-    form, me, now = AwayForm(), base.me(), clock.now()
-    away = form.away(ZoneInfo(me.timezone)) if form.validate() else None
+    form, therapist, now = AwayForm(), base.current_therapist(), clock.now()
+    away = form.away(ZoneInfo(therapist.timezone)) if form.validate() else None
     if away is None:
         return _page(away=form)
     try:
-        profile.add_time_off(me.slug, away, now)
+        profile.add_time_off(therapist.slug, away, now)
     except InvalidFields as refusal:
         form.refuse(refusal)
         return _page(away=form)
-    return _saved("away", _what_stays(me, away))
+    return _saved("away", _what_stays(therapist, away))
 
 
 @blueprint.post("/profile/remove-time-off")
 def remove_time_off() -> ResponseReturnValue:
     """Come back earlier."""
     chosen = request.form.get("id", "")
-    ours = {str(each.id): each for each in _times_off(base.me())}
+    ours = {str(each.id): each for each in _times_off(base.current_therapist())}
     if chosen not in ours:
         raise NotFound("time off")
-    profile.remove_time_off(base.me().slug, ours[chosen].id)
+    profile.remove_time_off(base.current_therapist().slug, ours[chosen].id)
     return _saved("away", "Removed. Clients can ask for these times again.")
 
 
@@ -102,7 +102,7 @@ def remove_time_off() -> ResponseReturnValue:
 def pause() -> ResponseReturnValue:
     """Temporarily deactivate, or take bookings again."""
     on = request.form.get("on") == "yes"
-    accounts.pause(base.me().slug, on=on)
+    accounts.pause(base.current_therapist().slug, on=on)
     return _saved("visibility", "You take no new bookings now." if on else "You are back.")
 
 
@@ -110,39 +110,39 @@ def pause() -> ResponseReturnValue:
 def hide() -> ResponseReturnValue:
     """Make the profile invisible, or visible again."""
     on = request.form.get("on") == "yes"
-    accounts.hide(base.me().slug, on=on)
+    accounts.hide(base.current_therapist().slug, on=on)
     return _saved("visibility", "Your profile is invisible." if on else "Your profile is visible.")
 
 
 def _page(**typed: SettingsForm) -> ResponseReturnValue:
     """The settings, with what was typed in one form; that one was refused."""
-    me, windows = base.me(), availability.windows_of(base.me())
-    forms = {**_as_they_are(me, windows), **typed}
+    therapist, windows = base.current_therapist(), availability.windows_of(base.current_therapist())
+    forms = {**_as_they_are(therapist, windows), **typed}
     page = render_template(
         "dashboard/profile.html",
-        **base.frame(),
+        **base.layout_context(),
         forms=forms,
-        wrong=next(iter(typed.values()), None),
+        error=next(iter(typed.values()), None),
         in_words=weekly_hours.format_windows(windows),
-        times_off=[_away(each, me.timezone) for each in _times_off(me)],
-        state=me.state,
+        times_off=[_away(each, therapist.timezone) for each in _times_off(therapist)],
+        state=therapist.state,
         weekdays=WEEKDAYS,
     )
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if typed else HTTPStatus.OK
 
 
-def _as_they_are(me: Therapist, windows: list[Window]) -> dict[str, SettingsForm]:
-    rate = csv_export.amount(me.rate_minor, me.currency)
+def _as_they_are(therapist: Therapist, windows: list[Window]) -> dict[str, SettingsForm]:
+    rate = csv_export.amount(therapist.rate_minor, therapist.currency)
     return {
-        "about": AboutForm(formdata=None, obj=me),
-        "offer": OfferForm(formdata=None, obj=me, rate=rate),
+        "about": AboutForm(formdata=None, obj=therapist),
+        "offer": OfferForm(formdata=None, obj=therapist, rate=rate),
         "hours": HoursForm(formdata=None, data=_by_weekday(windows)),
         "away": AwayForm(formdata=None),
     }
 
 
-def _times_off(me: Therapist) -> list[TimeOff]:
-    return queries.times_off_of(me, clock.now(), TIMES_OFF)
+def _times_off(therapist: Therapist) -> list[TimeOff]:
+    return queries.times_off_of(therapist, clock.now(), TIMES_OFF)
 
 
 def _away(off: TimeOff, zone: str) -> dict[str, object]:
@@ -170,8 +170,8 @@ def _saved(section: str, words: str) -> ResponseReturnValue:
     return redirect(url_for("profile.settings", _anchor=section), HTTPStatus.SEE_OTHER)
 
 
-def _what_stays(me: Therapist, away: Away) -> str:
-    booked = len(queries.accepted_between(me, away.starts_at, away.ends_at))
+def _what_stays(therapist: Therapist, away: Away) -> str:
+    booked = len(queries.accepted_between(therapist, away.starts_at, away.ends_at))
     if not booked:
         return "Added. Nobody can ask for these times."
     lie = "One session that you accepted lies" if booked == 1 else f"{booked} accepted sessions lie"

@@ -87,7 +87,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
     class Meta:
         csrf = False
 
-    def blame(self, name: str, message: str) -> None:
+    def add_error(self, name: str, message: str) -> None:
         """Show what was refused beside the field that it is about."""
         self[name].errors = [*self[name].errors, message]
 
@@ -171,10 +171,10 @@ class AwayForm(SettingsForm):
                     local.begins_at(whole, zone) if at is None else local.instant(day, at, zone)
                 )
             except ValueError as error:
-                self.blame(name, str(error))
+                self.add_error(name, str(error))
         return None if self.errors else Away(*found)
 
     def refuse(self, refusal: InvalidFields) -> None:
         """Show what the use case refused beside the end of the span that it is about."""
         for error in refusal.errors:
-            self.blame("last_on", error.message)
+            self.add_error("last_on", error.message)

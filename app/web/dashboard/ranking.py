@@ -12,36 +12,38 @@ from app.store import queries
 from app.store.models import Therapist
 from app.web.dashboard import base, ranking_chart
 
-blueprint = Blueprint("ranking_page", __name__, url_prefix="/dashboard")
-base.behind_sign_in(blueprint)
+blueprint = Blueprint("ranking", __name__, url_prefix="/dashboard")
+base.require_sign_in(blueprint)
 
 
 @blueprint.get("/ranking")
 def show() -> ResponseReturnValue:
     """Where the therapist stands and why, as of now."""
-    me, now, policy = base.me(), clock.now(), config.current().policy
-    enquiries = scores.enquiries_of(me, now)
-    score = ranking.score(enquiries, is_flagged=bool(me.flagged_at), now=now, policy=policy)
-    weeks = answer_history.weekly(enquiries, zone=ZoneInfo(me.timezone), now=now, policy=policy)
+    therapist, now, policy = base.current_therapist(), clock.now(), config.current().policy
+    enquiries = scores.enquiries_of(therapist, now)
+    score = ranking.score(enquiries, is_flagged=bool(therapist.flagged_at), now=now, policy=policy)
+    weeks = answer_history.weekly(
+        enquiries, zone=ZoneInfo(therapist.timezone), now=now, policy=policy
+    )
     return render_template(
         "dashboard/ranking.html",
-        **base.frame(),
+        **base.layout_context(),
         score=ranking.shown(score.score),
         factors=ranking_explanation.explain(score, policy),
         weeks=weeks,
         chart=ranking_chart.of(weeks),
-        **_standing(me),
+        **_standing(therapist),
     )
 
 
-def _standing(me: Therapist) -> dict[str, object]:
+def _standing(therapist: Therapist) -> dict[str, object]:
     """The place in the list (None if not on it), the account's state and what the streak led to."""
     policy = config.current().policy
     listed = queries.listed_ids(clock.now())
     return {
         "policy": policy,
-        "state": me.state,
-        "place": listed.index(me.id) + 1 if me.id in listed else None,
+        "state": therapist.state,
+        "place": listed.index(therapist.id) + 1 if therapist.id in listed else None,
         "listed": len(listed),
-        "step": standing.step_reached(me.streak, policy),
+        "step": standing.step_reached(therapist.streak, policy),
     }

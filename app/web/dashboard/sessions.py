@@ -12,8 +12,8 @@ from app.store.queries import therapist_bookings
 from app.store.queries.therapist_bookings import View
 from app.web.dashboard import base, csv_export
 
-blueprint = Blueprint("practice", __name__, url_prefix="/dashboard")
-base.behind_sign_in(blueprint)
+blueprint = Blueprint("sessions", __name__, url_prefix="/dashboard")
+base.require_sign_in(blueprint)
 
 PAGE = 25
 VIEWS = {
@@ -43,10 +43,12 @@ _COLUMNS = (
 def sessions() -> ResponseReturnValue:
     """My Sessions, as far as the filters in the address let them through."""
     now, (view, kind) = clock.now(), _filters()
-    page = therapist_bookings.page(base.me(), view, kind, now, number=base.page_number(), size=PAGE)
+    page = therapist_bookings.page(
+        base.current_therapist(), view, kind, now, number=base.page_number(), size=PAGE
+    )
     return render_template(
         "dashboard/sessions.html",
-        **base.frame(),
+        **base.layout_context(),
         page=page,
         rows=[(booking, booking.status_at(now)) for booking in page.rows],
         view=view,
@@ -59,10 +61,12 @@ def sessions() -> ResponseReturnValue:
 @blueprint.get("/sessions.csv")
 def spreadsheet() -> ResponseReturnValue:
     """The same bookings, all pages of them, as CSV."""
-    me, now, (view, kind) = base.me(), clock.now(), _filters()
-    found = therapist_bookings.everything(me, view, kind, now)
+    therapist, now, (view, kind) = base.current_therapist(), clock.now(), _filters()
+    found = therapist_bookings.everything(therapist, view, kind, now)
     name = f"sessions-{now:%Y-%m-%d}"
-    return csv_export.download(name, _COLUMNS, (_row(each, me.timezone, now) for each in found))
+    return csv_export.download(
+        name, _COLUMNS, (_row(each, therapist.timezone, now) for each in found)
+    )
 
 
 def _filters() -> tuple[View, Kind | None]:

@@ -28,48 +28,48 @@ limiter.limit(LINK_LIMIT)(blueprint)
 @blueprint.get("/link/accept/<token>")
 def show_accept(token: str) -> ResponseReturnValue:
     """What accepting would mean, and the button that does it."""
-    return _asked(tokens.opened(Aim.ACCEPT, token, clock.now()), Move.ACCEPT)
+    return _confirm_page(tokens.load_booking(Aim.ACCEPT, token, clock.now()), Move.ACCEPT)
 
 
 @blueprint.post("/link/accept/<token>")
 def accept(token: str) -> ResponseReturnValue:
     """Accept the enquiry."""
     now = clock.now()
-    booking = tokens.opened(Aim.ACCEPT, token, now)
-    made = moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
-    return _answered(made, Move.ACCEPT)
+    booking = tokens.load_booking(Aim.ACCEPT, token, now)
+    outcome = moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
+    return _result_page(outcome, Move.ACCEPT)
 
 
 @blueprint.get("/link/decline/<token>")
 def show_decline(token: str) -> ResponseReturnValue:
     """What declining would mean, and the button that does it."""
-    return _asked(tokens.opened(Aim.DECLINE, token, clock.now()), Move.DECLINE)
+    return _confirm_page(tokens.load_booking(Aim.DECLINE, token, clock.now()), Move.DECLINE)
 
 
 @blueprint.post("/link/decline/<token>")
 def decline(token: str) -> ResponseReturnValue:
     """Decline the enquiry, with the reason if one is given."""
     now = clock.now()
-    booking = tokens.opened(Aim.DECLINE, token, now)
+    booking = tokens.load_booking(Aim.DECLINE, token, now)
     typed = request.form.get("reason", "")
     try:
         reason = validation.text(typed)
     except ValueError as error:
-        return _asked(booking, Move.DECLINE, typed=typed, wrong=str(error))
-    made = moves.make(
+        return _confirm_page(booking, Move.DECLINE, typed=typed, error=str(error))
+    outcome = moves.make(
         booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
     )
-    return _answered(made, Move.DECLINE)
+    return _result_page(outcome, Move.DECLINE)
 
 
 @blueprint.get("/link/session/<token>")
 def view_session(token: str) -> ResponseReturnValue:
     """Go on to the session on the dashboard, by way of sign-in if there is none."""
-    booking = tokens.opened(Aim.SESSION, token, clock.now())
+    booking = tokens.load_booking(Aim.SESSION, token, clock.now())
     page = url_for("dashboard.session_page", reference=booking.reference)
     therapist = auth.signed_in()
     if therapist is None:
-        return redirect(url_for("account.show_sign_in", next=page))
+        return redirect(url_for("auth.show_sign_in", next=page))
     if therapist.id != booking.therapist_id:
         raise NotFound("such session in the account you are signed in to")
     return redirect(page)
@@ -78,33 +78,33 @@ def view_session(token: str) -> ResponseReturnValue:
 @blueprint.get("/link/sign-in/<token>")
 def show_sign_in(token: str) -> ResponseReturnValue:
     """Offer the one click that signs in."""
-    asked = accounts.sign_in_asked(links.read(Aim.SIGN_IN, token), clock.now())
-    if asked is None:
-        return _used_up()
-    return render_template("links/sign_in.html", name=asked.therapist.given_name)
+    request_found = accounts.sign_in_asked(links.read(Aim.SIGN_IN, token), clock.now())
+    if request_found is None:
+        return _link_used_page()
+    return render_template("links/sign_in.html", name=request_found.therapist.given_name)
 
 
 @blueprint.post("/link/sign-in/<token>")
 def sign_in(token: str) -> ResponseReturnValue:
     """Start a fresh session, once per link."""
-    asked = accounts.sign_in(links.read(Aim.SIGN_IN, token), clock.now())
-    if asked is None:
-        return _used_up()
-    auth.start_session(asked.therapist)
-    return redirect(auth.local_path(asked.next_path), HTTPStatus.SEE_OTHER)
+    request_found = accounts.sign_in(links.read(Aim.SIGN_IN, token), clock.now())
+    if request_found is None:
+        return _link_used_page()
+    auth.start_session(request_found.therapist)
+    return redirect(auth.local_path(request_found.next_path), HTTPStatus.SEE_OTHER)
 
 
-def _used_up() -> ResponseReturnValue:
+def _link_used_page() -> ResponseReturnValue:
     return render_template("links/sign_in_used.html"), HTTPStatus.GONE
 
 
-def _asked(
-    booking: Booking, move: Move, *, typed: str = "", wrong: str = ""
+def _confirm_page(
+    booking: Booking, move: Move, *, typed: str = "", error: str = ""
 ) -> ResponseReturnValue:
     now = clock.now()
     verdict = transitions.foreseen(booking, move, Actor.THERAPIST, now)
     if verdict is not verdict.ALLOWED:
-        return _answered(Outcome(booking, verdict), move)
+        return _result_page(Outcome(booking, verdict), move)
     percent = config.current().policy.commission_percent
     page = render_template(
         f"links/{move}.html",
@@ -115,15 +115,15 @@ def _asked(
         commission_percent=percent,
         session_path=tokens.path(Aim.SESSION, booking),
         typed=typed,
-        wrong=wrong,
+        error=error,
         now=now,
     )
-    return page, HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
 
 
-def _answered(made: Outcome, move: Move) -> ResponseReturnValue:
-    now, booking = clock.now(), made.booking
-    status = tokens.http_status(booking, made.verdict, now)
+def _result_page(outcome: Outcome, move: Move) -> ResponseReturnValue:
+    now, booking = clock.now(), outcome.booking
+    status = tokens.http_status(booking, outcome.verdict, now)
     is_done = status is HTTPStatus.OK
     page = render_template(
         f"links/{move}_done.html" if is_done else "links/not_done.html",

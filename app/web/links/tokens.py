@@ -20,11 +20,11 @@ _PAGES = {
     Aim.ACCEPT: "links.show_accept",
     Aim.DECLINE: "links.show_decline",
     Aim.MANAGE: "client.manage",
-    Aim.CHOOSE: "choosing.show_choices",
+    Aim.CHOOSE: "choose.show_choices",
 }
 
 
-def opened(aim: Aim, token: str, now: datetime) -> Booking:
+def load_booking(aim: Aim, token: str, now: datetime) -> Booking:
     """The booking that a link opens. Raises LinkInvalid, LinkGone or LinkExpired."""
     ticket = links.read(aim, token)
     try:

@@ -32,7 +32,7 @@ from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
 from app.web.public import search_params
-from app.web.public.open_times import openings
+from app.web.public.open_times import list_openings
 from app.web.public.request_form import RequestForm
 from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
 from app.web.template_filters import local_day, rfc3339
@@ -51,20 +51,20 @@ class View:
     zone: str
     from_on: date | None
     chosen_at: datetime | None
-    wrongs: search_params.Wrongs
+    errors: search_params.Errors
 
 
 @blueprint.get("/")
 def find() -> str:
     """Ranked cards of the therapists who fit the filters."""
     now = clock.now()
-    wish, wrongs = search_params.wish(request.args, now)
+    filters, errors = search_params.search_filters(request.args, now)
     page = search_params.page(request.args)
     return render_template(
         "public/find.html",
-        wish=wish,
-        wrongs=wrongs,
-        found=search.find(wish, page=page, now=now),
+        filters=filters,
+        errors=errors,
+        results=search.find(filters, page=page, now=now),
         page=page,
         specialisms=directory.specialisms(),
         now=now,
@@ -86,34 +86,34 @@ def profile(slug: str) -> AnyResponse:
 
 @blueprint.post("/therapists/<slug>")
 @limiter.limit(PUBLIC_FORM_LIMIT)
-def ask(slug: str) -> AnyResponse:
+def request_session(slug: str) -> AnyResponse:
     """Ask for a session."""
     therapist = queries.therapist_by_slug(slug)
     form = RequestForm()
     if not form.validate():
-        return _again(therapist, form, 400 if form.is_stale else 422)
+        return _form_page(therapist, form, 400 if form.is_stale else 422)
     try:
-        booking = bookings.request(form.asked(therapist.slug), via=Via.PAGE, now=clock.now())
+        booking = bookings.request(form.to_request(therapist.slug), via=Via.PAGE, now=clock.now())
     except DomainError as refusal:
-        return _refused(therapist, form, refusal)
+        return _refusal_page(therapist, form, refusal)
     session[_RECEIPT] = booking.reference
     return redirect(url_for(".requested", slug=slug), 303)
 
 
 # The form checks its token itself, so that a page left open for too long keeps what was typed.
-csrf.exempt(ask)
+csrf.exempt(request_session)
 
 
 @blueprint.get("/therapists/<slug>/requested")
 def requested(slug: str) -> str:
     """What happens next; the particulars only for the browser that has just asked."""
     now = clock.now()
-    booking = _just_asked(slug, now)
+    booking = _recent_request(slug, now)
     policy = config.current().policy
     return render_template("public/requested.html", booking=booking, now=now, policy=policy)
 
 
-def _just_asked(slug: str, now: datetime) -> Booking | None:
+def _recent_request(slug: str, now: datetime) -> Booking | None:
     reference = session.get(_RECEIPT)
     if reference is None:
         return None
@@ -126,12 +126,12 @@ def _just_asked(slug: str, now: datetime) -> Booking | None:
 
 
 def _view(therapist: Therapist) -> View:
-    wrongs: search_params.Wrongs = {}
+    errors: search_params.Errors = {}
     kind = search_params.kind(request.args) if therapist.offers_free_consultation else Kind.PAID
-    zone = search_params.zone(request.args, wrongs) or therapist.timezone
+    zone = search_params.zone(request.args, errors) or therapist.timezone
     chosen_at = _instant(request.args.get("at", ""))
     from_on = search_params.from_day(request.args)
-    return View(kind, zone, from_on or _day_of(chosen_at, zone), chosen_at, wrongs)
+    return View(kind, zone, from_on or _day_of(chosen_at, zone), chosen_at, errors)
 
 
 def _instant(value: str) -> datetime | None:
@@ -159,7 +159,7 @@ def _page(
             policy=config.current().policy,
         )
         return make_response(html, status)
-    shown = openings(therapist, view.kind, view.zone, from_on=view.from_on, now=now)
+    shown = list_openings(therapist, view.kind, view.zone, from_on=view.from_on, now=now)
     html = render_template(
         "public/therapist.html",
         therapist=therapist,
@@ -174,7 +174,7 @@ def _page(
     return make_response(html, status)
 
 
-def _again(therapist: Therapist, form: RequestForm, status: int, **more: Any) -> Response:
+def _form_page(therapist: Therapist, form: RequestForm, status: int, **more: Any) -> Response:
     """The form once more, with what was typed, on the day that was chosen."""
     is_free = form.kind.data == Kind.FREE_CONSULTATION and therapist.offers_free_consultation
     chosen_at = _instant(form.starts_at.data or "")
@@ -188,18 +188,18 @@ def _again(therapist: Therapist, form: RequestForm, status: int, **more: Any) ->
     return _page(therapist, view, form, status, **more)
 
 
-def _refused(therapist: Therapist, form: RequestForm, refusal: DomainError) -> Response:
+def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError) -> Response:
     """The designed state for a request that was in order but cannot be."""
     match refusal:
         case InvalidFields():
-            form.blame(refusal)
-            return _again(therapist, form, 422)
+            form.add_errors(refusal)
+            return _form_page(therapist, form, 422)
         case FreeConsultationUsed():
             form.kind.data = Kind.PAID
-            return _again(therapist, form, 409, refusal="free_consultation_used")
+            return _form_page(therapist, form, 409, refusal="free_consultation_used")
         case SlotTaken():
-            return _again(therapist, form, 409, refusal="slot_taken")
+            return _form_page(therapist, form, 409, refusal="slot_taken")
         case TherapistUnavailable():
-            return _again(queries.therapist_by_slug(therapist.slug), form, 409)
+            return _form_page(queries.therapist_by_slug(therapist.slug), form, 409)
         case _:
             raise refusal

@@ -54,7 +54,7 @@ class Openings:
         return len({day.zone_name for day in self.days}) > 1
 
 
-def openings(
+def list_openings(
     therapist: Therapist, kind: Kind, zone: str, *, from_on: date | None, now: datetime
 ) -> Openings:
     """About a week of open times from `from_on`, or else from the first day that has any."""
@@ -90,7 +90,7 @@ def _days(
         shown += len(starts)
         if days and (on > last_on or shown > _MOST_SHOWN):
             break
-        days.append(Day(on, _labelled(starts, zone), _zone_on(on, zone)))
+        days.append(Day(on, _with_labels(starts, zone), _zone_on(on, zone)))
     return days
 
 
@@ -99,15 +99,15 @@ def _zone_on(on: date, zone: str) -> str:
     return wording.zone_name(noon, zone)
 
 
-def _labelled(starts: Sequence[datetime], zone: str) -> list[Opening]:
+def _with_labels(starts: Sequence[datetime], zone: str) -> list[Opening]:
     """Each start by the clock; with the zone's short name where clocks show it twice that day."""
     shown = [wording.clock(starts_at, zone) for starts_at in starts]
     return [
-        Opening(starts_at, _told_apart(starts_at, zone) if shown.count(label) > 1 else label)
+        Opening(starts_at, _label_with_zone(starts_at, zone) if shown.count(label) > 1 else label)
         for starts_at, label in zip(starts, shown, strict=True)
     ]
 
 
-def _told_apart(starts_at: datetime, zone: str) -> str:
+def _label_with_zone(starts_at: datetime, zone: str) -> str:
     short = wording.zone_name(starts_at, zone).rpartition(", ")[2]
     return f"{wording.clock(starts_at, zone)} {short}"

@@ -55,7 +55,7 @@ class RequestForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
         """Whether the page was open for too long, or came without its cookie."""
         return bool(self.csrf_token.errors)
 
-    def asked(self, slug: str) -> Request:
+    def to_request(self, slug: str) -> Request:
         """What the form asks for, once it has been validated."""
         return Request(
             therapist=slug,
@@ -67,7 +67,7 @@ class RequestForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
             note=self.note.checked,
         )
 
-    def blame(self, refusal: InvalidFields) -> None:
+    def add_errors(self, refusal: InvalidFields) -> None:
         """Show what a use case refused beside the fields that it names."""
         for error in refusal.errors:
             field = self[error.field]

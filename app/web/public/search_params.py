@@ -8,28 +8,28 @@ from werkzeug.datastructures import MultiDict
 from app import config
 from app.rules.lifecycle import Kind
 from app.services import validation
-from app.services.search import Wish
+from app.services.search import SearchFilters
 from app.web.template_filters import local_day, long_day
 
 Args = MultiDict[str, str]
-Wrongs = dict[str, str]
+Errors = dict[str, str]
 
 _LONGEST_WORD = 120
 _LAST_PAGE = 500
 _UTC_AHEAD = timedelta(days=1)
 
 
-def wish(args: Args, now: datetime) -> tuple[Wish, Wrongs]:
+def search_filters(args: Args, now: datetime) -> tuple[SearchFilters, Errors]:
     """What the visitor looks for, and what is wrong with it by field."""
-    wrongs: Wrongs = {}
-    found = Wish(
-        name=_words(args.get("name", "")),
-        specialism=_words(args.get("specialism", "")),
+    errors: Errors = {}
+    filters = SearchFilters(
+        name=_clean(args.get("name", "")),
+        specialism=_clean(args.get("specialism", "")),
         is_free=args.get("free") in {"on", "1", "true", "yes"},
-        on=_day(args, wrongs, now),
-        zone=zone(args, wrongs),
+        on=_day(args, errors, now),
+        zone=zone(args, errors),
     )
-    return found, wrongs
+    return filters, errors
 
 
 def page(args: Args) -> int:
@@ -38,7 +38,7 @@ def page(args: Args) -> int:
     return min(max(number, 1), _LAST_PAGE)
 
 
-def zone(args: Args, wrongs: Wrongs) -> str | None:
+def zone(args: Args, errors: Errors) -> str | None:
     """The visitor's time zone; None, and what is wrong with it, if it is not one."""
     given = args.get("tz", "").strip()
     if not given:
@@ -46,7 +46,7 @@ def zone(args: Args, wrongs: Wrongs) -> str | None:
     try:
         return validation.timezone(given)
     except ValueError as error:
-        wrongs["tz"] = str(error)
+        errors["tz"] = str(error)
         return None
 
 
@@ -64,12 +64,12 @@ def from_day(args: Args) -> date | None:
         return None
 
 
-def _words(value: str) -> str:
+def _clean(value: str) -> str:
     shown = (character for character in value if unicodedata.category(character)[0] != "C")
     return " ".join("".join(shown).split())[:_LONGEST_WORD]
 
 
-def _day(args: Args, wrongs: Wrongs, now: datetime) -> date | None:
+def _day(args: Args, errors: Errors, now: datetime) -> date | None:
     given = args.get("day", "").strip()
     if not given:
         return None
@@ -78,9 +78,9 @@ def _day(args: Args, wrongs: Wrongs, now: datetime) -> date | None:
     try:
         day = date.fromisoformat(given)
     except ValueError:
-        wrongs["day"] = f"Please give a day such as {last.isoformat()}."
+        errors["day"] = f"Please give a day such as {last.isoformat()}."
         return None
     if not first <= day <= last:
-        wrongs["day"] = f"Please choose a day from today to {long_day(last - _UTC_AHEAD)}."
+        errors["day"] = f"Please choose a day from today to {long_day(last - _UTC_AHEAD)}."
         return None
     return day

@@ -142,6 +142,6 @@ def test_what_was_typed_survives_a_mistake_in_the_form(
     dee.press("Ask Asha for this time")
     assert dee.page.get_by_label("Your name").input_value() == "Dee Stone"
     assert dee.page.get_by_label("Note").input_value() == NOTE
-    dee.page.locator(".summary-of-wrongs a").first.click()
+    dee.page.locator(".error-summary a").first.click()
     dee.page.wait_for_url(re.compile("#(starts_at|email)$"))
     assert Booking.select().count() == 0
