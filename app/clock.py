@@ -1,6 +1,5 @@
 """The only call to the wall clock; everything else is told the time."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,19 +22,3 @@ def offset() -> timedelta:
 def now() -> datetime:
     """The present instant, aware UTC."""
     return datetime.now(UTC) + offset()
-
-
-class Leaps:
-    """How far the clock has leapt, against one that only ever goes on."""
-
-    def __init__(self) -> None:
-        self._ahead = _ahead()
-
-    def since_last(self) -> timedelta:
-        """Since this was last asked, or made; about zero where time just went by."""
-        before, self._ahead = self._ahead, _ahead()
-        return self._ahead - before
-
-
-def _ahead() -> timedelta:
-    return now() - datetime.fromtimestamp(time.monotonic(), UTC)

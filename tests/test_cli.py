@@ -16,11 +16,11 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
-import scheduler
 from app import cli, config
 from app.cli.words import instant
 from app.config import Settings
 from app.rules.lifecycle import Actor
+from app.scheduler.process import run_once
 from app.services.bookings import messages
 from app.store import attempts
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
@@ -420,7 +420,7 @@ def test_tables_are_plain_text_in_a_pipe(story: Story, mindsum: Mindsum) -> None
 def test_check_says_one_line_for_each_thing_it_looked_at(
     app: Flask, mail: MailServer, mindsum: Mindsum
 ) -> None:
-    scheduler.run_once(app)
+    run_once(app)
     looked = mindsum("check", "--json").data
     assert [(each["check"], each["ok"]) for each in looked] == [
         ("settings", True),

@@ -9,13 +9,13 @@ import pytest
 import structlog
 from flask import Flask
 
-import scheduler
 from app import logs
 from app.errors import SlotTaken
 from app.rules.lifecycle import Actor
 from app.services.bookings import messages
-from app.services.jobs.monitor import Vitals
-from app.services.jobs.result import Run
+from app.services.jobs.monitor import JobMonitor
+from app.services.jobs.result import JobResult
+from app.services.jobs.runner import Job, JobRunner
 from app.store.models import SignIn
 from tests.conftest import MONDAY
 from tests.scenarios.story import DEE, ELI, Story
@@ -162,9 +162,9 @@ def test_a_value_with_line_breaks_stays_on_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def job_line(outcome: Run, read: Any) -> Lines:
-    job = scheduler.Job("expire_enquiries", 1, lambda now: (part for part in [outcome]))
-    assert scheduler.Runner(Vitals(())).run(job) == (outcome.failed == 0)
+def job_line(outcome: JobResult, read: Any) -> Lines:
+    job = Job("expire_enquiries", 1, lambda now: (part for part in [outcome]))
+    assert JobRunner(JobMonitor(())).run(job) == (outcome.failed == 0)
     return [line for line in read() if line.get("job")]
 
 
@@ -173,7 +173,7 @@ def test_a_job_that_did_something_says_how_much_and_how_late(
 ) -> None:
     logs.configure("json")
     at(MONDAY)
-    (line,) = job_line(Run(3, 2, 1, MONDAY - timedelta(minutes=2)), read)
+    (line,) = job_line(JobResult(3, 2, 1, MONDAY - timedelta(minutes=2)), read)
     assert line.pop("took_ms") >= 0
     assert line == {
         "at": "2026-11-02T09:00:00.000Z",
@@ -190,4 +190,4 @@ def test_a_job_that_did_something_says_how_much_and_how_late(
 def test_a_job_with_nothing_to_do_says_nothing(app: Flask, at: Any, read: Any) -> None:
     logs.configure("json")
     at(MONDAY)
-    assert job_line(Run(), read) == []
+    assert job_line(JobResult(), read) == []

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
-import scheduler
 from app import clock
 from app.mailer import Mailer
+from app.scheduler.process import run_once
+from app.scheduler.timetable import timetable
 from app.services.jobs import due
-from app.services.jobs.monitor import Vitals
-from app.services.jobs.result import Run
+from app.services.jobs.monitor import JobMonitor
+from app.services.jobs.result import JobResult
+from app.services.jobs.runner import Job, JobRunner
 from app.store import job_stats
 from app.store.db import database
 from app.store.models import Booking, Client, OutboxEmail, OutboxStatus, TimelineEntry
@@ -39,11 +41,11 @@ JOBS = [
 
 
 def test_the_timetable_lists_the_jobs_in_the_order_of_a_single_run(app: Flask) -> None:
-    assert [job.name for job in scheduler.timetable(app.extensions["mailer"])] == JOBS
+    assert [job.name for job in timetable(app.extensions["mailer"])] == JOBS
 
 
 def test_what_falls_due_is_noticed_and_its_emails_are_sent_within_two_seconds(app: Flask) -> None:
-    every_s = {job.name: job.every_s for job in scheduler.timetable(app.extensions["mailer"])}
+    every_s = {job.name: job.every_s for job in timetable(app.extensions["mailer"])}
     slowest_s = max(every_s[name] for name in JOBS if name not in ("purge", "deliver_outbox"))
     assert slowest_s + every_s["deliver_outbox"] < 2
 
@@ -55,44 +57,44 @@ def test_after_an_outage_one_run_puts_everything_right_and_its_emails_leave_in_i
     story.deliver()
     story.wait(hours=30)
     before = len(story.mail.messages)
-    assert scheduler.run_once(app) == 0
+    assert run_once(app) == 0
     kinds = [each.parsed["X-Mindsum-Email"] for each in story.mail.messages[before:]]
     assert sorted(kinds) == ["booking_expired", "enquiry_expired"]
     assert story.reload(booking).status == "expired"
-    assert scheduler.run_once(app) == 0
+    assert run_once(app) == 0
     assert len(story.mail.messages) == before + 2
 
 
 def test_one_job_that_fails_stops_no_other_and_makes_a_single_run_exit_with_one(
     story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_now: object) -> Run:
+    def fail(_now: object) -> JobResult:
         raise RuntimeError("a fault")
 
     booking = story.ask()
     story.wait(hours=30)
     monkeypatch.setattr(due, "remind_answers", fail)
-    assert scheduler.run_once(app) == 1
+    assert run_once(app) == 1
     assert story.reload(booking).status == "expired"
 
 
-ONE_REFUSED = Run(due=1, failed=1, refused=1)
+ONE_REFUSED = JobResult(due=1, failed=1, refused=1)
 
 
 @pytest.mark.parametrize(
     ("parts", "went_well"),
     [
-        ([Run(due=1, done=1), ONE_REFUSED], True),
-        ([Run(due=1, failed=1), ONE_REFUSED], False),
-        ([ONE_REFUSED, Run(due=2, done=1, failed=1), Run(due=1, done=1)], False),
+        ([JobResult(due=1, done=1), ONE_REFUSED], True),
+        ([JobResult(due=1, failed=1), ONE_REFUSED], False),
+        ([ONE_REFUSED, JobResult(due=2, done=1, failed=1), JobResult(due=1, done=1)], False),
     ],
 )
 def test_what_others_refused_is_no_failed_run_and_what_the_house_could_not_do_is_one(
-    app: Flask, parts: list[Run], went_well: bool
+    app: Flask, parts: list[JobResult], went_well: bool
 ) -> None:
-    job = scheduler.Job("purge", 1, lambda _now: (part for part in parts))
-    vitals = Vitals(())
-    assert scheduler.Runner(vitals).run(job) == went_well
+    job = Job("purge", 1, lambda _now: (part for part in parts))
+    vitals = JobMonitor(())
+    assert JobRunner(vitals).run(job) == went_well
     vitals.flush(clock.now())
     (left,) = job_stats.figures()
     assert (left.failed_runs, left.failed) == (not went_well, sum(part.failed for part in parts))
@@ -113,15 +115,15 @@ def test_a_mistyped_address_is_no_failed_run_and_one_that_should_not_be_stored_i
         elsewhere = Flask("elsewhere")
         elsewhere.config.update(app.config, MAIL_PORT=server.port)
         elsewhere.extensions["mailer"] = Mailer(elsewhere)
-        assert scheduler.run_once(elsewhere) == exit_status
+        assert run_once(elsewhere) == exit_status
     delivery = next(each for each in job_stats.figures() if each.name == "deliver_outbox")
     assert (delivery.runs, delivery.failed_runs, delivery.failed) == (1, exit_status, 1)
     assert "job=deliver_outbox due=2 done=1 failed=1" in capsys.readouterr().err
 
 
 def test_every_job_of_a_single_run_leaves_its_figures(story: Story, app: Flask) -> None:
-    scheduler.run_once(app)
-    scheduler.run_once(app)
+    run_once(app)
+    run_once(app)
     left = job_stats.figures()
     assert {each.name: each.runs for each in left} == dict.fromkeys(JOBS, 2)
     assert {each.last_finished_at for each in left} == {story.now}
@@ -130,15 +132,15 @@ def test_every_job_of_a_single_run_leaves_its_figures(story: Story, app: Flask) 
 def test_a_run_with_nothing_to_do_says_nothing_and_one_with_something_says_how_it_went(
     capsys: pytest.CaptureFixture[str], story: Story, app: Flask
 ) -> None:
-    scheduler.run_once(app)
+    run_once(app)
     capsys.readouterr()
-    scheduler.run_once(app)
+    run_once(app)
     assert capsys.readouterr().err == ""
     booking = story.ask()
     story.deliver()
     story.wait(hours=3, minutes=1)
     capsys.readouterr()
-    scheduler.run_once(app)
+    run_once(app)
     lines = capsys.readouterr().err.splitlines()
     late = next(line for line in lines if "event=late" in line)
     assert f"booking={booking.reference} therapist=asha" in late
@@ -152,7 +154,7 @@ def test_a_run_with_nothing_to_do_says_nothing_and_one_with_something_says_how_i
 def test_logs_name_no_person(capsys: pytest.CaptureFixture[str], story: Story, app: Flask) -> None:
     story.ask(note="Heliotrope")
     story.wait(hours=30)
-    scheduler.run_once(app)
+    run_once(app)
     said = capsys.readouterr().err
     assert "expired" in said
     for private in ("Dee", "Stone", "Asha", "Rao", "@", "Heliotrope", "/link/"):
@@ -184,51 +186,6 @@ def test_two_schedulers_at_once_take_each_of_many_enquiries_one_step_once(
     kinds = Counter(row.kind for row in OutboxEmail.select() if row.status != OutboxStatus.SENT)
     assert kinds == {"booking_expired": MANY, "enquiry_expired": MANY}
     assert Booking.select().where(Booking.status == "expired").count() == MANY
-
-
-SIGNALLED = """
-import os, signal, sys
-import scheduler
-from app import create_app
-
-def begin_and_count(keeper):
-    begin(keeper)
-    sys.settrace(count)
-
-def count(_frame, event, _argument):
-    global left
-    if event == "line":
-        left -= 1
-        if not left:
-            signal.raise_signal(signal.SIGTERM)
-    return count
-
-scheduler.STOPS_WITHIN_S = 60
-begin, scheduler.Keeper.start = scheduler.Keeper.start, begin_and_count
-app, born = create_app(), []
-for left in map(int, sys.argv[1:]):
-    pid = os.fork()
-    if not pid:
-        signal.alarm(100)
-        os._exit(scheduler.run_forever(app))
-    born.append(pid)
-print(*(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in born))
-"""
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_asked_to_stop_at_any_line_of_its_watch_it_stops(app: Flask, database_url: str) -> None:
-    lines = range(1, 31, runs(3, 1))
-    told = subprocess.run(
-        [sys.executable, "-c", SIGNALLED, *map(str, lines)],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database_url, "MAIL_PORT": str(unused_port())},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert told.stdout.split() == ["0"] * len(lines), told.stderr
-    assert told.stderr.count("event=scheduler_stopped") == len(lines)
 
 
 def many(like: Booking, count: int) -> None:

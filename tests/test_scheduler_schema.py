@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 from flask import Flask
 
-import scheduler
 from app import clock
-from app.services.jobs.monitor import Vitals
-from app.services.jobs.result import Run
+from app.scheduler.process import run_once
+from app.services.jobs.monitor import JobMonitor
+from app.services.jobs.result import JobResult
+from app.services.jobs.runner import Job, JobRunner
 from app.store import job_stats
 from app.store.db.database import db
 from app.store.models import OutboxEmail
@@ -39,7 +40,7 @@ def test_a_single_run_sends_nothing_and_does_nothing_before_the_upgrade(
     story.wait(hours=30)
     capsys.readouterr()
     with one_step_behind():
-        assert [scheduler.run_once(app) for _ in range(2)] == [1, 1]
+        assert [run_once(app) for _ in range(2)] == [1, 1]
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 2
         assert all("level=error" in line and LINE in line for line in said)
@@ -47,7 +48,7 @@ def test_a_single_run_sends_nothing_and_does_nothing_before_the_upgrade(
         assert story.timeline(booking) == [("requested", "client", "api")]
         assert {row.status.value for row in OutboxEmail.select()} == {"queued"}
         assert job_stats.figures() == []
-    assert scheduler.run_once(app) == 0
+    assert run_once(app) == 0
     assert story.reload(booking).status == "expired"
     assert len({each.parsed["Message-ID"] for each in story.mail.messages}) == len(
         story.mail.messages
@@ -62,12 +63,12 @@ def test_a_resident_scheduler_says_so_once_a_minute_and_goes_on_by_itself(
     monkeypatch.setattr("app.services.jobs.runner.time", machine)
     begun: list[str] = []
 
-    def service(_now: object) -> Iterator[Run]:
+    def service(_now: object) -> Iterator[JobResult]:
         begun.append("begun")
-        yield Run(done=1)
+        yield JobResult(done=1)
 
-    vitals = Vitals(("purge",))
-    runner, job = scheduler.Runner(vitals), scheduler.Job("purge", 1, service)
+    vitals = JobMonitor(("purge",))
+    runner, job = JobRunner(vitals), Job("purge", 1, service)
     with one_step_behind():
         for now_s in (0.0, 5.0, 59.0, 61.0):  # noqa: B007 - read by the machine's clock above
             assert not runner.run(job)

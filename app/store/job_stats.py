@@ -12,7 +12,7 @@ from app.store.models import JobFigures
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class JobDelta:
     """What a process has to add to a job's row; the `last_*` are None where no run has ended.
 
     `last_lag_s` is how overdue the oldest thing was, in seconds; the most of these runs.
@@ -41,7 +41,7 @@ _NOBODY = "nobody"
 
 
 @in_transaction
-def add(news: Mapping[str, News], now: datetime, patience_s: Mapping[str, int]) -> None:
+def add(news: Mapping[str, JobDelta], now: datetime, patience_s: Mapping[str, int]) -> None:
     """Add to the rows of these jobs, which are alive at `now`, whoever else adds to them.
 
     `patience_s` is for how many seconds from now on nobody need wonder at the silence of each.
@@ -67,7 +67,7 @@ def add(news: Mapping[str, News], now: datetime, patience_s: Mapping[str, int]) 
 @in_transaction
 def try_adding(now: datetime) -> None:
     """Write just as a job's news are written, and leave nothing. Raises what the database says."""
-    add({_NOBODY: News()}, now, {_NOBODY: 0})
+    add({_NOBODY: JobDelta()}, now, {_NOBODY: 0})
     JobFigures.delete().where(JobFigures.name == _NOBODY).execute()
 
 

@@ -1,4 +1,4 @@
-"""Emails that are to be tried sooner than they would be: for ops, for an address, for a clock."""
+"""Requeue emails: retry failed ones, or restart after an address change."""
 
 from datetime import datetime
 
@@ -38,14 +38,3 @@ def begin_anew(therapist: Therapist, now: datetime) -> None:
     waits = (OutboxEmail.role == Role.THERAPIST) & (OutboxEmail.status == OutboxStatus.QUEUED)
     anew = {"due_at": now, "attempts": 0, "first_tried_at": None}
     OutboxEmail.update(anew).where(theirs, waits).execute()
-
-
-@in_transaction
-def bring_forward(now: datetime, *, queued_after: datetime, sending_after: datetime) -> int:
-    """Make due at once what is due later than that, by a clock that has gone back; how many."""
-    due_at, status = OutboxEmail.due_at, OutboxEmail.status
-    queued = (status == OutboxStatus.QUEUED) & (due_at > queued_after)
-    sending = (status == OutboxStatus.SENDING) & (due_at > sending_after)
-    if not OutboxEmail.select().where(queued | sending).exists():
-        return 0
-    return int(OutboxEmail.update(due_at=now).where(queued | sending).execute())

@@ -21,8 +21,8 @@ from typing import Any, Self
 from granian.constants import Interfaces
 from granian.server import Server
 
-import scheduler
 from app import create_app
+from app.scheduler import process as scheduler_process
 from emails import render
 from tests.harness.fault_injection import Deadly, Fate
 from tests.harness.processes import ROOT
@@ -164,13 +164,13 @@ def serve() -> None:
     render.warm_up()
     # granian forks its worker from a child of ours that has a single thread, as we have.
     multiprocessing.set_start_method("fork")
-    scheduler.STOPS_WITHIN_S = _STOPS_WITHIN_S
+    scheduler_process.STOPS_WITHIN_S = _STOPS_WITHIN_S
     # Whoever is asked to stop before it has got as far as to listen has nothing in hand.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     alone = len(list(Path("/proc/self/task").iterdir())) == 1
     assert alone, "a process with threads cannot be forked safely"
     lives: dict[str, Callable[[], int | None]] = {
-        SCHEDULER: lambda: scheduler.run_forever(app),
+        SCHEDULER: lambda: scheduler_process.run_forever(app),
         WEB: lambda: _serve_web(app),
     }
     unread = b""

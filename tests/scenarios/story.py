@@ -16,7 +16,7 @@ from app.services.bookings import cancel as sessions
 from app.services.bookings import moves, request
 from app.services.bookings.moves import Outcome
 from app.services.jobs import due
-from app.services.jobs.result import Parts, Run
+from app.services.jobs.result import JobResult, PartialResults
 from app.services.mail.sender import OutboxSender
 from app.store import queries
 from app.store.db import database
@@ -26,7 +26,7 @@ from tests.harness.smtp_server import PATIENCE_S, Accepted, MailServer
 DEE = ("Dee Stone", "dee@clients.example", "America/New_York")
 ELI = ("Eli Park", "eli@clients.example", "Europe/London")
 
-JOBS: tuple[Callable[[datetime], Parts], ...] = (
+JOBS: tuple[Callable[[datetime], PartialResults], ...] = (
     due.remind_answers,
     due.escalate_late,
     due.expire_enquiries,
@@ -45,9 +45,9 @@ def sender_to(app: Flask, port: int, **settings: Any) -> OutboxSender:
     return OutboxSender(Mailer(elsewhere), clock.now)
 
 
-def total(parts: Iterable[Run]) -> Run:
+def total(parts: Iterable[JobResult]) -> JobResult:
     """What all parts of a job came to."""
-    return sum(parts, Run())
+    return sum(parts, JobResult())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from peewee import Expression, Field
 
 from app.errors import StoreUnavailable
 from app.services.bookings import moves
-from app.services.jobs.result import Parts, Run
+from app.services.jobs.result import JobResult, PartialResults
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Therapist
@@ -26,7 +26,7 @@ class _BusyError(Exception):
     """Somebody else has the therapist's lock."""
 
 
-def in_turn(*sweeps: Parts) -> Parts:
+def in_turn(*sweeps: PartialResults) -> PartialResults:
     """Each sweep after the other, also where one of them was kept from what it needs.
 
     Raises StoreUnavailable at the end, of the first that was.
@@ -41,7 +41,7 @@ def in_turn(*sweeps: Parts) -> Parts:
         raise kept_from
 
 
-def each_booking(due: Expression, since: Field, act: Callable[[Booking], bool]) -> Parts:
+def each_booking(due: Expression, since: Field, act: Callable[[Booking], bool]) -> PartialResults:
     """Do `act` to each booking that is due, longest overdue first; one that fails stops none.
 
     Those of a therapist whom somebody else is busy with come last, and only they are waited for.
@@ -59,7 +59,7 @@ def _batches(
     act: Callable[[Booking], bool],
     failed: list[int],
     busy: set[int] | None,
-) -> Parts:
+) -> PartialResults:
     waits = busy is None
     while True:
         left = due & Booking.id.not_in(failed) if failed else due
@@ -85,7 +85,7 @@ def _batches(
 @in_transaction
 def _batch(
     due: Expression, since: Field, act: Callable[[Booking], bool], *, waits: bool
-) -> tuple[Run, set[int]]:
+) -> tuple[JobResult, set[int]]:
     """Take a batch in one transaction, with its therapists locked: a commit each would be slow.
 
     What it came to, and the therapists passed over since somebody else has their locks; where it
@@ -101,7 +101,7 @@ def _batch(
     bookings = list(queries.with_therapist_and_client(theirs).order_by(since).limit(BATCH))
     done = sum(act(booking) for booking in bookings)
     since_at = getattr(bookings[0], since.name) if bookings else None
-    return Run(len(bookings), done, 0, since_at), therapists - idle
+    return JobResult(len(bookings), done, 0, since_at), therapists - idle
 
 
 def _one_by_one(
@@ -111,8 +111,8 @@ def _one_by_one(
     failed: list[int],
     *,
     waits: bool,
-) -> tuple[Run, set[int]]:
-    run, passed_over = Run(), set[int]()
+) -> tuple[JobResult, set[int]]:
+    run, passed_over = JobResult(), set[int]()
     for booking in list(queries.with_therapist_and_client(due).order_by(since).limit(BATCH)):
         if booking.therapist_id in passed_over:
             continue
@@ -125,10 +125,10 @@ def _one_by_one(
             passed_over.add(booking.therapist_id)
         except Exception:
             failed.append(booking.id)
-            run += Run(1, 0, 1, since_at)
+            run += JobResult(1, 0, 1, since_at)
             _log.exception("sweep_failed", booking=booking.reference)
         else:
-            run += Run(1, done, 0, since_at)
+            run += JobResult(1, done, 0, since_at)
     return run, passed_over
 
 
@@ -136,7 +136,9 @@ def _locked(booking: Booking, act: Callable[[Booking], bool]) -> bool:
     return act(moves.lock(booking.reference))
 
 
-def each_therapist(column: Field, now: datetime, act: Callable[[Therapist], object]) -> Parts:
+def each_therapist(
+    column: Field, now: datetime, act: Callable[[Therapist], object]
+) -> PartialResults:
     """Do `act` to each therapist for whom `column` has come; one that fails stops none.
 
     Those whom somebody else is busy with come last, and only they are waited for.
@@ -154,7 +156,7 @@ def _therapists(
     act: Callable[[Therapist], object],
     failed: list[int],
     busy: list[int] | None,
-) -> Parts:
+) -> PartialResults:
     passed_over = [] if busy is None else busy
     while due := queries.therapists_due(column, now, BATCH, failed + passed_over):
         for therapist in due:
@@ -168,9 +170,9 @@ def _therapists(
             except Exception:
                 failed.append(therapist.id)
                 _log.exception("sweep_failed", therapist=therapist.slug)
-                yield Run(1, 0, 1, since_at)
+                yield JobResult(1, 0, 1, since_at)
             else:
-                yield Run(1, 1, 0, since_at)
+                yield JobResult(1, 1, 0, since_at)
 
 
 @in_transaction

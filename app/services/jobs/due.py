@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
-from app.services import timekeeping
 from app.services.bookings import log, moves, transitions
 from app.services.jobs.batching import each_booking, each_therapist, in_turn
-from app.services.jobs.result import Parts, Run
+from app.services.jobs.result import JobResult, PartialResults
 from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
@@ -20,33 +19,33 @@ ANSWERS_KEPT = timedelta(days=2)
 FORGOTTEN_AT_ONCE = 1000
 
 
-def remind_answers(now: datetime) -> Parts:
+def remind_answers(now: datetime) -> PartialResults:
     """Remind therapists whose enquiries have waited two hours and are not late yet."""
     due = REQUESTED & (Booking.reminder_due_at <= now) & (Booking.answer_by >= now)
     return each_booking(due, Booking.reminder_due_at, lambda booking: _chase(booking, now))
 
 
-def escalate_late(now: datetime) -> Parts:
+def escalate_late(now: datetime) -> PartialResults:
     """Tell therapist, client and ops of enquiries that are late."""
     due = REQUESTED & (Booking.late_due_at < now) & (Booking.expires_at > now)
     return each_booking(due, Booking.late_due_at, lambda booking: _chase(booking, now))
 
 
-def expire_enquiries(now: datetime) -> Parts:
+def expire_enquiries(now: datetime) -> PartialResults:
     """End the enquiries that nobody answered."""
     return each_booking(
         queries.overdue_expiry(now), Booking.expires_at, lambda b: _catch_up(b, now)
     )
 
 
-def complete_sessions(now: datetime) -> Parts:
+def complete_sessions(now: datetime) -> PartialResults:
     """Complete the sessions that ended ten minutes ago or earlier."""
     return each_booking(
         queries.overdue_completion(now), Booking.completes_at, lambda b: _catch_up(b, now)
     )
 
 
-def apply_standing(now: datetime) -> Parts:
+def apply_standing(now: datetime) -> PartialResults:
     """Apply streaks, then compute the scores anew of therapists whom something happened to."""
     standings = each_therapist(
         Therapist.standing_due_at,
@@ -56,15 +55,15 @@ def apply_standing(now: datetime) -> Parts:
     return in_turn(standings, _scores(now))
 
 
-def _scores(now: datetime) -> Parts:
+def _scores(now: datetime) -> PartialResults:
     for part in each_therapist(
         Therapist.ranking_due_at, now, lambda therapist: ranking.refresh(therapist.id, now)
     ):
         # A score that moves with the clock is no news; it would fill the log every five minutes.
-        yield Run(failed=part.failed)
+        yield JobResult(failed=part.failed)
 
 
-def remind_sessions(now: datetime) -> Parts:
+def remind_sessions(now: datetime) -> PartialResults:
     """Remind both of an accepted session 24 h and 1 h before it starts."""
     ahead = ACCEPTED & (Booking.starts_at > now)
     return in_turn(
@@ -75,7 +74,7 @@ def remind_sessions(now: datetime) -> Parts:
     )
 
 
-def take_every_step(now: datetime) -> Run:
+def take_every_step(now: datetime) -> JobResult:
     """Take everything to where it should be by now, as the jobs in turn do; what it came to."""
     jobs = (
         remind_answers,
@@ -85,18 +84,17 @@ def take_every_step(now: datetime) -> Run:
         apply_standing,
         remind_sessions,
     )
-    return sum((part for job in jobs for part in job(now)), Run())
+    return sum((part for job in jobs for part in job(now)), JobResult())
 
 
-def purge(now: datetime) -> Parts:
-    """Forget sign-ins and stored answers that nothing can ask for, and mend what a clock left."""
-    timekeeping.mend(now)
+def purge(now: datetime) -> PartialResults:
+    """Delete sign-in links and stored API answers that are too old to be used."""
     for table, kept_until in (
         (SignIn, now - SIGN_INS_KEPT),
         (IdempotentAnswer, now - ANSWERS_KEPT),
     ):
         while forgotten := _forget(table, kept_until):
-            yield Run(due=forgotten, done=forgotten)
+            yield JobResult(due=forgotten, done=forgotten)
 
 
 @in_transaction

@@ -12,10 +12,10 @@ import structlog
 from peewee import PeeweeException
 
 from app.errors import StoreUnavailable
-from app.services.jobs.result import Run
+from app.services.jobs.result import JobResult
 from app.store import job_stats
 from app.store.db import database
-from app.store.job_stats import News
+from app.store.job_stats import JobDelta
 
 EVERY = timedelta(seconds=5)
 SILENT_S = 60
@@ -26,7 +26,7 @@ SILENT_BETWEEN_RUNS_S = 600
 _log = structlog.get_logger("mindsum")
 
 
-class Vitals:
+class JobMonitor:
     """Tells of the jobs of one process; for use from any thread.
 
     A process that keeps the timetable (`is_resident`) vouches for each of `names` that is not in
@@ -48,7 +48,7 @@ class Vitals:
         self._usual_patience_s = SILENT_S if is_resident else SILENT_BETWEEN_RUNS_S
         self._patience_s = dict(patience_s or {})
         self._lock = threading.Lock()
-        self._news: dict[str, News] = {}
+        self._news: dict[str, JobDelta] = {}
         self._in_hand: Counter[str] = Counter()
         self._written: tuple[float, datetime] | None = None
         self._is_refused = False
@@ -61,10 +61,12 @@ class Vitals:
     def progress(self, job: str, now: datetime) -> None:
         """A run has got on, if it has not ended yet."""
         with self._lock:
-            self._news.setdefault(job, News())
+            self._news.setdefault(job, JobDelta())
         self._write(now)
 
-    def note(self, job: str, run: Run, *, took_s: float, now: datetime, has_failed: bool) -> None:
+    def note(
+        self, job: str, run: JobResult, *, took_s: float, now: datetime, has_failed: bool
+    ) -> None:
         """A run that was begun has ended at `now`, after `took_s` seconds.
 
         `has_failed` where it raised, or something in it failed by a fault of the house: then it may
@@ -74,7 +76,7 @@ class Vitals:
         if run.oldest_at:
             lag = now - timedelta(seconds=took_s) - run.oldest_at
             lag_s = max(lag.total_seconds(), 0.0)
-        told = News(
+        told = JobDelta(
             runs=1,
             failed_runs=int(has_failed),
             seconds=took_s,
@@ -86,7 +88,7 @@ class Vitals:
         )
         with self._lock:
             self._in_hand[job] -= 1
-            self._news[job] = _sum(self._news.get(job, News()), told)
+            self._news[job] = _sum(self._news.get(job, JobDelta()), told)
         self._write(now, is_urgent=has_failed)
 
     def flush(self, now: datetime) -> None:
@@ -101,14 +103,14 @@ class Vitals:
             news, self._news = self._news, {}
             self._written = time.monotonic(), now
             idle = [] if is_last else [name for name in self._names if self._in_hand[name] <= 0]
-        told = {name: News() for name in idle} | news
+        told = {name: JobDelta() for name in idle} | news
         if not told:
             return
         self._is_refused = not self._has_written(told, now)
         if self._is_refused:
             self._take_back(news)
 
-    def _has_written(self, told: Mapping[str, News], now: datetime) -> bool:
+    def _has_written(self, told: Mapping[str, JobDelta], now: datetime) -> bool:
         try:
             if database.pending_upgrades():
                 # There may be no place for them yet, and whoever runs the jobs says so.
@@ -129,14 +131,14 @@ class Vitals:
         at_s, at = self._written
         return time.monotonic() - at_s >= EVERY.total_seconds() or abs(now - at) >= EVERY
 
-    def _take_back(self, news: Mapping[str, News]) -> None:
+    def _take_back(self, news: Mapping[str, JobDelta]) -> None:
         with self._lock:
             for job, told in news.items():
                 later = self._news.get(job)
                 self._news[job] = _sum(told, later) if later else told
 
 
-def _sum(earlier: News, later: News) -> News:
+def _sum(earlier: JobDelta, later: JobDelta) -> JobDelta:
     lags = [each.last_lag_s for each in (earlier, later) if each.last_lag_s is not None]
     last = later if later.runs else earlier
     return replace(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class JobResult:
     """How much was due, done and failed; `oldest_at` is since when the most overdue was due.
 
     `refused` is how many of those that failed did so by no fault of the house: a mail server would
@@ -24,9 +24,9 @@ class Run:
         """Whether something failed by a fault of the house."""
         return self.failed > self.refused
 
-    def __add__(self, other: "Run") -> "Run":
+    def __add__(self, other: "JobResult") -> "JobResult":
         oldest = [run.oldest_at for run in (self, other) if run.oldest_at is not None]
-        return Run(
+        return JobResult(
             self.due + other.due,
             self.done + other.done,
             self.failed + other.failed,
@@ -35,5 +35,5 @@ class Run:
         )
 
 
-Parts = Generator[Run, None, None]
+PartialResults = Generator[JobResult, None, None]
 """A run as it goes on, a part at a time; between two parts all is whole, and it may be closed."""

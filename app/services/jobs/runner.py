@@ -12,11 +12,11 @@ import structlog
 
 from app import clock
 from app.errors import StoreUnavailable
-from app.services.jobs.monitor import Vitals
-from app.services.jobs.result import Parts, Run
+from app.services.jobs.monitor import JobMonitor
+from app.services.jobs.result import JobResult, PartialResults
 from app.store.db import database
 
-Service = Callable[[datetime], Parts]
+Service = Callable[[datetime], PartialResults]
 
 SCHEMA_TOLD_EVERY_S = 60.0
 
@@ -38,10 +38,10 @@ class Job:
     patience_s: float = 0.0
 
 
-class Runner:
+class JobRunner:
     """Runs the jobs of one process; for use from any thread."""
 
-    def __init__(self, vitals: Vitals) -> None:
+    def __init__(self, vitals: JobMonitor) -> None:
         self._vitals = vitals
         self._guard = threading.Lock()
         self._schema_told_s: float | None = None
@@ -52,7 +52,7 @@ class Runner:
         Once asked to stop, it ends after the part in hand and leaves the rest for later. It does
         nothing, and that is not well, while the schema waits for upgrades.
         """
-        began, now, outcome, has_failed = time.monotonic(), clock.now(), Run(), True
+        began, now, outcome, has_failed = time.monotonic(), clock.now(), JobResult(), True
         self._vitals.begin(job.name)
         try:
             with database.connection():
@@ -95,7 +95,7 @@ class Runner:
         return is_behind
 
 
-def _tell(job: Job, outcome: Run, now: datetime, took_ms: int) -> None:
+def _tell(job: Job, outcome: JobResult, now: datetime, took_ms: int) -> None:
     if not (outcome.due or outcome.failed):
         return
     overdue = (now - outcome.oldest_at).total_seconds() if outcome.oldest_at else 0

@@ -135,11 +135,6 @@ def retry_wait(attempts: int, first_wait_s: float) -> timedelta:
     return timedelta(seconds=bounded * random.uniform(1 - JITTER, 1 + JITTER))
 
 
-def longest_wait(first_wait_s: float) -> timedelta:
-    """The longest that `retry_wait` ever comes to."""
-    return max(LONGEST_WAIT, timedelta(seconds=first_wait_s)) * (1 + JITTER)
-
-
 def _follow(email: OutboxEmail, end: End, now: datetime) -> None:
     if end.status is OutboxStatus.SENT and email.kind == "booking_requested":
         _note_hand_over(email, now)

@@ -11,7 +11,7 @@ import structlog
 
 from app.errors import StoreUnavailable
 from app.mailer import Connection, MailDeferred, Mailer, MailError, MailWithheld
-from app.services.jobs.result import Parts, Run
+from app.services.jobs.result import JobResult, PartialResults
 from app.services.mail import expiry, letters, results
 from app.services.mail.results import End
 from app.services.mail.throttle import SendThrottle
@@ -59,7 +59,7 @@ class OutboxSender:
         """How long one email may take, in seconds, where the mail server is slow."""
         return outbox.lease().total_seconds()
 
-    def deliver(self) -> Parts:
+    def deliver(self) -> PartialResults:
         """Send everything that is due, unless the queue is paused or held; a part per email.
 
         Several threads may do so at once. Emails that were claimed and not tried are given back
@@ -79,11 +79,11 @@ class OutboxSender:
                 claims = deque(taken)
                 for run in self._each(claims, connection):
                     yield replace(run, oldest_at=oldest_at)
-                yield Run(len(claims))
+                yield JobResult(len(claims))
                 if claims:
                     return
 
-    def _each(self, claims: deque[Claim], connection: Connection) -> Iterator[Run]:
+    def _each(self, claims: deque[Claim], connection: Connection) -> Iterator[JobResult]:
         try:
             while claims and not self._throttle.paused_until:
                 claimed = claims.popleft()
@@ -99,7 +99,7 @@ class OutboxSender:
                     claims.append(claimed)
                     _log.error("email_waits", email=claimed.email.id, why=errors.reason(error))
                     time.sleep(STORE_AGAIN_S)
-                    run = Run()
+                    run = JobResult()
                 yield run
         finally:
             if claims:
@@ -215,9 +215,11 @@ def _identity(email: OutboxEmail) -> tuple[int, datetime]:
     return email.id, email.created_at
 
 
-def _run_of(end: End) -> Run:
+def _run_of(end: End) -> JobResult:
     has_failed = end.status is OutboxStatus.FAILED
-    return Run(1, end.is_good, has_failed, refused=has_failed and end.outcome is not Outcome.FAULT)
+    return JobResult(
+        1, end.is_good, has_failed, refused=has_failed and end.outcome is not Outcome.FAULT
+    )
 
 
 def _foregone(email: OutboxEmail, now: datetime) -> End | None:

@@ -7,7 +7,8 @@ import pytest
 from app.rules.lifecycle import Actor, Via
 from app.services.bookings import moves
 from app.services.jobs import due
-from app.store.models import OutboxEmail
+from app.services.therapists import accounts
+from app.store.models import OutboxEmail, SignIn
 from tests.scenarios.story import ELI, Story, total
 
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -78,3 +79,15 @@ def test_what_a_streak_leads_to_is_due_since_the_cancellation_that_did_it(
     story.sweep()
     told = ("account_deactivated", "account_alert", "booking_expired", "enquiry_expired")
     assert [due_of(kind) for kind in told] == [{HALF_AN_HOUR}] * 4
+
+
+def test_a_purge_goes_on_batch_by_batch_until_nothing_old_is_left(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "FORGOTTEN_AT_ONCE", 2)
+    for _ in range(5):
+        accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
+    story.wait(days=1, seconds=1)
+    accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
+    assert [part.done for part in due.purge(story.now)] == [2, 2, 1]
+    assert SignIn.select().count() == 1

@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.services.jobs.monitor import Vitals
-from app.services.jobs.result import Run
+from app.services.jobs.monitor import JobMonitor
+from app.services.jobs.result import JobResult
 from app.store import job_stats
 from app.store.db import database
-from app.store.job_stats import News
+from app.store.job_stats import JobDelta
 from app.store.models import JobFigures
 from tests.conftest import MONDAY
 from tests.harness.processes import ROOT
@@ -32,10 +32,12 @@ def _monday(app: Flask, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.services.jobs.monitor.time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
-NOTHING = Run()
+NOTHING = JobResult()
 
 
-def ends(vitals: Vitals, job: str = "deliver_outbox", run: Run = NOTHING, **more: Any) -> None:
+def ends(
+    vitals: JobMonitor, job: str = "deliver_outbox", run: JobResult = NOTHING, **more: Any
+) -> None:
     """A run of that job begins, and ends at once."""
     vitals.begin(job)
     told: dict[str, Any] = {"took_s": 0.25, "now": clock.now(), "has_failed": False, **more}
@@ -56,7 +58,11 @@ def writes(act: Callable[[], None]) -> int:
 
 def test_a_run_leaves_what_it_came_to() -> None:
     oldest_at = MONDAY - timedelta(seconds=40)
-    ends(Vitals(NAMES), run=Run(due=7, done=4, failed=2, oldest_at=oldest_at), has_failed=True)
+    ends(
+        JobMonitor(NAMES),
+        run=JobResult(due=7, done=4, failed=2, oldest_at=oldest_at),
+        has_failed=True,
+    )
     left = row()
     assert (left.runs, left.failed_runs, left.done, left.failed) == (1, 1, 4, 2)
     assert (left.seconds, left.last_took_s) == (0.25, 0.25)
@@ -66,9 +72,9 @@ def test_a_run_leaves_what_it_came_to() -> None:
 
 
 def test_figures_add_up_and_the_last_ones_stay_until_there_are_newer() -> None:
-    first, second = Vitals(NAMES), Vitals(NAMES)
-    ends(first, run=Run(done=1))
-    ends(second, run=Run(done=2), took_s=0.5)
+    first, second = JobMonitor(NAMES), JobMonitor(NAMES)
+    ends(first, run=JobResult(done=1))
+    ends(second, run=JobResult(done=2), took_s=0.5)
     second.progress("deliver_outbox", clock.now() + timedelta(seconds=9))
     left = row()
     assert (left.runs, left.done, left.seconds) == (2, 3, 0.75)
@@ -77,7 +83,7 @@ def test_figures_add_up_and_the_last_ones_stay_until_there_are_newer() -> None:
 
 
 def test_an_idle_process_writes_once_in_five_seconds_for_all_its_jobs(at: Any) -> None:
-    vitals = Vitals(NAMES, patience_s={"purge": 90, "deliver_outbox": 200})
+    vitals = JobMonitor(NAMES, patience_s={"purge": 90, "deliver_outbox": 200})
 
     def idle_for_a_minute() -> None:
         for second in range(60):
@@ -91,7 +97,7 @@ def test_an_idle_process_writes_once_in_five_seconds_for_all_its_jobs(at: Any) -
 
 
 def test_a_failed_run_is_written_at_once() -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     ends(vitals)
     assert writes(lambda: ends(vitals)) == 0
     assert writes(lambda: ends(vitals, has_failed=True)) == 1
@@ -99,23 +105,23 @@ def test_a_failed_run_is_written_at_once() -> None:
 
 
 def test_nothing_to_tell_is_not_written_when_a_process_ends() -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     ends(vitals)
     assert writes(lambda: vitals.flush(clock.now())) == 0
 
 
 def test_the_largest_lag_since_the_last_writing_is_told() -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     ends(vitals)
-    ends(vitals, run=Run(due=1, oldest_at=MONDAY - timedelta(seconds=30)), took_s=0)
+    ends(vitals, run=JobResult(due=1, oldest_at=MONDAY - timedelta(seconds=30)), took_s=0)
     ends(vitals)
     vitals.flush(clock.now())
     assert row().last_lag_s == 30
 
 
 def test_a_run_that_failed_leaves_the_lag_as_it_was() -> None:
-    vitals = Vitals(NAMES)
-    ends(vitals, run=Run(due=1, oldest_at=MONDAY - timedelta(seconds=30)), took_s=0)
+    vitals = JobMonitor(NAMES)
+    ends(vitals, run=JobResult(due=1, oldest_at=MONDAY - timedelta(seconds=30)), took_s=0)
     ends(vitals, has_failed=True)
     assert (row().last_lag_s, row().failed_runs) == (30, 1)
     ends(vitals, has_failed=True)
@@ -132,7 +138,7 @@ def test_a_run_that_failed_leaves_the_lag_as_it_was() -> None:
 def test_a_job_is_given_more_patience_than_usual_and_never_less(
     is_resident: bool, given_s: float, patience_s: int
 ) -> None:
-    vitals = Vitals(NAMES, is_resident=is_resident, patience_s={"deliver_outbox": given_s})
+    vitals = JobMonitor(NAMES, is_resident=is_resident, patience_s={"deliver_outbox": given_s})
     for name in NAMES:
         ends(vitals, name)
     vitals.flush(clock.now())
@@ -146,10 +152,10 @@ def test_a_job_is_given_more_patience_than_usual_and_never_less(
 def test_what_could_not_be_written_is_written_later_and_nobody_is_pressed(
     app: Flask, database_url: str, at: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     database.db.execute_sql("ALTER TABLE job_figures RENAME TO elsewhere")
-    ends(vitals, run=Run(done=3), has_failed=True)
-    assert writes(lambda: ends(vitals, run=Run(done=4), has_failed=True)) == 0
+    ends(vitals, run=JobResult(done=3), has_failed=True)
+    assert writes(lambda: ends(vitals, run=JobResult(done=4), has_failed=True)) == 0
     database.db.execute_sql("ALTER TABLE elsewhere RENAME TO job_figures")
     at(MONDAY + timedelta(seconds=5))
     ends(vitals)
@@ -160,12 +166,12 @@ def test_what_could_not_be_written_is_written_later_and_nobody_is_pressed(
 
 
 def test_threads_of_one_process_lose_no_run() -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
 
     def work() -> None:
         with database.connection():
             for number in range(100):
-                ends(vitals, run=Run(done=1), has_failed=number % 10 == 0)
+                ends(vitals, run=JobResult(done=1), has_failed=number % 10 == 0)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -179,12 +185,13 @@ def test_threads_of_one_process_lose_no_run() -> None:
 def test_processes_at_once_lose_no_run(database_url: str) -> None:
     work = (
         "import sys; from app import clock; from app.store.db import database;"
-        "from app.services.jobs.result import Run; from app.services.jobs.monitor import Vitals;"
-        "database.bind(sys.argv[1]); names = sorted(sys.argv[2:]); vitals = Vitals(names)\n"
+        "from app.services.jobs.result import JobResult;"
+        "from app.services.jobs.monitor import JobMonitor;"
+        "database.bind(sys.argv[1]); names = sorted(sys.argv[2:]); vitals = JobMonitor(names)\n"
         "for _ in range(50):\n"
         "    for name in sys.argv[2:]:\n"
         "        vitals.begin(name)\n"
-        "        vitals.note(name, Run(done=1), took_s=1, now=clock.now(), has_failed=True)\n"
+        "        vitals.note(name, JobResult(done=1), took_s=1, now=clock.now(), has_failed=True)\n"
     )
     orders = (NAMES, NAMES[::-1], NAMES)
     at_once = [
@@ -198,16 +205,18 @@ def test_processes_at_once_lose_no_run(database_url: str) -> None:
 
 
 def test_a_process_vouches_for_jobs_that_wait_and_for_none_that_is_in_hand(at: Any) -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     vitals.begin("purge")
     ends(vitals)
     assert {each.name for each in job_stats.figures()} == {"apply_standing", "deliver_outbox"}
-    vitals.note("purge", Run(), took_s=1, now=at(MONDAY + timedelta(hours=2)), has_failed=False)
+    vitals.note(
+        "purge", JobResult(), took_s=1, now=at(MONDAY + timedelta(hours=2)), has_failed=False
+    )
     assert row("apply_standing").alive_at == row("purge").alive_at == clock.now()
 
 
 def test_of_several_runs_at_once_each_has_to_end_before_the_process_vouches_again(at: Any) -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     vitals.begin("deliver_outbox")
     ends(vitals, "deliver_outbox")
     at(MONDAY + timedelta(minutes=1))
@@ -216,7 +225,7 @@ def test_of_several_runs_at_once_each_has_to_end_before_the_process_vouches_agai
 
 
 def test_a_single_run_vouches_for_nothing_that_it_has_not_done() -> None:
-    vitals = Vitals(NAMES, is_resident=False)
+    vitals = JobMonitor(NAMES, is_resident=False)
     ends(vitals, "purge")
     ends(vitals, "deliver_outbox")
     assert [each.name for each in job_stats.figures()] == ["purge"]
@@ -225,7 +234,7 @@ def test_a_single_run_vouches_for_nothing_that_it_has_not_done() -> None:
 
 
 def test_progress_is_a_sign_of_life_and_no_run(at: Any) -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     vitals.begin("deliver_outbox")
     for second in range(0, 300, 3):
         vitals.progress("deliver_outbox", at(MONDAY + timedelta(seconds=second)))
@@ -234,7 +243,7 @@ def test_progress_is_a_sign_of_life_and_no_run(at: Any) -> None:
 
 
 def test_rows_are_added_to_whoever_made_them(at: Any) -> None:
-    job_stats.add({"purge": News(runs=2, seconds=1.5)}, MONDAY, {"purge": 60})
-    job_stats.add({"purge": News(runs=1, seconds=0.5)}, MONDAY, {"purge": 600})
+    job_stats.add({"purge": JobDelta(runs=2, seconds=1.5)}, MONDAY, {"purge": 60})
+    job_stats.add({"purge": JobDelta(runs=1, seconds=0.5)}, MONDAY, {"purge": 600})
     left = row("purge")
     assert (left.runs, left.seconds, left.patience_s) == (3, 2.0, 600)

@@ -14,7 +14,7 @@ from app.errors import StoreUnavailable
 from app.store import job_stats
 from app.store.db import database
 from app.store.db.database import db
-from app.store.job_stats import News
+from app.store.job_stats import JobDelta
 from tests.conftest import MONDAY
 from tests.harness.postgresql_server import tell
 from tests.slow.faults.test_stopped_in_time import nobody_writes
@@ -56,7 +56,7 @@ def ready(visitor: Visitor) -> Looked:
 
 def stir(*names: str) -> None:
     """Those jobs show a sign of life."""
-    job_stats.add(dict.fromkeys(names, News()), clock.now(), dict.fromkeys(names, 60))
+    job_stats.add(dict.fromkeys(names, JobDelta()), clock.now(), dict.fromkeys(names, 60))
 
 
 def fill() -> None:

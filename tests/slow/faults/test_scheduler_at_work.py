@@ -1,4 +1,4 @@
-"""A running scheduler under what befalls it: SIGTERM, a job that hangs, a clock that leaps."""
+"""A running scheduler: what SIGTERM does to emails in hand, and to a job that hangs."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 
-import scheduler
+from app.scheduler import process
 from app.store.models import Booking, OutboxEmail
 from tests.harness.processes import PATIENCE_S, Town, until
 from tests.harness.smtp_server import Fault, FaultyServer, MailServer
@@ -19,9 +19,10 @@ from tests.scenarios.story import ELI, Story
 
 HOURS = (9, 11, 13, 15)
 HASTY = """
-import sys, scheduler
-scheduler.STOPS_WITHIN_S = 5
-sys.exit(scheduler.main())
+import sys
+from app.scheduler import process
+process.STOPS_WITHIN_S = 5
+sys.exit(process.main())
 """
 PATIENT = HASTY.replace("= 5", "= 50")
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -74,7 +75,7 @@ def logged(town: Town, event: str) -> list[dict[str, Any]]:
 
 
 def test_it_stops_within_the_ten_seconds_that_it_is_given() -> None:
-    assert scheduler.WATCHED_EVERY_S + scheduler.STOPS_WITHIN_S < 10
+    assert process.STOPS_WITHIN_S < 10
 
 
 def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_others_back(
@@ -83,11 +84,11 @@ def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_o
     ask_often(story, 30)
     with SlowServer() as slow:
         town.environment["MAIL_PORT"] = str(slow.port)
-        with town.process("-c", PATIENT) as process:
+        with town.process("-c", PATIENT) as running:
             until(lambda: len(slow.messages) >= 3)
-            process.send_signal(signal.SIGINT)
-            process.terminate()
-            assert process.wait(PATIENCE_S) == 0
+            running.send_signal(signal.SIGINT)
+            running.terminate()
+            assert running.wait(PATIENCE_S) == 0
         taken = len(slow.messages)
     assert 3 <= taken < 60
     assert statuses() == {"sent": taken, "queued": 60 - taken}
@@ -105,31 +106,11 @@ def test_a_job_that_hangs_stops_no_other_and_is_left_behind_when_asked_to_stop(
     town.environment["MAIL_TIMEOUT"] = "100"
     with FaultyServer({"greeting": Fault.SILENCE}) as blackhole:
         town.environment["MAIL_PORT"] = str(blackhole.port)
-        with town.process("-c", HASTY) as process:
+        with town.process("-c", HASTY) as running:
             until(lambda: blackhole.connections)
             town.pass_time(timedelta(hours=30))
             until(lambda: story.reload(booking).status == "expired")
-            process.terminate()
-            assert process.wait(PATIENCE_S) == 1
+            running.terminate()
+            assert running.wait(PATIENCE_S) == 1
     assert [line["abandoned"] for line in logged(town, "scheduler_stopped")] == ["deliver_outbox"]
     assert logged(town, "expired")[0]["booking"] == booking.reference
-
-
-@SQLITE
-@pytest.mark.parametrize("leap_s", [-4200, 4200], ids=["back", "ahead"])
-def test_after_its_machines_clock_has_leapt_it_goes_on_at_once(
-    story: Story, town: Town, leap_s: int
-) -> None:
-    orders = town.folder / "leap"
-    with town.process("-m", "tests.harness.clock_shim", str(orders)):
-        ask_often(story, 1)
-        until(lambda: len(story.mail.messages) == 2)
-        # By a clock that is ahead: these are due for the scheduler's only in an hour.
-        story.wait(hours=1)
-        story.ask(starts_at=story.now.replace(hour=10, minute=0) + timedelta(days=9))
-        (town.folder / "order").write_text(str(leap_s))
-        (town.folder / "order").replace(orders)
-        until(lambda: statuses() == {"sent": 4})
-        (leap,) = until(lambda: logged(town, "clock_leapt"))
-    assert leap["by_s"] == pytest.approx(leap_s, abs=60)
-    assert len(story.mail.messages) == 4

@@ -28,9 +28,9 @@ POINTS = ("after_claim", "after_renew", "smtp_content", "smtp_sender", "smtp_rec
 ENQUIRIES = 26
 """More than a sweep takes in one transaction."""
 IMPATIENT = """
-import scheduler
+from app.scheduler import process
 from app.store.db import write_lock
-scheduler.AFTER_FAILURE_S, write_lock.LIMIT_S = 0.5, 1
+process.PAUSE_AFTER_FAILURE_S, write_lock.LIMIT_S = 0.5, 1
 """
 
 

@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +14,10 @@ import psycopg
 import pytest
 from flask import Flask
 
-import scheduler
-from app.services.jobs.result import Run
+from app.scheduler import process
+from app.scheduler.process import SchedulerProcess
+from app.services.jobs.result import JobResult
+from app.services.jobs.runner import Job
 from app.store import job_stats
 from tests.conftest import MONDAY
 from tests.harness.processes import PATIENCE_S, Town, until
@@ -24,13 +25,14 @@ from tests.scenarios.story import Story
 from tests.slow.faults.test_database_file import file_of
 
 HASTY = """
-import sys, scheduler
+import sys
 from datetime import timedelta
+from app.scheduler import process
 from app.services.jobs import monitor as vitals
-scheduler.STOPS_WITHIN_S = 1
+process.STOPS_WITHIN_S = 1
 # Its first figures are written at once, and the next when it ends.
 vitals.EVERY = timedelta(hours=1)
-sys.exit(scheduler.main())
+sys.exit(process.main())
 """
 
 
@@ -71,24 +73,24 @@ def keeper(
     at: Any,
     is_held: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
-) -> scheduler.Keeper:
+) -> SchedulerProcess:
     """One with a job that writes its figures, and has more of them by its end."""
 
-    def service(_now: object) -> Iterator[Run]:
-        yield Run(due=1, done=1)
+    def service(_now: object) -> Iterator[JobResult]:
+        yield JobResult(due=1, done=1)
         is_held.wait(PATIENCE_S)
-        yield Run()
+        yield JobResult()
 
     # Figures are written every five seconds by either clock, and both stand still.
     at(MONDAY)
     monkeypatch.setattr("app.services.jobs.monitor.time", SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(scheduler, "timetable", lambda *_: (scheduler.Job("purge", 9, service),))
-    monkeypatch.setattr(scheduler, "STOPS_WITHIN_S", 0.5)
-    return scheduler.Keeper(app)
+    monkeypatch.setattr(process, "timetable", lambda *_: (Job("purge", 9, service),))
+    monkeypatch.setattr(process, "STOPS_WITHIN_S", 0.5)
+    return SchedulerProcess(app)
 
 
 def test_figures_that_cannot_be_written_do_not_hold_up_its_end(
-    keeper: scheduler.Keeper,
+    keeper: SchedulerProcess,
     is_held: threading.Event,
     database_url: str,
     capsys: pytest.CaptureFixture[str],
@@ -104,26 +106,6 @@ def test_figures_that_cannot_be_written_do_not_hold_up_its_end(
     assert until(lambda: [each.runs for each in job_stats.figures() if each.runs]) == [1]
 
 
-def test_a_leap_that_cannot_be_mended_does_not_hold_up_its_end(
-    keeper: scheduler.Keeper,
-    is_held: threading.Event,
-    database_url: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    back_an_hour = SimpleNamespace(since_last=lambda: timedelta(hours=-1))
-    monkeypatch.setattr("app.clock.Leaps", lambda: back_an_hour)
-    keeper.start()
-    until(job_stats.figures)
-    is_held.set()
-    with nobody_writes(database_url):
-        keeper.watch_clock(iter([False, True]).__next__)
-        assert not keeper.stop()
-    said = capsys.readouterr().err
-    assert "event=scheduler_stopped" in said and re.search(r"abandoned=\S*leap", said)
-    assert "leap_not_mended" not in said
-
-
 @pytest.mark.usefixtures("_patient_threads")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_who_is_not_done_at_half_time_is_told_that_it_is_late(
@@ -131,17 +113,17 @@ def test_who_is_not_done_at_half_time_is_told_that_it_is_late(
 ) -> None:
     was_late: list[bool] = []
 
-    def timetable(_mailer: object, is_late: Callable[[], bool]) -> tuple[scheduler.Job, ...]:
-        def service(_now: object) -> Iterator[Run]:
+    def timetable(_mailer: object, is_late: Callable[[], bool]) -> tuple[Job, ...]:
+        def service(_now: object) -> Iterator[JobResult]:
             was_late.append(is_late())
             was_late.append(until(is_late))
-            yield Run()
+            yield JobResult()
 
-        return (scheduler.Job("purge", 3600, service),)
+        return (Job("purge", 3600, service),)
 
-    monkeypatch.setattr(scheduler, "timetable", timetable)
-    monkeypatch.setattr(scheduler, "STOPS_WITHIN_S", 0.2)
-    keeper = scheduler.Keeper(app)
+    monkeypatch.setattr(process, "timetable", timetable)
+    monkeypatch.setattr(process, "STOPS_WITHIN_S", 0.2)
+    keeper = SchedulerProcess(app)
     keeper.start()
     until(lambda: was_late)
     keeper.stop()
@@ -155,10 +137,10 @@ def test_a_process_ends_while_a_stranger_keeps_the_database_from_being_written(
 ) -> None:
     story.ask()
     town = Town(database_url, tmp_path, story.mail)
-    with town.process("-c", HASTY) as process:
+    with town.process("-c", HASTY) as running:
         (log,) = tmp_path.glob("*.log")
         until(lambda: "event=job " in log.read_text())
         with nobody_writes(database_url):
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_S) == 1
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(PATIENCE_S) == 1
     assert re.search("event=scheduler_stopped .*abandoned=", log.read_text())

@@ -15,12 +15,12 @@ from app import clock, config, create_app
 from app.config import Settings
 from app.rules.lifecycle import Actor
 from app.services import clients
-from app.services.jobs.monitor import Vitals
-from app.services.jobs.result import Run
+from app.services.jobs.monitor import JobMonitor
+from app.services.jobs.result import JobResult
 from app.services.mail.sender import OutboxSender
 from app.store import attempts, job_stats, outbox
 from app.store.db import database
-from app.store.job_stats import News
+from app.store.job_stats import JobDelta
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
 from tests.harness.databases import postgresql_in
@@ -61,7 +61,7 @@ def write_email() -> OutboxEmail:
 def stir(*names: str) -> None:
     """Those jobs, or all, show a sign of life."""
     told = names or NAMES
-    job_stats.add(dict.fromkeys(told, News()), clock.now(), dict.fromkeys(told, 60))
+    job_stats.add(dict.fromkeys(told, JobDelta()), clock.now(), dict.fromkeys(told, 60))
 
 
 def test_with_everything_in_order_the_house_is_ready(app: Flask, visitor: Visitor) -> None:
@@ -114,13 +114,13 @@ def test_a_job_that_hangs_is_named_while_the_others_run(visitor: Visitor, at: An
 def test_a_job_that_waits_its_hour_is_missed_a_minute_after_it_began_to_hang(
     visitor: Visitor, at: Any
 ) -> None:
-    vitals = Vitals(("apply_standing", "purge"))
+    vitals = JobMonitor(("apply_standing", "purge"))
 
     def run_others_for(seconds: int) -> None:
         for _ in range(0, seconds, 5):
             now = at(clock.now() + timedelta(seconds=5))
             vitals.begin("apply_standing")
-            vitals.note("apply_standing", Run(), took_s=0, now=now, has_failed=False)
+            vitals.note("apply_standing", JobResult(), took_s=0, now=now, has_failed=False)
 
     run_others_for(3600)
     assert failing(visitor) == {}
@@ -146,10 +146,10 @@ def test_a_job_that_hangs_is_named_although_the_clock_went_back(visitor: Visitor
 def test_between_runs_from_cron_ten_minutes_may_pass(
     visitor: Visitor, at: Any, age_s: int, failed: set[str]
 ) -> None:
-    vitals = Vitals(NAMES, is_resident=False)
+    vitals = JobMonitor(NAMES, is_resident=False)
     for name in NAMES:
         vitals.begin(name)
-        vitals.note(name, Run(), took_s=0, now=clock.now(), has_failed=False)
+        vitals.note(name, JobResult(), took_s=0, now=clock.now(), has_failed=False)
     vitals.flush(clock.now())
     at(MONDAY + timedelta(seconds=age_s))
     assert set(failing(visitor)) == failed
@@ -332,12 +332,12 @@ def test_whether_emails_leave_is_asked_of_those_that_wait_and_of_the_newest_atte
 
 def test_a_slow_mail_server_is_no_sender_that_hangs(visitor: Visitor, at: Any) -> None:
     lease_s = 20 * 30
-    vitals = Vitals(NAMES, patience_s={"deliver_outbox": lease_s})
+    vitals = JobMonitor(NAMES, patience_s={"deliver_outbox": lease_s})
 
     def run_others_until(age_s: int) -> None:
         at(MONDAY + timedelta(seconds=age_s))
         vitals.begin("purge")
-        vitals.note("purge", Run(), took_s=0, now=clock.now(), has_failed=False)
+        vitals.note("purge", JobResult(), took_s=0, now=clock.now(), has_failed=False)
 
     run_others_until(0)
     vitals.begin("deliver_outbox")
@@ -501,9 +501,9 @@ def test_what_a_server_said_is_kept_in_short(app: Flask) -> None:
 def test_jobs_tell_how_often_and_how_long_they_ran_and_how_late_they_were(
     visitor: Visitor, app: Flask
 ) -> None:
-    vitals = Vitals(NAMES)
-    overdue = Run(due=3, done=2, failed=1, oldest_at=MONDAY - timedelta(seconds=45))
-    for run, took_s, has_failed in ((Run(), 0.5, False), (overdue, 5.0, True)):
+    vitals = JobMonitor(NAMES)
+    overdue = JobResult(due=3, done=2, failed=1, oldest_at=MONDAY - timedelta(seconds=45))
+    for run, took_s, has_failed in ((JobResult(), 0.5, False), (overdue, 5.0, True)):
         vitals.begin("purge")
         vitals.note("purge", run, took_s=took_s, now=clock.now(), has_failed=has_failed)
     found = figures(visitor)
@@ -523,9 +523,9 @@ def test_jobs_tell_how_often_and_how_long_they_ran_and_how_late_they_were(
 def test_a_job_that_only_ever_failed_does_not_claim_to_be_in_time(
     visitor: Visitor, app: Flask
 ) -> None:
-    vitals = Vitals(NAMES)
+    vitals = JobMonitor(NAMES)
     vitals.begin("purge")
-    vitals.note("purge", Run(), took_s=1, now=clock.now(), has_failed=True)
+    vitals.note("purge", JobResult(), took_s=1, now=clock.now(), has_failed=True)
     found = figures(visitor)
     assert found['mindsum_job_last_duration_seconds{job="purge"}'] == 1
     assert 'mindsum_job_last_lag_seconds{job="purge"}' not in found

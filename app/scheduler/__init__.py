@@ -1,0 +1,1 @@
+"""The scheduler: when each job runs, and the process that runs them."""

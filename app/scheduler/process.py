@@ -1,0 +1,151 @@
+"""The scheduler process: runs the timetable until it is stopped, or once."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from flask import Flask
+
+from app import clock, create_app
+from app.errors import ConfigError
+from app.scheduler.timetable import timetable
+from app.services.jobs.monitor import JobMonitor
+from app.services.jobs.runner import Job, JobRunner
+from emails import render
+
+STOPS_WITHIN_S = 9.0
+PAUSE_AFTER_FAILURE_S = 5.0
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+_log = structlog.get_logger("mindsum")
+
+
+def run_once(app: Flask) -> int:
+    """Run every job once, in order; exit status 0, or 1 if one failed."""
+    jobs = timetable(app.extensions["mailer"])
+    monitor = _monitor(jobs, is_resident=False)
+    runner = JobRunner(monitor)
+    with app.app_context():
+        succeeded = [runner.run(job) for job in jobs]
+        monitor.flush(clock.now())
+    return 0 if all(succeeded) else 1
+
+
+class SchedulerProcess:
+    """Runs the timetable in threads, so that a job that hangs does not stop the others."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._is_late = threading.Event()
+        self._jobs = timetable(app.extensions["mailer"], self._is_late.is_set)
+        self._monitor = _monitor(self._jobs)
+        self._runner = JobRunner(self._monitor)
+        self._stopping = threading.Event()
+        self._running: Counter[str] = Counter()
+        self._running_changed = threading.Condition()
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(sum(job.at_once for job in self._jobs))},
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
+        )
+
+    def start(self) -> None:
+        for job in self._jobs:
+            self._scheduler.add_job(
+                self._run,
+                IntervalTrigger(seconds=job.every_s),
+                args=[job],
+                id=job.name,
+                max_instances=job.at_once,
+                # APScheduler goes by the machine's clock, not by the demo's.
+                next_run_time=datetime.now(UTC),
+            )
+        self._scheduler.start()
+        _log.info("scheduler_started", jobs=len(self._jobs), pid=os.getpid())
+
+    def stop(self) -> bool:
+        """Start no more runs and wait for the present ones; False if some did not end in time."""
+        self._stopping.set()
+        self._scheduler.shutdown(wait=False)
+        # In a thread of its own: a database that does not answer must not hold up the end.
+        last = threading.Thread(target=self._finish, daemon=True)
+        last.start()
+        last.join(STOPS_WITHIN_S / 2)
+        # A message whose end is sent now might be accepted after this process has gone.
+        self._is_late.set()
+        last.join(STOPS_WITHIN_S / 2)
+        if not last.is_alive():
+            _log.info("scheduler_stopped", pid=os.getpid())
+            return True
+        with self._running_changed:
+            left = ",".join(sorted(+self._running)) or "figures"
+        _log.error("scheduler_stopped", pid=os.getpid(), abandoned=left)
+        return False
+
+    def _finish(self) -> None:
+        with self._running_changed:
+            self._running_changed.wait_for(lambda: not +self._running)
+        self._monitor.flush(clock.now())
+
+    def _run(self, job: Job) -> None:
+        self._count(job.name, 1)
+        try:
+            if not self._stopping.is_set():
+                with self._app.app_context():
+                    has_succeeded = self._runner.run(job, self._stopping.is_set)
+                if not has_succeeded:
+                    # Whatever is broken is not repaired sooner by an error line per second.
+                    self._stopping.wait(PAUSE_AFTER_FAILURE_S)
+        finally:
+            self._count(job.name, -1)
+
+    def _count(self, name: str, by: int) -> None:
+        with self._running_changed:
+            self._running[name] += by
+            self._running_changed.notify_all()
+
+
+def run_forever(app: Flask) -> int:
+    """Run the timetable until SIGTERM or SIGINT; exit status 0.
+
+    If a run hangs, ends the process with exit status 1.
+    """
+    # Blocked before any thread starts, so that every thread leaves them to `sigwait`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    process = SchedulerProcess(app)
+    process.start()
+    signal.sigwait(STOP_SIGNALS)
+    if process.stop():
+        return 0
+    logging.shutdown()
+    # A thread that hangs would keep the process alive; what it was doing becomes due again.
+    os._exit(1)
+
+
+def _monitor(jobs: Sequence[Job], *, is_resident: bool = True) -> JobMonitor:
+    patience_s = {job.name: job.patience_s for job in jobs}
+    return JobMonitor(patience_s, is_resident=is_resident, patience_s=patience_s)
+
+
+def main() -> int:
+    """Parse the command line, then run; the exit status, 2 for a bad setting."""
+    parser = argparse.ArgumentParser(prog="scheduler.py", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="run each job once, then exit")
+    arguments = parser.parse_args()
+    try:
+        app = create_app()
+    except ConfigError as error:
+        print(f"scheduler: {error}", file=sys.stderr)  # noqa: T201 - to the terminal
+        return 2
+    render.warm_up()
+    return run_once(app) if arguments.once else run_forever(app)
