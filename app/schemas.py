@@ -125,12 +125,28 @@ class TherapistOut(Out):
 
 
 class FactorOut(Out):
-    """One factor of the score, from 0 to 1, in words."""
+    """One factor of a therapist's score."""
 
     name: str
-    value: float
-    what_moved_it: str
-    what_would_mend_it: str
+    value: float = Field(description="0 to 1, rounded half up to three decimals")
+    explanation: str = Field(description="what made the factor what it is, for the therapist")
+    how_to_improve: str = Field(description="what the therapist can do about it")
+    # Names of release 0.1, sent for one release more.
+    what_moved_it: str = Field(deprecated="Use `explanation`.", description="same as explanation")
+    what_would_mend_it: str = Field(
+        deprecated="Use `how_to_improve`.", description="same as how_to_improve"
+    )
+
+    @classmethod
+    def from_factor(cls, factor: Factor) -> Self:
+        return cls(
+            name=factor.name,
+            value=float(factor.value),
+            explanation=factor.explanation,
+            how_to_improve=factor.how_to_improve,
+            what_moved_it=factor.explanation,
+            what_would_mend_it=factor.how_to_improve,
+        )
 
 
 class TherapistDetail(TherapistOut):
@@ -149,15 +165,7 @@ class TherapistDetail(TherapistOut):
             account=therapist.state.value,
             flagged=therapist.is_flagged,
             streak=therapist.streak,
-            ranking=[
-                FactorOut(
-                    name=factor.name,
-                    value=float(factor.value),
-                    what_moved_it=factor.what_moved_it,
-                    what_would_mend_it=factor.what_would_mend_it,
-                )
-                for factor in factors
-            ],
+            ranking=[FactorOut.from_factor(factor) for factor in factors],
         )
 
 

@@ -202,9 +202,6 @@ def _tell(found: Therapist, as_json: bool) -> None:
     click.echo()
     table(
         ("factor", "value", "as the therapist reads it"),
-        [
-            (each.name, each.value, each.what_moved_it)
-            for each in ranking.explain(found, clock.now())
-        ],
+        [(each.name, each.value, each.explanation) for each in ranking.explain(found, clock.now())],
         none="",
     )

@@ -15,8 +15,8 @@ class Factor:
 
     name: str
     value: Decimal
-    what_moved_it: str
-    what_would_mend_it: str
+    explanation: str
+    how_to_improve: str
 
 
 def explain(ranking: Ranking, policy: Policy) -> tuple[Factor, ...]:

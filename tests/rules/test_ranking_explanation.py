@@ -38,14 +38,14 @@ def test_the_factors_come_in_the_order_of_the_sum() -> None:
 def test_nothing_yet_is_said_kindly() -> None:
     factors = told()
     assert [factor.value for factor in factors.values()] == [Decimal("1.000")] * 3
-    assert factors["responsiveness"].what_moved_it == (
+    assert factors["responsiveness"].explanation == (
         "No enquiry of the last 90 days has counted yet, so this starts at its best."
     )
-    assert all("Nothing to mend" in factor.what_would_mend_it for factor in factors.values())
+    assert all("Nothing to mend" in factor.how_to_improve for factor in factors.values())
 
 
 def test_answers_in_time_are_told_as_such() -> None:
-    assert told((Outcome.ACCEPTED, 1))["responsiveness"].what_moved_it == (
+    assert told((Outcome.ACCEPTED, 1))["responsiveness"].explanation == (
         "1 enquiry of the last 90 days counted, and none waited longer than 3 hours."
     )
 
@@ -53,23 +53,23 @@ def test_answers_in_time_are_told_as_such() -> None:
 def test_late_and_expired_enquiries_are_counted_out() -> None:
     factors = told((Outcome.ACCEPTED, 1), (Outcome.DECLINED, 13.5), (Outcome.EXPIRED, 24))
     responsiveness, acceptance = factors["responsiveness"], factors["acceptance"]
-    assert responsiveness.what_moved_it == (
+    assert responsiveness.explanation == (
         "2 of 3 enquiries of the last 90 days waited longer than 3 hours; 1 of them expired."
     )
     assert responsiveness.value == Decimal("0.786")
-    assert "Each answer within 3 hours lifts this" in responsiveness.what_would_mend_it
-    assert acceptance.what_moved_it == (
+    assert "Each answer within 3 hours lifts this" in responsiveness.how_to_improve
+    assert acceptance.explanation == (
         "Of 3 enquiries of the last 90 days, 1 declined and 1 expired took a little off."
     )
     assert acceptance.value == Decimal("0.929")
-    assert "Each enquiry you accept lifts this" in acceptance.what_would_mend_it
+    assert "Each enquiry you accept lifts this" in acceptance.how_to_improve
 
 
 def test_a_flag_says_how_it_is_lifted() -> None:
     standing = told(flagged=True)["standing"]
     assert standing.value == Decimal("0.500")
-    assert "flagged after 4 or more cancelled sessions in a row" in standing.what_moved_it
-    assert "The next session that you complete lifts the flag" in standing.what_would_mend_it
+    assert "flagged after 4 or more cancelled sessions in a row" in standing.explanation
+    assert "The next session that you complete lifts the flag" in standing.how_to_improve
 
 
 @pytest.mark.parametrize(
@@ -83,5 +83,5 @@ def test_a_flag_says_how_it_is_lifted() -> None:
 )
 def test_the_words_follow_the_policys_numbers(within: timedelta, words: str) -> None:
     policy = Policy(answer_within=within, expire_after=timedelta(days=4))
-    moved = told((Outcome.ACCEPTED, 0.5), policy=policy)["responsiveness"].what_moved_it
+    moved = told((Outcome.ACCEPTED, 0.5), policy=policy)["responsiveness"].explanation
     assert moved.endswith(f"none waited longer than {words}.")

@@ -85,6 +85,13 @@ def test_the_description_is_open_to_all_and_valid(app: Flask) -> None:
     assert set(described.paths or {}) == {operation.split()[1] for operation in OPERATIONS}
 
 
+def test_the_old_names_of_a_factors_texts_are_described_as_deprecated(app: Flask) -> None:
+    described = app.test_client().get("/api/openapi.json").get_json()
+    factor = described["components"]["schemas"]["FactorOut"]["properties"]
+    deprecated = {name for name, schema in factor.items() if schema.get("deprecated")}
+    assert deprecated == {"what_moved_it", "what_would_mend_it"}
+
+
 def test_the_type_of_every_problem_leads_somewhere(app: Flask) -> None:
     for code, (status, title) in KINDS.items():
         answer = app.test_client().get(f"/api/problems/{code}")

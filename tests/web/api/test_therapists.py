@@ -35,7 +35,14 @@ def test_a_therapist_is_shown_with_account_standing_and_ranking(call: Call) -> N
         ("acceptance", 1.0),
         ("standing", 0.5),
     ]
-    assert all(factor["what_moved_it"] for factor in shown["ranking"])
+    assert "flagged" in shown["ranking"][2]["explanation"]
+    assert "lifts the flag" in shown["ranking"][2]["how_to_improve"]
+
+
+def test_the_old_names_of_a_factors_texts_are_sent_for_one_more_release(call: Call) -> None:
+    for factor in call("GET", "therapists/asha").get_json()["ranking"]:
+        assert factor["what_moved_it"] == factor["explanation"]
+        assert factor["what_would_mend_it"] == factor["how_to_improve"]
 
 
 @pytest.mark.parametrize("state", ["hidden", "paused", "deactivated"])
