@@ -7,8 +7,10 @@ RUNTIME := .venv/.installed
 DEVELOPMENT := .venv/.installed-dev
 PIP := $(BIN)/pip --disable-pip-version-check
 export PORT
+# Compiled files are kept whatever the environment says: a run of the tests starts many processes.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install install-dev lock demo run test check bench soak
+.PHONY: install install-dev lock demo run test test-all test-rest check bench soak pictures
 
 install: $(RUNTIME)
 install-dev: $(DEVELOPMENT)
@@ -43,9 +45,12 @@ run: install
 	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null run mindsum db upgrade
 	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null start --port $(PORT) web scheduler
 
-test: install-dev
+test: TIER := test
+test-all: TIER := all
+test-rest: TIER := rest
+test test-all test-rest: install-dev
 	@$(BIN)/python -m compileall -q app emails scheduler.py
-	@$(BIN)/pytest -n 3 --dist worksteal -q $(ARGS)
+	@$(BIN)/pytest --tier=$(TIER) -n 3 --dist worksteal -q $(ARGS)
 
 check: install-dev
 	$(BIN)/ruff check
@@ -58,4 +63,7 @@ bench: install-dev
 	@$(BIN)/python -m tests.bench
 
 soak: install-dev
-	@SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -q $(ARGS)
+	@SOAK=1 $(BIN)/pytest --tier=all -n 2 --dist worksteal -q $(ARGS)
+
+pictures: install-dev
+	@$(BIN)/python -m tests.pictures $(ARGS)

@@ -24,7 +24,12 @@ from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
 from tests.scenarios.story import Story
 
-pytest_plugins = ["tests.harness.browsers", "tests.harness.databases", "tests.harness.figures"]
+pytest_plugins = [
+    "tests.harness.browsers",
+    "tests.harness.databases",
+    "tests.harness.figures",
+    "tests.harness.tiers",
+]
 
 # Whatever this machine's environment, or a file .env here, says: empty means the default. Processes
 # that tests start inherit it.

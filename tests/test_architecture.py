@@ -16,6 +16,8 @@ from app.store import models
 from app.store.db import database
 from tests.harness.processes import ROOT
 
+pytestmark = pytest.mark.both_databases
+
 SOURCES = [
     *sorted((ROOT / "app").rglob("*.py")),
     *sorted((ROOT / "emails").rglob("*.py")),
@@ -245,6 +247,7 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     database.release()
 
 
+@pytest.mark.process
 def test_the_schema_is_upgraded_once_by_four_processes_at_once(bare_url: str) -> None:
     upgrade = (
         "import sys; from app.store.db import database; database.bind(sys.argv[1]);"

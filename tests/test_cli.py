@@ -488,6 +488,7 @@ def typed(tmp_path: Path, *words: str, **environment: str) -> Answer:
     return Answer(ran.returncode, ran.stdout, ran.stderr)
 
 
+@pytest.mark.process
 def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "ops.db").touch()
     assert typed(tmp_path, "booking", "list").mistake.endswith("run mindsum db upgrade")
@@ -497,6 +498,7 @@ def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: 
     assert typed(tmp_path, "booking", "list", "--json").data == []
 
 
+@pytest.mark.process
 def test_a_database_that_is_not_there_is_a_fault_and_none_is_made(tmp_path: Path) -> None:
     failed = typed(tmp_path, "booking", "list")
     assert (failed.status, failed.out) == (1, "")
@@ -504,6 +506,7 @@ def test_a_database_that_is_not_there_is_a_fault_and_none_is_made(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_database_that_does_not_answer_is_a_fault_in_one_line(tmp_path: Path) -> None:
     nowhere = f"postgresql://nobody@127.0.0.1:{unused_port()}/nothing"
     for words in (("booking", "list"), ("db", "upgrade"), ("replay",)):
@@ -513,6 +516,7 @@ def test_a_database_that_does_not_answer_is_a_fault_in_one_line(tmp_path: Path) 
         assert failed.err.count("\n") == 1
 
 
+@pytest.mark.process
 def test_the_currency_decides_what_an_amount_is(tmp_path: Path) -> None:
     typed(tmp_path, "db", "upgrade")
     assert typed(tmp_path, *ADD, CURRENCY="JPY").mistake == (

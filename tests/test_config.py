@@ -271,6 +271,7 @@ def test_a_file_named_env_that_is_no_text_stops_the_start(
     assert str(refused(environment)) == ".env should be a text file that can be read"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("door", "arguments"),
     [

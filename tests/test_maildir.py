@@ -72,6 +72,7 @@ def test_addresses_and_headers_beyond_ascii_are_kept(tmp_path: Path) -> None:
     assert stored.message.get_payload(decode=True) == "Привет\r\n".encode()
 
 
+@pytest.mark.process
 def test_another_process_reads_what_was_answered_with_250(tmp_path: Path) -> None:
     read = (
         "import sys; from pathlib import Path; from app.maildir import stored_messages;"

@@ -17,6 +17,8 @@ from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from app.store.queries import metrics
 
+pytestmark = pytest.mark.both_databases
+
 FILLED = (
     "INSERT INTO therapist (id, slug, name, email, email_key, timezone, rate_minor, currency,"
     " offers_free_consultation, headline, about, specialisms, is_paused, is_hidden, streak,"

@@ -26,6 +26,8 @@ from tests.harness.smtp_server import FaultyServer, unused_port
 from tests.harness.soak import runs
 from tests.scenarios.story import DEE, Story
 
+pytestmark = pytest.mark.both_databases
+
 MANY = runs(100, 2_000)
 
 JOBS = [
@@ -161,6 +163,7 @@ def test_logs_name_no_person(capsys: pytest.CaptureFixture[str], story: Story, a
         assert private not in said
 
 
+@pytest.mark.process
 def test_two_schedulers_at_once_take_each_of_many_enquiries_one_step_once(
     story: Story, app: Flask, database_url: str
 ) -> None:

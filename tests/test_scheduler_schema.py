@@ -17,6 +17,8 @@ from app.store.db.database import db
 from app.store.models import OutboxEmail
 from tests.scenarios.story import Story
 
+pytestmark = pytest.mark.both_databases
+
 LINE = 'event=jobs_wait why="the schema waits for upgrades: mindsum db upgrade"'
 
 

@@ -21,6 +21,8 @@ from app.store.models import Booking
 from tests.harness.processes import ROOT
 from tests.scenarios.story import Story
 
+pytestmark = pytest.mark.both_databases
+
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -123,6 +125,7 @@ sys.exit(run())
 """
 
 
+@pytest.mark.process
 @on_sqlite
 def test_a_backup_can_be_made_where_no_file_can_be_linked(story: Story, tmp_path: Path) -> None:
     story.ask()

@@ -19,6 +19,8 @@ from app.store.db import database
 from app.store.models import Booking
 from tests.scenarios.story import Story
 
+pytestmark = pytest.mark.both_databases
+
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 ASIDE = "live.db.ruined-20261102T120000Z"

@@ -10,6 +10,8 @@ from app.store import outbox
 from app.store.models import Role
 from tests.scenarios.story import Story
 
+pytestmark = pytest.mark.both_databases
+
 
 def listed(app: Flask, *words: str) -> int:
     return run(["outbox", "list", *words], create=lambda: app)

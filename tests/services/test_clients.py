@@ -28,6 +28,8 @@ from app.store.models import (
 )
 from tests.scenarios.story import DEE, ELI, Story
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 CANARY = ("Zinnia Quetzalcoatl", "zinnia.quetzal@clients.example", "Pacific/Marquesas")
 NOTE = "note-canary-axolotl"

@@ -17,6 +17,8 @@ from tests.harness.processes import PATIENCE_S, until
 from tests.harness.soak import runs
 from tests.scenarios.story import DEE, Story
 
+pytestmark = pytest.mark.both_databases
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ERASING = runs(15, 300)
 

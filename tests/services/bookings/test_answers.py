@@ -13,6 +13,8 @@ from app.store.db import database
 from app.store.models import HeldTime, OutboxEmail, TimelineEntry, Writing
 from tests.scenarios.story import ELI, Story
 
+pytestmark = pytest.mark.both_databases
+
 SECOND = timedelta(seconds=1)
 
 

@@ -9,6 +9,8 @@ from app.services.jobs import batching, due
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from tests.scenarios.story import DEE, Story, total
 
+pytestmark = pytest.mark.both_databases
+
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 REMINDED = {("answer_reminder", "asha@therapists.example")}

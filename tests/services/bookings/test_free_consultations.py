@@ -16,6 +16,8 @@ from app.store.db import database
 from app.store.models import Booking, Client, HeldTime, TimelineEntry
 from tests.scenarios.story import DEE, ELI, Story
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 FREE = Kind.FREE_CONSULTATION

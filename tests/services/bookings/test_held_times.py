@@ -12,6 +12,8 @@ from app.store.models import Booking
 from app.store.queries import directory
 from tests.scenarios.story import Story
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 

@@ -32,6 +32,8 @@ from tests.harness.soak import runs
 from tests.scenarios.booking_model import FEES, Model, Told
 from tests.scenarios.story import DEE, ELI, JOBS, total
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 QUARTER = timedelta(minutes=15)

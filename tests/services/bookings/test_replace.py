@@ -16,6 +16,8 @@ from tests.conftest import therapist
 from tests.scenarios.story import ELI, Story
 from tests.web.conftest import counted_queries
 
+pytestmark = pytest.mark.both_databases
+
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 WEDNESDAY_10 = datetime(2026, 11, 4, 10, tzinfo=UTC)

@@ -22,6 +22,8 @@ from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, OutboxEmail, Writing
 from tests.scenarios.story import ELI, Story
 
+pytestmark = pytest.mark.both_databases
+
 TUESDAY = datetime(2026, 11, 3, tzinfo=UTC)
 
 

@@ -11,6 +11,8 @@ from app.services.therapists import accounts
 from app.store.models import OutboxEmail, SignIn
 from tests.scenarios.story import ELI, Story, total
 
+pytestmark = pytest.mark.both_databases
+
 HALF_AN_HOUR = timedelta(minutes=30)
 
 

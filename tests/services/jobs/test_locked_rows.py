@@ -17,6 +17,8 @@ from tests.conftest import MONDAY
 from tests.scenarios.story import ELI, Story, total
 from tests.slow.faults.test_database_file import file_of
 
+pytestmark = pytest.mark.both_databases
+
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 

@@ -22,6 +22,8 @@ from tests.conftest import MONDAY
 from tests.harness.processes import ROOT
 from tests.web.conftest import counted_queries
 
+pytestmark = pytest.mark.both_databases
+
 NAMES = ("apply_standing", "purge", "deliver_outbox")
 
 
@@ -182,6 +184,7 @@ def test_threads_of_one_process_lose_no_run() -> None:
     assert (row().runs, row().failed_runs, row().done) == (400, 40, 400)
 
 
+@pytest.mark.process
 def test_processes_at_once_lose_no_run(database_url: str) -> None:
     work = (
         "import sys; from app import clock; from app.store.db import database;"

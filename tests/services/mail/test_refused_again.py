@@ -9,6 +9,8 @@ from app.store.models import OutboxEmail
 from tests.harness.smtp_server import FaultyServer
 from tests.scenarios.story import Story, sender_to, total
 
+pytestmark = pytest.mark.both_databases
+
 ASHA = "asha@therapists.example"
 SCRIPT = {f"rcpt {ASHA}": "550 5.1.1 no such mailbox"}
 

@@ -15,6 +15,8 @@ from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, S
 from tests.harness.smtp_server import Fault, FaultyServer, MailServer, unused_port
 from tests.scenarios.story import ELI, Story, sender_to, total
 
+pytestmark = pytest.mark.both_databases
+
 
 def emails() -> list[tuple[str, str, int]]:
     rows = OutboxEmail.select().order_by(OutboxEmail.id)

@@ -17,6 +17,8 @@ from app.store.models import DeliveryAttempt, OutboxEmail
 from tests.harness.smtp_server import PATIENCE_S, FaultyServer, MailServer
 from tests.scenarios.story import DEE, ELI, Story, lane, sender_to, total
 
+pytestmark = pytest.mark.both_databases
+
 ASHA = "asha@therapists.example"
 
 

@@ -21,6 +21,8 @@ from app.store.models import OutboxEmail
 from tests.harness.smtp_server import PATIENCE_S, Action, FaultyServer, MailServer
 from tests.scenarios.story import ELI, Story, lane, sender_to, total
 
+pytestmark = pytest.mark.both_databases
+
 CROWDED = "421 4.7.0 too many connections from you"
 
 

@@ -24,6 +24,8 @@ from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
 from tests.harness.smtp_server import FaultyServer, MailServer
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 
+pytestmark = pytest.mark.both_databases
+
 ASHA = "asha@therapists.example"
 OPS = "ops@mindsum.invalid"
 NO_MAILBOX = "550 5.1.1 no such mailbox"

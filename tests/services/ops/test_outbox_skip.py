@@ -10,6 +10,8 @@ from app.store import outbox
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.scenarios.story import ELI, Story
 
+pytestmark = pytest.mark.both_databases
+
 
 def emails() -> dict[int, OutboxStatus]:
     return {each.id: each.status for each in OutboxEmail.select()}

@@ -15,6 +15,8 @@ from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 from tests.harness.soak import runs
 from tests.scenarios.story import DEE, ELI, Story
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 
 

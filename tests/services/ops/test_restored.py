@@ -19,6 +19,8 @@ from tests.harness.databases import beside, postgresql_tool
 from tests.harness.smtp_server import Accepted
 from tests.scenarios.story import ELI, Story, sender_to, total
 
+pytestmark = pytest.mark.both_databases
+
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 HALF_AN_HOUR = timedelta(minutes=30)
 

@@ -16,6 +16,8 @@ from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Therapist
 from tests.scenarios.story import ELI, JOBS, Story, total
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

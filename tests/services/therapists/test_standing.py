@@ -19,6 +19,8 @@ from app.store.db import database
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
 from tests.scenarios.story import ELI, Story, total
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 ASHA = "asha@therapists.example"

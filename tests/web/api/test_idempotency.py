@@ -16,6 +16,8 @@ from tests.harness.api_calls import ELI, SECOND, TUESDAY_10, Call, assert_proble
 from tests.harness.processes import PATIENCE_S
 from tests.scenarios.story import total
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_the_same_key_and_json_get_the_first_answer_again(call: Call, at: Any) -> None:
     first = call("POST", "bookings", wanted(), **{"Idempotency-Key": "k-1"})

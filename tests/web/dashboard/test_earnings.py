@@ -18,6 +18,8 @@ from tests.harness.smtp_server import MailServer
 from tests.scenarios.story import ELI, Story, total
 from tests.web.conftest import Visitor, counted_queries
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def asha(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> Visitor:

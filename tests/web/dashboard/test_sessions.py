@@ -20,6 +20,8 @@ from tests.harness.smtp_server import MailServer
 from tests.scenarios.story import DEE, ELI, Story
 from tests.web.conftest import Visitor, counted_queries
 
+pytestmark = pytest.mark.both_databases
+
 FREE = Kind.FREE_CONSULTATION
 
 

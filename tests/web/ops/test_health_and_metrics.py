@@ -29,6 +29,8 @@ from tests.harness.smtp_server import FaultyServer, unused_port
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
+pytestmark = pytest.mark.both_databases
+
 NAMES = ("apply_standing", "purge", "deliver_outbox")
 
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from app.serve import figures_folder
 from app.web.ops.request_metrics import FILE_BYTES, FOLDER
 
@@ -23,6 +25,7 @@ print(sum(each.name.endswith("_count") and each.value == 1 for each in told.samp
 """
 
 
+@pytest.mark.process
 def test_a_file_never_grows_beyond_its_blocks_however_many_kinds_there_are(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", MANY_KINDS],

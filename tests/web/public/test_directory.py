@@ -15,6 +15,8 @@ from tests.conftest import MONDAY, Cast, therapist
 from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text
 from tests.web.conftest import Visitor, counted_queries
 
+pytestmark = pytest.mark.both_databases
+
 MOST_QUERIES = 5
 
 
