@@ -153,7 +153,7 @@ def http_error_page(error: HTTPException) -> Response | HTTPException:
 
 def database_error_page(error: Exception) -> Response:
     """The page for a database that failed outside a transaction: the world's fault, or ours."""
-    if not errors.is_outside(error):
+    if not errors.is_environmental(error):
         return unexpected_error_page(error)
     if isinstance(error, errors.CommitUnknown):
         return domain_error_page(OutcomeUnknown(errors.reason(error)))

@@ -24,6 +24,7 @@ from app.services.bookings import ledger, log, moves, transitions
 from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
+from app.store.db.errors import Key, violated
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
 # No 0/O, 1/I/L or U: a reference is read aloud and typed from a screen.
@@ -218,9 +219,10 @@ def _begin(booking: Booking, asked: Request, *, via: Via, now: datetime, policy:
 
 
 def _named(error: IntegrityError) -> Exception:
-    text = str(error)
-    if "held_time" in text:
-        return SlotTaken()
-    if "free_consultation" in text or "booking.therapist_id, booking.client_id" in text:
-        return FreeConsultationUsed()
-    return error
+    match violated(error):
+        case Key.HELD_TIME:
+            return SlotTaken()
+        case Key.FREE_CONSULTATION:
+            return FreeConsultationUsed()
+        case _:
+            return error

@@ -93,7 +93,7 @@ class OutboxSender:
                     claims.appendleft(claimed)
                     return
                 except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
-                    if not (isinstance(error, StoreUnavailable) or errors.is_outside(error)):
+                    if not (isinstance(error, StoreUnavailable) or errors.is_environmental(error)):
                         raise
                     # It stays ours as long as its lease lasts, and the others come first.
                     claims.append(claimed)

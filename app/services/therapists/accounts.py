@@ -16,6 +16,7 @@ from app.rules.weekly_hours import Window as OpenWindow
 from app.services.mail.expiry import SIGN_IN_LASTS
 from app.store import outbox, queries, requeue, suppressions
 from app.store.db.database import in_transaction, on_commit
+from app.store.db.errors import Key, violated
 from app.store.models import OutboxEmail, OutboxStatus, Role, SignIn, Therapist, Window
 
 _log = structlog.get_logger("mindsum")
@@ -59,9 +60,13 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
             created_at=now,
         )
     except IntegrityError as error:
-        field = "email" if "email" in str(error) else "slug"
-        taken = new.email if field == "email" else new.slug
-        raise _taken(field, taken) from error
+        match violated(error):
+            case Key.THERAPIST_ADDRESS:
+                raise _taken("email", new.email) from error
+            case Key.THERAPIST_SLUG:
+                raise _taken("slug", new.slug) from error
+            case _:
+                raise
     replace_windows(therapist, new.windows)
     return therapist
 

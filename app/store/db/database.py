@@ -71,7 +71,7 @@ def connection() -> Iterator[None]:
     try:
         yield
     except errors.DATABASE_ERRORS as error:
-        if not errors.is_outside(error):
+        if not errors.is_environmental(error):
             raise
         raise StoreUnavailable(errors.reason(error)) from error
     finally:
@@ -120,7 +120,7 @@ def _committed(work: Callable[[], R]) -> R:
             with _transaction():
                 return work()
         except errors.DATABASE_ERRORS as error:
-            if not errors.is_outside(error):
+            if not errors.is_environmental(error):
                 raise
             why = errors.reason(error)
             if isinstance(error, errors.CommitUnknown):

@@ -1,28 +1,49 @@
-"""Which database errors are the world's doing rather than ours, and which allow another try."""
+"""Classifies database errors: environment or bug, retryable or not, and which key was violated."""
 
 import sqlite3
 from collections.abc import Iterator
+from enum import StrEnum
 
 import peewee
 import psycopg
 
+# peewee wraps the driver's errors, except those raised while rows are fetched.
 DATABASE_ERRORS = (peewee.PeeweeException, psycopg.Error, sqlite3.Error)
-"""All that may come out of a query: peewee lets the driver's own pass while rows are read."""
+
+
+class Key(StrEnum):
+    """Unique keys whose violation has a meaning for callers; values are PostgreSQL's names."""
+
+    THERAPIST_SLUG = "therapist_slug"
+    THERAPIST_ADDRESS = "therapist_email_key"
+    HELD_TIME = "held_time_pkey"
+    FREE_CONSULTATION = "booking_one_free_consultation"
+
+
+# SQLite reports the columns of the key instead of its name.
+_SQLITE_COLUMNS = {
+    "therapist.slug": Key.THERAPIST_SLUG,
+    "therapist.email_key": Key.THERAPIST_ADDRESS,
+    "held_time.therapist_id, held_time.cell_at": Key.HELD_TIME,
+    "booking.therapist_id, booking.client_id": Key.FREE_CONSULTATION,
+}
+_SQLITE_PREFIX = "UNIQUE constraint failed: "
 
 # The server rolled everything back: a serialization failure, a deadlock.
 _ROLLED_BACK = frozenset({"40001", "40P01"})
-_OUTSIDE_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
-_OUTSIDE_STATES = frozenset(
+# SQLSTATE classes: connection, authorization, rollback, resources, intervention, system, internal.
+_ENVIRONMENT_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
+_ENVIRONMENT_STATES = frozenset(
     {
         "25006",  # the transaction, or the whole database, is read-only
-        "25P03",  # the server ended a transaction that sat idle
-        "25P04",  # ... or that lasted too long
-        "3D000",  # there is no such database
+        "25P03",  # the server ended an idle transaction
+        "25P04",  # the server ended a transaction that took too long
+        "3D000",  # the database does not exist
         "55006",  # object in use
-        "55P03",  # a lock did not come in time
+        "55P03",  # lock_timeout passed
     }
 )
-_OUTSIDE_SQLITE = frozenset(
+_ENVIRONMENT_SQLITE = frozenset(
     {
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_BUSY,
@@ -41,28 +62,37 @@ _OUTSIDE_SQLITE = frozenset(
 
 
 class Unreachable(peewee.OperationalError):
-    """No connection could be made, or none was free."""
+    """No connection could be opened, or none was free."""
 
 
 class ConnectionLost(peewee.OperationalError):
-    """The connection was lost before the commit was sent: the server undoes what was begun."""
+    """The connection was lost before the commit was sent, so the server rolls back."""
 
 
 class CommitUnknown(peewee.OperationalError):
-    """The connection was lost while committing: it may be done, and it may not."""
+    """The connection was lost while committing: the commit may or may not have happened."""
 
 
 class ServerSilent(psycopg.OperationalError):
-    """The server has not answered a statement within the limit."""
+    """The server did not answer a statement within the limit."""
 
 
-def is_outside(error: BaseException) -> bool:
+def violated(error: peewee.IntegrityError) -> Key | None:
+    """The unique key that a statement violated; None for any other constraint."""
+    driver_error = getattr(error, "orig", None)
+    if isinstance(driver_error, psycopg.Error):
+        name = driver_error.diag.constraint_name
+        return Key(name) if name in set(Key) else None
+    return _SQLITE_COLUMNS.get(str(driver_error).removeprefix(_SQLITE_PREFIX))
+
+
+def is_environmental(error: BaseException) -> bool:
     """Whether the environment is at fault (down, full, locked, read-only), not our statement."""
-    return any(_is_outside(each) for each in _chain(error))
+    return any(_is_environmental(each) for each in _chain(error))
 
 
 def is_rolled_back(error: BaseException) -> bool:
-    """Whether the database undid everything, so that the same work may simply be done again."""
+    """Whether the database undid the whole transaction, so that it can be run again."""
     return any(
         isinstance(each, ConnectionLost) or getattr(each, "sqlstate", None) in _ROLLED_BACK
         for each in _chain(error)
@@ -70,25 +100,25 @@ def is_rolled_back(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What the database said, on one line."""
+    """The first line of the database's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came of: peewee's hides the driver's, and undoing may fail as well."""
+    # peewee's error hides the driver's, and a failed rollback hides the error that caused it.
     while isinstance(error, DATABASE_ERRORS):
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _is_outside(error: BaseException) -> bool:
+def _is_environmental(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        # The low byte is the kind; what is above it only says more.
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _OUTSIDE_SQLITE
+        # The low byte is the error's kind; the higher ones are details.
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT_SQLITE
     if isinstance(error, Unreachable | ConnectionLost | CommitUnknown):
         return True
     state = getattr(error, "sqlstate", None)
     if state is None:
-        # The driver itself says so: nothing came from the server that would have a state.
+        # Without a SQLSTATE the error comes from the driver, not from the server.
         return isinstance(error, psycopg.OperationalError)
-    return state in _OUTSIDE_STATES or state.startswith(_OUTSIDE_CLASSES)
+    return state in _ENVIRONMENT_STATES or state.startswith(_ENVIRONMENT_CLASSES)

@@ -15,6 +15,10 @@ class Table(peewee.Model):
         # peewee makes these on its own: `id`, and below the ids and backrefs of foreign keys.
         id = AutoField()
 
+        # peewee's stubs declare it in a way that mypy cannot read from a class.
+        @classmethod
+        def delete(cls) -> peewee.ModelDelete: ...
+
     class Meta:
         database = db
         legacy_table_names = False

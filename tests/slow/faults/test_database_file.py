@@ -191,7 +191,7 @@ def test_a_file_that_is_gone_is_missed_and_not_made_anew(cast: Cast, database_ur
         in_transaction(rename)("new")
     with pytest.raises(peewee.OperationalError) as missed:
         Therapist.get()
-    assert errors.is_outside(missed.value)
+    assert errors.is_environmental(missed.value)
     assert not path.exists()
     kept.rename(path)
     in_transaction(rename)("new")
@@ -242,7 +242,7 @@ def test_damage_met_while_rows_are_read_is_the_world_s_fault(cast: Cast, databas
     path.write_bytes(whole[: last - 40_960] + b"\xa5" * 40_960 + whole[last:])
     with database.connection(), pytest.raises(errors.DATABASE_ERRORS) as met:
         list(Therapist.select().tuples())
-    assert errors.is_outside(met.value)
+    assert errors.is_environmental(met.value)
     assert isinstance(met.value, sqlite3.Error | peewee.DatabaseError)
 
 
@@ -250,7 +250,7 @@ def test_our_own_bad_statement_stays_our_fault(cast: Cast) -> None:
     for wrong in ("SELECT nothing FROM therapist", "SELECT * FROM nowhere", "SELEKT"):
         with pytest.raises(peewee.OperationalError) as met:
             in_transaction(db.execute_sql)(wrong)
-        assert not errors.is_outside(met.value)
+        assert not errors.is_environmental(met.value)
 
 
 def test_what_fails_after_the_commit_does_not_repeat_or_undo_it(cast: Cast) -> None:
