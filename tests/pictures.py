@@ -25,8 +25,8 @@ from app.web.links import tokens
 from emails.samples import SAMPLES
 from tests.harness.browser_site import DESKTOP, PHONE, Person, chromium, served
 from tests.harness.png import small
-from tests.harness.processes import until
 from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
+from tests.harness.waiting import until
 from tests.scenarios.story import Story
 
 Scheme = Literal["light", "dark"]
@@ -232,7 +232,7 @@ def late(studio: Studio) -> None:
     with demo() as address:
         page = studio.context(DESKTOP).new_page()
         page.set_default_timeout(30_000)
-        until(lambda: _is_up(page, address))
+        until("the demo to answer", lambda: _is_up(page, address))
         page.goto(f"{address}/therapists/asha")
         page.get_by_role("radio").nth(30).check()
         page.get_by_label("Your name").fill("Dee Stone")

@@ -14,8 +14,9 @@ from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.bench.measure import Row
-from tests.harness.processes import Town, until
+from tests.harness.processes import Site
 from tests.harness.smtp_server import Accepted, Action, FaultyServer, Stage
+from tests.harness.waiting import until
 
 BOOKINGS = 150
 """Each of them is two emails."""
@@ -73,6 +74,6 @@ def emptied(url: str, folder: Path, round_trip_ms: float) -> float:
             status=OutboxStatus.QUEUED, due_at=clock.now(), settled_at=None
         ).execute()
     with Relay(round_trip_ms) as relay:
-        with Town(url, folder, relay).process("scheduler.py"):
-            until(lambda: len(relay.taken_at) >= waiting, patience_s=120)
+        with Site(url, folder, relay).spawn("scheduler.py"):
+            until("an empty outbox", lambda: len(relay.taken_at), lambda sent: sent >= waiting)
         return (waiting - 1) / (relay.taken_at[-1] - relay.taken_at[0])

@@ -15,7 +15,7 @@ from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import OutboxEmail
 from tests.bench.measure import Row, Times
-from tests.harness.processes import Town
+from tests.harness.processes import Site
 from tests.harness.smtp_server import Action, Fault, FaultyServer, Records, Stage, unused_port
 
 ROUNDS = 3
@@ -61,8 +61,8 @@ class Street:
                 accounts.NewTherapist(slug, "Asha Rao", f"{slug}@t.example", "UTC", 6000, hours),
                 clock.now(),
             )
-        self.town = Town(url, folder, Nowhere(self.mail_port))
-        self.town.environment |= {"MAIL_TIMEOUT": "1", "SECRET_KEY": settings.secret_key}
+        self.site = Site(url, folder, Nowhere(self.mail_port))
+        self.site.environment |= {"MAIL_TIMEOUT": "1", "SECRET_KEY": settings.secret_key}
         self._numbers = count()
 
     def live_through(self, times: Times, script: Mapping[Stage, Action] | None) -> None:
@@ -83,7 +83,7 @@ class Street:
         starts_at: datetime = first + timedelta(hours=day)
         person = {"name": "Dee Stone", "email": f"dee{number}@clients.example", "timezone": "UTC"}
         wish = {"client": person, "starts_at": starts_at.isoformat(), "kind": "paid"}
-        status, booking = self.town.call(
+        status, booking = self.site.call(
             "POST", "/api/v1/bookings", {"therapist": f"asha-{place}", **wish}
         )
         assert status == 201, booking
@@ -92,7 +92,7 @@ class Street:
     def _accept(self, asked: tuple[str, int]) -> None:
         reference, therapist_id = asked
         token = links.mint(Aim.ACCEPT, holder=f"t{therapist_id}", subject=reference)
-        status, page = self.town.call("POST", f"/link/accept/{token}", form="")
+        status, page = self.site.call("POST", f"/link/accept/{token}", form="")
         assert status == 200, page
 
 
@@ -100,7 +100,7 @@ def rows(url: str, folder: Path) -> Iterator[Row]:
     """A row for each case, from rounds in which every case had its turn."""
     street = Street(url, folder)
     times = {name: Times() for name in CASES}
-    with street.town.open():
+    with street.site.running():
         # Compiling templates and filling caches is nobody's weather.
         street.live_through(Times(), CASES[WELL])
         for _ in range(ROUNDS):

@@ -15,7 +15,8 @@ from typing import Any
 
 from app import clock
 from tests.harness.mail_reader import Postbox
-from tests.harness.processes import PATIENCE_S, Town
+from tests.harness.processes import Site
+from tests.harness.waiting import PATIENCE_S
 
 THERAPISTS = ("asha", "bran", "chi")
 HOT_HOURS = (5, 6, 7, 9, 26, 27, 31, 50)
@@ -47,7 +48,7 @@ class Person:
     """A client who also happens to read the therapists' mail."""
 
     number: int
-    town: Town
+    site: Site
     postbox: Postbox
     notes: Notes
     chance: random.Random
@@ -95,7 +96,7 @@ class Person:
             return
         letter = letters[-1 - int(len(letters) * self.chance.random() ** 3)]
         aim = self.chance.choice(["accept", "accept", "accept", "decline"])
-        path = self.town.link(letter.mail, aim)
+        path = self.site.link(letter.mail, aim)
         self._say("open", "GET", path)
         another = threading.Thread(target=self._click, args=(aim, path, letter.about))
         is_double = self.chance.random() < 0.3
@@ -172,11 +173,11 @@ class Person:
             letter.kind == "session_reminder" and aim not in letter.mail.raw.decode()
         ):
             return ""
-        return self.town.link(letter.mail, aim)
+        return self.site.link(letter.mail, aim)
 
     def _command(self, *arguments: str) -> bool:
         try:
-            self.town.mindsum(*arguments)
+            self.site.mindsum(*arguments)
         except (AssertionError, subprocess.TimeoutExpired) as error:
             # A refusal is one plain line, and nothing else will do.
             if "Traceback" in str(error) or "mindsum:" not in str(error):
@@ -192,7 +193,7 @@ class Person:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                status, answer = self.town.call(method, path, body, form, key)
+                status, answer = self.site.call(method, path, body, form, key)
             except (OSError, http.client.HTTPException):
                 self.notes.said[f"{deed}: hung up"] += 1
                 status = 0

@@ -46,7 +46,7 @@ class Child:
     """Negative: the signal that ended it."""
 
 
-class Nursery:
+class ForkSupervisor:
     """The parent of the processes, from the side of the test; a context manager.
 
     `upbringing` is what it does in Python before it bears any, for all of them.
@@ -57,7 +57,7 @@ class Nursery:
         self._program = (
             f"{upbringing}\nfrom tests.harness import fork_supervisor\nfork_supervisor.serve()"
         )
-        self._log = folder / "nursery.log"
+        self._log = folder / "forks.log"
         self.journal = folder / "journal"
         self.children: dict[int, Child] = {}
         self._unread = b""
@@ -105,7 +105,7 @@ class Nursery:
         while select.select([self._process.stdout], [], [], patience_s)[0]:
             read = os.read(self._process.stdout.fileno(), 65536)
             if not read:
-                raise AssertionError(f"the nursery has ended: {self.log()[-2000:]}")
+                raise AssertionError(f"the forks has ended: {self.log()[-2000:]}")
             *lines, self._unread = (self._unread + read).split(b"\n")
             for line in lines:
                 self._take_in(json.loads(line))
@@ -194,7 +194,7 @@ def _bear(fate: Fate, live: Callable[[], int | None]) -> None:
         return
     status = 1
     try:
-        # Standard output is the nursery's line to the test.
+        # Standard output is the forks's line to the test.
         os.dup2(2, 1)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)

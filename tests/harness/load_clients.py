@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.harness.processes import Town
+from tests.harness.processes import Site
 from tests.harness.smtp_server import Accepted
 from tests.scenarios.kill_report import header
 
@@ -34,7 +34,7 @@ class Clients:
     Whoever gets no answer asks again: with the same Idempotency-Key, or with the same click.
     """
 
-    town: Town
+    site: Site
     therapists: Sequence[str]
     first_at: datetime
     seed: int
@@ -110,7 +110,7 @@ class Clients:
             "note": "for your eyes",
         }
         status, booking = self._until_answered(
-            lambda: self.town.call("POST", "/api/v1/bookings", body, key=f"wish-{wish.number}")
+            lambda: self.site.call("POST", "/api/v1/bookings", body, key=f"wish-{wish.number}")
         )
         assert status == 201, (status, booking)
         return str(booking["reference"])
@@ -121,10 +121,10 @@ class Clients:
             return False
         # About every tenth therapist says no, and says it again when asked again.
         aim = "accept" if sum(header(mail, "Message-ID").encode()) % 10 else "decline"
-        path = self.town.link(mail, aim)
-        status, _ = self._until_answered(lambda: self.town.call("GET", path))
+        path = self.site.link(mail, aim)
+        status, _ = self._until_answered(lambda: self.site.call("GET", path))
         assert status == 200
-        status, page = self._until_answered(lambda: self.town.call("POST", path, form=""))
+        status, page = self._until_answered(lambda: self.site.call("POST", path, form=""))
         assert status == 200, (status, page)
         self.answered[header(mail, "X-Mindsum-Booking")] = aim
         return True
@@ -132,7 +132,7 @@ class Clients:
     def _next_request(self) -> Accepted | None:
         """A request that nobody has answered yet, once its client has the receipt as well."""
         with self._lock:
-            messages = self.town.mail.messages
+            messages = self.site.mail.messages
             while self._seen < len(messages):
                 mail = messages[self._seen]
                 self._seen += 1

@@ -8,24 +8,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-from tests.harness.smtp_server import LOOPBACK, PATIENCE_S, Accepted, MailServer, unused_port
-
-T = TypeVar("T")
+from tests.harness.smtp_server import LOOPBACK, Accepted, MailServer, unused_port
+from tests.harness.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-API_KEY = "town-key"
+API_KEY = "site-key"
 ENDS_WORKERS = ("--workers-kill-timeout", "8")
 """A worker of granian's that has only just begun does not hear that it should end."""
 
 
-class Town:
+class Site:
     """Running processes and how to talk to them; the clock file moves time for all of them."""
 
     def __init__(self, database_url: str, folder: Path, mail: MailServer) -> None:
@@ -59,7 +58,7 @@ class Town:
         return run.stdout
 
     @contextmanager
-    def process(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    def spawn(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """A Python process that is ended with SIGTERM, and must end by that."""
         # A program given as text (`-c`) is no file name.
         name = re.sub(r"\W+", "-", Path(arguments[-1]).stem)[-40:]
@@ -85,7 +84,7 @@ class Town:
                 log.close()
 
     @contextmanager
-    def open(self, schedulers: int = 1) -> Iterator[None]:
+    def running(self, schedulers: int = 1) -> Iterator[None]:
         """Web and schedulers, up and answering."""
         web = (
             "-m", "granian", "--interface", "wsgi", "--factory", "app:create_app", "--host",
@@ -93,10 +92,10 @@ class Town:
             *ENDS_WORKERS,
         )  # fmt: skip
         with ExitStack() as stack:
-            stack.enter_context(self.process(*web))
+            stack.enter_context(self.spawn(*web))
             for _ in range(schedulers):
-                stack.enter_context(self.process("scheduler.py"))
-            until(lambda: self._answers("/readyz"))
+                stack.enter_context(self.spawn("scheduler.py"))
+            until("the site to be ready", lambda: self.call("GET", "/readyz"), is_ok)
             yield
 
     def call(
@@ -136,17 +135,18 @@ class Town:
             },
         )
 
-    def slots(self, days: int = 20) -> list[str]:
+    def open_times(self, days: int = 20) -> list[str]:
         """Asha's open times."""
         status, slots = self.call("GET", f"/api/v1/therapists/asha/slots?days={days}")
         assert status == 200
         return list(slots)
 
-    def mail_about(self, kind: str, reference: str) -> Accepted:
+    def email_about(self, kind: str, reference: str) -> Accepted:
         """The email of that kind about that booking, once it has come."""
-        return until(lambda: next(iter(self.mails(kind, reference)), None))
+        what = f"the email {kind} about {reference}"
+        return until(what, lambda: self.emails(kind, reference), len)[0]
 
-    def mails(self, kind: str, reference: str | None = None) -> list[Accepted]:
+    def emails(self, kind: str, reference: str | None = None) -> list[Accepted]:
         """Every email of that kind so far."""
         return [
             each
@@ -182,11 +182,9 @@ class Town:
         """Move the clock of every process to that instant."""
         self.pass_time(instant - now)
 
-    def _answers(self, path: str) -> bool:
-        try:
-            return self.call("GET", path)[0] == 200
-        except OSError:
-            return False
+
+def is_ok(answer: tuple[int, Any]) -> bool:
+    return answer[0] == 200
 
 
 def _patient(url: str) -> str:
@@ -194,28 +192,3 @@ def _patient(url: str) -> str:
     if url.startswith("sqlite:"):
         return url
     return f"{url}{'&' if '?' in url else '?'}options=-c%20lock_timeout%3D19s"
-
-
-def is_quiet(look: Callable[[], object], looks: int = 8) -> bool:
-    """Whether `look` shows the same for so many quarters of a second.
-
-    They are counted: time in which this process was stopped is none in which nothing happened.
-    """
-    seen = look()
-    for _ in range(looks):
-        time.sleep(0.25)
-        if look() != seen:
-            return False
-    return True
-
-
-def until(look: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
-    """What `look` returns once it is something; AssertionError when patience runs out."""
-    deadline, pause_s = time.monotonic() + patience_s, 0.02
-    while time.monotonic() < deadline:
-        if seen := look():
-            return seen
-        time.sleep(pause_s)
-        # What takes long is looked at less often: looking costs those who are looked at.
-        pause_s = min(pause_s * 1.2, 0.2)
-    raise AssertionError("it did not come about")

@@ -7,11 +7,12 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.harness.processes import ENDS_WORKERS, Town, until
+from tests.harness.processes import ENDS_WORKERS, Site, is_ok
 from tests.harness.smtp_server import LOOPBACK
+from tests.harness.waiting import until
 
 WORKERS = 2
 CRASH_LOOP_S = 7
@@ -21,8 +22,8 @@ CRASH_LOOP_S = 7
 class Household:
     """Two web workers and two schedulers; `killed` counts who was killed."""
 
-    def __init__(self, town: Town) -> None:
-        self.town = town
+    def __init__(self, site: Site) -> None:
+        self.site = site
         self.killed: Counter[str] = Counter()
         self._stack = ExitStack()
         self._workers: set[int] = set()
@@ -33,14 +34,14 @@ class Household:
         """All of them, up and answering; ended with SIGTERM."""
         web = (
             "-m", "granian", "--interface", "wsgi", "--factory", "app:create_app", "--host",
-            LOOPBACK, "--port", str(self.town.port), "--workers", str(WORKERS),
+            LOOPBACK, "--port", str(self.site.port), "--workers", str(WORKERS),
             "--blocking-threads", "8", "--respawn-failed-workers", "--respawn-interval", "0.1",
             "--log-level", "error", *ENDS_WORKERS,
         )  # fmt: skip
         with self._stack:
-            self.web = self._stack.enter_context(self.town.process(*web))
+            self.web = self._stack.enter_context(self.site.spawn(*web))
             self.schedulers = [self._scheduler() for _ in range(2)]
-            until(self._is_ready)
+            until("the site to be ready", lambda: self.site.call("GET", "/readyz"), is_ok)
             yield
 
     def kill_one(self, chance: random.Random) -> None:
@@ -59,16 +60,10 @@ class Household:
         self.schedulers = [self.schedulers[1], self._scheduler()]
 
     def log(self) -> str:
-        return "".join(path.read_text() for path in self.town.folder.glob("*.log"))
+        return "".join(path.read_text() for path in self.site.folder.glob("*.log"))
 
     def _scheduler(self) -> subprocess.Popen[bytes]:
-        return self._stack.enter_context(self.town.process("scheduler.py"))
-
-    def _is_ready(self) -> bool:
-        time.sleep(0.1)
-        with suppress(OSError):
-            return self.town.call("GET", "/readyz")[0] == 200
-        return False
+        return self._stack.enter_context(self.site.spawn("scheduler.py"))
 
 
 def children_of(pid: int) -> list[int]:

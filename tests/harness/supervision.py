@@ -5,7 +5,7 @@ import signal
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.harness.fork_supervisor import SCHEDULER, WEB, Nursery
+from tests.harness.fork_supervisor import SCHEDULER, WEB, ForkSupervisor
 
 COMMITS = ("before_commit", "after_commit")
 DURING_SMTP = ("smtp_sender", "smtp_recipient", "smtp_content", "smtp_dot")
@@ -18,7 +18,7 @@ Place = tuple[str, str]
 class Supervisor:
     """Starts a new process wherever one has died; `wanted` deaths by role and point."""
 
-    nursery: Nursery
+    forks: ForkSupervisor
     wanted: Counter[Place]
     sizes: dict[str, int]
     seed: int
@@ -28,15 +28,15 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
-        self._settled = len(self.nursery.journalled("reached"))
+        self._settled = len(self.forks.journalled("reached"))
         self._assigned: dict[int, Place] = {}
 
     def tend(self) -> None:
         """Bury the dead and have others take their place."""
-        self.nursery.look()
+        self.forks.look()
         self._count()
         for role, size in self.sizes.items():
-            for _ in range(size - len(self.nursery.living(role))):
+            for _ in range(size - len(self.forks.living(role))):
                 place = self._next(role)
                 if place is None:
                     break
@@ -58,14 +58,14 @@ class Supervisor:
 
     def check(self) -> None:
         """All who died as schedulers died of SIGKILL, and nobody died without being meant to."""
-        fallen = {end["pid"] for end in self.nursery.journalled("reached")}
-        for child in self.nursery.children.values():
+        fallen = {end["pid"] for end in self.forks.journalled("reached")}
+        for child in self.forks.children.values():
             if child.exit_status is not None and child.role == SCHEDULER:
                 expected = -signal.SIGKILL if child.pid in fallen else 0
-                assert child.exit_status == expected, (child, self.nursery.log()[-3000:])
+                assert child.exit_status == expected, (child, self.forks.log()[-3000:])
 
     def _count(self) -> None:
-        reached = self.nursery.journalled("reached")
+        reached = self.forks.journalled("reached")
         for end in reached[self._settled :]:
             point = "during_smtp" if end["point"] in DURING_SMTP else end["point"]
             self.deaths[end["role"], point] += 1
@@ -73,7 +73,7 @@ class Supervisor:
 
     def _next(self, role: str) -> Place | None:
         """Where the next of that role is to die: ("", no point) once all is done."""
-        coming = Counter(self._assigned[c.pid] for c in self.nursery.living(role))
+        coming = Counter(self._assigned[c.pid] for c in self.forks.living(role))
         left = self.wanted - self.deaths - coming
         places = {place: count for place, count in left.items() if place[0] == role}
         if places:
@@ -87,5 +87,5 @@ class Supervisor:
         passage = self._random.randint(1, self.furthest)
         exact = self._random.choice(DURING_SMTP) if point == "during_smtp" else point
         more = {"table": self.table} if point in COMMITS and self.table else {}
-        child = self.nursery.start(role, exact, passage=passage, **more)
+        child = self.forks.start(role, exact, passage=passage, **more)
         self._assigned[child.pid] = place

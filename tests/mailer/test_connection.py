@@ -21,8 +21,8 @@ from tests.harness.mail_sending import (
     patience_for,
     text,
 )
-from tests.harness.processes import until
 from tests.harness.smtp_server import PATIENCE_S, Action, Fault, FaultyServer, MailServer, Records
+from tests.harness.waiting import until
 
 
 def test_a_batch_goes_over_one_connection() -> None:
@@ -144,7 +144,11 @@ def test_an_interrupted_delivery_leaves_no_half_read_connection_behind() -> None
         raise Interrupted
 
     def interrupt_once_it_waits() -> None:
-        until(lambda: sum(said.startswith("RCPT") for said in server.commands) == 2)
+        until(
+            "two recipients",
+            lambda: [said for said in server.commands if said.startswith("RCPT")],
+            lambda said: len(said) == 2,
+        )
         signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
 
     with FaultyServer({"rcpt": [None, Fault.SILENCE]}) as server:

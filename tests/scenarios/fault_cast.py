@@ -11,7 +11,7 @@ from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
 from app.services.therapists import accounts
 from app.store.db import database
-from tests.harness.processes import Town
+from tests.harness.processes import Site
 from tests.harness.smtp_server import MailServer
 
 THERAPISTS = ("asha", "bran", "chi", "asha-2", "bran-2", "chi-2", "asha-3", "bran-3")
@@ -19,9 +19,9 @@ RATE_MINOR = 6000
 
 
 @contextmanager
-def opened(database_url: str, folder: Path, mail: MailServer) -> Iterator[Town]:
-    """The practice in its town; nothing runs yet, and the clock of this process is the town's."""
-    town = Town(database_url, folder, mail)
+def opened(database_url: str, folder: Path, mail: MailServer) -> Iterator[Site]:
+    """The practice in its site; nothing runs yet, and the clock of this process is the site's."""
+    site = Site(database_url, folder, mail)
     database.bind(database_url)
     clock.follow(folder / "clock")
     with database.connection():
@@ -37,7 +37,7 @@ def opened(database_url: str, folder: Path, mail: MailServer) -> Iterator[Town]:
                 ),
                 clock.now(),
             )
-    yield town
+    yield site
     clock.follow(None)
     database.bind(database_url)
 

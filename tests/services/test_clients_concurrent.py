@@ -13,8 +13,8 @@ from app.services.bookings import messages, replace
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Client, Writing
-from tests.harness.processes import PATIENCE_S, until
 from tests.harness.soak import runs
+from tests.harness.waiting import PATIENCE_S, until
 from tests.scenarios.story import DEE, Story
 
 pytestmark = pytest.mark.both_databases
@@ -66,7 +66,7 @@ def test_whoever_is_asking_for_a_session_at_that_moment_is_not_erased(story: Sto
     def ask() -> threading.Thread:
         story.ask("bran", starts_at=story.now + DAY + 7 * HOUR)
         erasing = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
-        until(somebody_waits)
+        until("a connection to wait for a lock", somebody_waits)
         return erasing
 
     ask().join()
@@ -85,7 +85,7 @@ def test_whoever_asks_while_being_erased_comes_back_as_a_new_client(story: Story
         asking = in_thread(
             lambda: story.ask("bran", starts_at=story.now + DAY + 7 * HOUR), failures
         )
-        until(somebody_waits)
+        until("a connection to wait for a lock", somebody_waits)
         return asking
 
     erase().join()
@@ -103,7 +103,7 @@ def test_a_client_is_erased_once(story: Story) -> None:
     def erase() -> threading.Thread:
         clients.erase(DEE[1], story.now)
         other = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
-        until(somebody_waits)
+        until("a connection to wait for a lock", somebody_waits)
         return other
 
     erase().join()
@@ -118,7 +118,7 @@ def test_a_message_being_written_at_that_moment_is_erased_with_the_rest(story: S
     def write() -> threading.Thread:
         messages.keep_private_note(booking.reference, "about Dee", now=story.now)
         erasing = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
-        until(somebody_waits)
+        until("a connection to wait for a lock", somebody_waits)
         return erasing
 
     write().join()

@@ -14,7 +14,7 @@ from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Therapist
 from tests.conftest import MONDAY, Cast
-from tests.harness.processes import PATIENCE_S
+from tests.harness.waiting import PATIENCE_S
 from tests.scenarios.story import ELI, Story, total
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -19,7 +19,8 @@ from app.store.db import database, errors, write_lock
 from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.conftest import Cast
-from tests.harness.processes import PATIENCE_S, ROOT
+from tests.harness.processes import ROOT
+from tests.harness.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -18,7 +18,7 @@ from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.conftest import Cast
 from tests.harness.postgresql_server import end_backends, tell
-from tests.harness.processes import PATIENCE_S
+from tests.harness.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 

@@ -14,10 +14,11 @@ from app import config, links
 from app.config import Settings
 from app.links import Aim
 from tests.harness.postgresql_server import end_backends, own_server, tell
-from tests.harness.processes import Town, is_quiet, until
+from tests.harness.processes import Site
 from tests.harness.random_kill import children_of
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
+from tests.harness.waiting import is_quiet, until
 
 THERAPIST = (
     "therapist", "add", "--slug", "asha", "--name", "Asha Rao", "--email",
@@ -25,19 +26,19 @@ THERAPIST = (
     "--available", "Mon-Sun 00:00-24:00",
 )  # fmt: skip
 OF_AN_ACCEPTANCE = ("booking_accepted", "session_confirmed")
-SECRET_KEY = "a key for the town"
+SECRET_KEY = "a key for the site"
 CLIENTS = 4
 ROUNDS = runs(1, 10)
 """In each, connections are ended twice, and the server restarted twice."""
 
 
-def opened(url: str, folder: Path, mail: MailServer) -> Town:
+def opened(url: str, folder: Path, mail: MailServer) -> Site:
     config.use(Settings(secret_key=SECRET_KEY))
-    town = Town(url, folder, mail)
-    town.environment["SECRET_KEY"] = SECRET_KEY
-    town.mindsum("db", "upgrade")
-    town.mindsum(*THERAPIST)
-    return town
+    site = Site(url, folder, mail)
+    site.environment["SECRET_KEY"] = SECRET_KEY
+    site.mindsum("db", "upgrade")
+    site.mindsum(*THERAPIST)
+    return site
 
 
 def descendants(pid: int) -> list[int]:
@@ -58,44 +59,44 @@ def set_disk_full(*, is_full: bool) -> None:
 def test_on_a_full_disk_requests_are_refused_whole_and_afterwards_all_goes_on(
     tmp_path: Path, mail: MailServer
 ) -> None:
-    town = opened(f"sqlite:///{tmp_path / 'mindsum.db'}", tmp_path, mail)
-    with town.open(schedulers=2):
+    site = opened(f"sqlite:///{tmp_path / 'mindsum.db'}", tmp_path, mail)
+    with site.running(schedulers=2):
         # Sessions may not overlap, so four starts lie between.
-        free = iter(town.slots(60)[1::5])
-        status, asked = town.ask(next(free))
+        free = iter(site.open_times(60)[1::5])
+        status, asked = site.ask(next(free))
         assert status == 201
-        request = town.mail_about("booking_requested", asked["reference"])
-        link = town.link(request, "accept")
-        town.mail_about("booking_received", asked["reference"])
+        request = site.email_about("booking_requested", asked["reference"])
+        link = site.link(request, "accept")
+        site.email_about("booking_received", asked["reference"])
         set_disk_full(is_full=True)
         starts = next(free)
-        refused = [town.ask(starts, client=f"c{number}") for number in range(5)]
-        refused += [town.call("POST", link, form="") for _ in range(3)]
+        refused = [site.ask(starts, client=f"c{number}") for number in range(5)]
+        refused += [site.call("POST", link, form="") for _ in range(3)]
         assert {status for status, _ in refused} == {503}
-        assert town.call("GET", "/")[0] in (200, 503)
-        assert town.call("GET", "/healthz")[0] == 200
+        assert site.call("GET", "/")[0] in (200, 503)
+        assert site.call("GET", "/healthz")[0] == 200
         set_disk_full(is_full=False)
-        assert len(listed(town)) == 1
-        assert listed(town)[0]["status"] == "requested"
-        assert town.call("POST", link, form="")[0] == 200
-        answers = [town.ask(starts, client="c0"), town.ask(starts, client="c1")]
+        assert len(listed(site)) == 1
+        assert listed(site)[0]["status"] == "requested"
+        assert site.call("POST", link, form="")[0] == 200
+        answers = [site.ask(starts, client="c0"), site.ask(starts, client="c1")]
         assert [status for status, _ in answers] == [201, 409]
-        second = town.mail_about("booking_requested", answers[0][1]["reference"])
-        assert town.click(second, "accept")[0] == 200
-        for booking in listed(town):
+        second = site.email_about("booking_requested", answers[0][1]["reference"])
+        assert site.click(second, "accept")[0] == 200
+        for booking in listed(site):
             for kind in OF_AN_ACCEPTANCE:
-                town.mail_about(kind, booking["reference"])
+                site.email_about(kind, booking["reference"])
     assert set(copies(mail).values()) == {1}
-    town.mindsum("replay")
+    site.mindsum("replay")
 
 
 def test_a_server_restarted_under_everybody_loses_and_doubles_nothing(
     tmp_path: Path, mail: MailServer
 ) -> None:
     with own_server() as server:
-        town = opened(server.url, tmp_path, mail)
-        with town.open(schedulers=2):
-            crowd = Crowd(town)
+        site = opened(server.url, tmp_path, mail)
+        with site.running(schedulers=2):
+            crowd = Crowd(site)
             for _ in range(ROUNDS):
                 for mode in ("fast", "immediate"):
                     crowd.goes_on()
@@ -103,23 +104,26 @@ def test_a_server_restarted_under_everybody_loses_and_doubles_nothing(
                     crowd.goes_on()
                     before = crowd.refused
                     server.stop(mode)
-                    until(lambda before=before: crowd.refused > before)
+                    until("a refusal", lambda: crowd.refused, lambda now, old=before: now > old)
                     server.start()
             references = crowd.end()
             assert crowd.odd == []
             # What is left then was claimed by workers that were cut off, until its lease runs out;
             # a leap of time in the middle of a conversation would end that lease as well.
-            until(lambda: is_quiet(lambda: (waiting(server.url), len(mail.messages)), looks=12))
-            town.pass_time(timedelta(minutes=10))
-            until(lambda: waiting(server.url) == 0)
+            until(
+                "emails to stop",
+                lambda: is_quiet(lambda: (waiting(server.url), len(mail.messages)), looks=12),
+            )
+            site.pass_time(timedelta(minutes=10))
+            until("all emails to leave", lambda: waiting(server.url), lambda left: left == 0)
         assert len(set(references)) == len(references) >= 4 * ROUNDS
-        assert {each["reference"] for each in listed(town)} == set(references)
-        assert {each["status"] for each in listed(town)} == {"accepted"}
+        assert {each["reference"] for each in listed(site)} == set(references)
+        assert {each["status"] for each in listed(site)} == {"accepted"}
         expected = {(kind, reference) for kind in OF_AN_ACCEPTANCE for reference in references}
         found = copies(mail)
         assert set(found) >= expected
         assert [each for each, came in found.items() if came != 1] == []
-        town.mindsum("replay")
+        site.mindsum("replay")
 
 
 def waiting(url: str) -> int:
@@ -129,8 +133,8 @@ def waiting(url: str) -> int:
     return int(count)
 
 
-def listed(town: Town) -> list[Any]:
-    return list(json.loads(town.mindsum("booking", "list", "--json")))
+def listed(site: Site) -> list[Any]:
+    return list(json.loads(site.mindsum("booking", "list", "--json")))
 
 
 def copies(mail: MailServer) -> Counter[tuple[str, str]]:
@@ -143,9 +147,9 @@ def copies(mail: MailServer) -> Counter[tuple[str, str]]:
 class Crowd:
     """Clients who ask and therapists who accept, each again until it is done, whatever happens."""
 
-    def __init__(self, town: Town) -> None:
-        self._town = town
-        self._slots = iter(list(enumerate(town.slots(60)[1::5])))
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._slots = iter(list(enumerate(site.open_times(60)[1::5])))
         self._is_enough = threading.Event()
         self._guard = threading.Lock()
         self._references: list[str] = []
@@ -158,7 +162,7 @@ class Crowd:
     def goes_on(self) -> None:
         """Wait until another booking has been accepted."""
         before = len(self._references)
-        until(lambda: len(self._references) > before)
+        until("another accepted booking", lambda: self._references[before:])
 
     def end(self) -> list[str]:
         """Let everybody finish what they began; the references of what was accepted."""
@@ -181,7 +185,7 @@ class Crowd:
             "starts_at": starts_at,
             "kind": "paid",
         }
-        call, key = self._town.call, f"key-{number}"
+        call, key = self._site.call, f"key-{number}"
         asked = self._until_done(lambda: call("POST", "/api/v1/bookings", body, key=key), 201)
         # Minted, not taken from the email: that may be late, with a worker that was cut off.
         token = links.mint(Aim.ACCEPT, holder="t1", subject=asked["reference"])
@@ -190,13 +194,16 @@ class Crowd:
             self._references.append(asked["reference"])
 
     def _until_done(self, act: Any, good: int) -> Any:
-        def tried() -> tuple[Any] | None:
-            status, answer = act()
-            if status == good:
-                return (answer,)
-            self.refused += 1
-            if status != 503:
+        def tried() -> tuple[int, Any]:
+            try:
+                status, answer = act()
+            except OSError as error:
+                self.odd.append((0, error))
+                raise
+            if status != good:
+                self.refused += 1
+            if status not in (good, 503):
                 self.odd.append((status, answer))
-            return None
+            return status, answer
 
-        return until(tried)[0]
+        return until(f"a {good}", tried, lambda answer: answer[0] == good)[1]

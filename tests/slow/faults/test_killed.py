@@ -14,9 +14,9 @@ from app import clock
 from app.rules.lifecycle import Status
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, OutboxStatus
-from tests.harness.fork_supervisor import SCHEDULER, WEB, Nursery
+from tests.harness.fork_supervisor import SCHEDULER, WEB, ForkSupervisor
 from tests.harness.load_clients import Clients
-from tests.harness.processes import Town
+from tests.harness.processes import Site
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
 from tests.harness.supervision import COMMITS, MAIL_POINTS, Supervisor
@@ -37,7 +37,7 @@ BOOKINGS = runs(24, 1250)
 
 
 @pytest.fixture
-def town(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
+def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
     """The practice, with leases that last seconds."""
     with fault_cast.opened(database_url, tmp_path, mail) as opened:
         opened.environment["MAIL_TIMEOUT"] = str(runs(25, 50) / 100)
@@ -45,28 +45,28 @@ def town(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
 
 
 def test_killed_at_six_points_the_house_loses_nothing_and_doubles_only_what_the_server_had_taken(
-    town: Town, tell_figures: Callable[[str], None]
+    site: Site, tell_figures: Callable[[str], None]
 ) -> None:
     began = time.monotonic()
-    clients = Clients(town, fault_cast.THERAPISTS, fault_cast.first_at(), SEED)
-    with Nursery(town.environment, town.folder) as nursery:
-        supervisor = Supervisor(nursery, DEATHS, {WEB: WEBS, SCHEDULER: SCHEDULERS}, SEED)
+    clients = Clients(site, fault_cast.THERAPISTS, fault_cast.first_at(), SEED)
+    with ForkSupervisor(site.environment, site.folder) as forks:
+        supervisor = Supervisor(forks, DEATHS, {WEB: WEBS, SCHEDULER: SCHEDULERS}, SEED)
         with clients:
             live_through(supervisor, clients)
-        nursery.end_all()
+        forks.end_all()
         supervisor.check()
         with database.connection():
-            emails = reckoned(nursery, clients, town, is_over=False)
-        again = complete(nursery, town)
+            emails = reckoned(forks, clients, site, is_over=False)
+        again = complete(forks, site)
         with database.connection():
             kill_report.check_lives(clients.answered, is_over=True)
-            assert kill_report.check_emails(town.mail.messages, clients.answered) == emails
-    assert json.loads(town.mindsum("replay", "--json")) == {"differences": []}
+            assert kill_report.check_emails(site.mail.messages, clients.answered) == emails
+    assert json.loads(site.mindsum("replay", "--json")) == {"differences": []}
     figures = {
         "database": "SQLite" if database.is_sqlite() else "PostgreSQL",
         "bookings": len(clients.answered),
         "emails": emails,
-        "copies": len(town.mail.messages) - emails,
+        "copies": len(site.mail.messages) - emails,
         "deaths": named(supervisor.deaths + again.deaths),
         "asked_again": dict(clients.again),
         "took_s": round(time.monotonic() - began),
@@ -102,33 +102,33 @@ def state(supervisor: Supervisor, clients: Clients) -> str:
     return f"left {left}, {clients.allowed} allowed, {len(clients.answered)} answered, {waiting()}"
 
 
-def reckoned(nursery: Nursery, clients: Clients, town: Town, *, is_over: bool) -> int:
+def reckoned(forks: ForkSupervisor, clients: Clients, site: Site, *, is_over: bool) -> int:
     """All that must hold; how many emails there are."""
     kill_report.check_bookings(clients.told, clients.answered)
     kill_report.check_lives(clients.answered, is_over=is_over)
-    lost = itertools.chain(nursery.journalled("reply_lost"), nursery.journalled("outlived"))
-    journal = kill_report.Journal.of(nursery.journalled("reached"), lost)
-    kill_report.check_copies(town.mail.messages, journal)
-    assert nursery.journalled("unsettled") == []
-    return kill_report.check_emails(town.mail.messages, clients.answered)
+    lost = itertools.chain(forks.journalled("reply_lost"), forks.journalled("outlived"))
+    journal = kill_report.Journal.of(forks.journalled("reached"), lost)
+    kill_report.check_copies(site.mail.messages, journal)
+    assert forks.journalled("unsettled") == []
+    return kill_report.check_emails(site.mail.messages, clients.answered)
 
 
-def complete(nursery: Nursery, town: Town) -> Supervisor:
+def complete(forks: ForkSupervisor, site: Site) -> Supervisor:
     """The sessions come to their end, under schedulers that are killed while they note it."""
     with database.connection():
         last = max(booking.completes_at for booking in Booking.select(Booking.completes_at))
-    town.move_to(last + timedelta(minutes=1), clock.now())
+    site.move_to(last + timedelta(minutes=1), clock.now())
     # All of the short form is one transaction: whoever is to die after it has to be the last.
     sizes = {SCHEDULER: runs(1, SCHEDULERS)}
     supervisor = Supervisor(
-        nursery, DEATHS_IN_SWEEPS, sizes, SEED, table="ledger_line", furthest=runs(1, 2)
+        forks, DEATHS_IN_SWEEPS, sizes, SEED, table="ledger_line", furthest=runs(1, 2)
     )
     deadline = time.monotonic() + PATIENCE_S
     while not supervisor.is_over or accepted():
         supervisor.tend()
         assert time.monotonic() < deadline, supervisor.deaths
         time.sleep(0.05)
-    nursery.end_all()
+    forks.end_all()
     supervisor.check()
     return supervisor
 

@@ -25,8 +25,9 @@ from app.store.models import (
     TimelineEntry,
 )
 from tests.harness.deferring_smtp import DEFERRED, PickyServer
-from tests.harness.processes import Town, is_quiet, until
+from tests.harness.processes import Site
 from tests.harness.soak import runs
+from tests.harness.waiting import is_quiet, until
 from tests.scenarios.bulk_copies import STRIDE, copy
 from tests.scenarios.outage_cases import LIVES, PRACTICES, QUIET, Life
 from tests.scenarios.outage_scenario import Street
@@ -82,52 +83,59 @@ def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     sent_before = len(mail.messages)
     mail.defers = (DEFERRED,)
 
-    town = Town(database_url, tmp_path, mail)
-    town.move_to(UP_AT, time_machine.escape_hatch.datetime.datetime.now(UTC))
+    site = Site(database_url, tmp_path, mail)
+    site.move_to(UP_AT, time_machine.escape_hatch.datetime.datetime.now(UTC))
     seed = runs(55, random.randrange(10**6))
     began = time.monotonic()
-    catch_up(town, seed if is_killed else None)
+    catch_up(site, seed if is_killed else None)
     took_s = time.monotonic() - began
 
     each_booking_is_as_its_life_says(lives, last_line, f"seed {seed}")
     each_account_is_as_its_history_says(told)
     each_email_left_once(mail.messages[sent_before:], is_killed, f"seed {seed}")
     assert SignIn.select().count() == 0, "sign-ins of a day ago were kept"
-    assert "Everything stored follows" in town.mindsum("replay")
+    assert "Everything stored follows" in site.mindsum("replay")
     due = streets * DUE + quiet * len(QUIET.lives)
     left = len(mail.messages) - sent_before
     tell_figures(f"{due} due, {left} emails: {took_s:.1f} s until the last had left")
 
 
-def catch_up(town: Town, seed: int | None) -> None:
+def catch_up(site: Site, seed: int | None) -> None:
     """Two schedulers that stay and one that runs once; with a seed, one of them is killed."""
 
     def nothing_leaves() -> bool:
-        return is_quiet(lambda: len(town.mail.messages))
+        return is_quiet(lambda: len(site.mail.messages))
 
     with ExitStack() as stack:
-        once = stack.enter_context(town.process("scheduler.py", "--once"))
-        staying = [stack.enter_context(town.process("scheduler.py")) for _ in range(2)]
+        once = stack.enter_context(site.spawn("scheduler.py", "--once"))
+        staying = [stack.enter_context(site.spawn("scheduler.py")) for _ in range(2)]
         if seed is not None:
-            until(in_the_middle(town, random.Random(seed)), PATIENCE_S)
+            middle = in_the_middle(site, random.Random(seed))
+            until("the middle of the catch-up", middle, patience_s=PATIENCE_S)
             staying.pop().kill()
-            until(lambda: not steps_due().exists() and nothing_leaves(), PATIENCE_S)
+            until("all steps to be written", steps_due().count, is_none, patience_s=PATIENCE_S)
+            until("emails to stop", nothing_leaves, patience_s=PATIENCE_S)
             # What the dead one had claimed is free again once its lease is over.
-            town.pass_time(LEASE_AT_MOST)
+            site.pass_time(LEASE_AT_MOST)
         assert once.wait(PATIENCE_S) in (0, 1)
-        until(lambda: not pending().exists() and not standing_due().exists(), PATIENCE_S)
+        until("all emails to leave", pending().count, is_none, patience_s=PATIENCE_S)
+        until("all standing to be applied", standing_due().count, is_none, patience_s=PATIENCE_S)
         assert all(each.poll() is None for each in staying)
-    logs = "".join(log.read_text() for log in town.folder.glob("*.log"))
+    logs = "".join(log.read_text() for log in site.folder.glob("*.log"))
     assert not re.findall(".*(?:Traceback|_fault|job_failed|sweep_failed).*", logs)
 
 
-def in_the_middle(town: Town, chance: random.Random) -> Callable[[], bool]:
+def is_none(count: int) -> bool:
+    return count == 0
+
+
+def in_the_middle(site: Site, chance: random.Random) -> Callable[[], bool]:
     """Whether some of the moves have been written and others not, or some of the emails left."""
-    share, sent, due = chance.uniform(0.05, 0.6), len(town.mail.messages), steps_due().count()
+    share, sent, due = chance.uniform(0.05, 0.6), len(site.mail.messages), steps_due().count()
     emails = share * pending().count()
     if chance.random() < 0.5:
         return lambda: steps_due().count() < due * (1 - share)
-    return lambda: len(town.mail.messages) - sent > emails
+    return lambda: len(site.mail.messages) - sent > emails
 
 
 def pending() -> Any:

@@ -20,10 +20,11 @@ from app.services.therapists import accounts, standing
 from app.store.models import Booking, OutboxEmail, Therapist, TimelineEntry
 from tests.harness.browser_clients import THERAPISTS, Notes, Person
 from tests.harness.mail_reader import Postbox
-from tests.harness.processes import Town, is_quiet, until
+from tests.harness.processes import Site
 from tests.harness.random_kill import Household
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
+from tests.harness.waiting import is_quiet, until
 from tests.scenarios import invariants
 
 PEOPLE = 16
@@ -35,7 +36,7 @@ LEASE = timedelta(minutes=4)
 
 
 @pytest.fixture
-def town(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
+def site(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
     """Three practices that are always open; nothing runs yet."""
     clock.follow(tmp_path / "clock")
     for slug in THERAPISTS:
@@ -46,28 +47,28 @@ def town(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Ite
             ),
             clock.now(),
         )  # fmt: skip
-    yield Town(database_url, tmp_path, mail)
+    yield Site(database_url, tmp_path, mail)
     clock.follow(None)
 
 
 @pytest.mark.parametrize("round_", range(runs(1, 4)))
 def test_whatever_people_do_at_once_and_whoever_is_killed_all_of_it_stays_true(
-    town: Town, tell_figures: Callable[[str], None], round_: int
+    site: Site, tell_figures: Callable[[str], None], round_: int
 ) -> None:
     seed = int(os.environ.get("LIVES_SEED", 0)) or runs(703328, random.randrange(1, 10**6)) + round_
-    house, postbox, notes = Household(town), Postbox(town.mail), Notes()
+    house, postbox, notes = Household(site), Postbox(site.mail), Notes()
     people = [
-        Person(number, town, postbox, notes, random.Random(f"{seed}-{number}"))
+        Person(number, site, postbox, notes, random.Random(f"{seed}-{number}"))
         for number in range(PEOPLE)
     ]
     with house.running():
-        varied = live(town, house, people, notes, random.Random(seed))
-        settle_down(town)
+        varied = live(site, house, people, notes, random.Random(seed))
+        settle_down(site)
     letters = postbox.letters()
-    faults = notes.wrong + list(invariants.everything(town, notes, letters, house.killed.total()))
+    faults = notes.wrong + list(invariants.everything(site, notes, letters, house.killed.total()))
     faults += re.findall(r".*(?:Traceback|event=\w+_fault|event=\w+_failed).*", house.log())
     assert faults[:5] == [], f"{len(faults)} faults; LIVES_SEED={seed}, {notes.said}"
-    assert "Everything stored follows" in town.mindsum("replay"), f"LIVES_SEED={seed}"
+    assert "Everything stored follows" in site.mindsum("replay"), f"LIVES_SEED={seed}"
     stand = Counter(booking.status.value for booking in Booking.select())
     assert varied >= VARIETY, f"too quiet a life; LIVES_SEED={seed}: {stand}"
     again = len(letters) - len({each.number for each in letters})
@@ -78,7 +79,7 @@ def test_whatever_people_do_at_once_and_whoever_is_killed_all_of_it_stays_true(
 
 
 def live(
-    town: Town, house: Household, people: list[Person], notes: Notes, chance: random.Random
+    site: Site, house: Household, people: list[Person], notes: Notes, chance: random.Random
 ) -> int:
     """Let everybody live, time leap and processes be killed; the variety that came of it.
 
@@ -100,7 +101,7 @@ def live(
             done = len(notes.done)
             if chance.random() < 0.3:
                 house.kill_one(chance)
-            town.pass_time(timedelta(minutes=chance.choice(LEAPS_MINUTES)))
+            site.pass_time(timedelta(minutes=chance.choice(LEAPS_MINUTES)))
             for therapist in Therapist.select().where(Therapist.deactivated_at.is_null(False)):
                 standing.reactivate(therapist.slug, clock.now())
     finally:
@@ -116,15 +117,15 @@ def variety() -> int:
     return int(TimelineEntry.select(TimelineEntry.event).where(outcomes).distinct().count())
 
 
-def settle_down(town: Town) -> None:
+def settle_down(site: Site) -> None:
     """Wait until nothing is due and every email has left, also what the dead had in hand."""
 
     def has_settled() -> bool:
         left = OutboxEmail.select().where(OutboxEmail.status.in_(["queued", "sending"]))
         if not left.exists():
             return not Therapist.select().where(Therapist.standing_due_at.is_null(False)).exists()
-        if is_quiet(lambda: len(town.mail.messages), looks=6):
-            town.pass_time(LEASE)
+        if is_quiet(lambda: len(site.mail.messages), looks=6):
+            site.pass_time(LEASE)
         return False
 
-    until(has_settled, patience_s=300)
+    until("every email and standing to be settled", has_settled, patience_s=300)

@@ -13,8 +13,9 @@ import time_machine
 
 from app.scheduler import process
 from app.store.models import Booking, OutboxEmail
-from tests.harness.processes import PATIENCE_S, Town, until
+from tests.harness.processes import Site
 from tests.harness.smtp_server import Fault, FaultyServer, MailServer
+from tests.harness.waiting import PATIENCE_S, until
 from tests.scenarios.story import ELI, Story
 
 HOURS = (9, 11, 13, 15)
@@ -29,9 +30,9 @@ SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def town(story: Story, database_url: str, tmp_path: Path) -> Town:
+def site(story: Story, database_url: str, tmp_path: Path) -> Site:
     """The story's database and time, for processes of their own."""
-    built = Town(database_url, tmp_path, story.mail)
+    built = Site(database_url, tmp_path, story.mail)
     built.environment["LOG_FORMAT"] = "json"
     real_now = datetime.fromtimestamp(time_machine.escape_hatch.time.time(), UTC)
     built.move_to(story.now, real_now)
@@ -67,9 +68,9 @@ def statuses() -> Counter[str]:
     return Counter(row.status.value for row in OutboxEmail.select())
 
 
-def logged(town: Town, event: str) -> list[dict[str, Any]]:
+def logged(site: Site, event: str) -> list[dict[str, Any]]:
     """What the schedulers told of that event."""
-    said = [line for log in town.folder.glob("*.log") for line in log.read_text().split("\n")[:-1]]
+    said = [line for log in site.folder.glob("*.log") for line in log.read_text().split("\n")[:-1]]
     told = [json.loads(line) for line in said if line.startswith("{")]
     return [line for line in told if line["event"] == event]
 
@@ -79,13 +80,13 @@ def test_it_stops_within_the_ten_seconds_that_it_is_given() -> None:
 
 
 def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_others_back(
-    story: Story, town: Town
+    story: Story, site: Site
 ) -> None:
     ask_often(story, 30)
     with SlowServer() as slow:
-        town.environment["MAIL_PORT"] = str(slow.port)
-        with town.process("-c", PATIENT) as running:
-            until(lambda: len(slow.messages) >= 3)
+        site.environment["MAIL_PORT"] = str(slow.port)
+        with site.spawn("-c", PATIENT) as running:
+            until("three messages", lambda: slow.messages, lambda sent: len(sent) >= 3)
             running.send_signal(signal.SIGINT)
             running.terminate()
             assert running.wait(PATIENCE_S) == 0
@@ -94,23 +95,27 @@ def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_o
     assert statuses() == {"sent": taken, "queued": 60 - taken}
     waiting = OutboxEmail.select().where(OutboxEmail.status == "queued")
     assert {(row.attempts, row.lease_token) for row in waiting} == {(0, None)}
-    assert [line.get("abandoned") for line in logged(town, "scheduler_stopped")] == [None]
-    assert not any("Traceback" in log.read_text() for log in town.folder.glob("*.log"))
+    assert [line.get("abandoned") for line in logged(site, "scheduler_stopped")] == [None]
+    assert not any("Traceback" in log.read_text() for log in site.folder.glob("*.log"))
 
 
 @SQLITE
 def test_a_job_that_hangs_stops_no_other_and_is_left_behind_when_asked_to_stop(
-    story: Story, town: Town
+    story: Story, site: Site
 ) -> None:
     (booking,) = ask_often(story, 1)
-    town.environment["MAIL_TIMEOUT"] = "100"
+    site.environment["MAIL_TIMEOUT"] = "100"
     with FaultyServer({"greeting": Fault.SILENCE}) as blackhole:
-        town.environment["MAIL_PORT"] = str(blackhole.port)
-        with town.process("-c", HASTY) as running:
-            until(lambda: blackhole.connections)
-            town.pass_time(timedelta(hours=30))
-            until(lambda: story.reload(booking).status == "expired")
+        site.environment["MAIL_PORT"] = str(blackhole.port)
+        with site.spawn("-c", HASTY) as running:
+            until("a connection to the mail server", lambda: blackhole.connections)
+            site.pass_time(timedelta(hours=30))
+            until(
+                "the booking to expire",
+                lambda: story.reload(booking).status,
+                lambda status: status == "expired",
+            )
             running.terminate()
             assert running.wait(PATIENCE_S) == 1
-    assert [line["abandoned"] for line in logged(town, "scheduler_stopped")] == ["deliver_outbox"]
-    assert logged(town, "expired")[0]["booking"] == booking.reference
+    assert [line["abandoned"] for line in logged(site, "scheduler_stopped")] == ["deliver_outbox"]
+    assert logged(site, "expired")[0]["booking"] == booking.reference

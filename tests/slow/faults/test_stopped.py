@@ -15,10 +15,11 @@ import pytest
 
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, TimelineEntry
-from tests.harness.fork_supervisor import SCHEDULER, WEB, Child, Nursery
-from tests.harness.processes import Town, until
+from tests.harness.fork_supervisor import SCHEDULER, WEB, Child, ForkSupervisor
+from tests.harness.processes import Site, is_ok
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
+from tests.harness.waiting import until
 from tests.scenarios import fault_cast, kill_report
 
 LEASE_S = 20 * 10
@@ -35,7 +36,7 @@ process.PAUSE_AFTER_FAILURE_S, write_lock.LIMIT_S = 0.5, 1
 
 
 @pytest.fixture
-def town(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
+def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
     with fault_cast.opened(database_url, tmp_path, mail) as opened:
         if not database.is_sqlite():
             # The server ends the transaction of a process that sleeps sooner, to spare us the wait.
@@ -44,26 +45,26 @@ def town(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
         yield opened
 
 
-def stopped(nursery: Nursery, point: str, **fate: Any) -> Child:
+def stopped(forks: ForkSupervisor, point: str, **fate: Any) -> Child:
     """A scheduler that has stopped itself there."""
-    child = nursery.start(SCHEDULER, point, by=signal.SIGSTOP, **fate)
-    until(lambda: saw(nursery) and child.is_stopped)
+    child = forks.start(SCHEDULER, point, by=signal.SIGSTOP, **fate)
+    until(f"the scheduler to stop {point}", lambda: seen(forks, child), lambda c: c.is_stopped)
     return child
 
 
-def saw(nursery: Nursery) -> bool:
-    nursery.look()
-    return True
+def seen(forks: ForkSupervisor, child: Child) -> Child:
+    forks.look()
+    return child
 
 
-def wake(nursery: Nursery, child: Child) -> None:
+def wake(forks: ForkSupervisor, child: Child) -> None:
     os.kill(child.pid, signal.SIGCONT)
-    until(lambda: saw(nursery) and not child.is_stopped)
+    until("it to go on", lambda: seen(forks, child), lambda c: not c.is_stopped)
 
 
-def end(nursery: Nursery, child: Child) -> None:
+def end(forks: ForkSupervisor, child: Child) -> None:
     os.kill(child.pid, signal.SIGTERM)
-    until(lambda: saw(nursery) and child.exit_status is not None)
+    until("it to end", lambda: seen(forks, child), lambda c: c.exit_status is not None)
     assert child.exit_status == 0
 
 
@@ -73,24 +74,29 @@ def rows() -> list[dict[str, Any]]:
         return list(OutboxEmail.select().order_by(OutboxEmail.id).dicts())
 
 
-def are_sent() -> bool:
-    return all(row["status"] is OutboxStatus.SENT for row in rows())
+def await_sent() -> None:
+    """Wait until every email is sent."""
+    until("all emails to be sent", unsent, lambda left: not left)
 
 
-def copies(town: Town) -> Counter[str]:
-    return Counter(kill_report.header(mail, "Message-ID") for mail in town.mail.messages)
+def unsent() -> list[str]:
+    return [row["kind"] for row in rows() if row["status"] is not OutboxStatus.SENT]
 
 
-def logged(nursery: Nursery, event: str) -> int:
-    return nursery.log().count(f"event={event} ")
+def copies(site: Site) -> Counter[str]:
+    return Counter(kill_report.header(mail, "Message-ID") for mail in site.mail.messages)
+
+
+def logged(forks: ForkSupervisor, event: str) -> int:
+    return forks.log().count(f"event={event} ")
 
 
 @dataclass
 class Night:
-    """Schedulers that stop themselves, one after the other, in one town."""
+    """Schedulers that stop themselves, one after the other, in one site."""
 
-    town: Town
-    nursery: Nursery
+    site: Site
+    forks: ForkSupervisor
     slept_lease_s: float = 0
     asked: int = 0
 
@@ -100,26 +106,30 @@ class Night:
         Another one sends them; then the stopped one wakes, finds that they are not its own any
         more, changes nothing of them, and goes on to send the next ones.
         """
-        before = rows(), copies(self.town)
-        lost, sent = (logged(self.nursery, f"email_{end}") for end in ("lease_lost", "sent"))
+        before = rows(), copies(self.site)
+        lost, sent = (logged(self.forks, f"email_{end}") for end in ("lease_lost", "sent"))
         self.ask()
-        stale = stopped(self.nursery, point, lease_s=self.slept_lease_s)
+        stale = stopped(self.forks, point, lease_s=self.slept_lease_s)
         self.outlast_lease()
-        other = self.nursery.start(SCHEDULER)
-        until(are_sent)
-        end(self.nursery, other)
+        other = self.forks.start(SCHEDULER)
+        await_sent()
+        end(self.forks, other)
         told = rows()
-        wake(self.nursery, stale)
-        until(lambda: logged(self.nursery, "email_lease_lost") == lost + 2)
+        wake(self.forks, stale)
+        until(
+            "two lost leases in the log",
+            lambda: logged(self.forks, "email_lease_lost"),
+            lambda count: count == lost + 2,
+        )
         assert rows() == told
-        assert logged(self.nursery, "email_sent") == sent + 2
-        came = copies(self.town) - before[1]
+        assert logged(self.forks, "email_sent") == sent + 2
+        came = copies(self.site) - before[1]
         self.ask()
-        until(are_sent)
-        end(self.nursery, stale)
+        await_sent()
+        end(self.forks, stale)
         assert rows()[: len(told)] == told
-        assert logged(self.nursery, "email_sent") == sent + 4
-        assert sum(copies(self.town).values()) == sum((before[1] + came).values()) + 2
+        assert logged(self.forks, "email_sent") == sent + 4
+        assert sum(copies(self.site).values()) == sum((before[1] + came).values()) + 2
         return sorted(came.values())
 
     def ask(self) -> None:
@@ -128,28 +138,28 @@ class Night:
         self.asked += 1
 
     def outlast_lease(self) -> None:
-        """Twice as long as a lease lasts, by the town's clock; or longer than one, by every."""
+        """Twice as long as a lease lasts, by the site's clock; or longer than one, by every."""
         if self.slept_lease_s:
             over_at = time.monotonic() + 1.25 * self.slept_lease_s
-            until(lambda: time.monotonic() > over_at)
+            until("the lease to be over", time.monotonic, lambda now: now > over_at)
         else:
-            self.town.pass_time(timedelta(seconds=2 * LEASE_S))
+            self.site.pass_time(timedelta(seconds=2 * LEASE_S))
 
 
 def test_stopped_before_the_end_of_a_message_it_wakes_to_emails_that_are_not_its_own_any_more(
-    town: Town,
+    site: Site,
 ) -> None:
-    with Nursery(town.environment, town.folder) as nursery:
-        night = Night(town, nursery)
+    with ForkSupervisor(site.environment, site.folder) as forks:
+        night = Night(site, forks)
         for point in POINTS[: runs(2, len(POINTS))]:
             assert night.pass_by(point) == [1, 1], point
 
 
 def test_stopped_after_the_servers_250_what_it_had_sent_comes_once_more_under_its_one_message_id(
-    town: Town,
+    site: Site,
 ) -> None:
-    with Nursery(town.environment, town.folder) as nursery:
-        night = Night(town, nursery)
+    with ForkSupervisor(site.environment, site.folder) as forks:
+        night = Night(site, forks)
         assert night.pass_by("after_250") == [1, 2]
         if not database.is_sqlite():
             assert night.pass_by("before_settle") == [1, 2]
@@ -157,24 +167,28 @@ def test_stopped_after_the_servers_250_what_it_had_sent_comes_once_more_under_it
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_stopped_with_the_one_right_to_write_it_keeps_its_email_and_sends_it_once(
-    town: Town,
+    site: Site,
 ) -> None:
-    with Nursery(town.environment, town.folder) as nursery:
-        night = Night(town, nursery)
+    with ForkSupervisor(site.environment, site.folder) as forks:
+        night = Night(site, forks)
         night.ask()
-        stale = stopped(nursery, "before_settle")
+        stale = stopped(forks, "before_settle")
         night.outlast_lease()
-        nursery.start(SCHEDULER)
-        until(lambda: logged(nursery, "scheduler_started") == 2)
-        wake(nursery, stale)
-        until(are_sent)
-    assert set(copies(town).values()) == {1}
+        forks.start(SCHEDULER)
+        until(
+            "a second scheduler",
+            lambda: logged(forks, "scheduler_started"),
+            lambda count: count == 2,
+        )
+        wake(forks, stale)
+        await_sent()
+    assert set(copies(site).values()) == {1}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_what_counts_for_a_sleeper_is_the_time_that_really_passed(town: Town) -> None:
-    with Nursery(town.environment, town.folder) as nursery:
-        night = Night(town, nursery, SLEPT_LEASE_S)
+def test_what_counts_for_a_sleeper_is_the_time_that_really_passed(site: Site) -> None:
+    with ForkSupervisor(site.environment, site.folder) as forks:
+        night = Night(site, forks, SLEPT_LEASE_S)
         assert night.pass_by("smtp_content") == [1, 1]
 
 
@@ -182,33 +196,33 @@ def test_what_counts_for_a_sleeper_is_the_time_that_really_passed(town: Town) ->
     "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
 )
 def test_a_sweep_stopped_in_its_middle_holds_up_no_answer_and_takes_each_booking_its_step_once(
-    town: Town,
+    site: Site,
 ) -> None:
-    with Nursery(town.environment, town.folder, IMPATIENT) as nursery:
-        late(town, nursery)
-        nursery.start(WEB)
-        until(lambda: answers(town))
-        stale = stopped(nursery, "before_commit", passage=2, table="timeline_entry")
-        nursery.start(SCHEDULER)
+    with ForkSupervisor(site.environment, site.folder, IMPATIENT) as forks:
+        late(site, forks)
+        forks.start(WEB)
+        until("the site to answer", lambda: site.call("GET", "/healthz"), is_ok)
+        stale = stopped(forks, "before_commit", passage=2, table="timeline_entry")
+        forks.start(SCHEDULER)
         # Of SQLite it has the one right to write, so that nobody can take its place.
         body = request()
-        assert ask(town, body) == (503 if database.is_sqlite() else 201)
+        assert ask(site, body) == (503 if database.is_sqlite() else 201)
         if not database.is_sqlite():
-            until(lambda: steps()["late"] == ENQUIRIES)
-        wake(nursery, stale)
-        until(lambda: ask(town, body) == 201)
-        each_step_was_taken_once(town, nursery, requested=ENQUIRIES + 1)
+            until("every step", steps, lambda taken: taken["late"] == ENQUIRIES)
+        wake(forks, stale)
+        until("the request to be taken", lambda: ask(site, body), lambda status: status == 201)
+        each_step_was_taken_once(site, forks, requested=ENQUIRIES + 1)
 
 
-def late(town: Town, nursery: Nursery) -> None:
+def late(site: Site, forks: ForkSupervisor) -> None:
     """Enquiries that all have just become late, their requests in the therapists' hands."""
     with database.connection():
         for number in range(ENQUIRIES):
             fault_cast.ask(number)
-    postman = nursery.start(SCHEDULER)
-    until(are_sent)
-    end(nursery, postman)
-    town.pass_time(timedelta(hours=3, minutes=1))
+    postman = forks.start(SCHEDULER)
+    await_sent()
+    end(forks, postman)
+    site.pass_time(timedelta(hours=3, minutes=1))
 
 
 def steps() -> Counter[str]:
@@ -216,15 +230,16 @@ def steps() -> Counter[str]:
         return Counter(entry.event for entry in TimelineEntry.select(TimelineEntry.event))
 
 
-def each_step_was_taken_once(town: Town, nursery: Nursery, requested: int) -> None:
-    until(lambda: steps() == {"requested": requested, "late": ENQUIRIES})
-    until(are_sent)
-    nursery.end_all()
+def each_step_was_taken_once(site: Site, forks: ForkSupervisor, requested: int) -> None:
+    expected = {"requested": requested, "late": ENQUIRIES}
+    until("each step once", steps, lambda taken: taken == expected)
+    await_sent()
+    forks.end_all()
     journal = kill_report.Journal.of(
-        nursery.journalled("reached"),
-        [*nursery.journalled("reply_lost"), *nursery.journalled("outlived")],
+        forks.journalled("reached"),
+        [*forks.journalled("reply_lost"), *forks.journalled("outlived")],
     )
-    kill_report.check_copies(town.mail.messages, journal)
+    kill_report.check_copies(site.mail.messages, journal)
     kinds = Counter(row["kind"] for row in rows())
     assert kinds == {
         "booking_requested": requested,
@@ -233,14 +248,7 @@ def each_step_was_taken_once(town: Town, nursery: Nursery, requested: int) -> No
         "answer_late_client": ENQUIRIES,
         "answer_late_ops": ENQUIRIES,
     }
-    assert json.loads(town.mindsum("replay", "--json")) == {"differences": []}
-
-
-def answers(town: Town) -> bool:
-    try:
-        return town.call("GET", "/healthz")[0] == 200
-    except OSError:
-        return False
+    assert json.loads(site.mindsum("replay", "--json")) == {"differences": []}
 
 
 def request() -> dict[str, Any]:
@@ -254,6 +262,6 @@ def request() -> dict[str, Any]:
     }
 
 
-def ask(town: Town, body: dict[str, Any]) -> int:
+def ask(site: Site, body: dict[str, Any]) -> int:
     """Ask for it, as often as need be; the status."""
-    return town.call("POST", "/api/v1/bookings", body, key="one")[0]
+    return site.call("POST", "/api/v1/bookings", body, key="one")[0]

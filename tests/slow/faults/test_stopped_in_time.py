@@ -20,7 +20,8 @@ from app.services.jobs.result import JobResult
 from app.services.jobs.runner import Job
 from app.store import job_stats
 from tests.conftest import MONDAY
-from tests.harness.processes import PATIENCE_S, Town, until
+from tests.harness.processes import Site
+from tests.harness.waiting import PATIENCE_S, until
 from tests.scenarios.story import Story
 from tests.slow.faults.test_database_file import file_of
 
@@ -96,14 +97,18 @@ def test_figures_that_cannot_be_written_do_not_hold_up_its_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     keeper.start()
-    until(job_stats.figures)
+    until("the first job figures", job_stats.figures)
     with nobody_writes(database_url):
         is_held.set()
         assert not keeper.stop()
     assert "event=scheduler_stopped" in (said := capsys.readouterr().err)
     assert "abandoned=" in said
     # Nothing was wrong but that it would have taken too long.
-    assert until(lambda: [each.runs for each in job_stats.figures() if each.runs]) == [1]
+    assert until("the run to be counted", runs_of_jobs) == [1]
+
+
+def runs_of_jobs() -> list[int]:
+    return [each.runs for each in job_stats.figures() if each.runs]
 
 
 @pytest.mark.usefixtures("_patient_threads")
@@ -116,7 +121,7 @@ def test_who_is_not_done_at_half_time_is_told_that_it_is_late(
     def timetable(_mailer: object, is_late: Callable[[], bool]) -> tuple[Job, ...]:
         def service(_now: object) -> Iterator[JobResult]:
             was_late.append(is_late())
-            was_late.append(until(is_late))
+            was_late.append(until("the scheduler to be late", is_late))
             yield JobResult()
 
         return (Job("purge", 3600, service),)
@@ -125,9 +130,9 @@ def test_who_is_not_done_at_half_time_is_told_that_it_is_late(
     monkeypatch.setattr(process, "STOPS_WITHIN_S", 0.2)
     keeper = SchedulerProcess(app)
     keeper.start()
-    until(lambda: was_late)
+    until("the job to begin", lambda: was_late)
     keeper.stop()
-    assert until(lambda: was_late[1:]) == [True]
+    assert until("the job to end", lambda: was_late[1:]) == [True]
     assert not was_late[0]
 
 
@@ -136,10 +141,10 @@ def test_a_process_ends_while_a_stranger_keeps_the_database_from_being_written(
     story: Story, database_url: str, tmp_path: Path
 ) -> None:
     story.ask()
-    town = Town(database_url, tmp_path, story.mail)
-    with town.process("-c", HASTY) as running:
+    site = Site(database_url, tmp_path, story.mail)
+    with site.spawn("-c", HASTY) as running:
         (log,) = tmp_path.glob("*.log")
-        until(lambda: "event=job " in log.read_text())
+        until("the log to show event=job", log.read_text, lambda said: "event=job " in said)
         with nobody_writes(database_url):
             running.send_signal(signal.SIGTERM)
             assert running.wait(PATIENCE_S) == 1

@@ -16,8 +16,8 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_ope
 
 from app.demo.run import API_KEY
 from app.maildir import StoredMessage, stored_messages
-from tests.harness.processes import until
 from tests.harness.smtp_server import PATIENCE_S, unused_port
+from tests.harness.waiting import until
 
 ROOT = Path(__file__).parents[3]
 MINDSUM = [sys.executable, "-c", "import sys; from app.cli import main; sys.exit(main())"]
@@ -58,11 +58,8 @@ class Demo:
             return json.load(answer)
 
     def is_up(self) -> bool:
-        assert self.process.poll() is None, "the demo ended"
-        try:
-            return bool(self.open("/mailbox"))
-        except OSError:
-            return False
+        assert self.process.poll() is None, f"the demo ended: {self.output()}"
+        return bool(self.open("/mailbox"))
 
     def mail(self, kind: str) -> StoredMessage | None:
         found = stored_messages(self.data / "mail")
@@ -93,7 +90,7 @@ def told(pid: int, what: str) -> bytes:
 def running(data: Path) -> Iterator[Demo]:
     demo = Demo(data)
     try:
-        until(demo.is_up)
+        until("the mailbox to answer", demo.is_up)
         yield demo
     finally:
         if demo.process.poll() is None:
@@ -132,12 +129,12 @@ def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) ->
         assert sorted(names) == ["asha", "bran", "chi", "farah"]
 
         ask(demo, "dee", index=-1)
-        request = until(lambda: demo.mail("booking_requested"))
+        request = until("the request email", lambda: demo.mail("booking_requested"))
         accept = link(request, "accept")
         assert "<form" in demo.open(accept)
         assert demo.mail("booking_accepted") is None
         demo.open(accept, {})
-        until(lambda: demo.mail("booking_accepted"))
+        until("the acceptance email", lambda: demo.mail("booking_accepted"))
 
         ask(demo, "eli", index=-3)
         page = demo.open("/mailbox")
@@ -145,16 +142,16 @@ def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) ->
         assert token
         demo.open("/mailbox/clock", {"csrf_token": token[1], "step": "3h"})
         late = ("answer_late", "answer_late_client", "answer_late_ops")
-        until(lambda: all(map(demo.mail, late)))
+        until("the emails of a late answer", lambda: [demo.mail(kind) for kind in late], all)
         assert "What just happened" in demo.open("/mailbox")
 
         told_of = re.compile(r"^scheduler \| .*event=late booking=MB-", re.MULTILINE)
-        until(lambda: told_of.search(demo.output()))
+        until("the log to show the late answer", demo.output, told_of.search)
 
         assert len(demo.pids()) >= 3
         os.killpg(demo.process.pid, signal.SIGTERM)
         assert demo.process.wait(PATIENCE_S) == 0
-        until(lambda: not demo.pids())
+        until("every process to end", demo.pids, lambda pids: not pids)
         said = demo.output()
         assert "Traceback" not in said
         assert f"http://127.0.0.1:{demo.port}/mailbox" in said
@@ -162,11 +159,11 @@ def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) ->
 
 def test_a_demo_whose_scheduler_dies_says_so_and_stops(tmp_path: Path) -> None:
     with running(tmp_path / "demo") as demo:
-        (scheduler,) = until(lambda: demo.pids("scheduler.py"))
+        (scheduler,) = until("the scheduler", lambda: demo.pids("scheduler.py"))
         os.kill(scheduler, signal.SIGKILL)
         assert demo.process.wait(PATIENCE_S) == 1
         assert "scheduler ended by itself" in demo.output()
-        until(lambda: not demo.pids())
+        until("every process to end", demo.pids, lambda pids: not pids)
 
 
 def test_a_taken_port_gets_one_clear_line(tmp_path: Path) -> None:

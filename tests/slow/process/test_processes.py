@@ -13,37 +13,38 @@ from flask import Flask
 from app import clock
 from app.store.models import OutboxEmail
 from tests.conftest import therapist
-from tests.harness.processes import API_KEY, PATIENCE_S, Town, until
+from tests.harness.processes import API_KEY, Site
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
+from tests.harness.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
-def town(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Town]:
+def site(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
     """Asha's practice; nothing runs yet."""
     therapist("Asha Rao", "Europe/London")
-    yield Town(database_url, tmp_path, mail)
+    yield Site(database_url, tmp_path, mail)
     clock.follow(None)
 
 
 @pytest.mark.parametrize(
     "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
 )
-def test_asked_by_api_accepted_from_the_email_and_both_hear_of_it(town: Town) -> None:
-    with town.open(schedulers=2):
-        status, booking = town.ask(town.slots()[3])
+def test_asked_by_api_accepted_from_the_email_and_both_hear_of_it(site: Site) -> None:
+    with site.running(schedulers=2):
+        status, booking = site.ask(site.open_times()[3])
         assert (status, booking["status"]) == (201, "requested")
         reference = booking["reference"]
-        status, _ = town.click(town.mail_about("booking_requested", reference), "accept")
+        status, _ = site.click(site.email_about("booking_requested", reference), "accept")
         assert status == 200
-        until(lambda: len(town.mail.messages) == 4)
-        _, booking = town.call("GET", f"/api/v1/bookings/{reference}")
+        until("four emails", lambda: site.mail.messages, lambda sent: len(sent) == 4)
+        _, booking = site.call("GET", f"/api/v1/bookings/{reference}")
     assert booking["status"] == "accepted"
     assert [(each["event"], each["by"], each["via"]) for each in booking["timeline"]] == [
         ("requested", "client", "api"),
         ("accepted", "therapist", "link"),
     ]
-    kinds = Counter(each.parsed["X-Mindsum-Email"] for each in town.mail.messages)
+    kinds = Counter(each.parsed["X-Mindsum-Email"] for each in site.mail.messages)
     assert kinds == {
         "booking_requested": 1,
         "booking_received": 1,
@@ -52,27 +53,27 @@ def test_asked_by_api_accepted_from_the_email_and_both_hear_of_it(town: Town) ->
     }
 
 
-def test_of_twenty_requests_at_once_one_is_booked_and_nineteen_are_told(town: Town) -> None:
-    with town.open():
-        slot = town.slots()[5]
-        answers = at_once(20, lambda number: town.ask(slot, client=f"client{number}"))
+def test_of_twenty_requests_at_once_one_is_booked_and_nineteen_are_told(site: Site) -> None:
+    with site.running():
+        slot = site.open_times()[5]
+        answers = at_once(20, lambda number: site.ask(slot, client=f"client{number}"))
     codes = Counter((status, body.get("code")) for status, body in answers)
     assert codes == {(201, None): 1, (409, "slot_taken"): 19}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_body_of_ten_megabytes_is_refused_by_name_whether_or_not_it_said_how_long_it_is(
-    town: Town,
+    site: Site,
 ) -> None:
     form = "application/x-www-form-urlencoded"
-    with town.open():
-        status, problem = town.call("POST", "/api/v1/bookings", {"note": "a" * 10_000_000})
+    with site.running():
+        status, problem = site.call("POST", "/api/v1/bookings", {"note": "a" * 10_000_000})
         assert (status, problem["code"]) == (413, "body_too_large")
-        status, page = town.call("POST", "/my-links", form="email=" + "a" * 10_000_000)
+        status, page = site.call("POST", "/my-links", form="email=" + "a" * 10_000_000)
         assert status == 413
         assert "larger than we take, so nothing was done" in page
         for path, content_type in (("/api/v1/bookings", "application/json"), ("/my-links", form)):
-            answer = http.client.HTTPConnection("127.0.0.1", town.port, timeout=PATIENCE_S)
+            answer = http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE_S)
             headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": content_type}
             parts = (b"a" * 65_536 for _ in range(150))
             answer.request("POST", path, parts, headers, encode_chunked=True)
@@ -85,54 +86,68 @@ def test_a_body_of_ten_megabytes_is_refused_by_name_whether_or_not_it_said_how_l
 
 
 @pytest.mark.parametrize("database_url", runs(["sqlite"], ["sqlite", "postgresql"]), indirect=True)
-def test_of_eight_clicks_at_once_one_wins_and_the_client_hears_once(town: Town) -> None:
-    with town.open(schedulers=2):
-        _, booking = town.ask(town.slots()[5])
-        mail = town.mail_about("booking_requested", booking["reference"])
-        paths = [town.link(mail, aim) for aim in ("accept", "decline")]
-        answers = at_once(8, lambda number: town.call("POST", paths[number % 2], form=""))
+def test_of_eight_clicks_at_once_one_wins_and_the_client_hears_once(site: Site) -> None:
+    with site.running(schedulers=2):
+        _, booking = site.ask(site.open_times()[5])
+        mail = site.email_about("booking_requested", booking["reference"])
+        paths = [site.link(mail, aim) for aim in ("accept", "decline")]
+        answers = at_once(8, lambda number: site.call("POST", paths[number % 2], form=""))
         assert Counter(status for status, _ in answers) == {200: 4, 409: 4}
-        until(lambda: len(town.mail.messages) == 4)
-        _, booking = town.call("GET", f"/api/v1/bookings/{booking['reference']}")
+        until("four emails", lambda: site.mail.messages, lambda sent: len(sent) == 4)
+        _, booking = site.call("GET", f"/api/v1/bookings/{booking['reference']}")
     assert len(booking["timeline"]) == 2
-    to_client = [each for each in town.mail.messages if each.rcpt_tos == ("dee@clients.example",)]
+    to_client = [each for each in site.mail.messages if each.rcpt_tos == ("dee@clients.example",)]
     assert len(to_client) == 2
 
 
 @pytest.mark.parametrize(
     "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
 )
-def test_a_career_of_cancellations_plays_out_with_every_email_once(town: Town) -> None:
-    with town.open():
-        first = [book(town) for _ in range(3)]
+def test_a_career_of_cancellations_plays_out_with_every_email_once(site: Site) -> None:
+    with site.running():
+        first = [book(site) for _ in range(3)]
         for reference in first:
-            cancel(town, reference)
-        until(lambda: standing(town)["streak"] == 3 and town.mails("streak_warning"))
-        complete(town, book(town))
-        assert until(lambda: standing(town)["streak"] == 0 and standing(town))["flagged"] is False
-        unflagged = standing(town)["score"]
+            cancel(site, reference)
+        until("a streak of three", lambda: standing(site)["streak"], lambda streak: streak == 3)
+        until("the warning", lambda: site.emails("streak_warning"))
+        complete(site, book(site))
+        stood = until("the streak to end", lambda: standing(site), lambda now: now["streak"] == 0)
+        assert stood["flagged"] is False
+        unflagged = standing(site)["score"]
         for _ in range(4):
-            cancel(town, book(town))
-        until(lambda: standing(town)["flagged"] and standing(town)["score"] < unflagged)
-        complete(town, book(town))
-        until(lambda: standing(town)["flagged"] is False)
-        open_enquiry = town.ask(town.slots()[40], client="eli")[1]["reference"]
-        kept = book(town)
+            cancel(site, book(site))
+        until(
+            "the flag, and a lower score",
+            lambda: standing(site),
+            lambda now: now["flagged"] and now["score"] < unflagged,
+        )
+        complete(site, book(site))
+        until("the flag to go", lambda: standing(site), lambda now: not now["flagged"])
+        open_enquiry = site.ask(site.open_times()[40], client="eli")[1]["reference"]
+        kept = book(site)
         for _ in range(5):
-            cancel(town, book(town))
-        until(lambda: standing(town)["account"] == "deactivated")
-        assert town.call("GET", "/api/v1/therapists")[1] == []
-        town.mail_about("booking_expired", open_enquiry)
-        assert town.call("GET", f"/api/v1/bookings/{kept}")[1]["status"] == "accepted"
-        until(lambda: town.mails("account_deactivated"))
-        town.mindsum("therapist", "reactivate", "asha")
-        until(lambda: town.mails("account_reactivated"))
-        assert standing(town)["account"] == "active"
-        assert "Everything stored follows" in town.mindsum("replay")
-        until(lambda: {row.status.value for row in OutboxEmail.select()} <= {"sent", "skipped"})
-    ids = [each.parsed["Message-ID"] for each in town.mail.messages]
+            cancel(site, book(site))
+        until(
+            "the deactivation",
+            lambda: standing(site),
+            lambda now: now["account"] == "deactivated",
+        )
+        assert site.call("GET", "/api/v1/therapists")[1] == []
+        site.email_about("booking_expired", open_enquiry)
+        assert site.call("GET", f"/api/v1/bookings/{kept}")[1]["status"] == "accepted"
+        until("its email", lambda: site.emails("account_deactivated"))
+        site.mindsum("therapist", "reactivate", "asha")
+        until("its email", lambda: site.emails("account_reactivated"))
+        assert standing(site)["account"] == "active"
+        assert "Everything stored follows" in site.mindsum("replay")
+        until(
+            "every email to be sent or skipped",
+            lambda: Counter(row.status.value for row in OutboxEmail.select()),
+            lambda counts: set(counts) <= {"sent", "skipped"},
+        )
+    ids = [each.parsed["Message-ID"] for each in site.mail.messages]
     assert len(ids) == len(set(ids))
-    kinds = Counter(each.parsed["X-Mindsum-Email"] for each in town.mail.messages)
+    kinds = Counter(each.parsed["X-Mindsum-Email"] for each in site.mail.messages)
     assert kinds["cancellation_recorded"] == kinds["therapist_cancelled"] == 12
     assert (kinds["account_deactivated"], kinds["account_reactivated"]) == (1, 1)
     # The last streak passes four on its way to five: told, unless five came within the second.
@@ -156,30 +171,34 @@ def at_once(count: int, act) -> list:
     return answers
 
 
-def book(town: Town) -> str:
+def book(site: Site) -> str:
     """An accepted session at Asha's next open time but one: the next may be over in a moment."""
-    status, booking = town.ask(town.slots()[1])
+    status, booking = site.ask(site.open_times()[1])
     assert status == 201, booking
-    status, _ = town.click(town.mail_about("booking_requested", booking["reference"]), "accept")
+    status, _ = site.click(site.email_about("booking_requested", booking["reference"]), "accept")
     assert status == 200
     return str(booking["reference"])
 
 
-def cancel(town: Town, reference: str) -> None:
+def cancel(site: Site, reference: str) -> None:
     path = f"/api/v1/bookings/{reference}/cancel"
-    status, booking = town.call("POST", path, {"by": "therapist"})
+    status, booking = site.call("POST", path, {"by": "therapist"})
     assert (status, booking["status"]) == (200, "cancelled_by_therapist")
 
 
-def complete(town: Town, reference: str) -> None:
+def complete(site: Site, reference: str) -> None:
     """Let time pass until the session has been completed."""
-    booking = town.call("GET", f"/api/v1/bookings/{reference}")[1]
+    booking = site.call("GET", f"/api/v1/bookings/{reference}")[1]
     ends_at = datetime.fromisoformat(booking["ends_at"])
-    clock.follow(town.folder / "clock")
-    town.move_to(ends_at + timedelta(minutes=11), clock.now())
+    clock.follow(site.folder / "clock")
+    site.move_to(ends_at + timedelta(minutes=11), clock.now())
     path = f"/api/v1/bookings/{reference}"
-    until(lambda: town.call("GET", path)[1]["status"] == "completed")
+    until(
+        "the session to be completed",
+        lambda: site.call("GET", path)[1],
+        lambda booking: booking["status"] == "completed",
+    )
 
 
-def standing(town: Town) -> dict:
-    return dict(town.call("GET", "/api/v1/therapists/asha")[1])
+def standing(site: Site) -> dict:
+    return dict(site.call("GET", "/api/v1/therapists/asha")[1])

@@ -27,8 +27,8 @@ from tests.harness.page_stories import (
     press,
 )
 from tests.harness.pages import has_word
-from tests.harness.processes import PATIENCE_S
 from tests.harness.smtp_server import MailServer
+from tests.harness.waiting import PATIENCE_S
 from tests.web.conftest import Visitor, counted_queries
 
 THURSDAY_10 = TUESDAY_10 + 48 * HOUR

@@ -24,8 +24,8 @@ from app.store.job_stats import JobDelta
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.conftest import MONDAY
 from tests.harness.databases import postgresql_in
-from tests.harness.processes import until
 from tests.harness.smtp_server import FaultyServer, unused_port
+from tests.harness.waiting import until
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
@@ -394,8 +394,8 @@ def test_an_outage_that_begins_between_two_scrapes_is_told_and_so_is_its_end() -
         assert set(failing(visitor)) == {"database"}
         assert figures(visitor)["mindsum_database_up"] == 0
         server = postgresql_in(folder, "stop")
-        until(lambda: figures(visitor)["mindsum_database_up"])
-        until(lambda: not failing(visitor))
+        until("the database to be up", lambda: figures(visitor)["mindsum_database_up"])
+        until("all checks to pass", lambda: failing(visitor), lambda checks: not checks)
     finally:
         database.release()
         server.cleanup()
