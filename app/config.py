@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigError
-from app.rules.money import CURRENCIES
 from app.rules.policy import Policy
+from emails.formatting import CURRENCIES
 from emails.safety import mailbox, sender_mailbox
 
 DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https

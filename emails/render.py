@@ -18,7 +18,7 @@ from jinja2 import (
 from jinja2.runtime import Context
 from mjml import mjml2html
 
-from emails import wording
+from emails import formatting
 from emails.message import CalendarPart, Envelope, Message, Session, message_id
 from emails.safety import UnsafeValue, check_slug, check_url, mailbox, sender_mailbox
 
@@ -157,14 +157,15 @@ def _page(kind: str) -> str | None:
 
 def _worded(environment: Environment) -> Environment:
     """Give the templates the words for times and money, in the reader's zone unless told one."""
-    for name in ("clock", "day", "date", "zone_name", "moment"):
-        environment.filters[name] = _in_zone(getattr(wording, name))
-    environment.filters["duration"] = wording.length
-    environment.filters["money"] = wording.money
-    environment.filters["percent"] = wording.percent
-    environment.globals["span"] = wording.span
-    environment.globals["near_day"] = wording.near_day
-    environment.globals["is_same_clock"] = wording.is_same_clock
+    for name in ("time", "short_date", "date", "date_time", "zone_name"):
+        environment.filters[name] = _in_zone(getattr(formatting, name))
+    environment.filters["duration"] = formatting.duration
+    environment.filters["money"] = formatting.money
+    environment.filters["price"] = formatting.price
+    environment.filters["percent"] = formatting.percent
+    environment.globals["time_range"] = formatting.time_range
+    environment.globals["relative_day"] = formatting.relative_day
+    environment.globals["is_same_local_time"] = formatting.is_same_local_time
     return environment
 
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Literal
 
 from emails.calendar import cancellation, invitation
+from emails.formatting import date
 from emails.message import AnswerLinks, Envelope, Message, Session
 from emails.render import compose
-from emails.wording import date
 
 Because = Literal["unanswered", "deactivated"]
 ALARM_MINUTES = 15

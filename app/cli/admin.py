@@ -15,13 +15,13 @@ from app.cli.common import json_option, machine, table, whole_number, with_datab
 from app.cli.words import instant
 from app.demo import run as local_demo
 from app.errors import ConfigError, StoreUnavailable
-from app.rules.money import format_money
 from app.services.bookings import ledger as books
 from app.services.ops import backup as backups
 from app.services.ops import health
 from app.services.ops import replay as replaying
 from app.store import queries
 from app.store.db import database
+from emails import formatting
 
 
 @click.command()
@@ -181,14 +181,14 @@ def ledger_show(reference: str, as_json: bool) -> None:
                 instant(line.at),
                 line.event,
                 line.account,
-                format_money(line.amount_minor, line.currency),
+                formatting.money(line.amount_minor, line.currency),
             )
             for line in lines
         ],
         none=f"{booking.reference} has no ledger lines: it is free.",
     )
     if lines:
-        click.echo(f"sum {format_money(total, booking.currency)}")
+        click.echo(f"sum {formatting.money(total, booking.currency)}")
 
 
 @click.command()

@@ -15,13 +15,13 @@ from app.cli.common import (
 )
 from app.cli.words import insist, instant
 from app.rules.lifecycle import Actor, Move, Status, Via
-from app.rules.money import format_money
 from app.schemas import BookingDetail, BookingOut
 from app.services import validation
 from app.services.bookings import cancel as sessions
 from app.services.bookings import ledger, moves
 from app.store import queries
 from app.store.models import Booking
+from emails import formatting
 
 reference_argument = click.argument("reference", metavar="REF")
 
@@ -62,7 +62,7 @@ def list_(status: str | None, slug: str | None, late: bool, limit: int, as_json:
                 instant(each.starts_at),
                 instant(each.answer_by),
                 "late" if each.late else "",
-                format_money(each.price.amount, each.price.currency),
+                formatting.money(each.price.amount, each.price.currency),
             )
             for each in shown
         ],
@@ -136,7 +136,7 @@ def _tell(found: Booking, as_json: bool) -> None:
             ("requested", instant(whole.requested_at)),
             ("answer by", instant(whole.answer_by)),
             ("expires", instant(whole.expires_at)),
-            ("price", format_money(*money)),
+            ("price", formatting.money(*money)),
         )
     )
     click.echo()
@@ -149,6 +149,6 @@ def _tell(found: Booking, as_json: bool) -> None:
         click.echo()
         table(
             ("account", "amount"),
-            [(line.account, format_money(line.amount, money[1])) for line in whole.ledger],
+            [(line.account, formatting.money(line.amount, money[1])) for line in whole.ledger],
             none="",
         )

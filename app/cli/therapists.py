@@ -5,7 +5,6 @@ import click
 from app import clock, config
 from app.cli.common import Checked, Mistake, details, json_option, machine, table, with_database
 from app.errors import InvalidFields
-from app.rules.money import format_money, minor_digits, parse_amount
 from app.rules.weekly_hours import Window, format_windows, parse_windows
 from app.schemas import TherapistDetail
 from app.services import availability, validation
@@ -13,17 +12,18 @@ from app.services.mail import expiry
 from app.services.therapists import accounts, ranking, standing
 from app.store import queries
 from app.store.models import Therapist
+from emails import formatting
 
 slug_argument = click.argument("slug")
 off_option = click.option("--off", is_flag=True, help="Undo it.")
 
 
 def _rate(text: str) -> int:
-    return parse_amount(text, config.current().currency)
+    return validation.amount(text, config.current().currency)
 
 
 def _rate_example() -> str:
-    return f"an amount such as {60:.{minor_digits(config.current().currency)}f}"
+    return f"an amount such as {60:.{formatting.minor_digits(config.current().currency)}f}"
 
 
 @click.group()
@@ -93,7 +93,7 @@ def list_(as_json: bool) -> None:
                 each.streak,
                 "flagged" if each.flagged_at else "",
                 each.shown_score,
-                format_money(each.rate_minor, each.currency),
+                formatting.money(each.rate_minor, each.currency),
             )
             for each in found
         ],
@@ -191,7 +191,7 @@ def _tell(found: Therapist, as_json: bool) -> None:
             ("account", found.state),
             ("streak", found.streak),
             ("flagged", "yes" if found.flagged_at else "no"),
-            ("rate", format_money(found.rate_minor, found.currency)),
+            ("rate", formatting.money(found.rate_minor, found.currency)),
             ("free consultation", "yes" if found.offers_free_consultation else "no"),
             ("timezone", found.timezone),
             ("available", format_windows(availability.windows_of(found)) or "no hours yet"),

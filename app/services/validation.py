@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from email_validator import EmailNotValidError, validate_email
 
 from app.store import queries
+from emails.formatting import minor_digits
 from emails.safety import UnsafeValue, check_url, mailbox
 
 NAME_LENGTH = 120
 TEXT_LENGTH = 4000
+_AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 _ZONES = frozenset(available_timezones())
@@ -67,6 +69,18 @@ def instant(value: str) -> datetime:
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("Please give an instant such as 2026-11-03T10:00:00Z.") from None
+
+
+def amount(value: str, currency: str) -> int:
+    """Minor units of an amount such as "60.00". Raises ValueError."""
+    digits = minor_digits(currency)
+    match = _AMOUNT.fullmatch(value.strip())
+    if match is None or len(match[2] or "") > digits:
+        raise ValueError(
+            f"an amount in {currency} is digits with at most {digits} decimals"
+            f" and below 10 million, for example {60:.{digits}f}"
+        )
+    return int(match[1] + (match[2] or "").ljust(digits, "0"))
 
 
 def text(value: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from app.rules.lifecycle import Actor
 from app.services.bookings import moves
 from app.store.models import Booking, TimelineEntry
-from emails.wording import money
+from emails.formatting import money
 
 _BY_OPS = {
     "accepted": "We accepted the request for {therapist}.",

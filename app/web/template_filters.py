@@ -13,7 +13,7 @@ from flask_bootstrap import Bootstrap5
 from markupsafe import Markup
 
 from app import clock
-from emails import wording
+from emails import formatting
 
 _REGIONS = frozenset(
     {"Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
@@ -32,13 +32,13 @@ def time_tag(at: datetime, words: str) -> Markup:
 
 def moment(at: datetime, zone: str) -> Markup:
     """`Tue 3 Nov 2026, 14:00 (London, GMT)`, as a time element."""
-    return time_tag(at, wording.moment(at, zone))
+    return time_tag(at, formatting.date_time(at, zone))
 
 
 def session_span(starts_at: datetime, zone: str, ends_at: datetime) -> Markup:
     """`Tue 3 Nov 2026, 14:00–14:50 (London, GMT)`, as a time element."""
-    day, hours = wording.date(starts_at, zone), wording.span(starts_at, ends_at, zone)
-    return time_tag(starts_at, f"{day}, {hours} ({wording.zone_name(starts_at, zone)})")
+    day, hours = formatting.date(starts_at, zone), formatting.time_range(starts_at, ends_at, zone)
+    return time_tag(starts_at, f"{day}, {hours} ({formatting.zone_name(starts_at, zone)})")
 
 
 def long_day(day: date) -> str:
@@ -59,9 +59,8 @@ def by_day(instants: Iterable[datetime], zone: str) -> list[tuple[date, list[dat
 def time_left(until: datetime, now: datetime | None = None) -> str:
     """`2 hours 5 minutes left`, `5 minutes over`: how far an instant is from now."""
     left = until - (now or clock.now())
-    return (
-        f"{wording.length(left)} left" if left >= timedelta(0) else f"{wording.length(-left)} over"
-    )
+    words = formatting.duration(abs(left))
+    return f"{words} left" if left >= timedelta(0) else f"{words} over"
 
 
 @lru_cache(maxsize=1)
@@ -87,14 +86,15 @@ def register(app: Flask) -> None:
     """Give templates their filters and functions."""
     Bootstrap5(app)
     app.jinja_env.filters.update(
-        clock=wording.clock,
-        day=wording.day,
-        date=wording.date,
-        zone_name=wording.zone_name,
-        span=wording.span,
-        money=wording.money,
-        percent=wording.percent,
-        near_day=wording.near_day,
+        clock=formatting.time,
+        day=formatting.short_date,
+        date=formatting.date,
+        zone_name=formatting.zone_name,
+        span=formatting.time_range,
+        money=formatting.money,
+        price=formatting.price,
+        percent=formatting.percent,
+        near_day=formatting.relative_day,
         moment=moment,
         session_span=session_span,
         time_tag=time_tag,
@@ -102,7 +102,7 @@ def register(app: Flask) -> None:
         long_day=long_day,
         local_day=local_day,
         by_day=by_day,
-        duration=wording.length,
+        duration=formatting.duration,
         time_left=time_left,
     )
     app.jinja_env.globals.update(asset=asset, zones=zones)

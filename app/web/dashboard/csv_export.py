@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Response
 
-from app.rules import money
+from emails import formatting
 
 _STARTS_A_FORMULA = frozenset("=+-@＝＋－＠")
 _STARTS_A_CELL = frozenset("\t\r\n")
@@ -23,7 +23,7 @@ def text(value: str) -> str:
 
 def amount(minor: int, currency: str) -> str:
     """`54.00`: an amount without its currency, which has a column of its own."""
-    digits = money.minor_digits(currency)
+    digits = formatting.minor_digits(currency)
     return f"{Decimal(minor).scaleb(-digits):.{digits}f}"
 
 

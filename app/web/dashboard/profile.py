@@ -27,7 +27,7 @@ from app.web.dashboard.profile_forms import (
     SettingsForm,
 )
 from app.web.template_filters import local_day
-from emails import wording
+from emails import formatting
 
 blueprint = Blueprint("profile", __name__, url_prefix="/dashboard")
 base.require_sign_in(blueprint)
@@ -149,10 +149,11 @@ def _away(off: TimeOff, zone: str) -> dict[str, object]:
     """A time off in words: days where it is whole days, otherwise its two instants."""
     ends = (off.starts_at, off.ends_at)
     if all(at == local.begins_at(local_day(at, zone), ZoneInfo(zone)) for at in ends):
-        days = (wording.date(at, zone) for at in (ends[0], ends[1] - timedelta(microseconds=1)))
-        words = f"{' to '.join(dict.fromkeys(days))}, all day ({wording.zone_name(ends[0], zone)})"
+        last = ends[1] - timedelta(microseconds=1)
+        days = dict.fromkeys(formatting.date(at, zone) for at in (ends[0], last))
+        words = f"{' to '.join(days)}, all day ({formatting.zone_name(ends[0], zone)})"
     else:
-        words = " until ".join(wording.moment(at, zone) for at in ends)
+        words = " until ".join(formatting.date_time(at, zone) for at in ends)
     return {"id": off.id, "words": words}
 
 

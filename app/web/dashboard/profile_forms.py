@@ -11,11 +11,12 @@ from wtforms import BooleanField, Field, StringField, TextAreaField, ValidationE
 
 from app import clock
 from app.errors import InvalidFields
-from app.rules import local, money, weekly_hours
+from app.rules import local, weekly_hours
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
 from app.web.public.request_form import Checked
+from emails import formatting
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 HEADLINE_LENGTH, SPECIALISMS_LENGTH, ADDRESS_LENGTH = 200, 500, 500
@@ -117,9 +118,9 @@ class OfferForm(SettingsForm):
     def validate_rate(self, field: Field) -> None:
         """Raises ValidationError unless it is an amount above zero in the therapist's currency."""
         example = f"Please give an amount in {self.currency} above zero, such as"
-        digits = money.minor_digits(self.currency)
+        digits = formatting.minor_digits(self.currency)
         try:
-            field.checked = money.parse_amount(field.data or "", self.currency)
+            field.checked = validation.amount(field.data or "", self.currency)
         except ValueError:
             raise ValidationError(f"{example} {60:.{digits}f}.") from None
         if not field.checked:

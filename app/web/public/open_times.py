@@ -10,7 +10,7 @@ from app.rules.lifecycle import Kind
 from app.services import availability
 from app.store.models import Therapist
 from app.web.template_filters import local_day
-from emails import wording
+from emails import formatting
 
 _DAYS = 7
 _MOST_SHOWN = 150
@@ -96,12 +96,12 @@ def _days(
 
 def _zone_on(on: date, zone: str) -> str:
     noon = datetime.combine(on, time(12), ZoneInfo(zone)).astimezone(UTC)
-    return wording.zone_name(noon, zone)
+    return formatting.zone_name(noon, zone)
 
 
 def _with_labels(starts: Sequence[datetime], zone: str) -> list[Opening]:
     """Each start by the clock; with the zone's short name where clocks show it twice that day."""
-    shown = [wording.clock(starts_at, zone) for starts_at in starts]
+    shown = [formatting.time(starts_at, zone) for starts_at in starts]
     return [
         Opening(starts_at, _label_with_zone(starts_at, zone) if shown.count(label) > 1 else label)
         for starts_at, label in zip(starts, shown, strict=True)
@@ -109,5 +109,5 @@ def _with_labels(starts: Sequence[datetime], zone: str) -> list[Opening]:
 
 
 def _label_with_zone(starts_at: datetime, zone: str) -> str:
-    short = wording.zone_name(starts_at, zone).rpartition(", ")[2]
-    return f"{wording.clock(starts_at, zone)} {short}"
+    abbreviation = formatting.zone_abbreviation(starts_at, zone)
+    return f"{formatting.time(starts_at, zone)} {abbreviation}"

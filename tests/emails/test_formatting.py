@@ -1,11 +1,11 @@
-"""Times, lengths and money as their reader sees them."""
+"""Times, durations and money as their reader sees them."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from emails import wording
+from emails import formatting
 
 LONDON, NEW_YORK, KOLKATA = "Europe/London", "America/New_York", "Asia/Kolkata"
 
@@ -35,19 +35,19 @@ def utc(month: int, day: int, hour: int, minute: int = 0) -> datetime:
         # The week in which New York has changed its clocks and London has not.
         (utc(3, 10, 14), NEW_YORK, "Tue 10 Mar 2026, 10:00 (New York, EDT)"),
         (utc(3, 10, 14), LONDON, "Tue 10 Mar 2026, 14:00 (London, GMT)"),
-        # The hour that London lives through twice.
+        # The hour that is repeated in London.
         (utc(10, 25, 0, 30), LONDON, "Sun 25 Oct 2026, 01:30 (London, BST)"),
         (utc(10, 25, 1, 30), LONDON, "Sun 25 Oct 2026, 01:30 (London, GMT)"),
     ],
 )
-def test_a_moment_is_told_in_the_readers_zone_by_name(at: datetime, zone: str, words: str) -> None:
-    assert wording.moment(at, zone) == words
+def test_a_date_time_names_the_readers_zone(at: datetime, zone: str, words: str) -> None:
+    assert formatting.date_time(at, zone) == words
 
 
-def test_a_span_across_a_clock_change_names_the_zone_of_its_end() -> None:
+def test_a_time_range_across_a_clock_change_names_the_zone_of_its_end() -> None:
     start = utc(10, 25, 0, 30)
-    assert wording.span(start, start + timedelta(minutes=50), LONDON) == "01:30–01:20 GMT"
-    assert wording.span(utc(11, 3, 14), utc(11, 3, 14, 50), LONDON) == "14:00–14:50"
+    assert formatting.time_range(start, start + timedelta(minutes=50), LONDON) == "01:30–01:20 GMT"
+    assert formatting.time_range(utc(11, 3, 14), utc(11, 3, 14, 50), LONDON) == "14:00–14:50"
 
 
 @pytest.mark.parametrize(
@@ -55,15 +55,32 @@ def test_a_span_across_a_clock_change_names_the_zone_of_its_end() -> None:
     [
         (6000, "GBP", "£60.00"),
         (5, "GBP", "£0.05"),
-        (0, "GBP", "free"),
+        (0, "GBP", "£0.00"),
+        (-150, "GBP", "-£1.50"),
+        (123456789, "GBP", "£1,234,567.89"),
         (123456, "EUR", "€1,234.56"),
+        (123456, "USD", "$1,234.56"),
         (6000, "CHF", "CHF 60.00"),
         (6000, "JPY", "JPY 6,000"),
+        (-6000, "JPY", "-JPY 6,000"),
         (6000, "KWD", "KWD 6.000"),
+        (6000, "HUF", "HUF 60.00"),
     ],
 )
-def test_money_has_as_many_places_as_its_currency(minor: int, currency: str, words: str) -> None:
-    assert wording.money(minor, currency) == words
+def test_money_has_the_decimals_of_its_currency(minor: int, currency: str, words: str) -> None:
+    assert formatting.money(minor, currency) == words
+
+
+def test_every_currency_is_written_with_its_own_minor_digits() -> None:
+    decimals = {
+        each: len(formatting.money(1, each).partition(".")[2]) for each in formatting.CURRENCIES
+    }
+    assert decimals == {each: formatting.minor_digits(each) for each in formatting.CURRENCIES}
+
+
+def test_a_price_of_nothing_is_free() -> None:
+    assert formatting.price(0, "GBP") == "free"
+    assert formatting.price(6000, "GBP") == "£60.00"
 
 
 @pytest.mark.parametrize(
@@ -77,8 +94,8 @@ def test_money_has_as_many_places_as_its_currency(minor: int, currency: str, wor
         (0.01, "less than a minute"),
     ],
 )
-def test_a_length_reads_like_speech(hours: float, words: str) -> None:
-    assert wording.length(timedelta(hours=hours)) == words
+def test_a_duration_is_in_hours_and_minutes(hours: float, words: str) -> None:
+    assert formatting.duration(timedelta(hours=hours)) == words
 
 
 @pytest.mark.parametrize(
@@ -90,8 +107,8 @@ def test_a_length_reads_like_speech(hours: float, words: str) -> None:
         (Decimal(0), "0%"),
     ],
 )
-def test_a_percentage_has_no_needless_places(value: Decimal, words: str) -> None:
-    assert wording.percent(value) == words
+def test_a_percentage_has_no_trailing_zeros(value: Decimal, words: str) -> None:
+    assert formatting.percent(value) == words
 
 
 @pytest.mark.parametrize(
@@ -103,5 +120,7 @@ def test_a_percentage_has_no_needless_places(value: Decimal, words: str) -> None
         (utc(11, 3, 3), NEW_YORK, "tomorrow"),
     ],
 )
-def test_a_near_day_goes_by_the_readers_calendar(now: datetime, zone: str, words: str) -> None:
-    assert wording.near_day(utc(11, 3, 14), now, zone) == words
+def test_a_relative_day_follows_the_calendar_of_its_zone(
+    now: datetime, zone: str, words: str
+) -> None:
+    assert formatting.relative_day(utc(11, 3, 14), now, zone) == words

@@ -1,0 +1,59 @@
+"""Amounts of money as people and programs send them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.services import validation
+from emails import formatting
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("60.00", "GBP", 6000),
+        ("60", "GBP", 6000),
+        ("60.5", "GBP", 6050),
+        (" 0.01 ", "GBP", 1),
+        ("0", "GBP", 0),
+        ("6000", "JPY", 6000),
+        ("1.234", "KWD", 1234),
+        ("1.2", "KWD", 1200),
+    ],
+)
+def test_an_amount_is_read_in_minor_units(text: str, currency: str, minor: int) -> None:
+    assert validation.amount(text, currency) == minor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "sixty",
+        "-1.00",
+        "+1.00",
+        "60.001",
+        "1e3",
+        "1,000.00",
+        "60.",
+        ".50",
+        "£60",
+        "٦٠",
+        "99999999",
+    ],
+)
+def test_a_bad_amount_is_refused_with_a_right_one(text: str) -> None:
+    with pytest.raises(ValueError, match=r"GBP is digits with at most 2 decimals.*60\.00"):
+        validation.amount(text, "GBP")
+
+
+def test_yen_have_no_decimals() -> None:
+    with pytest.raises(ValueError, match=r"JPY is digits with at most 0 decimals.*example 60$"):
+        validation.amount("60.00", "JPY")
+
+
+@given(st.integers(0, 999_999_999), st.sampled_from(["GBP", "JPY", "KWD"]))
+def test_an_amount_that_we_write_is_read_back(minor: int, currency: str) -> None:
+    minor %= 10 ** (7 + formatting.minor_digits(currency))
+    written = formatting.money(minor, currency).lstrip("£JPYKWD ").replace(",", "")
+    assert validation.amount(written, currency) == minor
