@@ -17,8 +17,7 @@ from app.cli.words import insist, instant
 from app.rules.lifecycle import Actor, Move, Status, Via
 from app.schemas import BookingDetail, BookingOut
 from app.services import validation
-from app.services.bookings import cancel as sessions
-from app.services.bookings import ledger, moves
+from app.services.bookings import cancel, ledger, transitions
 from app.store import queries
 from app.store.models import Booking
 from emails import formatting
@@ -76,7 +75,7 @@ def list_(status: str | None, slug: str | None, late: bool, limit: int, as_json:
 @with_database
 def show(reference: str, as_json: bool) -> None:
     """Print a booking's state, timeline and ledger; never what people wrote."""
-    _tell(moves.refresh(reference, via=Via.CLI, now=clock.now()), as_json)
+    _tell(transitions.refresh(reference, via=Via.CLI, now=clock.now()), as_json)
 
 
 @booking.command()
@@ -85,7 +84,9 @@ def show(reference: str, as_json: bool) -> None:
 @with_database
 def accept(reference: str, as_json: bool) -> None:
     """Accept an enquiry for its therapist."""
-    outcome = moves.make(reference, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now())
+    outcome = transitions.make_move(
+        reference, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now()
+    )
     insist(outcome, "accepted")
     _tell(outcome.booking, as_json)
 
@@ -98,22 +99,22 @@ def accept(reference: str, as_json: bool) -> None:
 @with_database
 def decline(reference: str, reason: str, as_json: bool) -> None:
     """Decline an enquiry for its therapist; the client is refunded."""
-    outcome = moves.make(
+    outcome = transitions.make_move(
         reference, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
     )
     insist(outcome, "declined")
     _tell(outcome.booking, as_json)
 
 
-@booking.command()
+@booking.command("cancel")
 @reference_argument
 @click.option("--by", "who", type=one_of(("client", "therapist")), required=True,
               help="For whom; it decides who pays what.")  # fmt: skip
 @json_option
 @with_database
-def cancel(reference: str, who: str, as_json: bool) -> None:
+def cancel_booking(reference: str, who: str, as_json: bool) -> None:
     """Cancel a session for client or therapist; a client's open enquiry is withdrawn."""
-    outcome = sessions.cancel(reference, by=Actor(who), via=Via.CLI, now=clock.now())
+    outcome = cancel.cancel(reference, by=Actor(who), via=Via.CLI, now=clock.now())
     insist(outcome, f"cancelled by the {who}")
     _tell(outcome.booking, as_json)
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from app.cli.common import Mistake
 from app.rules.lifecycle import Verdict
-from app.services.bookings.moves import Outcome
+from app.services.bookings.transitions import MoveResult
 
 _WHY = {
     Verdict.OVERTAKEN: "it is {status}",
@@ -19,7 +19,7 @@ def instant(at: datetime | None) -> str | None:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
 
 
-def insist(outcome: Outcome, wanted: str) -> None:
+def insist(outcome: MoveResult, wanted: str) -> None:
     """Raise a mistake that names the booking's state unless the move was made, now or before."""
     if not outcome.is_done:
         booking = outcome.booking

@@ -7,7 +7,7 @@ from peewee import Expression
 
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Via
-from app.services.bookings import ledger, moves
+from app.services.bookings import ledger, transitions
 from app.store import queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
@@ -83,7 +83,7 @@ def _catch_up(client: Client, now: datetime) -> None:
     """Write down what the clock has ended of the client's bookings, their therapists locked."""
     mine = (Booking.client == client) & Booking.status.in_(LIVE)
     for booking in queries.with_therapist_and_client(mine):
-        moves.catch_up(booking, via=Via.CLI, now=now)
+        transitions.catch_up(booking, via=Via.CLI, now=now)
 
 
 def _client(address: str) -> Client:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from app.rules.lifecycle import Actor
-from app.services.bookings import moves
+from app.services.bookings import transitions
 from app.store.models import Booking, TimelineEntry
 from emails.formatting import money
 
@@ -57,7 +57,7 @@ def settlement_facts(
     """Who was refunded, charged and paid what when the booking ended; empty while it has not."""
     due = booking.due_move(now)
     if due is not None:
-        settlement = moves.settlement_of(booking, *due)
+        settlement = transitions.settlement_of(booking, *due)
         return asdict(settlement) if settlement else {}
     ends = [line.facts for line in timeline if line.event == booking.status]
     return dict(ends[-1]) if ends else {}

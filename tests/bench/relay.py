@@ -63,8 +63,8 @@ def fill() -> None:
     for number in range(BOOKINGS):
         starts_at = first + timedelta(hours=number)
         email = f"eli{number}@clients.example"
-        asked = request.Request("bran", "Eli Park", email, "UTC", starts_at, Kind.PAID)
-        request.request(asked, via=Via.PAGE, now=now)
+        asked = request.BookingRequest("bran", "Eli Park", email, "UTC", starts_at, Kind.PAID)
+        request.request_booking(asked, via=Via.PAGE, now=now)
 
 
 def emptied(url: str, folder: Path, round_trip_ms: float) -> float:

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from app import clock
 from app.rules.lifecycle import Actor, Move, Via
-from app.services.bookings import moves
+from app.services.bookings import transitions
 from tests.conftest import MONDAY
 
 KEY = {"Authorization": "Bearer test-api-key"}
@@ -59,4 +59,4 @@ def assert_problem(response: TestResponse, status: int, code: str, *fields: str)
 
 
 def accept(reference: str) -> None:
-    moves.make(reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    transitions.make_move(reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())

@@ -36,7 +36,7 @@ def ask(**more: Any) -> Booking:
         "note": "I sleep badly.",
         **more,
     }
-    return request.request(request.Request(**asked), via=Via.PAGE, now=clock.now())
+    return request.request_booking(request.BookingRequest(**asked), via=Via.PAGE, now=clock.now())
 
 
 def now_of(booking: Booking) -> Booking:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app import clock
 from app.rules.lifecycle import Kind, Via
-from app.services.bookings import request as bookings
+from app.services.bookings.request import BookingRequest, request_booking
 from app.store.models import Booking
 from tests.conftest import MONDAY
 from tests.web.conftest import Visitor
@@ -51,5 +51,5 @@ def ask(slug: str = "asha", email: str = "eli@clients.example", **more: Any) -> 
         "kind": Kind.PAID,
         **more,
     }
-    request = bookings.Request(therapist=slug, email=email, **asked)
-    return bookings.request(request, via=Via.PAGE, now=clock.now())
+    request = BookingRequest(therapist=slug, email=email, **asked)
+    return request_booking(request, via=Via.PAGE, now=clock.now())

@@ -7,8 +7,7 @@ from flask import Flask
 
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services.bookings import cancel as sessions
-from app.services.bookings import messages
+from app.services.bookings import cancel, messages
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store.models import Booking
@@ -35,7 +34,7 @@ def furnish(story: Story) -> dict[str, Booking]:
         story.accept(house[name])
     story.wait(hours=27)
     story.sweep()
-    sessions.mark_no_show(house["no_show"].reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(house["no_show"].reference, via=Via.DASHBOARD, now=story.now)
     house |= {name: ask(_LATER + timedelta(hours=hour)) for hour, name in enumerate(_THEN)}
     house["free"] = ask(_LATER + timedelta(hours=7), client=ELI, kind=Kind.FREE_CONSULTATION)
     story.sent()

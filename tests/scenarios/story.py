@@ -12,9 +12,8 @@ from flask import Flask
 from app import clock
 from app.mailer import Mailer
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services.bookings import cancel as sessions
-from app.services.bookings import moves, request
-from app.services.bookings.moves import Outcome
+from app.services.bookings import cancel, request, transitions
+from app.services.bookings.transitions import MoveResult
 from app.services.jobs import due
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.mail.sender import OutboxSender
@@ -97,16 +96,16 @@ class Story:
             starts_at = self.now.replace(hour=10, minute=0, second=0, microsecond=0)
             starts_at += timedelta(days=2)
         name, email, zone = client
-        asked = request.Request(therapist, name, email, zone, starts_at, kind, note)
-        return request.request(asked, via=Via.API, now=self.now)
+        asked = request.BookingRequest(therapist, name, email, zone, starts_at, kind, note)
+        return request.request_booking(asked, via=Via.API, now=self.now)
 
-    def accept(self, booking: Booking) -> Outcome:
-        return moves.make(
+    def accept(self, booking: Booking) -> MoveResult:
+        return transitions.make_move(
             booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=self.now
         )
 
-    def decline(self, booking: Booking, reason: str = "") -> Outcome:
-        return moves.make(
+    def decline(self, booking: Booking, reason: str = "") -> MoveResult:
+        return transitions.make_move(
             booking.reference,
             Move.DECLINE,
             by=Actor.THERAPIST,
@@ -115,13 +114,13 @@ class Story:
             reason=reason,
         )
 
-    def withdraw(self, booking: Booking) -> Outcome:
-        return moves.make(
+    def withdraw(self, booking: Booking) -> MoveResult:
+        return transitions.make_move(
             booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.now
         )
 
-    def cancel(self, booking: Booking, by: Actor) -> Outcome:
-        return sessions.cancel(booking.reference, by=by, via=Via.DASHBOARD, now=self.now)
+    def cancel(self, booking: Booking, by: Actor) -> MoveResult:
+        return cancel.cancel(booking.reference, by=by, via=Via.DASHBOARD, now=self.now)
 
     def sweep(self) -> None:
         """One run of every job of the clock; none may fail."""

@@ -11,7 +11,7 @@ from app.errors import FreeConsultationUsed, InvalidFields, NotFound
 from app.links import Aim
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services import availability, clients
-from app.services.bookings import cancel, ledger, messages, moves
+from app.services.bookings import cancel, ledger, messages, transitions
 from app.services.ops import replay
 from app.services.therapists import accounts
 from app.store import queries
@@ -281,4 +281,6 @@ def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
     assert clients.export(DEE[1]) == before
     with pytest.raises(FreeConsultationUsed):
         story.ask(client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=free.starts_at + DAY)
-    moves.make(free.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now)
+    transitions.make_move(
+        free.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now
+    )

@@ -142,7 +142,7 @@ def test_a_button_pressed_twice_sends_once(
         to_client(asha, booking, "Hello.")
         to_therapist(app, dee, booking, "Hello.")
         to_therapist(app, dee, booking, "Hello.")
-    assert [row.author for row in messages.of(booking, Purpose.MESSAGE)] == [
+    assert [row.author for row in messages.writings_of(booking, Purpose.MESSAGE)] == [
         Actor.THERAPIST,
         Actor.CLIENT,
     ] * 2

@@ -1,4 +1,4 @@
-"""One log line per thing done, written once it is true: after the commit."""
+"""One log line for each thing that happens to a booking, written after the commit."""
 
 import structlog
 
@@ -8,8 +8,8 @@ from app.store.models import Booking
 _log = structlog.get_logger("mindsum")
 
 
-def tell(event: str, booking: Booking, *, warning: bool = False, **facts: object) -> None:
-    """Log what happened to a booking after the commit; plain facts, never a person's own words."""
+def booking_event(event: str, booking: Booking, *, warning: bool = False, **facts: object) -> None:
+    """Log an event of a booking after the commit. `facts` hold no names, addresses or notes."""
     write = _log.warning if warning else _log.info
     shown = {name: str(value) for name, value in facts.items()}
     reference, slug = booking.reference, booking.therapist.slug

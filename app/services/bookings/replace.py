@@ -1,67 +1,80 @@
-"""Choose Someone Else: asking another therapist in a booking's place, in one transaction."""
+"""Choose Someone Else: who could take a booking, and asking them in its place."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from peewee import ModelSelect
+
+from app import config
 from app.errors import BookingStands, FieldError, InvalidFields, NotFound
-from app.rules.lifecycle import Actor, Move, Status, Via
-from app.services.bookings import moves, request
-from app.services.bookings.request import Request
+from app.rules.lifecycle import Actor, Kind, Move, Status, Via
+from app.services import availability
+from app.services.availability import OpenSlot
+from app.services.bookings import request, transitions
+from app.services.bookings.request import BookingRequest
 from app.store import queries
 from app.store.db.database import in_transaction
-from app.store.models import Booking, Purpose
+from app.store.models import Booking, Purpose, Therapist
+from app.store.queries import directory
 
-STANDING = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})
+NOT_REPLACEABLE = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})
 """Statuses in which nobody else can be asked in a booking's place."""
+
+MOST_ALTERNATIVES = 3
+# Therapists are read in batches, best-ranked first: a small one, then larger ones up to a limit.
+_FIRST_BATCH = 60
+_LARGEST_BATCH = 1000
+_NEAR = timedelta(days=7)
 
 
 @in_transaction
 def choose_another(
     reference: str, slug: str, starts_at: datetime, *, via: Via, now: datetime
 ) -> Booking:
-    """Ask `slug` in place of a booking, and withdraw that one if it is still open: both or neither.
+    """Request `slug` in place of a booking and withdraw the booking if it is still open.
 
-    The same choice again returns what it led to. Raises what `bookings.request` raises, NotFound
-    also for a booking whose client was erased, and BookingStands where the booking was accepted
-    or someone else is being asked in its place.
+    The same choice again returns the booking that it led to. Raises what
+    `request.request_booking` raises; NotFound also if the client was erased; BookingStands if the
+    booking was accepted or another therapist is already asked in its place.
     """
     old = queries.booking_by_reference(reference)
     other = queries.therapist_by_slug(slug)
     if other.id == old.therapist_id:
-        raise InvalidFields(FieldError("therapist", "Please choose somebody else than before."))
-    # Always in the order of their ids, so that two clients who swap cannot wait for one another.
+        raise InvalidFields(FieldError("therapist", "Please choose a different therapist."))
+    # In the order of their ids: two clients who swap therapists must not wait for each other.
     for therapist_id in sorted((old.therapist_id, other.id)):
         queries.locked_therapist(therapist_id)
     old = queries.booking_by_id(old.id)
     if old.client.is_erased:
         raise NotFound("booking")
-    for asked in queries.replacements_of(old):
-        if (asked.therapist_id, asked.starts_at) == (other.id, starts_at):
-            return asked
-    standing = asked_instead(old, now)
-    if standing is not None:
-        raise BookingStands(standing.reference)
-    if old.status in STANDING:
+    for replacement in queries.replacements_of(old):
+        if (replacement.therapist_id, replacement.starts_at) == (other.id, starts_at):
+            return replacement
+    current = current_replacement(old, now)
+    if current is not None:
+        raise BookingStands(current.reference)
+    if old.status in NOT_REPLACEABLE:
         raise BookingStands(old.reference)
-    new = request.request(_same_for(old, slug, starts_at), via=via, now=now)
-    moves.make(old.reference, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
+    new = request.request_booking(_same_request(old, slug, starts_at), via=via, now=now)
+    transitions.make_move(old.reference, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
     return new
 
 
-def asked_instead(booking: Booking, now: datetime) -> Booking | None:
-    """What stands between the client and someone else in this booking's place, if anything does."""
+def current_replacement(booking: Booking, now: datetime) -> Booking | None:
+    """The booking that was requested in place of this one and still stands, if any."""
+    standing = NOT_REPLACEABLE | {Status.REQUESTED}
     return next(
         (
-            asked
-            for asked in queries.replacements_of(booking)
-            if asked.status_at(now) in STANDING | {Status.REQUESTED}
+            replacement
+            for replacement in queries.replacements_of(booking)
+            if replacement.status_at(now) in standing
         ),
         None,
     )
 
 
-def _same_for(old: Booking, slug: str, starts_at: datetime) -> Request:
+def _same_request(old: Booking, slug: str, starts_at: datetime) -> BookingRequest:
     notes = [each.body for each in queries.writings_of(old) if each.purpose is Purpose.NOTE]
-    return Request(
+    return BookingRequest(
         therapist=slug,
         name=old.client.name,
         email=old.client.email,
@@ -71,3 +84,62 @@ def _same_for(old: Booking, slug: str, starts_at: datetime) -> Request:
         note=notes[0] if notes else "",
         instead_of=old.reference,
     )
+
+
+def alternatives_for(booking: Booking, now: datetime) -> list[OpenSlot]:
+    """Up to three other therapists, best-ranked first, who are free at the booking's time.
+
+    If the time is too near, or no other therapist has it open: the best-ranked with an open time
+    within a week of it, nearest time first.
+    """
+    kind, starts_at = booking.kind, booking.starts_at
+    others = _others(booking, kind, now)
+    first = list(others.limit(_FIRST_BATCH))
+    is_everyone = len(first) < _FIRST_BATCH
+    rest = others.where(Therapist.id.not_in([therapist.id for therapist in first]))
+    from_at = max(now, starts_at - _NEAR)
+    near_span = from_at, from_at + 2 * _NEAR
+    open_times = availability.open_times_of_each(first, kind, near_span, now)
+    policy = config.current().policy
+    if starts_at - now >= policy.min_notice:
+        same_time = starts_at, starts_at + timedelta(microseconds=1)
+        free = [therapist for therapist in first if open_times(therapist, same_time)]
+        if len(free) < MOST_ALTERNATIVES and not is_everyone:
+            ends_at = starts_at + timedelta(minutes=availability.length_minutes(kind, policy))
+            idle = rest.where(directory.idle(starts_at, ends_at, now))
+            free += [therapist for therapist, _ in _first_open(idle, kind, same_time, now)]
+        if free:
+            return [OpenSlot(therapist, starts_at) for therapist in free[:MOST_ALTERNATIVES]]
+
+    def distance(slot: OpenSlot) -> timedelta:
+        return abs(slot.starts_at - starts_at)
+
+    near = [(each, times) for each in first if (times := open_times(each, near_span))]
+    if len(near) < MOST_ALTERNATIVES and not is_everyone:
+        near += _first_open(rest, kind, near_span, now)
+    slots = [
+        min((OpenSlot(therapist, at) for at in times), key=distance) for therapist, times in near
+    ]
+    return sorted(slots, key=distance)[:MOST_ALTERNATIVES]
+
+
+def _first_open(
+    others: "ModelSelect[Therapist]", kind: Kind, span: tuple[datetime, datetime], now: datetime
+) -> list[tuple[Therapist, list[datetime]]]:
+    """Therapists with their open times in a span, until there are three or more."""
+    found: list[tuple[Therapist, list[datetime]]] = []
+    offset, size = 0, _FIRST_BATCH
+    while len(found) < MOST_ALTERNATIVES and (batch := list(others.offset(offset).limit(size))):
+        open_times = availability.open_times_of_each(batch, kind, span, now)
+        found += [(each, times) for each in batch if (times := open_times(each, span))]
+        offset, size = offset + size, min(4 * size, _LARGEST_BATCH)
+    return found
+
+
+def _others(booking: Booking, kind: Kind, now: datetime) -> "ModelSelect[Therapist]":
+    """Every other listed therapist that the client may request, best-ranked first."""
+    listed = queries.therapists_listed(now).where(Therapist.id != booking.therapist_id)
+    if kind is Kind.FREE_CONSULTATION:
+        used = queries.free_consultations_of(booking.client)
+        listed = listed.where(Therapist.offers_free_consultation, Therapist.id.not_in(used))
+    return listed

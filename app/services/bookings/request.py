@@ -1,4 +1,4 @@
-"""Asking for a session: every rule of a request, and the rows that follow from it."""
+"""Requesting a session: every rule that a request must meet, and the rows that it writes."""
 
 import secrets
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ from app.rules import acceptance, availability, cancellation
 from app.rules.availability import NotOpen
 from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.policy import Policy
-from app.services import availability as calendar
-from app.services.bookings import ledger, log, moves, transitions
+from app.services import availability as open_times
+from app.services.bookings import ledger, log, transitions
 from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.db.errors import Key, violated
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
-# No 0/O, 1/I/L or U: a reference is read aloud and typed from a screen.
+# No 0/O, 1/I/L or U: people read a reference aloud and type it from a screen.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a client asks for; the values have been through intake. `starts_at` is aware UTC.
+class BookingRequest:
+    """What a client requests, already validated. `starts_at` is aware UTC.
 
     `instead_of` is the reference of the booking that this one replaces, if any.
     """
@@ -48,43 +48,43 @@ class Request:
     instead_of: str = ""
 
 
-def request(asked: Request, *, via: Via, now: datetime) -> Booking:
-    """Ask for a session; the enquiry holds its time until it ends.
+def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
+    """Create an enquiry, which holds its time until it ends.
 
     Raises NotFound, InvalidFields, TherapistUnavailable, FreeConsultationUsed or SlotTaken, in
     that order, with nothing written.
     """
     try:
-        return _request(asked, via=via, now=now)
+        return _request_booking(wanted, via=via, now=now)
     except IntegrityError as error:
-        # The unique keys have the last word where two requests passed the same check at once.
+        # Two requests passed the same check at once: the unique keys decide.
         raise _named(error) from error
 
 
 @in_transaction
-def _request(asked: Request, *, via: Via, now: datetime) -> Booking:
-    therapist_id = queries.therapist_by_slug(asked.therapist).id
+def _request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
+    therapist_id = queries.therapist_by_slug(wanted.therapist).id
     queries.locked_therapist(therapist_id)
-    moves.catch_up_therapist(therapist_id, via=via, now=now)
-    # Read only now: what the clock has done may have been the end of the account.
+    transitions.catch_up_therapist(therapist_id, via=via, now=now)
+    # Read after catching up: a completion that was due may have deactivated the account.
     therapist = queries.therapist_by_id(therapist_id)
     policy = config.current().policy
-    minutes = calendar.length_minutes(asked.kind, policy)
-    is_taken = _check(therapist, asked, minutes, now=now, policy=policy)
+    minutes = open_times.length_minutes(wanted.kind, policy)
+    is_taken = _check(therapist, wanted, minutes, now=now, policy=policy)
     if not therapist.takes_bookings:
         raise TherapistUnavailable(therapist.slug)
-    client = _client(asked, now)
-    if asked.kind is Kind.FREE_CONSULTATION and has_used_free_consultation(therapist, client):
+    client = _client(wanted, now)
+    if wanted.kind is Kind.FREE_CONSULTATION and has_used_free_consultation(therapist, client):
         raise FreeConsultationUsed
     if is_taken:
         raise SlotTaken
-    booking = _create(therapist, client, asked, minutes, now=now, policy=policy)
-    _begin(booking, asked, via=via, now=now, policy=policy)
+    booking = _create(therapist, client, wanted, minutes, now=now, policy=policy)
+    _record(booking, wanted, via=via, now=now, policy=policy)
     return booking
 
 
 def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
-    """Whether a live or used free consultation stands between the two."""
+    """Whether the client has a live or used free consultation with the therapist."""
     return bool(
         Booking.select()
         .where(
@@ -97,21 +97,21 @@ def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
 
 
 def _check(
-    therapist: Therapist, asked: Request, minutes: int, *, now: datetime, policy: Policy
+    therapist: Therapist, wanted: BookingRequest, minutes: int, *, now: datetime, policy: Policy
 ) -> bool:
-    """Whether the asked time is held by another. Raises InvalidFields where it cannot be asked."""
+    """Whether another booking holds the time. Raises InvalidFields if it cannot be requested."""
     problems = []
-    if asked.kind is Kind.FREE_CONSULTATION and not therapist.offers_free_consultation:
+    if wanted.kind is Kind.FREE_CONSULTATION and not therapist.offers_free_consultation:
         problems.append(
             FieldError("kind", "This therapist offers no free consultation; please ask for paid.")
         )
-    ends_at = asked.starts_at + timedelta(minutes=minutes)
+    ends_at = wanted.starts_at + timedelta(minutes=minutes)
     why = availability.why_not_open(
-        asked.starts_at,
-        calendar.windows_of(therapist),
+        wanted.starts_at,
+        open_times.windows_of(therapist),
         ZoneInfo(therapist.timezone),
-        held=queries.held_spans(therapist, asked.starts_at, ends_at, now),
-        time_off=queries.time_off_spans(therapist, asked.starts_at, ends_at),
+        held=queries.held_spans(therapist, wanted.starts_at, ends_at, now),
+        time_off=queries.time_off_spans(therapist, wanted.starts_at, ends_at),
         length_minutes=minutes,
         now=now,
         policy=policy,
@@ -135,19 +135,19 @@ def _not_open(why: NotOpen, policy: Policy) -> str:
             return "This is not one of the therapist's open times; please choose one of those."
 
 
-def _client(asked: Request, now: datetime) -> Client:
-    """The client who asks, locked until the commit; a new one if they are not known."""
-    # Two first requests of one person, to two therapists, hold no lock in common; and who is
-    # erased before we have their lock is nobody we know.
-    while (client := queries.locked_client(asked.email)) is None:
+def _client(wanted: BookingRequest, now: datetime) -> Client:
+    """The client with this address, locked until the commit; created if there is none."""
+    # A loop, because two first requests of one person (to two therapists) share no lock, and
+    # because the client may be erased while we wait for their lock.
+    while (client := queries.locked_client(wanted.email)) is None:
         Client.insert(
-            email=asked.email,
-            email_key=queries.email_key(asked.email),
-            name=asked.name,
-            timezone=asked.timezone,
+            email=wanted.email,
+            email_key=queries.email_key(wanted.email),
+            name=wanted.name,
+            timezone=wanted.timezone,
             created_at=now,
         ).on_conflict_ignore().execute()
-    client.name, client.timezone = asked.name, asked.timezone
+    client.name, client.timezone = wanted.name, wanted.timezone
     client.save(only=["name", "timezone"])
     return client
 
@@ -155,25 +155,25 @@ def _client(asked: Request, now: datetime) -> Client:
 def _create(
     therapist: Therapist,
     client: Client,
-    asked: Request,
+    wanted: BookingRequest,
     minutes: int,
     *,
     now: datetime,
     policy: Policy,
 ) -> Booking:
-    is_free = asked.kind is Kind.FREE_CONSULTATION
-    ends_at = asked.starts_at + timedelta(minutes=minutes)
+    is_free = wanted.kind is Kind.FREE_CONSULTATION
+    ends_at = wanted.starts_at + timedelta(minutes=minutes)
     answer_by = acceptance.answer_by(now, policy)
     booking: Booking = Booking.create(
-        reference=_fresh_reference(),
+        reference=_new_reference(),
         therapist=therapist,
         client=client,
-        kind=asked.kind,
+        kind=wanted.kind,
         status=Status.REQUESTED,
         requested_at=now,
         answer_by=answer_by,
-        expires_at=acceptance.expires_at(now, asked.starts_at, policy),
-        starts_at=asked.starts_at,
+        expires_at=acceptance.expires_at(now, wanted.starts_at, policy),
+        starts_at=wanted.starts_at,
         ends_at=ends_at,
         fee_minor=0 if is_free else therapist.rate_minor,
         currency=therapist.currency,
@@ -185,14 +185,17 @@ def _create(
     return booking
 
 
-def _fresh_reference() -> str:
+def _new_reference() -> str:
     while True:
         reference = "MB-" + "".join(secrets.choice(_ALPHABET) for _ in range(6))
         if not Booking.select().where(Booking.reference == reference).exists():
             return reference
 
 
-def _begin(booking: Booking, asked: Request, *, via: Via, now: datetime, policy: Policy) -> None:
+def _record(
+    booking: Booking, wanted: BookingRequest, *, via: Via, now: datetime, policy: Policy
+) -> None:
+    """Write the timeline, ledger, note and emails of a new booking."""
     facts = {
         "fee_minor": booking.fee_minor,
         "currency": booking.currency,
@@ -200,22 +203,22 @@ def _begin(booking: Booking, asked: Request, *, via: Via, now: datetime, policy:
         "answer_within_s": policy.answer_within.total_seconds(),
         "expires_after_s": (booking.expires_at - now).total_seconds(),
     }
-    if asked.instead_of:
-        facts["instead_of"] = asked.instead_of
-    transitions.begin(booking, by=Actor.CLIENT, via=via, facts=facts)
+    if wanted.instead_of:
+        facts["instead_of"] = wanted.instead_of
+    transitions.record_request(booking, by=Actor.CLIENT, via=via, facts=facts)
     ledger.post(booking, "requested", cancellation.request_lines(booking.fee_minor), now)
-    if asked.note:
+    if wanted.note:
         Writing.create(
             booking=booking,
             purpose=Purpose.NOTE,
             author=Actor.CLIENT,
-            body=asked.note,
+            body=wanted.note,
             created_at=now,
         )
     ranking.touch(booking.therapist_id, now)
     outbox.enqueue("booking_requested", Role.THERAPIST, booking=booking, now=now)
     outbox.enqueue("booking_received", Role.CLIENT, booking=booking, now=now)
-    log.tell("requested", booking, via=via, answer_by=booking.answer_by.isoformat())
+    log.booking_event("requested", booking, via=via, answer_by=booking.answer_by.isoformat())
 
 
 def _named(error: IntegrityError) -> Exception:

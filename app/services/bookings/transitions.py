@@ -1,25 +1,166 @@
-"""advance(): the only writer of a booking's status, and with it of its timeline and held time."""
+"""Every change of a booking's status, and what follows from it: money, streak, emails, timeline."""
 
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from app import config
-from app.rules import availability, lifecycle
+from app.rules import availability, cancellation, lifecycle
+from app.rules.cancellation import Settlement
 from app.rules.lifecycle import LIVE, MOVES, Actor, Move, Status, Verdict, Via
-from app.store.models import Booking, HeldTime, TimelineEntry
+from app.rules.standing import StandingStep
+from app.services.bookings import ledger, log
+from app.services.therapists import ranking, standing
+from app.store import outbox, queries
+from app.store.db.database import in_transaction
+from app.store.models import Booking, HeldTime, Purpose, Role, TimelineEntry, Writing
+
+EMAILS: dict[Move, tuple[tuple[str, Role], ...]] = {
+    Move.ACCEPT: (("booking_accepted", Role.CLIENT), ("session_confirmed", Role.THERAPIST)),
+    Move.DECLINE: (("booking_declined", Role.CLIENT), ("enquiry_declined", Role.THERAPIST)),
+    Move.WITHDRAW: (("withdrawal_receipt", Role.CLIENT), ("booking_withdrawn", Role.THERAPIST)),
+    Move.EXPIRE: (("booking_expired", Role.CLIENT), ("enquiry_expired", Role.THERAPIST)),
+    Move.CANCEL_BY_CLIENT: (
+        ("cancellation_receipt", Role.CLIENT),
+        ("client_cancelled", Role.THERAPIST),
+    ),
+    Move.CANCEL_BY_THERAPIST: (
+        ("therapist_cancelled", Role.CLIENT),
+        ("cancellation_recorded", Role.THERAPIST),
+    ),
+    Move.COMPLETE: (),
+    Move.NO_SHOW: (("no_show_recorded", Role.CLIENT),),
+}
+"""The emails that each move causes: (kind, recipient)."""
 
 _ANSWERS = frozenset({Move.ACCEPT, Move.DECLINE})
 
 
-def foreseen(booking: Booking, move: Move, by: Actor, now: datetime) -> Verdict:
-    """What the table says to the move now; nothing is changed by asking."""
+@dataclass(frozen=True, slots=True)
+class MoveResult:
+    """The booking after an attempted move, and the verdict of the table of moves."""
+
+    booking: Booking
+    verdict: Verdict
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the booking now has the status that the caller wanted."""
+        return self.verdict in (Verdict.ALLOWED, Verdict.REPEATED)
+
+
+def judge(booking: Booking, move: Move, by: Actor, now: datetime) -> Verdict:
+    """What the table of moves would answer to `by` now; changes nothing."""
     return lifecycle.judge(move, booking.status, booking.times, by, now)
 
 
-def begin(booking: Booking, *, by: Actor, via: Via, facts: dict[str, Any]) -> None:
-    """Open a new booking's life: hold its time and write its first line.
+def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | None:
+    """Who pays what if `move` ends the booking at `at`; None for a move that does not end it."""
+    if move is Move.ACCEPT:
+        return None
+    return cancellation.settle(
+        move,
+        status=booking.status,
+        fee_minor=booking.fee_minor,
+        starts_at=booking.starts_at,
+        now=at,
+        policy=config.current().policy,
+    )
 
-    Raises IntegrityError where the time is held by another.
+
+def lock_booking(reference: str) -> Booking:
+    """The booking, with its therapist locked until the commit. Raises NotFound."""
+    booking = queries.booking_by_reference(reference)
+    queries.locked_therapist(booking.therapist_id)
+    return queries.booking_by_id(booking.id)
+
+
+@in_transaction
+def make_move(
+    reference: str, move: Move, *, by: Actor, via: Via, now: datetime, reason: str = ""
+) -> MoveResult:
+    """Make `move` if the table of moves allows it. Raises NotFound.
+
+    A refused move changes nothing, except that moves due by the clock are stored first.
+    """
+    booking = lock_booking(reference)
+    catch_up(booking, via=via, now=now)
+    if move is Move.CANCEL_BY_THERAPIST:
+        # A completion that is due resets the streak before this cancellation adds to it.
+        catch_up_therapist(booking.therapist_id, via=via, now=now)
+    verdict = judge(booking, move, by, now)
+    if verdict is Verdict.ALLOWED:
+        _apply(booking, move, by=by, via=via, at=now, now=now, due_at=now)
+        if reason:
+            Writing.create(
+                booking=booking, purpose=Purpose.REASON, author=by, body=reason, created_at=now
+            )
+    return MoveResult(booking, verdict)
+
+
+def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
+    """The booking with the move that is due by the clock stored. Raises NotFound."""
+    booking = queries.booking_by_reference(reference)
+    if booking.due_move(now) is None:
+        return booking
+    return _lock_and_catch_up(reference, via=via, now=now)
+
+
+@in_transaction
+def _lock_and_catch_up(reference: str, *, via: Via, now: datetime) -> Booking:
+    booking = lock_booking(reference)
+    catch_up(booking, via=via, now=now)
+    return booking
+
+
+def catch_up(
+    booking: Booking, *, via: Via, now: datetime, because_of: datetime | None = None
+) -> None:
+    """Store the move that is due by the clock on a locked booking, if any.
+
+    `because_of` is when its cause happened, if that was before the move itself: its emails are
+    overdue since then.
+    """
+    due = booking.due_move(now)
+    if due is not None:
+        move, at = due
+        # A booking requested after `because_of` cannot have been affected before it existed.
+        due_at = max(because_of, booking.requested_at) if because_of else at
+        _apply(booking, move, by=Actor.SYSTEM, via=via, at=at, now=now, due_at=due_at)
+
+
+def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> None:
+    """Store every move that is due by the clock on a locked therapist's bookings, in order."""
+    is_due = queries.overdue_expiry(now) | queries.overdue_completion(now)
+    bookings = queries.with_therapist_and_client(is_due & (Booking.therapist == therapist_id))
+    for booking in bookings.order_by(Booking.completes_at):
+        catch_up(booking, via=via, now=now)
+
+
+@in_transaction
+def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingStep | None:
+    """Apply what a therapist's streak leads to; a deactivation ends their open enquiries."""
+    since = queries.locked_therapist(therapist_id).standing_due_at
+    catch_up_therapist(therapist_id, via=via, now=now)
+    step = standing.apply(therapist_id, now)
+    therapist = queries.therapist_by_id(therapist_id)
+    if therapist.is_deactivated:
+        for booking in queries.open_enquiries_of(therapist):
+            _expire_at(booking, now)
+            catch_up(booking, via=via, now=now, because_of=since)
+    return step
+
+
+def _expire_at(booking: Booking, now: datetime) -> None:
+    changes = {"expires_at": now, "ended_by_deactivation": True}
+    Booking.update(**changes).where(Booking.id == booking.id).execute()
+    booking.expires_at, booking.ended_by_deactivation = now, True
+
+
+def record_request(booking: Booking, *, by: Actor, via: Via, facts: dict[str, Any]) -> None:
+    """Hold a new booking's time and write the first line of its timeline.
+
+    Raises IntegrityError if another booking holds the time.
     """
     cell_minutes = config.current().policy.cell_minutes
     HeldTime.insert_many(
@@ -28,48 +169,58 @@ def begin(booking: Booking, *, by: Actor, via: Via, facts: dict[str, Any]) -> No
             for cell in availability.cells(booking.starts_at, booking.ends_at, cell_minutes)
         ]
     ).execute()
-    note(booking, "requested", by=by, via=via, at=booking.requested_at, facts=facts)
+    at = booking.requested_at
+    add_timeline_entry(booking, "requested", by=by, via=via, at=at, facts=facts)
+
+
+def _apply(
+    booking: Booking,
+    move: Move,
+    *,
+    by: Actor,
+    via: Via,
+    at: datetime,
+    now: datetime,
+    due_at: datetime,
+) -> None:
+    """Make an allowed move, effective `at`; its emails are overdue from `due_at`."""
+    settlement = settlement_of(booking, move, at)
+    facts: dict[str, Any] = asdict(settlement) if settlement else {}
+    if move is Move.EXPIRE:
+        facts["because"] = "deactivated" if booking.ended_by_deactivation else "unanswered"
+    advance(booking, move, by=by, via=via, at=at, facts=facts)
+    if settlement:
+        ledger.post(booking, booking.status, cancellation.settlement_lines(settlement), at)
+    streak = standing.record(booking, move, at=at, now=now)
+    if streak is not None:
+        facts["streak"] = streak
+    facts["sequence"] = booking.sequence
+    ranking.touch(booking.therapist_id, now)
+    for kind, role in EMAILS[move]:
+        outbox.enqueue(kind, role, booking=booking, due_at=due_at, now=now, facts=facts)
+    log.booking_event(str(booking.status), booking, by=by, via=via)
 
 
 def advance(
     booking: Booking, move: Move, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
 ) -> None:
-    """Move the booking on from the status it was loaded with, effective `at`.
+    """Write the new status, effective `at`: the only place that changes `Booking.status`.
 
-    Raises RuntimeError if the row changed underneath, which the therapist's lock rules out.
+    Raises RuntimeError if the stored status is not the loaded one: the therapist was not locked.
     """
     changes = _changes(booking, move, at, facts)
-    moved = (
+    updated = (
         Booking.update(**changes)
         .where(Booking.id == booking.id, Booking.status == booking.status)
         .execute()
     )
-    if moved != 1:
+    if updated != 1:
         raise RuntimeError(f"{booking.reference} changed while its therapist was locked")
     for name, value in changes.items():
         setattr(booking, name, value)
     if booking.status not in LIVE:
         HeldTime.delete().where(HeldTime.booking == booking).execute()
-    note(booking, booking.status, by=by, via=via, at=at, facts=facts)
-
-
-def mark(booking: Booking, **due: datetime | None) -> None:
-    """Set when reminders are due next; None where that one is done with."""
-    Booking.update(**due).where(Booking.id == booking.id).execute()
-
-
-def bring_expiry_forward(booking: Booking, now: datetime) -> None:
-    """Let an open enquiry of a deactivated therapist expire at `now`."""
-    changes = {"expires_at": now, "ended_by_deactivation": True}
-    Booking.update(**changes).where(Booking.id == booking.id).execute()
-    booking.expires_at, booking.ended_by_deactivation = now, True
-
-
-def note(
-    booking: Booking, event: str, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
-) -> None:
-    """Write a line of the timeline. Each event happens once: the database refuses a second."""
-    TimelineEntry.create(booking=booking, event=event, by=by, via=via, at=at, facts=facts)
+    add_timeline_entry(booking, booking.status, by=by, via=via, at=at, facts=facts)
 
 
 def _changes(booking: Booking, move: Move, at: datetime, facts: dict[str, Any]) -> dict[str, Any]:
@@ -89,3 +240,15 @@ def _changes(booking: Booking, move: Move, at: datetime, facts: dict[str, Any]) 
 
 def _unless_past(due_at: datetime, now: datetime) -> datetime | None:
     return due_at if due_at > now else None
+
+
+def set_reminders(booking: Booking, **due: datetime | None) -> None:
+    """Set the named due instants (`reminder_due_at` ...); None: nothing more is due."""
+    Booking.update(**due).where(Booking.id == booking.id).execute()
+
+
+def add_timeline_entry(
+    booking: Booking, event: str, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
+) -> None:
+    """Write a line of the timeline. Raises IntegrityError if the booking has this event already."""
+    TimelineEntry.create(booking=booking, event=event, by=by, via=via, at=at, facts=facts)

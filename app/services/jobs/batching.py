@@ -9,7 +9,7 @@ import structlog
 from peewee import Expression, Field
 
 from app.errors import StoreUnavailable
-from app.services.bookings import moves
+from app.services.bookings import transitions
 from app.services.jobs.result import JobResult, PartialResults
 from app.store import queries
 from app.store.db.database import in_transaction
@@ -133,7 +133,7 @@ def _one_by_one(
 
 
 def _locked(booking: Booking, act: Callable[[Booking], bool]) -> bool:
-    return act(moves.lock(booking.reference))
+    return act(transitions.lock_booking(booking.reference))
 
 
 def each_therapist(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
-from app.services.bookings import log, moves, transitions
+from app.services.bookings import log, transitions
 from app.services.jobs.batching import each_booking, each_therapist, in_turn
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.therapists import ranking
@@ -50,7 +50,7 @@ def apply_standing(now: datetime) -> PartialResults:
     standings = each_therapist(
         Therapist.standing_due_at,
         now,
-        lambda therapist: moves.apply_standing(therapist.id, via=Via.SCHEDULER, now=now),
+        lambda therapist: transitions.apply_standing(therapist.id, via=Via.SCHEDULER, now=now),
     )
     return in_turn(standings, _scores(now))
 
@@ -106,7 +106,7 @@ def _forget(table: type[SignIn | IdempotentAnswer], before: datetime) -> int:
 
 def _catch_up(booking: Booking, now: datetime) -> bool:
     before = booking.status
-    moves.catch_up(booking, via=Via.SCHEDULER, now=now)
+    transitions.catch_up(booking, via=Via.SCHEDULER, now=now)
     return bool(booking.status != before)
 
 
@@ -129,27 +129,31 @@ def _chase(booking: Booking, now: datetime) -> bool:
 
 
 def _remind(booking: Booking, now: datetime) -> bool:
-    transitions.mark(booking, reminder_due_at=None)
+    transitions.set_reminders(booking, reminder_due_at=None)
     facts = {"answer_by": booking.answer_by.isoformat()}
-    transitions.note(booking, "reminded", by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts=facts)
+    transitions.add_timeline_entry(
+        booking, "reminded", by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts=facts
+    )
     outbox.enqueue(
         "answer_reminder", Role.THERAPIST, booking=booking, due_at=booking.reminder_due_at, now=now
     )
-    log.tell("reminded", booking, answer_by=facts["answer_by"], next="late")
+    log.booking_event("reminded", booking, answer_by=facts["answer_by"], next="late")
     return True
 
 
 def _tell_late(booking: Booking, now: datetime) -> bool:
-    transitions.mark(booking, reminder_due_at=None, late_due_at=None)
+    transitions.set_reminders(booking, reminder_due_at=None, late_due_at=None)
     facts = {"since": booking.answer_by.isoformat(), "expires_at": booking.expires_at.isoformat()}
-    transitions.note(booking, "late", by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts=facts)
+    transitions.add_timeline_entry(
+        booking, "late", by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts=facts
+    )
     for kind, role in (
         ("answer_late", Role.THERAPIST),
         ("answer_late_client", Role.CLIENT),
         ("answer_late_ops", Role.OPS),
     ):
         outbox.enqueue(kind, role, booking=booking, due_at=booking.late_due_at, now=now)
-    log.tell("late", booking, warning=True, next="expire", **facts)
+    log.booking_event("late", booking, warning=True, next="expire", **facts)
     return True
 
 
@@ -162,14 +166,14 @@ def _remind_session(booking: Booking, now: datetime) -> bool:
         return False
     # After an outage both may be due; the nearer one says all that the other would have.
     if hour_due:
-        transitions.mark(booking, day_reminder_due_at=None, hour_reminder_due_at=None)
+        transitions.set_reminders(booking, day_reminder_due_at=None, hour_reminder_due_at=None)
     else:
-        transitions.mark(booking, day_reminder_due_at=None)
+        transitions.set_reminders(booking, day_reminder_due_at=None)
     ordinal = 1 if hour_due else 24
     due_at = booking.hour_reminder_due_at if hour_due else booking.day_reminder_due_at
     for role in (Role.CLIENT, Role.THERAPIST):
         outbox.enqueue(
             "session_reminder", role, booking=booking, ordinal=ordinal, due_at=due_at, now=now
         )
-    log.tell("session_reminded", booking, starts_at=booking.starts_at.isoformat())
+    log.booking_event("session_reminded", booking, starts_at=booking.starts_at.isoformat())
     return True

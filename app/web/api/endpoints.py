@@ -16,9 +16,9 @@ from app.errors import DomainError, FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import Status, Verdict, Via
 from app.schemas import BookingDetail, BookingOut, TherapistDetail, TherapistOut
 from app.services import availability, idempotency, validation
-from app.services.bookings import cancel, ledger, moves
-from app.services.bookings import request as bookings
-from app.services.bookings.moves import Outcome
+from app.services.bookings import cancel, ledger, transitions
+from app.services.bookings.request import request_booking
+from app.services.bookings.transitions import MoveResult
 from app.services.idempotency import Answer
 from app.services.therapists import ranking
 from app.store import queries
@@ -77,7 +77,7 @@ def problem_kind(code: str) -> Response:
 
 
 @blueprint.post("/v1/bookings")
-def request_booking() -> Response:
+def create_booking() -> Response:
     """Ask for a session; with an Idempotency-Key, once."""
     now = clock.now()
     body = json_object(request.get_data())
@@ -94,7 +94,7 @@ def request_booking() -> Response:
 def show_booking(reference: str) -> Response:
     """One booking, as the clock has it."""
     now = clock.now()
-    booking = moves.refresh(_checked_reference(reference), via=Via.API, now=now)
+    booking = transitions.refresh(_checked_reference(reference), via=Via.API, now=now)
     return _json(_booking_detail(booking, now).text())
 
 
@@ -162,7 +162,7 @@ def _booking_input(body: dict[str, Any]) -> BookingIn:
 
 
 def _book(params: BookingIn, now: datetime) -> Answer:
-    booking = bookings.request(params.request(), via=Via.API, now=now)
+    booking = request_booking(params.request(), via=Via.API, now=now)
     return Answer(201, BookingOut.of(booking, now).text())
 
 
@@ -205,7 +205,7 @@ def _booking_detail(booking: Booking, now: datetime) -> BookingDetail:
     return BookingDetail.whole(booking, queries.timeline_of(booking), ledger.lines_of(booking), now)
 
 
-def _refusal_reason(outcome: Outcome) -> str:
+def _refusal_reason(outcome: MoveResult) -> str:
     status = outcome.booking.status
     if outcome.verdict is Verdict.TOO_LATE:
         return "The session has started, so nobody can cancel it any more."

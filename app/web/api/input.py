@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from app.errors import DomainError, FieldError, InvalidFields
 from app.rules.lifecycle import Actor, Kind
 from app.services import validation
-from app.services.bookings.request import Request
+from app.services.bookings.request import BookingRequest
 
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)([Zz]|[+-]\d\d:\d\d)?", re.ASCII
@@ -89,9 +89,9 @@ class BookingIn(In):
         "", description="a text for the therapist of at most 4000 characters, or nothing"
     )
 
-    def request(self) -> Request:
+    def request(self) -> BookingRequest:
         """The same, as the use case takes it."""
-        return Request(
+        return BookingRequest(
             therapist=self.therapist,
             name=self.client.name,
             email=self.client.email,

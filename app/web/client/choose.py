@@ -21,7 +21,7 @@ from app.links import Aim
 from app.rules.lifecycle import Via
 from app.services import availability, validation
 from app.services.availability import OpenSlot
-from app.services.bookings import offers, replace
+from app.services.bookings import replace
 from app.store import queries
 from app.store.models import Booking
 from app.web.client import manage
@@ -42,10 +42,10 @@ def show_choices(token: str) -> ResponseReturnValue:
     """Who else could be asked."""
     now = clock.now()
     booking = tokens.load_booking(Aim.CHOOSE, token, now)
-    asked = replace.asked_instead(booking, now)
+    asked = replace.current_replacement(booking, now)
     if asked is not None:
         return _replacement_page(booking, asked, now)
-    if booking.status_at(now) in replace.STANDING:
+    if booking.status_at(now) in replace.NOT_REPLACEABLE:
         return manage.manage_page(booking, now, HTTPStatus.CONFLICT)
     return _choices_page(booking, now)
 
@@ -77,7 +77,7 @@ def _choice(text: str) -> tuple[str, datetime]:
 def _choices_page(
     booking: Booking, now: datetime, *, refusal: DomainError | None = None
 ) -> ResponseReturnValue:
-    slots = offers.others_for(booking, now)
+    slots = replace.alternatives_for(booking, now)
     wanted = _preselected(booking, slots, now)
     if wanted is not None and wanted not in slots:
         slots = [wanted, *slots]

@@ -12,8 +12,7 @@ from app.errors import TermsChanged
 from app.links import Aim
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import validation
-from app.services.bookings import cancel as sessions
-from app.services.bookings import replace
+from app.services.bookings import cancel, replace
 from app.services.mail.letters.letter import session_of
 from app.services.therapists import accounts
 from app.store import queries
@@ -48,13 +47,13 @@ def show_cancel(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/link/manage/<token>/cancel")
 @limiter.limit(LINK_LIMIT)
-def cancel(token: str) -> ResponseReturnValue:
+def cancel_booking(token: str) -> ResponseReturnValue:
     """Withdraw or cancel on the terms that the page has shown."""
     now = clock.now()
     reference = tokens.load_booking(Aim.MANAGE, token, now).reference
     agreed = request.form.get("agreed")
     try:
-        outcome = sessions.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
+        outcome = cancel.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
     except TermsChanged:
         return _cancel_page(tokens.load_booking(Aim.MANAGE, token, now), now, changed=True)
     status = tokens.http_status(outcome.booking, outcome.verdict, now)
@@ -110,11 +109,11 @@ def manage_page(
         **booking_context(booking, now),
         is_refused=http_status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         is_just_done=request.method == "POST" and http_status is HTTPStatus.OK,
-        terms=sessions.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
+        terms=cancel.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
         facts=booking_text.settlement_facts(booking, lines, now),
         timeline=booking_text.timeline(booking, lines, Actor.CLIENT),
         writings=queries.writings_of(booking),
-        instead=replace.asked_instead(booking, now),
+        instead=replace.current_replacement(booking, now),
         cancel_path=tokens.path(Aim.MANAGE, booking) + "/cancel",
         calendar_path=tokens.path(Aim.MANAGE, booking) + "/calendar.ics",
         typed=typed,
@@ -139,7 +138,7 @@ def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
 
 
 def _cancel_page(booking: Booking, now: datetime, *, changed: bool = False) -> ResponseReturnValue:
-    terms = sessions.terms_of_cancelling(booking, by=Actor.CLIENT, now=now)
+    terms = cancel.terms_of_cancelling(booking, by=Actor.CLIENT, now=now)
     if terms is None:
         verdict = Verdict.REPEATED if booking.status in _CANCELLED else Verdict.OVERTAKEN
         return manage_page(booking, now, tokens.http_status(booking, verdict, now))

@@ -12,9 +12,8 @@ from app.errors import TermsChanged
 from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.services import validation
-from app.services.bookings import cancel as sessions
-from app.services.bookings import moves, transitions
-from app.services.bookings.moves import Outcome
+from app.services.bookings import cancel, transitions
+from app.services.bookings.transitions import MoveResult
 from app.store import queries
 from app.store.models import Booking
 from app.store.queries import paging
@@ -86,12 +85,12 @@ def show_cancel(reference: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/sessions/<reference>/cancel")
-def cancel(reference: str) -> ResponseReturnValue:
+def cancel_session(reference: str) -> ResponseReturnValue:
     """Cancel the session on the terms that the page has shown."""
     booking, now = base.own_booking(reference), clock.now()
     agreed = request.form.get("agreed")
     try:
-        outcome = sessions.cancel(
+        outcome = cancel.cancel(
             booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, agreed=agreed
         )
     except TermsChanged:
@@ -103,10 +102,10 @@ def cancel(reference: str) -> ResponseReturnValue:
 def show_no_show(reference: str) -> ResponseReturnValue:
     """What recording a no-show leads to, and the button that does it."""
     booking = base.own_booking(reference)
-    verdict = transitions.foreseen(booking, Move.NO_SHOW, Actor.THERAPIST, clock.now())
+    verdict = transitions.judge(booking, Move.NO_SHOW, Actor.THERAPIST, clock.now())
     if verdict is not Verdict.ALLOWED:
         return show(booking, HTTPStatus.CONFLICT)
-    settlement = moves.settlement_of(booking, Move.NO_SHOW, clock.now())
+    settlement = transitions.settlement_of(booking, Move.NO_SHOW, clock.now())
     return render_template(
         "dashboard/no_show.html",
         **base.layout_context(),
@@ -119,7 +118,7 @@ def show_no_show(reference: str) -> ResponseReturnValue:
 def no_show(reference: str) -> ResponseReturnValue:
     """Record that the client did not come."""
     booking = base.own_booking(reference)
-    outcome = sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=clock.now())
+    outcome = cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=clock.now())
     return _result(outcome, Move.NO_SHOW)
 
 
@@ -143,7 +142,7 @@ def show(
     """The session's page, with what was typed and what is wrong with it by field."""
     now, lines = clock.now(), queries.timeline_of(booking)
     can = {
-        move: transitions.foreseen(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
+        move: transitions.judge(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
         for move in _DONE
     }
     page = render_template(
@@ -165,7 +164,7 @@ def show(
 
 
 def _cancel_page(booking: Booking, *, changed: bool = False) -> ResponseReturnValue:
-    terms = sessions.terms_of_cancelling(booking, by=Actor.THERAPIST, now=clock.now())
+    terms = cancel.terms_of_cancelling(booking, by=Actor.THERAPIST, now=clock.now())
     if terms is None:
         return show(booking, HTTPStatus.CONFLICT)
     page = render_template(
@@ -181,11 +180,11 @@ def _cancel_page(booking: Booking, *, changed: bool = False) -> ResponseReturnVa
 
 def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
     by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
-    outcome = moves.make(booking.reference, move, by=by, via=via, now=now, reason=reason)
+    outcome = transitions.make_move(booking.reference, move, by=by, via=via, now=now, reason=reason)
     return _result(outcome, move)
 
 
-def _result(outcome: Outcome, move: Move) -> ResponseReturnValue:
+def _result(outcome: MoveResult, move: Move) -> ResponseReturnValue:
     """Show the session as it now stands; a move that could not be outcome says what came before."""
     status = tokens.http_status(outcome.booking, outcome.verdict, clock.now())
     if status is not HTTPStatus.OK:

@@ -11,8 +11,8 @@ from app.links import Aim
 from app.rules import money
 from app.rules.lifecycle import Actor, Move, Via
 from app.services import validation
-from app.services.bookings import moves, transitions
-from app.services.bookings.moves import Outcome
+from app.services.bookings import transitions
+from app.services.bookings.transitions import MoveResult
 from app.services.therapists import accounts
 from app.store.models import Booking
 from app.web import auth
@@ -36,7 +36,9 @@ def accept(token: str) -> ResponseReturnValue:
     """Accept the enquiry."""
     now = clock.now()
     booking = tokens.load_booking(Aim.ACCEPT, token, now)
-    outcome = moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
+    outcome = transitions.make_move(
+        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now
+    )
     return _result_page(outcome, Move.ACCEPT)
 
 
@@ -56,7 +58,7 @@ def decline(token: str) -> ResponseReturnValue:
         reason = validation.text(typed)
     except ValueError as error:
         return _confirm_page(booking, Move.DECLINE, typed=typed, error=str(error))
-    outcome = moves.make(
+    outcome = transitions.make_move(
         booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
     )
     return _result_page(outcome, Move.DECLINE)
@@ -102,9 +104,9 @@ def _confirm_page(
     booking: Booking, move: Move, *, typed: str = "", error: str = ""
 ) -> ResponseReturnValue:
     now = clock.now()
-    verdict = transitions.foreseen(booking, move, Actor.THERAPIST, now)
+    verdict = transitions.judge(booking, move, Actor.THERAPIST, now)
     if verdict is not verdict.ALLOWED:
-        return _result_page(Outcome(booking, verdict), move)
+        return _result_page(MoveResult(booking, verdict), move)
     percent = config.current().policy.commission_percent
     page = render_template(
         f"links/{move}.html",
@@ -121,7 +123,7 @@ def _confirm_page(
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
 
 
-def _result_page(outcome: Outcome, move: Move) -> ResponseReturnValue:
+def _result_page(outcome: MoveResult, move: Move) -> ResponseReturnValue:
     now, booking = clock.now(), outcome.booking
     status = tokens.http_status(booking, outcome.verdict, now)
     is_done = status is HTTPStatus.OK

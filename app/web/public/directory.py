@@ -27,7 +27,7 @@ from app.errors import (
 )
 from app.rules.lifecycle import Kind, Via
 from app.services import search, validation
-from app.services.bookings import request as bookings
+from app.services.bookings.request import request_booking
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
@@ -93,7 +93,7 @@ def request_session(slug: str) -> AnyResponse:
     if not form.validate():
         return _form_page(therapist, form, 400 if form.is_stale else 422)
     try:
-        booking = bookings.request(form.to_request(therapist.slug), via=Via.PAGE, now=clock.now())
+        booking = request_booking(form.to_request(therapist.slug), via=Via.PAGE, now=clock.now())
     except DomainError as refusal:
         return _refusal_page(therapist, form, refusal)
     session[_RECEIPT] = booking.reference

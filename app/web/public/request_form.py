@@ -10,7 +10,7 @@ from wtforms import EmailField, Field, RadioField, StringField, TextAreaField, V
 from app.errors import InvalidFields
 from app.rules.lifecycle import Kind
 from app.services import validation
-from app.services.bookings.request import Request
+from app.services.bookings.request import BookingRequest
 
 
 def _start(value: str) -> datetime:
@@ -55,9 +55,9 @@ class RequestForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
         """Whether the page was open for too long, or came without its cookie."""
         return bool(self.csrf_token.errors)
 
-    def to_request(self, slug: str) -> Request:
+    def to_request(self, slug: str) -> BookingRequest:
         """What the form asks for, once it has been validated."""
-        return Request(
+        return BookingRequest(
             therapist=slug,
             name=self.name.checked,
             email=self.email.checked,

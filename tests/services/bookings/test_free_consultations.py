@@ -10,8 +10,7 @@ from peewee import IntegrityError
 
 from app.errors import DomainError, FreeConsultationUsed
 from app.rules.lifecycle import Actor, Kind, Status, Via
-from app.services.bookings import cancel as sessions
-from app.services.bookings import moves
+from app.services.bookings import cancel, transitions
 from app.store.db import database
 from app.store.models import Booking, Client, HeldTime, TimelineEntry
 from tests.scenarios.story import DEE, ELI, Story
@@ -51,13 +50,13 @@ def completed_with_no_sweep(story: Story) -> None:
 def missed(story: Story) -> None:
     booking = accepted(story)
     story.at(booking.ends_at)
-    sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
 
 
 def missed_after_completion(story: Story) -> None:
     booking = accepted(story)
     story.at(booking.completes_at)
-    sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
 
 
 def cancelled_by_client(notice: timedelta) -> Callable[[Story], None]:
@@ -140,7 +139,7 @@ def test_it_is_given_back_where_a_deactivation_ended_it(story: Story) -> None:
         session = story.ask("asha", client=ELI, starts_at=booking.starts_at + DAY)
         story.accept(session)
         story.cancel(session, Actor.THERAPIST)
-    moves.apply_standing(booking.therapist_id, via=Via.SCHEDULER, now=story.now)
+    transitions.apply_standing(booking.therapist_id, via=Via.SCHEDULER, now=story.now)
     ended = story.reload(booking)
     assert (ended.status, ended.uses_free_consultation) == ("expired", False)
 

@@ -20,8 +20,8 @@ from hypothesis.stateful import (
 from app import clock
 from app.errors import FreeConsultationUsed, SlotTaken, TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services.bookings import cancel, moves, request
-from app.services.bookings.moves import Outcome
+from app.services.bookings import cancel, request, transitions
+from app.services.bookings.transitions import MoveResult
 from app.services.ops import replay
 from app.services.therapists import ranking, standing
 from app.store import queries
@@ -89,10 +89,10 @@ class Lives(RuleBasedStateMachine):
     def book(self, told: Told, client: tuple[str, str, str]) -> bool:
         possible = self.what_may_come_of(told)
         kind = Kind.FREE_CONSULTATION if told.is_free else Kind.PAID
-        asked = request.Request(told.slug, *client, told.starts_at, kind)
+        asked = request.BookingRequest(told.slug, *client, told.starts_at, kind)
         booking, refusal = None, None
         try:
-            booking = request.request(asked, via=Via.API, now=self.model.now)
+            booking = request.request_booking(asked, via=Via.API, now=self.model.now)
         except (FreeConsultationUsed, SlotTaken, TherapistUnavailable) as error:
             refusal = type(error)
         assert refusal in possible
@@ -135,7 +135,7 @@ class Lives(RuleBasedStateMachine):
     def is_told(self) -> bool:
         return bool(self.model.told)
 
-    def did(self, told: Told, outcome: Outcome, status: str, *, allowed: bool) -> None:
+    def did(self, told: Told, outcome: MoveResult, status: str, *, allowed: bool) -> None:
         """What came of a move is what the model says; the model then makes it too."""
         expected = "allowed" if allowed else outcome.verdict
         assert outcome.verdict == expected
@@ -172,13 +172,13 @@ class Lives(RuleBasedStateMachine):
 
     def answer(self, told: Told, status: str) -> None:
         move = Move.ACCEPT if status == "accepted" else Move.DECLINE
-        outcome = moves.make(
+        outcome = transitions.make_move(
             told.reference, move, by=Actor.THERAPIST, via=Via.LINK, now=self.model.now
         )
         self.did(told, outcome, status, allowed=told.status == "requested")
 
     def withdraw(self, told: Told) -> None:
-        outcome = moves.make(
+        outcome = transitions.make_move(
             told.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.model.now
         )
         self.did(told, outcome, "withdrawn", allowed=told.status == "requested")

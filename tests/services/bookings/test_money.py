@@ -13,8 +13,7 @@ import pytest
 from app import config
 from app.config import Settings
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services.bookings import cancel as sessions
-from app.services.bookings import ledger, moves
+from app.services.bookings import cancel, ledger, transitions
 from app.services.jobs import due
 from app.services.therapists import profile
 from app.store import queries
@@ -128,7 +127,7 @@ def act(story: Story, booking: Booking, what: str) -> None:
         case "therapist cancels":
             story.cancel(booking, Actor.THERAPIST)
         case "therapist reports":
-            sessions.mark_no_show(reference, via=Via.DASHBOARD, now=now)
+            cancel.mark_no_show(reference, via=Via.DASHBOARD, now=now)
         case _:
             story.sweep()
 
@@ -178,7 +177,7 @@ def test_the_cancelling_table_holds_to_the_second_when_clocks_change(
 
     now = story.at(ANCHORS[anchor](booking) + offset)
     by = Actor.THERAPIST if what.startswith("therapist") else Actor.CLIENT
-    terms = sessions.terms_of_cancelling(story.reload(booking), by=by, now=now)
+    terms = cancel.terms_of_cancelling(story.reload(booking), by=by, now=now)
     act(story, booking, what)
 
     booking = story.reload(booking)
@@ -260,7 +259,7 @@ def test_a_free_session_moves_no_money_however_it_ends(story: Story, end: str) -
     story.at(booking.completes_at)
     story.sweep()
     if end == "no_show":
-        sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+        cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
     assert story.reload(booking).status == end.replace("cancelled late", "cancelled_by_client")
     assert ledger.lines_of(booking) == []
 
@@ -270,7 +269,7 @@ def test_a_no_show_after_completion_earns_the_fee_only_once(story: Story) -> Non
     story.accept(booking)
     story.at(booking.completes_at)
     story.sweep()
-    sessions.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
     assert [(line.event, line.account) for line in ledger.lines_of(booking)] == [
         ("requested", "client"),
         ("requested", "held"),
@@ -315,11 +314,11 @@ def test_terms_that_have_changed_since_they_were_shown_are_not_applied(story: St
     story.accept(booking)
     story.at(booking.starts_at - DAY - SECOND)
     booking = story.reload(booking)
-    shown = sessions.terms_of_cancelling(booking, by=Actor.CLIENT, now=story.now)
+    shown = cancel.terms_of_cancelling(booking, by=Actor.CLIENT, now=story.now)
     assert shown is not None
     now = story.at(booking.starts_at - DAY)
-    with pytest.raises(sessions.TermsChanged):
-        sessions.cancel(booking.reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=shown.key)
+    with pytest.raises(cancel.TermsChanged):
+        cancel.cancel(booking.reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=shown.key)
     assert story.reload(booking).status == "accepted"
     assert owed(booking) == {"client": -6000, "held": 6000}
 
@@ -330,7 +329,7 @@ def test_asking_what_became_of_a_booking_writes_down_what_the_clock_has_done(
     booking = story.ask()
     story.accept(booking)
     story.at(booking.completes_at)
-    seen = moves.refresh(booking.reference, via=Via.API, now=story.now)
+    seen = transitions.refresh(booking.reference, via=Via.API, now=story.now)
     assert seen.status == "completed"
     assert owed(booking)["therapist"] == 5400
     assert queries.booking_by_reference(booking.reference).status == "completed"

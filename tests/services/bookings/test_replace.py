@@ -7,7 +7,7 @@ import pytest
 
 from app.rules.lifecycle import Kind
 from app.rules.weekly_hours import parse_windows
-from app.services.bookings import offers
+from app.services.bookings import replace
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store import queries
@@ -41,7 +41,7 @@ def rank(slugs: Sequence[str]) -> None:
 
 def offered(story: Story, booking: Booking) -> list[tuple[str, datetime]]:
     """Who is offered, and when."""
-    found = offers.others_for(story.reload(booking), story.now)
+    found = replace.alternatives_for(story.reload(booking), story.now)
     return [(slot.therapist.slug, slot.starts_at) for slot in found]
 
 
@@ -157,11 +157,11 @@ def test_it_takes_as_few_queries_with_seventy_therapists_as_with_a_handful(
 ) -> None:
     booking = queries.booking_by_reference(story.ask(starts_at=WEDNESDAY_10, kind=kind).reference)
     with counted_queries() as few:
-        offers.others_for(booking, story.now)
+        replace.alternatives_for(booking, story.now)
     for added in crowd(others[0], 70):
         accounts.replace_windows(added, parse_windows("Mon-Sun 09:00-17:00"))
     with counted_queries() as many:
-        offers.others_for(booking, story.now)
+        replace.alternatives_for(booking, story.now)
     assert len(many) == len(few) <= 6
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.rules.lifecycle import Actor, Via
-from app.services.bookings import moves
+from app.services.bookings import transitions
 from app.services.jobs import due
 from app.services.therapists import accounts
 from app.store.models import OutboxEmail, SignIn
@@ -42,7 +42,7 @@ def test_the_email_of_a_step_is_due_when_the_step_was(
 def test_an_expiry_that_a_page_notes_is_due_when_it_was_as_well(story: Story) -> None:
     booking = story.ask()
     story.wait(hours=24.5)
-    moves.refresh(booking.reference, via=Via.PAGE, now=story.now)
+    transitions.refresh(booking.reference, via=Via.PAGE, now=story.now)
     assert due_of("booking_expired") == due_of("enquiry_expired") == {HALF_AN_HOUR}
 
 

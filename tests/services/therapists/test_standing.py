@@ -10,7 +10,7 @@ from app.errors import TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Via
 from app.rules.standing import StandingStep
 from app.services import availability
-from app.services.bookings import cancel, moves
+from app.services.bookings import cancel, transitions
 from app.services.jobs import due as sweeps
 from app.services.ops import replay
 from app.services.therapists import standing
@@ -299,7 +299,7 @@ def test_applying_a_standing_again_or_from_several_schedulers_tells_nothing_more
     def one_scheduler() -> None:
         with database.connection():
             together.wait()
-            steps.append(moves.apply_standing(therapist_id, via=Via.SCHEDULER, now=now))
+            steps.append(transitions.apply_standing(therapist_id, via=Via.SCHEDULER, now=now))
 
     crowd = [threading.Thread(target=one_scheduler) for _ in range(4)]
     for each in crowd:
@@ -308,7 +308,7 @@ def test_applying_a_standing_again_or_from_several_schedulers_tells_nothing_more
         each.join()
     assert sorted(steps, key=str) == [None, None, None, StandingStep.DEACTIVATE]
     before = asha().__data__
-    assert moves.apply_standing(therapist_id, via=Via.SCHEDULER, now=now) is None
+    assert transitions.apply_standing(therapist_id, via=Via.SCHEDULER, now=now) is None
     assert asha().__data__ == before
     about_account = OutboxEmail.select().where(OutboxEmail.kind.in_(STEPS))
     assert sorted(email.kind for email in about_account) == ["account_alert", "account_deactivated"]
@@ -336,7 +336,7 @@ def test_a_completion_in_the_same_minute_does_not_undo_a_deactivation(
     story.at(held.completes_at + SECOND)
     if not by_scheduler:
         story.ask("bran", starts_at=story.now.replace(hour=16, minute=0, second=0) + DAY)
-        moves.refresh(held.reference, via=Via.LINK, now=story.now)
+        transitions.refresh(held.reference, via=Via.LINK, now=story.now)
     assert [kind for kind, _ in steps_told(story)] == ["account_deactivated", "account_alert"]
     assert asha().state == "deactivated"
     assert (asha().streak, asha().flagged_at) == (0, None)

@@ -11,7 +11,7 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services.bookings import ledger, moves, replace
+from app.services.bookings import ledger, replace, transitions
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from tests.conftest import MONDAY, Cast
@@ -35,11 +35,15 @@ THURSDAY_10 = TUESDAY_10 + 48 * HOUR
 
 
 def accept(booking: Booking) -> None:
-    moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    transitions.make_move(
+        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
+    )
 
 
 def decline(booking: Booking) -> None:
-    moves.make(booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    transitions.make_move(
+        booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
+    )
 
 
 def balance(booking: Booking) -> dict[str, int]:

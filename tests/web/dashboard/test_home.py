@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services.bookings import cancel, moves
+from app.services.bookings import cancel, transitions
 from app.store.models import Booking, Therapist, TimelineEntry
 from tests.conftest import MONDAY, Cast
 from tests.harness.page_stories import (
@@ -40,7 +40,9 @@ def page_of(booking: Booking) -> str:
 
 def accepted(**more: Any) -> Booking:
     booking = ask(**more)
-    moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    transitions.make_move(
+        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
+    )
     return now_of(booking)
 
 
@@ -134,7 +136,9 @@ def test_an_enquiry_is_answered_on_its_page_and_again_changes_nothing(
 def test_an_answer_that_came_too_late_shows_what_has_happened(asha: Visitor, at: Any) -> None:
     booking = ask()
     [form] = [f for f in forms(asha.get(page_of(booking))) if f.action.endswith("/accept")]
-    moves.make(booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
+    transitions.make_move(
+        booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now()
+    )
     overtaken = asha.post(form.action, data=form.fields)
     assert overtaken.status_code == 409
     assert "Dee withdrew the enquiry" in overtaken.text

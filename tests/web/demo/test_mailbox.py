@@ -14,7 +14,7 @@ from app import clock, create_app
 from app.config import Settings
 from app.maildir import serve_maildir, stored_messages
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services.bookings import moves, request
+from app.services.bookings import request, transitions
 from app.services.jobs import due as sweeps
 from app.services.mail.sender import OutboxSender
 from app.store import outlook
@@ -61,7 +61,7 @@ def visitor(demo: Flask) -> FlaskClient:
 
 
 def ask() -> Booking:
-    asked = request.Request(
+    asked = request.BookingRequest(
         therapist="asha",
         name="Dee Stone",
         email=DEE,
@@ -69,7 +69,7 @@ def ask() -> Booking:
         starts_at=TUESDAY_10,
         kind=Kind.PAID,
     )
-    return request.request(asked, via=Via.PAGE, now=clock.now())
+    return request.request_booking(asked, via=Via.PAGE, now=clock.now())
 
 
 def deliver(demo: Flask) -> None:
@@ -135,7 +135,9 @@ def test_newer_emails_come_first(demo: Flask, visitor: FlaskClient, at: Any) -> 
     booking = ask()
     deliver(demo)
     at(MONDAY + timedelta(minutes=5))
-    moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    transitions.make_move(
+        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
+    )
     deliver(demo)
     kinds = re.findall(r'<span class="tag">(.*?)</span>', page(visitor, f"/mailbox?to={DEE}"))
     assert kinds == ["booking_accepted", "booking_received"]
@@ -276,7 +278,9 @@ def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
     demo: Flask, visitor: FlaskClient
 ) -> None:
     booking = ask()
-    moves.make(booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    transitions.make_move(
+        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
+    )
     deliver(demo)
     due: list[datetime | None] = []
     for _ in range(3):

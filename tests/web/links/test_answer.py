@@ -10,7 +10,7 @@ from flask import Flask
 from app import clock, links
 from app.links import Aim
 from app.rules.lifecycle import Actor, Move, Status, Via
-from app.services.bookings import cancel, moves
+from app.services.bookings import cancel, transitions
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from app.web.links import tokens as tickets
 from tests.conftest import Cast
@@ -78,15 +78,17 @@ def test_a_reason_that_cannot_be_taken_keeps_what_was_typed_and_declines_nothing
 
 
 def _accepted(booking: Booking) -> None:
-    moves.make(booking.reference, Move.ACCEPT, now=clock.now(), **BY_LINK)
+    transitions.make_move(booking.reference, Move.ACCEPT, now=clock.now(), **BY_LINK)
 
 
 def _declined(booking: Booking) -> None:
-    moves.make(booking.reference, Move.DECLINE, now=clock.now(), **BY_LINK)
+    transitions.make_move(booking.reference, Move.DECLINE, now=clock.now(), **BY_LINK)
 
 
 def _withdrawn(booking: Booking) -> None:
-    moves.make(booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
+    transitions.make_move(
+        booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now()
+    )
 
 
 def _cancelled(booking: Booking) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from app import config
 from app.links import Aim
 from app.rules.lifecycle import Kind
-from app.services.bookings import offers
+from app.services.bookings import replace
 from app.services.mail.letters.letter import Letter, link_to, session_of
 from app.store import queries
 from emails import to_client
@@ -25,7 +25,7 @@ def _offers(letter: Letter) -> tuple[Offer, ...]:
             price_minor=0 if is_free else slot.therapist.rate_minor,
             currency=slot.therapist.currency,
         )
-        for slot in offers.others_for(booking, letter.now)
+        for slot in replace.alternatives_for(booking, letter.now)
     )
 
 
