@@ -1,4 +1,4 @@
-"""Signed links: mint and read tokens; the only user of itsdangerous."""
+"""Signed links: mint and read their tokens; the only user of itsdangerous."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,12 +12,12 @@ from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 from app import clock, config
 from app.errors import LinkInvalid
 
+# A longer token is refused before any cryptography.
 MAX_LENGTH = 400
-"""Characters; a longer token is refused before any cryptography."""
 
 
-class Aim(StrEnum):
-    """What a token is for; each has a salt of its own."""
+class LinkPurpose(StrEnum):
+    """What a link is for. The value is part of its address and of the salt of its signature."""
 
     SESSION = "session"
     ACCEPT = "accept"
@@ -27,15 +27,19 @@ class Aim(StrEnum):
     SIGN_IN = "sign-in"
 
 
-TO_CLIENTS = frozenset({Aim.MANAGE, Aim.CHOOSE})
-"""Links that clients are sent; all others are for therapists."""
+# Sent to clients; all other links are sent to therapists.
+TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE})
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """What a valid token says: for whom, which booking (or sign-in), which epoch, minted when."""
+class LinkToken:
+    """The content of a valid token.
 
-    aim: Aim
+    `holder` is who the link was sent to (see `holder_of`); `subject` is a booking's reference, or
+    the key of a sign-in; `epoch` is the booking's epoch when the link was minted.
+    """
+
+    purpose: LinkPurpose
     holder: str
     subject: str
     epoch: int
@@ -43,58 +47,57 @@ class Ticket:
 
 
 class _Signer(TimestampSigner):
-    """Signs with the clock that the rest of the house goes by, so that a moved clock counts."""
-
+    # The application's clock, which the demo can move.
     def get_timestamp(self) -> int:
         return int(clock.now().timestamp())
 
 
 @lru_cache(maxsize=32)
-def _serializer(aim: Aim, keys: tuple[str, ...]) -> URLSafeTimedSerializer:
+def _serializer(purpose: LinkPurpose, keys: tuple[str, ...]) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(
         list(keys),
-        salt=f"mindsum.link.{aim}",
+        salt=f"mindsum.link.{purpose}",
         signer=_Signer,
         signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
     )
 
 
 def _keys() -> tuple[str, ...]:
+    """Oldest first: itsdangerous signs with the last key and verifies with all."""
     settings = config.current()
     return (*reversed(settings.secret_key_fallbacks), settings.secret_key)
 
 
-def holder_of(aim: Aim, *, client_id: int | None, therapist_id: int | None) -> str:
-    """Whose a link is: "c12" where clients are sent it, otherwise "t7"."""
-    return f"c{client_id}" if aim in TO_CLIENTS else f"t{therapist_id}"
+def holder_of(purpose: LinkPurpose, *, client_id: int | None, therapist_id: int | None) -> str:
+    """The recipient of such a link: "c12" for a client, "t7" for a therapist."""
+    return f"c{client_id}" if purpose in TO_CLIENTS else f"t{therapist_id}"
 
 
-def mint(aim: Aim, *, holder: str, subject: str, epoch: int = 1) -> str:
-    """A token for `holder` (see holder_of) that does `aim` to `subject` and nothing else."""
-    token = _serializer(aim, _keys()).dumps([holder, subject, epoch])
+def mint(purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1) -> str:
+    token = _serializer(purpose, _keys()).dumps([holder, subject, epoch])
     return token.decode() if isinstance(token, bytes) else token
 
 
-def read(aim: Aim, token: str) -> Ticket:
-    """What the token says. Raises LinkInvalid where it is cut, forged or for another purpose."""
+def read(purpose: LinkPurpose, token: str) -> LinkToken:
+    """Raises LinkInvalid if the token is cut, forged or was minted for another purpose."""
     if len(token) > MAX_LENGTH:
-        raise LinkInvalid("The link is too long to be one of ours.")
+        raise LinkInvalid("The link is too long.")
     try:
-        payload, minted_at = _serializer(aim, _keys()).loads(token, return_timestamp=True)
-        holder, subject, epoch = _shape(payload)
+        payload, minted_at = _serializer(purpose, _keys()).loads(token, return_timestamp=True)
+        holder, subject, epoch = _checked(payload)
     except (BadData, ValueError):
-        raise LinkInvalid("The link is incomplete, or was not made for this.") from None
-    return Ticket(aim, holder, subject, epoch, minted_at)
+        raise LinkInvalid("The link is incomplete or has another purpose.") from None
+    return LinkToken(purpose, holder, subject, epoch, minted_at)
 
 
-def _shape(payload: Any) -> tuple[str, str, int]:
+def _checked(payload: Any) -> tuple[str, str, int]:
     holder, subject, epoch = payload
     if not (isinstance(holder, str) and isinstance(subject, str) and isinstance(epoch, int)):
         raise ValueError("unknown payload")
     return holder, subject, epoch
 
 
-def address(aim: Aim, *, holder: str, subject: str, epoch: int = 1) -> str:
-    """The full web address of a fresh link."""
-    token = mint(aim, holder=holder, subject=subject, epoch=epoch)
-    return f"{config.current().public_url}/link/{aim}/{token}"
+def url(purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1) -> str:
+    """The full web address of a new link."""
+    token = mint(purpose, holder=holder, subject=subject, epoch=epoch)
+    return f"{config.current().public_url}/link/{purpose}/{token}"

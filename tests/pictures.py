@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page
 from app import clock, config, create_app
 from app.config import Settings
 from app.demo import therapists
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind
 from app.services.bookings import messages
 from app.store.db import database
@@ -201,7 +201,7 @@ def site(studio: Studio) -> None:
         asha.context.close()
         accept, manage = (
             tokens.path(aim, week[name])
-            for aim, name in ((Aim.ACCEPT, "open"), (Aim.MANAGE, "accepted"))
+            for aim, name in ((LinkPurpose.ACCEPT, "open"), (LinkPurpose.MANAGE, "accepted"))
         )
         looks: tuple[tuple[str, int, Scheme, str], ...] = (
             ("accept-page", PHONE, "light", accept),

@@ -12,11 +12,11 @@ from itsdangerous import URLSafeTimedSerializer
 from app import clock, config, links
 from app.config import Settings
 from app.errors import LinkInvalid
-from app.links import Aim
+from app.links import LinkPurpose
 from tests.conftest import MONDAY
 
 FACTS = {"holder": "t7", "subject": "MB-7K3QXD", "epoch": 2}
-AIMS = list(Aim)
+PURPOSES = list(LinkPurpose)
 
 
 def with_keys(secret_key: str, *fallbacks: str) -> None:
@@ -33,23 +33,25 @@ def keys() -> Iterator[None]:
     config.use(before)
 
 
-def minted(aim: Aim = Aim.ACCEPT, **changes: Any) -> str:
-    return links.mint(aim, **{**FACTS, **changes})
+def minted(purpose: LinkPurpose = LinkPurpose.ACCEPT, **changes: Any) -> str:
+    return links.mint(purpose, **{**FACTS, **changes})
 
 
-@pytest.mark.parametrize("aim", AIMS)
-def test_a_token_says_for_whom_which_booking_and_which_epoch(aim: Aim, at: Any) -> None:
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_token_says_for_whom_which_booking_and_which_epoch(purpose: LinkPurpose, at: Any) -> None:
     now = at(MONDAY)
-    ticket = links.read(aim, minted(aim))
-    assert ticket == links.Ticket(aim, "t7", "MB-7K3QXD", 2, now)
+    link = links.read(purpose, minted(purpose))
+    assert link == links.LinkToken(purpose, "t7", "MB-7K3QXD", 2, now)
 
 
-@pytest.mark.parametrize("made_for", AIMS)
-@pytest.mark.parametrize("used_for", AIMS)
-def test_a_token_of_one_purpose_is_refused_for_every_other(made_for: Aim, used_for: Aim) -> None:
+@pytest.mark.parametrize("made_for", PURPOSES)
+@pytest.mark.parametrize("used_for", PURPOSES)
+def test_a_token_of_one_purpose_is_refused_for_every_other(
+    made_for: LinkPurpose, used_for: LinkPurpose
+) -> None:
     token = minted(made_for)
     if made_for is used_for:
-        assert links.read(used_for, token).aim is used_for
+        assert links.read(used_for, token).purpose is used_for
         return
     with pytest.raises(LinkInvalid):
         links.read(used_for, token)
@@ -59,7 +61,7 @@ def test_a_token_cut_anywhere_is_refused() -> None:
     token = minted()
     for length in range(len(token)):
         with pytest.raises(LinkInvalid):
-            links.read(Aim.ACCEPT, token[:length])
+            links.read(LinkPurpose.ACCEPT, token[:length])
 
 
 @pytest.mark.parametrize("position", range(0, 60, 3))
@@ -67,13 +69,13 @@ def test_a_token_with_one_character_changed_never_says_anything_else(position: i
     token = minted()
     other = "A" if token[position] != "A" else "B"
     with pytest.raises(LinkInvalid):
-        links.read(Aim.ACCEPT, token[:position] + other + token[position + 1 :])
+        links.read(LinkPurpose.ACCEPT, token[:position] + other + token[position + 1 :])
 
 
 @given(st.text(max_size=links.MAX_LENGTH))
 def test_whatever_is_in_the_address_is_read_or_refused_and_never_an_error(text: str) -> None:
     with pytest.raises(LinkInvalid):
-        links.read(Aim.ACCEPT, text)
+        links.read(LinkPurpose.ACCEPT, text)
 
 
 def test_a_token_longer_than_ours_is_refused_before_any_cryptography(
@@ -84,13 +86,13 @@ def test_a_token_longer_than_ours_is_refused_before_any_cryptography(
 
     monkeypatch.setattr(links, "_serializer", looked)
     with pytest.raises(LinkInvalid):
-        links.read(Aim.ACCEPT, "x" * (links.MAX_LENGTH + 1))
+        links.read(LinkPurpose.ACCEPT, "x" * (links.MAX_LENGTH + 1))
 
 
 def test_the_longest_token_of_ours_is_within_the_limit() -> None:
-    token = minted(Aim.SIGN_IN, holder=f"t{2**63}", subject="x" * 64, epoch=2**31)
+    token = minted(LinkPurpose.SIGN_IN, holder=f"t{2**63}", subject="x" * 64, epoch=2**31)
     assert len(token) <= links.MAX_LENGTH
-    assert links.read(Aim.SIGN_IN, token).subject == "x" * 64
+    assert links.read(LinkPurpose.SIGN_IN, token).subject == "x" * 64
 
 
 def test_a_token_holds_no_more_than_it_says() -> None:
@@ -101,10 +103,10 @@ def test_a_token_holds_no_more_than_it_says() -> None:
 
 @pytest.mark.parametrize("payload", [[], ["t7"], ["t7", 5, 2], [None, None, None], {"a": 1}, "abc"])
 def test_a_well_signed_token_of_another_shape_is_refused(payload: Any) -> None:
-    token = links._serializer(Aim.ACCEPT, ("first key",)).dumps(payload)
+    token = links._serializer(LinkPurpose.ACCEPT, ("first key",)).dumps(payload)
     assert isinstance(token, str)
     with pytest.raises(LinkInvalid):
-        links.read(Aim.ACCEPT, token)
+        links.read(LinkPurpose.ACCEPT, token)
 
 
 def test_a_token_signed_with_the_right_key_and_the_default_digest_is_refused() -> None:
@@ -112,17 +114,19 @@ def test_a_token_signed_with_the_right_key_and_the_default_digest_is_refused() -
     token = forged.dumps(["t7", "MB-7K3QXD", 2])
     assert isinstance(token, str)
     with pytest.raises(LinkInvalid):
-        links.read(Aim.ACCEPT, token)
+        links.read(LinkPurpose.ACCEPT, token)
 
 
 def test_after_a_rotation_old_links_work_and_new_ones_are_signed_with_the_new_key() -> None:
     old = minted()
     with_keys("second key", "first key")
     new = minted()
-    assert links.read(Aim.ACCEPT, old).subject == links.read(Aim.ACCEPT, new).subject
+    assert (
+        links.read(LinkPurpose.ACCEPT, old).subject == links.read(LinkPurpose.ACCEPT, new).subject
+    )
     with_keys("first key")
     with pytest.raises(LinkInvalid):
-        links.read(Aim.ACCEPT, new)
+        links.read(LinkPurpose.ACCEPT, new)
 
 
 def test_after_two_rotations_both_older_keys_still_verify() -> None:
@@ -131,24 +135,24 @@ def test_after_two_rotations_both_older_keys_still_verify() -> None:
     second = minted()
     with_keys("third key", "second key", "first key")
     for token in (first, second, minted()):
-        assert links.read(Aim.ACCEPT, token).epoch == 2
+        assert links.read(LinkPurpose.ACCEPT, token).epoch == 2
 
 
 def test_a_retired_key_verifies_nothing() -> None:
     token = minted()
     with_keys("second key")
     with pytest.raises(LinkInvalid):
-        links.read(Aim.ACCEPT, token)
+        links.read(LinkPurpose.ACCEPT, token)
 
 
 def test_a_moved_clock_ages_a_link(at: Any) -> None:
     at(MONDAY)
-    token = minted(Aim.SIGN_IN)
-    ticket = links.read(Aim.SIGN_IN, token)
-    assert ticket.minted_at == MONDAY
+    token = minted(LinkPurpose.SIGN_IN)
+    link = links.read(LinkPurpose.SIGN_IN, token)
+    assert link.minted_at == MONDAY
     later = at(MONDAY + timedelta(minutes=15))
-    assert links.read(Aim.SIGN_IN, token) == ticket
-    assert links.read(Aim.SIGN_IN, minted(Aim.SIGN_IN)).minted_at == later
+    assert links.read(LinkPurpose.SIGN_IN, token) == link
+    assert links.read(LinkPurpose.SIGN_IN, minted(LinkPurpose.SIGN_IN)).minted_at == later
 
 
 def test_the_demo_clock_ages_a_link_too(at: Any, tmp_path: Any) -> None:
@@ -157,18 +161,18 @@ def test_the_demo_clock_ages_a_link_too(at: Any, tmp_path: Any) -> None:
     clock.follow(offset)
     try:
         offset.write_text("3600", "ascii")
-        ticket = links.read(Aim.ACCEPT, minted())
+        link = links.read(LinkPurpose.ACCEPT, minted())
     finally:
         clock.follow(None)
-    assert ticket.minted_at == MONDAY + timedelta(hours=1)
+    assert link.minted_at == MONDAY + timedelta(hours=1)
 
 
 def test_an_address_is_built_from_public_url() -> None:
     config.use(replace_public_url("https://bookings.example.org/"))
-    address = links.address(Aim.CHOOSE, **FACTS)
+    address = links.url(LinkPurpose.CHOOSE, **FACTS)
     prefix = "https://bookings.example.org/link/choose/"
     assert address.startswith(prefix)
-    assert links.read(Aim.CHOOSE, address.removeprefix(prefix)).holder == "t7"
+    assert links.read(LinkPurpose.CHOOSE, address.removeprefix(prefix)).holder == "t7"
 
 
 def replace_public_url(url: str) -> Settings:

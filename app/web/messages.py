@@ -7,7 +7,7 @@ from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor
 from app.services import validation
 from app.services.bookings import messages
@@ -57,7 +57,7 @@ def keep_note(reference: str) -> ResponseReturnValue:
 def write_to_therapist(token: str) -> ResponseReturnValue:
     """Send the client's message; the therapist reads it after sign-in."""
     now = clock.now()
-    booking = tokens.load_booking(Aim.MANAGE, token, now)
+    booking = tokens.load_booking(LinkPurpose.MANAGE, token, now)
     typed = request.form.get("message", "")
     try:
         messages.send(booking.reference, _something(typed), author=Actor.CLIENT, now=now)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from app import clock, create_app, links
 from app.config import Settings
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Kind, Via
 from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
@@ -51,7 +51,9 @@ def rows(url: str, mail: MailServer) -> Iterator[Row]:
         assert app.test_client().get(path).status_code == 200
 
     def accept(booking: Booking) -> None:
-        token = links.mint(Aim.ACCEPT, holder=f"t{booking.therapist_id}", subject=booking.reference)
+        token = links.mint(
+            LinkPurpose.ACCEPT, holder=f"t{booking.therapist_id}", subject=booking.reference
+        )
         answer = app.test_client().post(f"/link/accept/{token}")
         assert answer.status_code == 200, answer.status_code
 

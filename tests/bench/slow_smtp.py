@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app import clock, create_app, links
 from app.config import Settings
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.weekly_hours import parse_windows
 from app.services.therapists import accounts
 from app.store.db import database
@@ -91,7 +91,7 @@ class Street:
 
     def _accept(self, asked: tuple[str, int]) -> None:
         reference, therapist_id = asked
-        token = links.mint(Aim.ACCEPT, holder=f"t{therapist_id}", subject=reference)
+        token = links.mint(LinkPurpose.ACCEPT, holder=f"t{therapist_id}", subject=reference)
         status, page = self.site.call("POST", f"/link/accept/{token}", form="")
         assert status == 200, page
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Via
 from app.services.bookings import cancel, messages
 from app.services.therapists import accounts, profile
@@ -83,14 +83,18 @@ def public() -> list[str]:
 
 def by_link(house: House) -> list[str]:
     """What links in emails open."""
-    manage = [tokens.path(Aim.MANAGE, booking) for booking in house.values()]
+    manage = [tokens.path(LinkPurpose.MANAGE, booking) for booking in house.values()]
     answers = [
         tokens.path(aim, house[name])
-        for aim in (Aim.ACCEPT, Aim.DECLINE)
+        for aim in (LinkPurpose.ACCEPT, LinkPurpose.DECLINE)
         for name in ("open", "late", "accepted", "declined", "expired")
     ]
-    cancel = [tokens.path(Aim.MANAGE, house[name]) + "/cancel" for name in ("open", "accepted")]
-    choose = [tokens.path(Aim.CHOOSE, house[name]) for name in ("open", "declined", "expired")]
+    cancel = [
+        tokens.path(LinkPurpose.MANAGE, house[name]) + "/cancel" for name in ("open", "accepted")
+    ]
+    choose = [
+        tokens.path(LinkPurpose.CHOOSE, house[name]) for name in ("open", "declined", "expired")
+    ]
     return [*manage, *answers, *cancel, *choose, "/link/manage/broken"]
 
 

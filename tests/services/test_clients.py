@@ -8,7 +8,7 @@ import pytest
 
 from app import links
 from app.errors import FreeConsultationUsed, InvalidFields, NotFound
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services import availability, clients
 from app.services.bookings import cancel, ledger, messages, transitions
@@ -182,7 +182,9 @@ def test_erase_kills_the_links_that_were_sent(story: Story) -> None:
     booked = live_a_little(story)
     holder = f"c{booked[0].client_id}"
     tokens = [
-        links.mint(Aim.MANAGE, holder=holder, subject=booking.reference, epoch=booking.epoch)
+        links.mint(
+            LinkPurpose.MANAGE, holder=holder, subject=booking.reference, epoch=booking.epoch
+        )
         for booking in booked
     ]
     assert all(is_open(token) for token in tokens)
@@ -191,7 +193,7 @@ def test_erase_kills_the_links_that_were_sent(story: Story) -> None:
 
 
 def is_open(token: str) -> bool:
-    ticket = links.read(Aim.MANAGE, token)
+    ticket = links.read(LinkPurpose.MANAGE, token)
     return queries.booking_by_reference(ticket.subject).epoch == ticket.epoch
 
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor
 from app.services import clients
 from app.services.bookings import messages
@@ -42,7 +42,7 @@ def page_of(booking: Booking) -> str:
 
 def manage(app: Flask, booking: Booking) -> str:
     with app.test_request_context():
-        return tokens.path(Aim.MANAGE, booking)
+        return tokens.path(LinkPurpose.MANAGE, booking)
 
 
 def to_client(asha: Visitor, booking: Booking, words: str) -> TestResponse:
@@ -174,7 +174,10 @@ def test_a_link_that_is_no_manage_link_carries_no_message(
 ) -> None:
     booking = story.ask()
     with app.test_request_context():
-        others = [tokens.path(aim, booking) for aim in (Aim.CHOOSE, Aim.ACCEPT, Aim.SESSION)]
+        others = [
+            tokens.path(aim, booking)
+            for aim in (LinkPurpose.CHOOSE, LinkPurpose.ACCEPT, LinkPurpose.SESSION)
+        ]
     rows = all_rows()
     for token in ["nonsense", *(path.rpartition("/")[2] for path in others)]:
         answer = dee.post(f"/link/manage/{token}/message", data={"message": "x"})

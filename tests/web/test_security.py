@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, url_for
 
 from app import clock, config, create_app
-from app.links import Aim, mint
+from app.links import LinkPurpose, mint
 from app.services.therapists import accounts
 from app.store.models import SignIn
 from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 TEMPLATES = Path(__file__).parents[2] / "app" / "templates"
 ASHA = "/therapists/asha"
 PAGES = ("/", ASHA, f"{ASHA}/requested", "/nope", "/my-links", "/sign-in", "/dashboard")
-LINKS = tuple(f"/link/{aim}/cut" for aim in Aim)
+LINKS = tuple(f"/link/{purpose}/cut" for purpose in LinkPurpose)
 MACHINES = ("/healthz", "/readyz", "/metrics", "/api/openapi.json", "/api/v1/therapists")
 FILES = ("/static/theme.css", "/bootstrap/static/css/bootstrap.min.css")
 ASKED_BY_ANYBODY = ("/my-links", "/sign-in")
@@ -60,13 +60,13 @@ def test_search_engines_may_find_therapists(cast: Cast, visitor: Visitor, path: 
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("aim", COOKIELESS)
+@pytest.mark.parametrize("purpose", COOKIELESS)
 def test_link_pages_neither_set_nor_read_a_cookie(
-    app: Flask, cast: Cast, visitor: Visitor, aim: str, method: str
+    app: Flask, cast: Cast, visitor: Visitor, purpose: str, method: str
 ) -> None:
     visitor.get(ASHA)
-    token = mint(Aim(aim), holder="t1", subject="MB-222222")
-    for path in (f"/link/{aim}/{token}", f"/link/{aim}/cut"):
+    token = mint(LinkPurpose(purpose), holder="t1", subject="MB-222222")
+    for path in (f"/link/{purpose}/{token}", f"/link/{purpose}/cut"):
         answer = getattr(visitor, method)(path)
         assert "Set-Cookie" not in answer.headers
         assert "Cookie" not in answer.headers.get("Vary", "")
@@ -85,7 +85,7 @@ def test_every_post_that_acts_for_whoever_is_signed_in_needs_a_csrf_token(
     app: Flask, cast: Cast, visitor: Visitor
 ) -> None:
     accounts.ask_to_sign_in("asha@therapists.example", "", clock.now())
-    token = mint(Aim.SIGN_IN, holder=f"t{cast.asha.id}", subject=SignIn.get().key)
+    token = mint(LinkPurpose.SIGN_IN, holder=f"t{cast.asha.id}", subject=SignIn.get().key)
     assert visitor.post(f"/link/sign-in/{token}").status_code == 303
     rules = [
         rule

@@ -10,7 +10,7 @@ from peewee import IntegrityError
 
 from app import config
 from app.errors import FieldError, InvalidFields
-from app.links import Aim, Ticket, holder_of
+from app.links import LinkPurpose, LinkToken, holder_of
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
 from app.services.mail.expiry import SIGN_IN_LASTS
@@ -149,20 +149,22 @@ def ask_to_sign_in(address: str, next_path: str, now: datetime) -> None:
     )
 
 
-def sign_in_asked(ticket: Ticket, now: datetime) -> SignIn | None:
-    """The sign-in that a ticket opens, or None if it is too old, used or unknown."""
-    asked: SignIn | None = SignIn.get_or_none(SignIn.key == ticket.subject)
+def sign_in_asked(link: LinkToken, now: datetime) -> SignIn | None:
+    """The sign-in that a link opens, or None if it is too old, used or unknown."""
+    asked: SignIn | None = SignIn.get_or_none(SignIn.key == link.subject)
     if asked is None or asked.used_at is not None:
         return None
-    if ticket.holder != holder_of(Aim.SIGN_IN, client_id=None, therapist_id=asked.therapist_id):
+    if link.holder != holder_of(
+        LinkPurpose.SIGN_IN, client_id=None, therapist_id=asked.therapist_id
+    ):
         return None
-    return None if now - ticket.minted_at >= SIGN_IN_LASTS else asked
+    return None if now - link.minted_at >= SIGN_IN_LASTS else asked
 
 
 @in_transaction
-def sign_in(ticket: Ticket, now: datetime) -> SignIn | None:
-    """Use the ticket's sign-in, once; None if it is too old, used or unknown."""
-    asked = sign_in_asked(ticket, now)
+def sign_in(link: LinkToken, now: datetime) -> SignIn | None:
+    """Use the link's sign-in, once; None if it is too old, used or unknown."""
+    asked = sign_in_asked(link, now)
     if asked is None:
         return None
     used = (

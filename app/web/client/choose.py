@@ -17,7 +17,7 @@ from app.errors import (
     SlotTaken,
     TherapistUnavailable,
 )
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Via
 from app.services import availability, validation
 from app.services.availability import OpenSlot
@@ -41,7 +41,7 @@ _NOW_GONE = (SlotTaken, TherapistUnavailable, FreeConsultationUsed)
 def show_choices(token: str) -> ResponseReturnValue:
     """Who else could be asked."""
     now = clock.now()
-    booking = tokens.load_booking(Aim.CHOOSE, token, now)
+    booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
     asked = replace.current_replacement(booking, now)
     if asked is not None:
         return _replacement_page(booking, asked, now)
@@ -54,7 +54,7 @@ def show_choices(token: str) -> ResponseReturnValue:
 def choose(token: str) -> ResponseReturnValue:
     """Ask the chosen therapist, and withdraw the old enquiry if it is still open."""
     now = clock.now()
-    booking = tokens.load_booking(Aim.CHOOSE, token, now)
+    booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
     try:
         slug, starts_at = _choice(request.form.get("choice", ""))
         asked = replace.choose_another(booking.reference, slug, starts_at, via=Via.LINK, now=now)

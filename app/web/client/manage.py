@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock, config
 from app.errors import TermsChanged
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import validation
 from app.services.bookings import cancel, replace
@@ -34,7 +34,7 @@ _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 def manage(token: str) -> ResponseReturnValue:
     """Where the booking stands and what can be done about it."""
     now = clock.now()
-    return manage_page(tokens.load_booking(Aim.MANAGE, token, now), now)
+    return manage_page(tokens.load_booking(LinkPurpose.MANAGE, token, now), now)
 
 
 @blueprint.get("/link/manage/<token>/cancel")
@@ -42,7 +42,7 @@ def manage(token: str) -> ResponseReturnValue:
 def show_cancel(token: str) -> ResponseReturnValue:
     """What withdrawing or cancelling costs, and the button that does it."""
     now = clock.now()
-    return _cancel_page(tokens.load_booking(Aim.MANAGE, token, now), now)
+    return _cancel_page(tokens.load_booking(LinkPurpose.MANAGE, token, now), now)
 
 
 @blueprint.post("/link/manage/<token>/cancel")
@@ -50,12 +50,12 @@ def show_cancel(token: str) -> ResponseReturnValue:
 def cancel_booking(token: str) -> ResponseReturnValue:
     """Withdraw or cancel on the terms that the page has shown."""
     now = clock.now()
-    reference = tokens.load_booking(Aim.MANAGE, token, now).reference
+    reference = tokens.load_booking(LinkPurpose.MANAGE, token, now).reference
     agreed = request.form.get("agreed")
     try:
         outcome = cancel.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
     except TermsChanged:
-        return _cancel_page(tokens.load_booking(Aim.MANAGE, token, now), now, changed=True)
+        return _cancel_page(tokens.load_booking(LinkPurpose.MANAGE, token, now), now, changed=True)
     status = tokens.http_status(outcome.booking, outcome.verdict, now)
     return manage_page(outcome.booking, now, status)
 
@@ -65,7 +65,7 @@ def cancel_booking(token: str) -> ResponseReturnValue:
 def calendar_file(token: str) -> ResponseReturnValue:
     """The accepted session as a file that calendars take; otherwise where the booking stands."""
     now = clock.now()
-    booking = tokens.load_booking(Aim.MANAGE, token, now)
+    booking = tokens.load_booking(LinkPurpose.MANAGE, token, now)
     if booking.status_at(now) is not Status.ACCEPTED:
         return manage_page(booking, now, tokens.http_status(booking, Verdict.OVERTAKEN, now))
     return _calendar_file(booking, now)
@@ -114,12 +114,12 @@ def manage_page(
         timeline=booking_text.timeline(booking, lines, Actor.CLIENT),
         writings=queries.writings_of(booking),
         instead=replace.current_replacement(booking, now),
-        cancel_path=tokens.path(Aim.MANAGE, booking) + "/cancel",
-        calendar_path=tokens.path(Aim.MANAGE, booking) + "/calendar.ics",
+        cancel_path=tokens.path(LinkPurpose.MANAGE, booking) + "/cancel",
+        calendar_path=tokens.path(LinkPurpose.MANAGE, booking) + "/calendar.ics",
         typed=typed,
         error=error,
         is_everything_shown=request.args.get("messages") == "all",
-        choose_path=tokens.path(Aim.CHOOSE, booking),
+        choose_path=tokens.path(LinkPurpose.CHOOSE, booking),
     )
     return page, http_status
 
@@ -132,7 +132,7 @@ def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
         "therapist": booking.therapist.given_name,
         "zone": booking.client.timezone,
         "policy": config.current().policy,
-        "manage_path": tokens.path(Aim.MANAGE, booking),
+        "manage_path": tokens.path(LinkPurpose.MANAGE, booking),
         "now": now,
     }
 

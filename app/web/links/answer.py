@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock, config, links
 from app.errors import NotFound
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules import money
 from app.rules.lifecycle import Actor, Move, Via
 from app.services import validation
@@ -28,14 +28,14 @@ limiter.limit(LINK_LIMIT)(blueprint)
 @blueprint.get("/link/accept/<token>")
 def show_accept(token: str) -> ResponseReturnValue:
     """What accepting would mean, and the button that does it."""
-    return _confirm_page(tokens.load_booking(Aim.ACCEPT, token, clock.now()), Move.ACCEPT)
+    return _confirm_page(tokens.load_booking(LinkPurpose.ACCEPT, token, clock.now()), Move.ACCEPT)
 
 
 @blueprint.post("/link/accept/<token>")
 def accept(token: str) -> ResponseReturnValue:
     """Accept the enquiry."""
     now = clock.now()
-    booking = tokens.load_booking(Aim.ACCEPT, token, now)
+    booking = tokens.load_booking(LinkPurpose.ACCEPT, token, now)
     outcome = transitions.make_move(
         booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now
     )
@@ -45,14 +45,14 @@ def accept(token: str) -> ResponseReturnValue:
 @blueprint.get("/link/decline/<token>")
 def show_decline(token: str) -> ResponseReturnValue:
     """What declining would mean, and the button that does it."""
-    return _confirm_page(tokens.load_booking(Aim.DECLINE, token, clock.now()), Move.DECLINE)
+    return _confirm_page(tokens.load_booking(LinkPurpose.DECLINE, token, clock.now()), Move.DECLINE)
 
 
 @blueprint.post("/link/decline/<token>")
 def decline(token: str) -> ResponseReturnValue:
     """Decline the enquiry, with the reason if one is given."""
     now = clock.now()
-    booking = tokens.load_booking(Aim.DECLINE, token, now)
+    booking = tokens.load_booking(LinkPurpose.DECLINE, token, now)
     typed = request.form.get("reason", "")
     try:
         reason = validation.text(typed)
@@ -67,7 +67,7 @@ def decline(token: str) -> ResponseReturnValue:
 @blueprint.get("/link/session/<token>")
 def view_session(token: str) -> ResponseReturnValue:
     """Go on to the session on the dashboard, by way of sign-in if there is none."""
-    booking = tokens.load_booking(Aim.SESSION, token, clock.now())
+    booking = tokens.load_booking(LinkPurpose.SESSION, token, clock.now())
     page = url_for("dashboard.session_page", reference=booking.reference)
     therapist = auth.signed_in()
     if therapist is None:
@@ -80,7 +80,7 @@ def view_session(token: str) -> ResponseReturnValue:
 @blueprint.get("/link/sign-in/<token>")
 def show_sign_in(token: str) -> ResponseReturnValue:
     """Offer the one click that signs in."""
-    request_found = accounts.sign_in_asked(links.read(Aim.SIGN_IN, token), clock.now())
+    request_found = accounts.sign_in_asked(links.read(LinkPurpose.SIGN_IN, token), clock.now())
     if request_found is None:
         return _link_used_page()
     return render_template("links/sign_in.html", name=request_found.therapist.given_name)
@@ -89,7 +89,7 @@ def show_sign_in(token: str) -> ResponseReturnValue:
 @blueprint.post("/link/sign-in/<token>")
 def sign_in(token: str) -> ResponseReturnValue:
     """Start a fresh session, once per link."""
-    request_found = accounts.sign_in(links.read(Aim.SIGN_IN, token), clock.now())
+    request_found = accounts.sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
     if request_found is None:
         return _link_used_page()
     auth.start_session(request_found.therapist)
@@ -115,7 +115,7 @@ def _confirm_page(
         client=booking.client.given_name,
         payout_minor=money.split_fee(booking.fee_minor, percent).payout_minor,
         commission_percent=percent,
-        session_path=tokens.path(Aim.SESSION, booking),
+        session_path=tokens.path(LinkPurpose.SESSION, booking),
         typed=typed,
         error=error,
         now=now,
@@ -134,7 +134,7 @@ def _result_page(outcome: MoveResult, move: Move) -> ResponseReturnValue:
         zone=booking.therapist.timezone,
         client=booking.client.given_name,
         wanted=move,
-        session_path=tokens.path(Aim.SESSION, booking),
+        session_path=tokens.path(LinkPurpose.SESSION, booking),
         now=now,
     )
     return page, status

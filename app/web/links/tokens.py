@@ -7,7 +7,7 @@ from flask import url_for
 
 from app import links
 from app.errors import LinkExpired, LinkGone, NotFound
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Status, Verdict
 from app.store import queries
 from app.store.models import Booking
@@ -16,24 +16,24 @@ MANAGE_LASTS = timedelta(days=90)
 """How long after its session a client's links still open the booking."""
 
 _PAGES = {
-    Aim.SESSION: "links.view_session",
-    Aim.ACCEPT: "links.show_accept",
-    Aim.DECLINE: "links.show_decline",
-    Aim.MANAGE: "client.manage",
-    Aim.CHOOSE: "choose.show_choices",
+    LinkPurpose.SESSION: "links.view_session",
+    LinkPurpose.ACCEPT: "links.show_accept",
+    LinkPurpose.DECLINE: "links.show_decline",
+    LinkPurpose.MANAGE: "client.manage",
+    LinkPurpose.CHOOSE: "choose.show_choices",
 }
 
 
-def load_booking(aim: Aim, token: str, now: datetime) -> Booking:
+def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
     """The booking that a link opens. Raises LinkInvalid, LinkGone or LinkExpired."""
-    ticket = links.read(aim, token)
+    link = links.read(purpose, token)
     try:
-        booking = queries.booking_by_reference(ticket.subject)
+        booking = queries.booking_by_reference(link.subject)
     except NotFound:
         raise LinkGone("What this link opened is no longer here.") from None
-    if ticket.holder != _holder(aim, booking) or ticket.epoch != booking.epoch:
+    if link.holder != _holder(purpose, booking) or link.epoch != booking.epoch:
         raise LinkGone("What this link opened is no longer here.")
-    if aim in links.TO_CLIENTS and not is_open_to_client(booking, now):
+    if purpose in links.TO_CLIENTS and not is_open_to_client(booking, now):
         raise LinkExpired("This link has expired.")
     return booking
 
@@ -43,12 +43,12 @@ def is_open_to_client(booking: Booking, now: datetime) -> bool:
     return not booking.client.is_erased and now < booking.ends_at + MANAGE_LASTS
 
 
-def path(aim: Aim, booking: Booking) -> str:
+def path(purpose: LinkPurpose, booking: Booking) -> str:
     """The path of a fresh link to the booking, for a page whose reader may follow it."""
     token = links.mint(
-        aim, holder=_holder(aim, booking), subject=booking.reference, epoch=booking.epoch
+        purpose, holder=_holder(purpose, booking), subject=booking.reference, epoch=booking.epoch
     )
-    return url_for(_PAGES[aim], token=token)
+    return url_for(_PAGES[purpose], token=token)
 
 
 def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus:
@@ -59,6 +59,6 @@ def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus
     return HTTPStatus.GONE if is_expired else HTTPStatus.CONFLICT
 
 
-def _holder(aim: Aim, booking: Booking) -> str:
+def _holder(purpose: LinkPurpose, booking: Booking) -> str:
     client_id, therapist_id = booking.client_id, booking.therapist_id
-    return links.holder_of(aim, client_id=client_id, therapist_id=therapist_id)
+    return links.holder_of(purpose, client_id=client_id, therapist_id=therapist_id)

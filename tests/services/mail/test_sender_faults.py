@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from app import links
-from app.links import Aim
+from app.links import LinkPurpose
 from app.store.models import Booking, OutboxEmail, Suppression
 from tests.harness.certificates import self_signed
 from tests.harness.mail_sending import patience_for
@@ -200,8 +200,8 @@ def test_no_web_request_speaks_to_the_mail_server(story: Story, app: Flask, faul
         )
         assert asked.status_code == 201
         booking = Booking.get(reference=asked.json["reference"])
-        address = links.address(
-            Aim.ACCEPT,
+        address = links.url(
+            LinkPurpose.ACCEPT,
             holder=f"t{booking.therapist_id}",
             subject=booking.reference,
             epoch=booking.epoch,

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from app import clock, create_app
 from app.config import Settings
-from app.links import Aim
+from app.links import LinkPurpose
 from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
 from app.services.mail.sender import OutboxSender
@@ -79,9 +79,11 @@ def test_pages_behind_emailed_links_have_no_faults(
         choose, late, manage = (
             tokens.path(aim, furnished[name])
             for aim, name in (
-                (Aim.CHOOSE, "open"), (Aim.DECLINE, "late"), (Aim.MANAGE, "accepted"),
+                (LinkPurpose.CHOOSE, "open"),
+                (LinkPurpose.DECLINE, "late"),
+                (LinkPurpose.MANAGE, "accepted"),
             )
-        )  # fmt: skip
+        )
     visitor = arrive()
     found = look_at(visitor, paths)
     found += faults(visitor.open(choose).press("Ask this therapist"))

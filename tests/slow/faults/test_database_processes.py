@@ -12,7 +12,7 @@ from typing import Any
 
 from app import config, links
 from app.config import Settings
-from app.links import Aim
+from app.links import LinkPurpose
 from tests.harness.postgresql_server import end_backends, own_server, tell
 from tests.harness.processes import Site
 from tests.harness.random_kill import children_of
@@ -188,7 +188,7 @@ class Crowd:
         call, key = self._site.call, f"key-{number}"
         asked = self._until_done(lambda: call("POST", "/api/v1/bookings", body, key=key), 201)
         # Minted, not taken from the email: that may be late, with a worker that was cut off.
-        token = links.mint(Aim.ACCEPT, holder="t1", subject=asked["reference"])
+        token = links.mint(LinkPurpose.ACCEPT, holder="t1", subject=asked["reference"])
         self._until_done(lambda: call("POST", f"/link/accept/{token}", form=""), 200)
         with self._guard:
             self._references.append(asked["reference"])

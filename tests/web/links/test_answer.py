@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app import clock, links
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Move, Status, Via
 from app.services.bookings import cancel, transitions
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
@@ -22,11 +22,11 @@ from tests.web.conftest import Visitor, another_visitor
 BY_LINK = {"by": Actor.THERAPIST, "via": Via.LINK}
 
 
-def token_path(aim: Aim, booking: Booking, **other: Any) -> str:
-    holder = "c" if aim in (Aim.MANAGE, Aim.CHOOSE) else "t"
+def token_path(purpose: LinkPurpose, booking: Booking, **other: Any) -> str:
+    holder = "c" if purpose in (LinkPurpose.MANAGE, LinkPurpose.CHOOSE) else "t"
     person = booking.client_id if holder == "c" else booking.therapist_id
     said = {"holder": f"{holder}{person}", "subject": booking.reference, **other}
-    return f"/link/{aim}/{links.mint(aim, **said)}"
+    return f"/link/{purpose}/{links.mint(purpose, **said)}"
 
 
 def test_accepting_from_the_email_tells_both_and_shows_what_comes_next(
@@ -100,32 +100,32 @@ def _untouched(booking: Booking) -> None:
     assert booking.status is Status.REQUESTED
 
 
-STATES: tuple[tuple[Callable[[Booking], None], timedelta, Aim, int, Status], ...] = (
-    (_untouched, 0 * HOUR, Aim.ACCEPT, 200, Status.ACCEPTED),
-    (_untouched, 0 * HOUR, Aim.DECLINE, 200, Status.DECLINED),
-    (_untouched, 5 * HOUR, Aim.ACCEPT, 200, Status.ACCEPTED),
-    (_untouched, 5 * HOUR, Aim.DECLINE, 200, Status.DECLINED),
-    (_untouched, 24 * HOUR - timedelta(seconds=1), Aim.ACCEPT, 200, Status.ACCEPTED),
-    (_untouched, 24 * HOUR, Aim.ACCEPT, 410, Status.EXPIRED),
-    (_untouched, 24 * HOUR, Aim.DECLINE, 410, Status.EXPIRED),
-    (_untouched, 2400 * HOUR, Aim.ACCEPT, 410, Status.EXPIRED),
-    (_accepted, 0 * HOUR, Aim.ACCEPT, 200, Status.ACCEPTED),
-    (_accepted, 24 * HOUR, Aim.ACCEPT, 200, Status.ACCEPTED),
-    (_accepted, 0 * HOUR, Aim.DECLINE, 409, Status.ACCEPTED),
-    (_declined, 0 * HOUR, Aim.DECLINE, 200, Status.DECLINED),
-    (_declined, 0 * HOUR, Aim.ACCEPT, 409, Status.DECLINED),
-    (_declined, 48 * HOUR, Aim.ACCEPT, 409, Status.DECLINED),
-    (_withdrawn, 0 * HOUR, Aim.ACCEPT, 409, Status.WITHDRAWN),
-    (_withdrawn, 0 * HOUR, Aim.DECLINE, 409, Status.WITHDRAWN),
-    (_cancelled, 0 * HOUR, Aim.ACCEPT, 409, Status.CANCELLED_BY_CLIENT),
+STATES: tuple[tuple[Callable[[Booking], None], timedelta, LinkPurpose, int, Status], ...] = (
+    (_untouched, 0 * HOUR, LinkPurpose.ACCEPT, 200, Status.ACCEPTED),
+    (_untouched, 0 * HOUR, LinkPurpose.DECLINE, 200, Status.DECLINED),
+    (_untouched, 5 * HOUR, LinkPurpose.ACCEPT, 200, Status.ACCEPTED),
+    (_untouched, 5 * HOUR, LinkPurpose.DECLINE, 200, Status.DECLINED),
+    (_untouched, 24 * HOUR - timedelta(seconds=1), LinkPurpose.ACCEPT, 200, Status.ACCEPTED),
+    (_untouched, 24 * HOUR, LinkPurpose.ACCEPT, 410, Status.EXPIRED),
+    (_untouched, 24 * HOUR, LinkPurpose.DECLINE, 410, Status.EXPIRED),
+    (_untouched, 2400 * HOUR, LinkPurpose.ACCEPT, 410, Status.EXPIRED),
+    (_accepted, 0 * HOUR, LinkPurpose.ACCEPT, 200, Status.ACCEPTED),
+    (_accepted, 24 * HOUR, LinkPurpose.ACCEPT, 200, Status.ACCEPTED),
+    (_accepted, 0 * HOUR, LinkPurpose.DECLINE, 409, Status.ACCEPTED),
+    (_declined, 0 * HOUR, LinkPurpose.DECLINE, 200, Status.DECLINED),
+    (_declined, 0 * HOUR, LinkPurpose.ACCEPT, 409, Status.DECLINED),
+    (_declined, 48 * HOUR, LinkPurpose.ACCEPT, 409, Status.DECLINED),
+    (_withdrawn, 0 * HOUR, LinkPurpose.ACCEPT, 409, Status.WITHDRAWN),
+    (_withdrawn, 0 * HOUR, LinkPurpose.DECLINE, 409, Status.WITHDRAWN),
+    (_cancelled, 0 * HOUR, LinkPurpose.ACCEPT, 409, Status.CANCELLED_BY_CLIENT),
 )
 
 
-@pytest.mark.parametrize(("before", "later", "aim", "status", "becomes"), STATES)
+@pytest.mark.parametrize(("before", "later", "purpose", "status", "becomes"), STATES)
 def test_opening_and_pressing_answer_alike_and_only_pressing_acts(
     before: Callable[[Booking], None],
     later: timedelta,
-    aim: Aim,
+    purpose: LinkPurpose,
     status: int,
     becomes: Status,
     cast: Cast,
@@ -135,7 +135,7 @@ def test_opening_and_pressing_answer_alike_and_only_pressing_acts(
     booking = ask()
     before(booking)
     at(clock.now() + later)
-    path = token_path(aim, booking)
+    path = token_path(purpose, booking)
     rows = all_rows()
     assert visitor.get(path).status_code == status
     assert visitor.head(path).status_code == status
@@ -175,28 +175,37 @@ def test_mail_scanners_that_open_every_link_twice_change_nothing(
 
 def test_a_token_does_only_what_it_is_for(cast: Cast, visitor: Visitor) -> None:
     booking = ask()
-    tokens = {aim: token_path(aim, booking).rpartition("/")[2] for aim in Aim}
+    tokens = {purpose: token_path(purpose, booking).rpartition("/")[2] for purpose in LinkPurpose}
     rows = all_rows()
-    for page in Aim:
-        for aim, token in tokens.items():
-            if aim is not page:
+    for page in LinkPurpose:
+        for purpose, token in tokens.items():
+            if purpose is not page:
                 assert visitor.get(f"/link/{page}/{token}").status_code == 400
                 assert visitor.post(f"/link/{page}/{token}").status_code in (400, 405)
     assert all_rows() == rows
 
 
-@pytest.mark.parametrize("aim", [Aim.ACCEPT, Aim.DECLINE, Aim.SESSION, Aim.MANAGE, Aim.CHOOSE])
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        LinkPurpose.ACCEPT,
+        LinkPurpose.DECLINE,
+        LinkPurpose.SESSION,
+        LinkPurpose.MANAGE,
+        LinkPurpose.CHOOSE,
+    ],
+)
 def test_broken_and_orphaned_links_say_so_and_nothing_more(
-    aim: Aim, cast: Cast, visitor: Visitor
+    purpose: LinkPurpose, cast: Cast, visitor: Visitor
 ) -> None:
     booking = ask()
-    good = token_path(aim, booking)
-    for broken in (good[:-1], good[:-20], good + "x" * 500, f"/link/{aim}/nonsense"):
+    good = token_path(purpose, booking)
+    for broken in (good[:-1], good[:-20], good + "x" * 500, f"/link/{purpose}/nonsense"):
         assert visitor.get(broken).status_code == 400
     for orphaned in (
-        token_path(aim, booking, subject="MB-222222"),
-        token_path(aim, booking, epoch=2),
-        token_path(aim, booking, holder="t99"),
+        token_path(purpose, booking, subject="MB-222222"),
+        token_path(purpose, booking, epoch=2),
+        token_path(purpose, booking, holder="t99"),
     ):
         gone = visitor.get(orphaned)
         assert gone.status_code == 404
@@ -204,12 +213,14 @@ def test_broken_and_orphaned_links_say_so_and_nothing_more(
         assert booking.reference not in gone.text
 
 
-@pytest.mark.parametrize("aim", [Aim.ACCEPT, Aim.DECLINE, Aim.MANAGE, Aim.CHOOSE])
+@pytest.mark.parametrize(
+    "purpose", [LinkPurpose.ACCEPT, LinkPurpose.DECLINE, LinkPurpose.MANAGE, LinkPurpose.CHOOSE]
+)
 def test_link_pages_neither_set_nor_read_a_cookie_and_are_never_kept(
-    aim: Aim, cast: Cast, visitor: Visitor
+    purpose: LinkPurpose, cast: Cast, visitor: Visitor
 ) -> None:
     booking = ask()
-    path = token_path(aim, booking)
+    path = token_path(purpose, booking)
     for answer in (visitor.get(path), visitor.post(path), visitor.get(path + "x")):
         assert "Set-Cookie" not in answer.headers
         assert "Cookie" not in answer.headers.get("Vary", "")
@@ -240,7 +251,7 @@ def test_view_session_asks_for_sign_in_and_goes_on_to_that_very_session(
 def test_view_session_of_another_therapist_is_not_there(
     app: Flask, mail: MailServer, cast: Cast, visitor: Visitor
 ) -> None:
-    path = token_path(Aim.SESSION, ask())
+    path = token_path(LinkPurpose.SESSION, ask())
     sign_in(app, mail, visitor, "bran@therapists.example")
     assert visitor.get(path).status_code == 404
 
@@ -273,7 +284,7 @@ def test_answers_are_recorded_as_the_therapists_through_a_link(
     cast: Cast, visitor: Visitor
 ) -> None:
     booking = ask()
-    visitor.post(token_path(Aim.DECLINE, booking), data={"reason": "Away."})
+    visitor.post(token_path(LinkPurpose.DECLINE, booking), data={"reason": "Away."})
     line = TimelineEntry.get(booking=booking, event="declined")
     assert (line.by, line.via) == (Actor.THERAPIST, Via.LINK)
     assert [each.body for each in Writing.select().order_by(Writing.id)] == [
@@ -286,6 +297,10 @@ def test_answers_are_recorded_as_the_therapists_through_a_link(
 def test_pages_link_with_tokens_that_open(app: Flask, cast: Cast, visitor: Visitor) -> None:
     booking = ask()
     with app.test_request_context():
-        paths = [tickets.path(aim, booking) for aim in Aim if aim is not Aim.SIGN_IN]
+        paths = [
+            tickets.path(purpose, booking)
+            for purpose in LinkPurpose
+            if purpose is not LinkPurpose.SIGN_IN
+        ]
     for path in paths:
         assert visitor.get(path).status_code in (200, 302)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.links import Aim
+from app.links import LinkPurpose
 from app.web.links import tokens
 from tests.harness.page_stories import sign_in
 from tests.harness.pages import text
@@ -98,7 +98,9 @@ def test_each_sees_their_own_time_on_the_pages_of_a_booking(
     starts_at = two_days_before(story, instant)
     booking = story.ask(slug, starts_at=starts_at)
     with app.test_request_context():
-        manage, accept = (tokens.path(aim, booking) for aim in (Aim.MANAGE, Aim.ACCEPT))
+        manage, accept = (
+            tokens.path(aim, booking) for aim in (LinkPurpose.MANAGE, LinkPurpose.ACCEPT)
+        )
     of_client, of_therapist = text(visitor.get(manage)), text(visitor.get(accept))
     assert mine.span in of_client
     assert places(of_client) == {"New York"}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from app import config
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules.lifecycle import Kind
 from app.services.bookings import replace
 from app.services.mail.letters.letter import Letter, link_to, session_of
@@ -15,7 +15,7 @@ from emails.message import Message, Offer
 
 def _offers(letter: Letter) -> tuple[Offer, ...]:
     booking = letter.booking
-    base = letter.link(Aim.CHOOSE)
+    base = letter.link(LinkPurpose.CHOOSE)
     is_free = booking.kind is Kind.FREE_CONSULTATION
     return tuple(
         Offer(
@@ -36,7 +36,7 @@ def _booking_received(letter: Letter) -> Message:
         answer_by=letter.booking.answer_by,
         expires_at=letter.booking.expires_at,
         free_cancellation=config.current().policy.free_cancellation,
-        manage_url=letter.link(Aim.MANAGE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
     )
 
 
@@ -45,7 +45,7 @@ def _booking_accepted(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         meeting_url=letter.booking.therapist.meeting_url,
-        manage_url=letter.link(Aim.MANAGE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
         sequence=letter.facts["sequence"],
         free_cancellation=config.current().policy.free_cancellation,
     )
@@ -57,8 +57,8 @@ def _booking_declined(letter: Letter) -> Message:
         letter.session,
         refund_minor=letter.facts["refund_minor"],
         offers=_offers(letter),
-        choose_url=letter.link(Aim.CHOOSE),
-        manage_url=letter.link(Aim.MANAGE),
+        choose_url=letter.link(LinkPurpose.CHOOSE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
     )
 
 
@@ -67,8 +67,8 @@ def _answer_late_client(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         expires_at=letter.booking.expires_at,
-        choose_url=letter.link(Aim.CHOOSE),
-        manage_url=letter.link(Aim.MANAGE),
+        choose_url=letter.link(LinkPurpose.CHOOSE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
     )
 
 
@@ -78,8 +78,8 @@ def _booking_expired(letter: Letter) -> Message:
         letter.session,
         refund_minor=letter.facts["refund_minor"],
         offers=_offers(letter),
-        choose_url=letter.link(Aim.CHOOSE),
-        manage_url=letter.link(Aim.MANAGE),
+        choose_url=letter.link(LinkPurpose.CHOOSE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
         because=letter.facts["because"],
     )
 
@@ -89,7 +89,7 @@ def _withdrawal_receipt(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         refund_minor=letter.facts["refund_minor"],
-        manage_url=letter.link(Aim.MANAGE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
     )
 
 
@@ -102,7 +102,7 @@ def _cancellation_receipt(letter: Letter) -> Message:
         is_late=letter.facts["within_notice"],
         free_cancellation=config.current().policy.free_cancellation,
         sequence=letter.facts["sequence"],
-        manage_url=letter.link(Aim.MANAGE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
     )
 
 
@@ -112,8 +112,8 @@ def _therapist_cancelled(letter: Letter) -> Message:
         letter.session,
         refund_minor=letter.facts["refund_minor"],
         offers=_offers(letter),
-        choose_url=letter.link(Aim.CHOOSE),
-        manage_url=letter.link(Aim.MANAGE),
+        choose_url=letter.link(LinkPurpose.CHOOSE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
         sequence=letter.facts["sequence"],
     )
 
@@ -123,7 +123,7 @@ def _session_reminder(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         meeting_url=letter.booking.therapist.meeting_url,
-        manage_url=letter.link(Aim.MANAGE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
     )
 
 
@@ -132,14 +132,14 @@ def _no_show_recorded(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         charge_minor=letter.facts["charge_minor"],
-        manage_url=letter.link(Aim.MANAGE),
+        manage_url=letter.link(LinkPurpose.MANAGE),
         support_email=config.current().ops_email,
     )
 
 
 def _new_message(letter: Letter) -> Message:
     return to_client.new_message(
-        letter.envelope, letter.session, manage_url=letter.link(Aim.MANAGE)
+        letter.envelope, letter.session, manage_url=letter.link(LinkPurpose.MANAGE)
     )
 
 
@@ -149,7 +149,7 @@ def _your_links(letter: Letter) -> Message:
     live = queries.live_bookings_of_client(client, letter.now)
     return to_client.your_links(
         letter.envelope,
-        bookings=[(session_of(booking), link_to(booking, Aim.MANAGE)) for booking in live],
+        bookings=[(session_of(booking), link_to(booking, LinkPurpose.MANAGE)) for booking in live],
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 from zoneinfo import ZoneInfo
 
 from app import config, links
-from app.links import Aim
+from app.links import LinkPurpose
 from app.rules import money
 from app.services.mail.expiry import SIGN_IN_LASTS
 from app.services.mail.letters.letter import Letter, session_of
@@ -47,7 +47,7 @@ def _session_confirmed(letter: Letter) -> Message:
     return to_therapist.session_confirmed(
         letter.envelope,
         letter.session,
-        view_url=letter.link(Aim.SESSION),
+        view_url=letter.link(LinkPurpose.SESSION),
         sequence=letter.facts["sequence"],
         meeting_url=letter.booking.therapist.meeting_url,
     )
@@ -58,7 +58,7 @@ def _enquiry_declined(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         sequence=letter.facts["sequence"],
-        view_url=letter.link(Aim.SESSION),
+        view_url=letter.link(LinkPurpose.SESSION),
     )
 
 
@@ -87,7 +87,7 @@ def _enquiry_expired(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         sequence=letter.facts["sequence"],
-        view_url=letter.link(Aim.SESSION),
+        view_url=letter.link(LinkPurpose.SESSION),
         because=letter.facts["because"],
     )
 
@@ -97,7 +97,7 @@ def _booking_withdrawn(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         sequence=letter.facts["sequence"],
-        view_url=letter.link(Aim.SESSION),
+        view_url=letter.link(LinkPurpose.SESSION),
     )
 
 
@@ -109,7 +109,7 @@ def _client_cancelled(letter: Letter) -> Message:
         payout_minor=letter.facts["payout_minor"],
         commission_minor=letter.facts["commission_minor"],
         free_cancellation=config.current().policy.free_cancellation,
-        view_url=letter.link(Aim.SESSION),
+        view_url=letter.link(LinkPurpose.SESSION),
     )
 
 
@@ -123,7 +123,7 @@ def _cancellation_recorded(letter: Letter) -> Message:
         warn_streak=policy.warn_streak,
         flag_streak=policy.flag_streak,
         deactivate_streak=policy.deactivate_streak,
-        view_url=letter.link(Aim.SESSION),
+        view_url=letter.link(LinkPurpose.SESSION),
     )
 
 
@@ -132,22 +132,22 @@ def _session_reminder(letter: Letter) -> Message:
         letter.envelope,
         letter.session,
         meeting_url=letter.booking.therapist.meeting_url,
-        view_url=letter.link(Aim.SESSION),
+        view_url=letter.link(LinkPurpose.SESSION),
     )
 
 
 def _new_message(letter: Letter) -> Message:
     return to_therapist.new_message(
-        letter.envelope, letter.session, view_url=letter.link(Aim.SESSION)
+        letter.envelope, letter.session, view_url=letter.link(LinkPurpose.SESSION)
     )
 
 
 def _sign_in(letter: Letter) -> Message:
     therapist_id = letter.email.therapist_id
-    holder = links.holder_of(Aim.SIGN_IN, client_id=None, therapist_id=therapist_id)
+    holder = links.holder_of(LinkPurpose.SIGN_IN, client_id=None, therapist_id=therapist_id)
     return to_therapist_account.sign_in(
         letter.envelope,
-        sign_in_url=links.address(Aim.SIGN_IN, holder=holder, subject=letter.facts["key"]),
+        sign_in_url=links.url(LinkPurpose.SIGN_IN, holder=holder, subject=letter.facts["key"]),
         minutes=int(SIGN_IN_LASTS / timedelta(minutes=1)),
     )
 

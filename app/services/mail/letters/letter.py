@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from app import config, links
-from app.links import Aim
+from app.links import LinkPurpose
 from app.store.models import Booking, OutboxEmail, Role
 from emails.message import AnswerLinks, Envelope, Session, message_id
 
@@ -37,24 +37,24 @@ class Letter:
         """What an email may say of the booking."""
         return session_of(self.booking)
 
-    def link(self, aim: Aim) -> str:
-        """A fresh link to the booking, for whoever is sent links of that aim."""
-        return link_to(self.booking, aim)
+    def link(self, purpose: LinkPurpose) -> str:
+        """A fresh link to the booking, for whoever is sent links of that purpose."""
+        return link_to(self.booking, purpose)
 
     def answer_links(self) -> AnswerLinks:
         """The three links with which the therapist answers."""
         return AnswerLinks(
-            view=self.link(Aim.SESSION),
-            accept=self.link(Aim.ACCEPT),
-            decline=self.link(Aim.DECLINE),
+            view=self.link(LinkPurpose.SESSION),
+            accept=self.link(LinkPurpose.ACCEPT),
+            decline=self.link(LinkPurpose.DECLINE),
         )
 
 
-def link_to(booking: Booking, aim: Aim) -> str:
-    """A fresh link to a booking, for whoever is sent links of that aim."""
+def link_to(booking: Booking, purpose: LinkPurpose) -> str:
+    """A fresh link to a booking, for whoever is sent links of that purpose."""
     client_id, therapist_id = booking.client_id, booking.therapist_id
-    holder = links.holder_of(aim, client_id=client_id, therapist_id=therapist_id)
-    return links.address(aim, holder=holder, subject=booking.reference, epoch=booking.epoch)
+    holder = links.holder_of(purpose, client_id=client_id, therapist_id=therapist_id)
+    return links.url(purpose, holder=holder, subject=booking.reference, epoch=booking.epoch)
 
 
 def session_of(booking: Booking) -> Session:
