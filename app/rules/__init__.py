@@ -1,1 +1,1 @@
-"""What is right: pure functions over values, told the time and the numbers by whoever asks."""
+"""The rules of the service as pure functions; `now` and the policy are arguments."""

@@ -1,4 +1,4 @@
-"""The acceptance window: until when an enquiry can be answered, and what is due when it is not."""
+"""The acceptance window: when an enquiry is reminded of, is late, and expires."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,8 +7,6 @@ from app.rules.policy import Policy
 
 
 class Step(StrEnum):
-    """What the scheduler does about an unanswered enquiry."""
-
     REMIND = "remind"
     LATE = "late"
     EXPIRE = "expire"
@@ -20,17 +18,16 @@ def answer_by(requested_at: datetime, policy: Policy) -> datetime:
 
 
 def remind_at(requested_at: datetime, policy: Policy) -> datetime:
-    """From when the therapist is reminded."""
     return requested_at + policy.remind_answer_after
 
 
 def expires_at(requested_at: datetime, starts_at: datetime, policy: Policy) -> datetime:
-    """From when the enquiry can no longer be answered or withdrawn."""
+    """The first instant at which the enquiry can no longer be answered or withdrawn."""
     return min(requested_at + policy.expire_after, starts_at)
 
 
 def is_late(answer_by: datetime, at: datetime) -> bool:
-    """Whether an answer at `at`, or none until then, is late; the last instant is on time."""
+    """Whether an answer at `at`, or no answer until then, is late."""
     return at > answer_by
 
 
@@ -39,16 +36,16 @@ def due_step(
     remind_at: datetime | None,
     answer_by: datetime,
     expires_at: datetime,
-    late_told: bool,
+    late_announced: bool,
     now: datetime,
 ) -> Step | None:
-    """The furthest step due for an open enquiry, or None when that one has been taken.
+    """The furthest step that is due for an open enquiry, or None if it has been taken.
 
-    It goes by the instants the booking was promised, so a changed policy does not move them;
+    The instants are those stored with the booking, so a changed policy does not move them.
     `remind_at` is None once the therapist has been reminded.
     """
     if now >= expires_at:
         return Step.EXPIRE
     if is_late(answer_by, now):
-        return None if late_told else Step.LATE
+        return None if late_announced else Step.LATE
     return Step.REMIND if remind_at is not None and now >= remind_at else None

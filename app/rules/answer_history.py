@@ -1,4 +1,4 @@
-"""A therapist's record week by week: how the enquiries that count for the ranking were answered."""
+"""How a therapist answered the enquiries that count for the ranking, week by week."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 
 from app.rules import ranking
 from app.rules.policy import Policy
-from app.rules.ranking import Enquiry, Outcome
+from app.rules.ranking import Enquiry, EnquiryOutcome
 
 _WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """Enquiries of one week that count, from a Monday on; `late` were left waiting too long."""
+    """Counted enquiries that were requested in the week from Monday `starts_on`."""
 
     starts_on: date
     on_time: int = 0
@@ -24,33 +24,33 @@ class Week:
 
     @property
     def total(self) -> int:
-        """How many there were."""
         return self.on_time + self.late + self.declined + self.expired
 
 
-def weekly(
-    enquiries: Iterable[Enquiry], *, zone: ZoneInfo, now: datetime, policy: Policy
+def by_week(
+    enquiries: Iterable[Enquiry], zone: ZoneInfo, *, now: datetime, policy: Policy
 ) -> list[Week]:
-    """Every week of the ranking's days by the requests made in it, oldest first."""
-    week_on = _monday(now - policy.ranking_window, zone)
+    """Every week of the ranking window, oldest first; weeks begin on Mondays in `zone`."""
+    monday = _monday(now - policy.ranking_window, zone)
     weeks = {}
-    while week_on <= _monday(now, zone):
-        weeks[week_on] = Week(week_on)
-        week_on += _WEEK
+    while monday <= _monday(now, zone):
+        weeks[monday] = Week(monday)
+        monday += _WEEK
     for enquiry in enquiries:
-        is_in = ranking.is_recent(enquiry, now, policy)
-        if is_in and ranking.is_counted(enquiry, now, policy):
+        is_recent = ranking.is_recent(enquiry, now, policy)
+        if is_recent and ranking.is_counted(enquiry, now, policy):
             week = weeks[_monday(enquiry.requested_at, zone)]
-            name = _answer(enquiry, now, policy)
-            weeks[week.starts_on] = replace(week, **{name: getattr(week, name) + 1})
+            count = _field(enquiry, now, policy)
+            weeks[week.starts_on] = replace(week, **{count: getattr(week, count) + 1})
     return list(weeks.values())
 
 
-def _answer(enquiry: Enquiry, now: datetime, policy: Policy) -> str:
-    is_over = enquiry.outcome is Outcome.OPEN and now >= enquiry.expires_at
-    if is_over or enquiry.outcome is Outcome.EXPIRED:
+def _field(enquiry: Enquiry, now: datetime, policy: Policy) -> str:
+    """The field of `Week` that counts this enquiry."""
+    is_over = enquiry.outcome is EnquiryOutcome.OPEN and now >= enquiry.expires_at
+    if is_over or enquiry.outcome is EnquiryOutcome.EXPIRED:
         return "expired"
-    if enquiry.outcome is Outcome.DECLINED:
+    if enquiry.outcome is EnquiryOutcome.DECLINED:
         return "declined"
     return "late" if ranking.lateness(enquiry, now, policy) else "on_time"
 

@@ -1,4 +1,4 @@
-"""Open times: when a therapist can be booked, from weekly hours in their own zone."""
+"""Open times: when a session can start, from weekly hours in the therapist's zone."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,14 +10,14 @@ from app.rules.policy import Policy
 from app.rules.weekly_hours import Window
 
 Span = tuple[datetime, datetime]
-"""From an instant up to, but not including, another one; aware UTC."""
+"""[start, end), aware UTC."""
 
 _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NotOpen(StrEnum):
-    """Why a session cannot start at some instant."""
+    """Why a session cannot start at an instant."""
 
     TOO_SOON = "too_soon"
     TOO_FAR = "too_far"
@@ -38,9 +38,9 @@ def open_times(
     now: datetime,
     policy: Policy,
 ) -> list[datetime]:
-    """Every start in [from_at, until_at) that can be booked at `now`: ascending, aware UTC.
+    """Every start in [from_at, until_at) that can be booked at `now`, ascending, aware UTC.
 
-    `busy` is what the therapist's held sessions and time off cover, in any order.
+    `busy` holds the spans of held sessions and time off, in any order.
     """
     return list(
         _open(windows, zone, busy, length_minutes, from_at, until_at, now=now, policy=policy)
@@ -58,7 +58,7 @@ def next_open_times(
     policy: Policy,
     limit: int,
 ) -> list[datetime]:
-    """The first `limit` starts from `from_at` on that can be booked at `now`."""
+    """The first `limit` starts at or after `from_at` that can be booked at `now`."""
     until_at = now + policy.max_ahead + _DAY
     found = _open(windows, zone, busy, length_minutes, from_at, until_at, now=now, policy=policy)
     return list(islice(found, limit))
@@ -89,7 +89,7 @@ def why_not_open(
     now: datetime,
     policy: Policy,
 ) -> NotOpen | None:
-    """What keeps a session from starting at `start_at`, or None if nothing does."""
+    """Why a session cannot start at `start_at`, or None if it can."""
     span = (start_at, start_at + timedelta(minutes=length_minutes))
     if start_at - now < policy.min_notice:
         return NotOpen.TOO_SOON
@@ -98,7 +98,7 @@ def why_not_open(
     if not is_listed(start_at, windows, zone, length_minutes=length_minutes, policy=policy):
         day = start_at.astimezone(zone).date()
         hours = (_hours(day, window, zone) for window in windows if _is_on(window, day))
-        is_inside = any(begins <= span[0] and span[1] <= ends for begins, ends in hours)
+        is_inside = any(opens <= span[0] and span[1] <= closes for opens, closes in hours)
         return NotOpen.OFF_GRID if is_inside else NotOpen.OUTSIDE_AVAILABILITY
     if any(overlaps(span, each) for each in time_off):
         return NotOpen.TIME_OFF
@@ -108,12 +108,12 @@ def why_not_open(
 
 
 def overlaps(one: Span, other: Span) -> bool:
-    """Whether two spans share any time; one that begins as the other ends does not."""
+    """Whether two spans share any time; spans that only touch do not."""
     return one[0] < other[1] and other[0] < one[1]
 
 
 def cells(starts_at: datetime, ends_at: datetime, cell_minutes: int) -> list[datetime]:
-    """The starts of the cells, on the UTC grid, that a session touches."""
+    """The starts of the cells that a session touches; the grid of cells starts at the epoch."""
     cell = timedelta(minutes=cell_minutes)
     first = starts_at - (starts_at - _EPOCH) % cell
     return [first + index * cell for index in range(-((first - ends_at) // cell))]
@@ -134,7 +134,7 @@ def _open(
     first_at = max(from_at, now + policy.min_notice)
     last_at = min(until_at, now + policy.max_ahead)
     blocked = _merged(each for each in busy if each[1] > first_at)
-    passed = 0
+    passed = 0  # spans of `blocked` that end at or before the present start
     for start_at in _listed(windows, zone, length_minutes, first_at, last_at, policy):
         while passed < len(blocked) and blocked[passed][1] <= start_at:
             passed += 1
@@ -144,13 +144,13 @@ def _open(
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
-    """The same time in spans that are apart, ascending."""
+    """The same time in spans that neither touch nor overlap, ascending."""
     merged: list[Span] = []
-    for begins_at, ends_at in sorted(spans):
-        if merged and begins_at <= merged[-1][1]:
+    for starts_at, ends_at in sorted(spans):
+        if merged and starts_at <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], ends_at))
         else:
-            merged.append((begins_at, ends_at))
+            merged.append((starts_at, ends_at))
     return merged
 
 
@@ -180,17 +180,17 @@ def _listed_on(
     length, step = timedelta(minutes=length_minutes), timedelta(minutes=policy.slot_minutes)
     starts = []
     for window in sorted(each for each in windows if _is_on(each, day)):
-        begins_at, ends_at = _hours(day, window, zone)
+        opens_at, closes_at = _hours(day, window, zone)
         if _shifts_near(day, zone):
             starts += [
                 start_at
                 for minute in range(window.start_minute, window.end_minute, policy.slot_minutes)
                 if (start_at := _instant(day, minute, zone)) is not None
-                and start_at + length <= ends_at
+                and start_at + length <= closes_at
             ]
         else:
-            count = (ends_at - begins_at - length) // step + 1
-            starts += [begins_at + index * step for index in range(count)]
+            count = (closes_at - opens_at - length) // step + 1
+            starts += [opens_at + index * step for index in range(count)]
     return starts
 
 
@@ -199,7 +199,7 @@ def _is_on(window: Window, day: date) -> bool:
 
 
 def _shifts_near(day: date, zone: ZoneInfo) -> bool:
-    """Whether the zone's clocks change in the two days around `day`'s noon."""
+    """Whether the zone's clocks change between noon the day before and noon the day after."""
     noon = datetime.combine(day, time(12), zone)
     return (noon - _DAY).utcoffset() != (noon + _DAY).utcoffset()
 
@@ -213,14 +213,14 @@ def _wall(day: date, minute: int, zone: ZoneInfo) -> datetime:
 
 
 def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime | None:
-    """The instant of a wall-clock time: the first of two, None if clocks skip it."""
+    """The instant of a wall-clock time: the first of two; None if clocks skip the time."""
     instant = _wall(day, minute, zone).astimezone(UTC)
     is_shown = instant.astimezone(zone) == _wall(day, minute, zone)
     return instant if is_shown else None
 
 
 def _reached_at(day: date, minute: int, zone: ZoneInfo) -> datetime:
-    """When clocks first show a wall-clock time or, if they skip it, a later one."""
+    """When clocks first show a wall-clock time or, if they skip it, any later time."""
     instant = _instant(day, minute, zone)
     if instant is not None:
         return instant

@@ -1,4 +1,4 @@
-"""Who pays what when a booking ends, and the ledger lines that say so."""
+"""Who pays what when a booking ends, and the ledger lines for it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +10,6 @@ from app.rules.policy import Policy
 
 
 class Account(StrEnum):
-    """An account of the ledger."""
-
     CLIENT = "client"
     HELD = "held"
     THERAPIST = "therapist"
@@ -19,29 +17,30 @@ class Account(StrEnum):
 
 
 Line = tuple[Account, int]
-"""One ledger line: the account and what it gains, in minor units (negative: what it loses)."""
+"""A ledger line: the account, and the minor units that it gains (negative: loses)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The outcome of a booking that has ended, in minor units.
+    """Who gets what when a booking ends, in minor units.
 
-    `within_notice` tells of a client's cancellation too near the start to be free. A booking that
-    `was_settled` before (completed, then marked no-show) keeps its outcome and moves no money.
+    Stored as the facts of timeline entries and read back by field name: do not rename fields.
     """
 
     refund_minor: int
     charge_minor: int
     payout_minor: int
     commission_minor: int
+    # The client cancelled too near the start to be free.
     within_notice: bool
     streak_delta: int
     gives_back_free_consultation: bool
+    # Completed before, and now marked no-show: no more money moves.
     was_settled: bool
 
 
 def is_within_notice(starts_at: datetime, now: datetime, policy: Policy) -> bool:
-    """Whether a client who cancels at `now` pays: exactly 24 h before the start still does."""
+    """Whether a client who cancels at `now` pays; exactly 24 h before the start is within."""
     return starts_at - now <= policy.free_cancellation
 
 
@@ -54,9 +53,9 @@ def settle(
     now: datetime,
     policy: Policy,
 ) -> Settlement:
-    """Who pays what when `move` ends a booking that stands at `status`.
+    """Who pays what when `move` ends a booking that has `status`.
 
-    Raises ValueError for a move that does not end a booking, or not from that status.
+    Raises ValueError if `move` cannot end a booking with that status.
     """
     if move is Move.ACCEPT or status not in MOVES[move].sources:
         raise ValueError(f"{move} does not end a booking that is {status}")
@@ -76,12 +75,12 @@ def settle(
 
 
 def request_lines(fee_minor: int) -> tuple[Line, ...]:
-    """What a request moves: the fee, from the client to be held."""
+    """The fee moves from the client to `held`."""
     return _lines((Account.CLIENT, -fee_minor), (Account.HELD, fee_minor))
 
 
 def settlement_lines(settlement: Settlement) -> tuple[Line, ...]:
-    """What the end of a booking moves: the held fee, back to the client or on as earned."""
+    """The held fee moves back to the client, or to the therapist and the commission."""
     if settlement.was_settled:
         return ()
     return _lines(

@@ -1,4 +1,4 @@
-"""The life of a booking: the one table of statuses, moves, who may make them and when."""
+"""The life of a booking: the table of moves, who may make them and when."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +7,6 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a booking stands."""
-
     REQUESTED = "requested"
     ACCEPTED = "accepted"
     DECLINED = "declined"
@@ -21,8 +19,6 @@ class Status(StrEnum):
 
 
 class Actor(StrEnum):
-    """Who makes a move."""
-
     CLIENT = "client"
     THERAPIST = "therapist"
     OPS = "ops"
@@ -30,7 +26,7 @@ class Actor(StrEnum):
 
 
 class Via(StrEnum):
-    """Through which door a move came."""
+    """The way in which a move or message reached us."""
 
     PAGE = "page"
     LINK = "link"
@@ -41,8 +37,6 @@ class Via(StrEnum):
 
 
 class Kind(StrEnum):
-    """What was asked for."""
-
     PAID = "paid"
     FREE_CONSULTATION = "free_consultation"
 
@@ -61,10 +55,12 @@ class Move(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The table's answer to somebody who wants to make a move."""
+    """Whether a move may be made, and if not, why."""
 
     ALLOWED = "allowed"
+    # The booking already has the status that the move leads to.
     REPEATED = "repeated"
+    # Another move was made before.
     OVERTAKEN = "overtaken"
     TOO_EARLY = "too_early"
     TOO_LATE = "too_late"
@@ -73,7 +69,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The instants of one booking that its moves depend on, all aware UTC."""
+    """The instants on which one booking's moves depend, aware UTC."""
 
     requested_at: datetime
     answer_by: datetime
@@ -86,7 +82,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table: a move is open in [opens, closes); if `inclusive`, at closes too."""
+    """A row of the table: a move is possible in [opens, closes); if `inclusive`, at closes too."""
 
     target: Status
     sources: frozenset[Status]
@@ -133,8 +129,8 @@ MOVES: dict[Move, Rule] = {
     ),
 }
 
+# Statuses in which a booking holds its time.
 LIVE = frozenset({Status.REQUESTED, Status.ACCEPTED})
-"""Statuses in which a booking holds its time."""
 
 
 def times_of(
@@ -161,7 +157,7 @@ def times_of(
 
 
 def due_move(status: Status, times: Times, now: datetime) -> Move | None:
-    """The move that the clock has already made, whether or not a job has written it down."""
+    """The move that the clock makes by `now`, whether or not a job has stored it."""
     for move in (Move.EXPIRE, Move.COMPLETE):
         rule = MOVES[move]
         if status in rule.sources and now >= rule.opens(times):
@@ -170,7 +166,7 @@ def due_move(status: Status, times: Times, now: datetime) -> Move | None:
 
 
 def judge(move: Move, status: Status, times: Times, actor: Actor, now: datetime) -> Verdict:
-    """Whether `actor` may make `move` at `now` on a booking that stands at `status`."""
+    """Whether `actor` may make `move` at `now` on a booking that has `status`."""
     rule = MOVES[move]
     if actor not in rule.actors:
         return Verdict.FORBIDDEN

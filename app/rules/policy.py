@@ -1,4 +1,4 @@
-"""The numbers of the house, as one value that every rule is handed."""
+"""The numbers of the rules, as one value that is an argument of every rule."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,7 @@ from math import gcd
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules' numbers; the defaults are the house's own (config reads the environment's)."""
+    """The defaults are those of the contract; config reads others from the environment."""
 
     answer_within: timedelta = timedelta(hours=3)
     remind_answer_after: timedelta = timedelta(hours=2)
@@ -29,5 +29,5 @@ class Policy:
 
     @property
     def cell_minutes(self) -> int:
-        """Minutes of one held cell: the coarsest grid on which every possible start lies."""
+        """Length of a cell of held time: the coarsest grid that holds every possible start."""
         return gcd(15, self.slot_minutes)

@@ -1,4 +1,4 @@
-"""The ranking: how enquiries and standing make a score, in exact arithmetic."""
+"""The ranking: a score from enquiries and standing, in exact arithmetic."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +11,18 @@ from statistics import median
 
 from app.rules.policy import Policy
 
+# Perfect answers that every therapist starts with, so that one late answer does not ruin a score.
 BENEFIT_OF_THE_DOUBT = 4
 DECLINE_WEIGHT = Fraction(1, 4)
 FLAGGED = Fraction(1, 2)
 TIE_PRIME = 2**31 - 1
+# While an open enquiry is late, the score falls all the time; it is computed this often.
 REFRESH_EVERY = timedelta(minutes=5)
 _TICK = timedelta(microseconds=1)
 
 
-class Outcome(StrEnum):
-    """What became of an enquiry; what is later cancelled stays accepted."""
+class EnquiryOutcome(StrEnum):
+    """How an enquiry ended; an accepted one stays accepted if it is cancelled later."""
 
     OPEN = "open"
     ACCEPTED = "accepted"
@@ -32,75 +34,75 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Enquiry:
-    """What the ranking knows of one enquiry; all instants aware UTC.
-
-    `handed_over_at` is when a mail server took the therapist's request email, None if none has;
-    `is_email_overdue` says that, when the enquiry ended, one should long have. `ended_at` is None
-    only while open.
-    """
+    """The facts of one enquiry that the ranking uses; instants are aware UTC."""
 
     requested_at: datetime
     expires_at: datetime
+    # When a mail server took the therapist's request email, None if it has not.
     handed_over_at: datetime | None
-    outcome: Outcome
+    outcome: EnquiryOutcome
+    # None while open.
     ended_at: datetime | None = None
+    # Whether, when the enquiry ended, a mail server should long have taken the request email.
     is_email_overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A score from 0 to 100, its three factors from 0 to 1, and the counts behind each.
-
-    `late` of the `counted` enquiries waited too long, `lateness` is their sum; `declined` leaves
-    out declines for which our own delay left no fair time (they are in `answered`).
-    """
+    """A score from 0 to 100, its three factors from 0 to 1, and the counts behind them."""
 
     score: Fraction
     responsiveness: Fraction
     acceptance: Fraction
     standing: Fraction
     counted: int
+    # Of the counted enquiries, those that waited too long.
     late: int
+    # The sum of the lateness of the counted enquiries, each from 0 to 1.
     lateness: Fraction
     answered: int
+    # Without declines for which our own delay left no fair time; those are in `answered`.
     declined: int
     expired: int
     median_answer_seconds: float
 
     @property
     def is_flagged(self) -> bool:
-        """Whether the standing halves the score."""
         return self.standing != 1
 
 
 def lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
-    """How late one counted enquiry is: 0 on time, 1 when it expired or took until expiry."""
+    """How late a counted enquiry is: 0 if on time, 1 if it expired or took until expiry."""
     return _lateness(_as_of(enquiry, now), now, policy)
 
 
 def is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
-    """Whether an enquiry takes part in responsiveness at `now`, its age aside."""
+    """Whether an enquiry counts for responsiveness at `now`, whatever its age."""
     return _is_counted(_as_of(enquiry, now), now, policy)
 
 
 def is_recent(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
-    """Whether an enquiry was requested within the ranking's days before `now`."""
+    """Whether an enquiry was requested within the ranking window before `now`."""
     return now - enquiry.requested_at < policy.ranking_window
 
 
 def score(
     enquiries: Iterable[Enquiry], *, is_flagged: bool, now: datetime, policy: Policy
 ) -> Ranking:
-    """The unrounded score of one therapist at `now`; older enquiries are left out here."""
+    """The unrounded score of one therapist at `now`; enquiries that are too old are ignored."""
     recent = [_as_of(each, now) for each in enquiries if is_recent(each, now, policy)]
     counted = [each for each in recent if _is_counted(each, now, policy)]
     delays = [_lateness(each, now, policy) for each in counted]
     total = sum(delays, start=Fraction(0))
-    answers = [each for each in counted if each.outcome in (Outcome.ACCEPTED, Outcome.DECLINED)]
+    answers = [
+        each
+        for each in counted
+        if each.outcome in (EnquiryOutcome.ACCEPTED, EnquiryOutcome.DECLINED)
+    ]
     declined = sum(
-        each.outcome is Outcome.DECLINED and _had_fair_time(each, policy) for each in answers
+        each.outcome is EnquiryOutcome.DECLINED and _had_fair_time(each, policy) for each in answers
     )
-    expired = sum(each.outcome is Outcome.EXPIRED for each in counted)
+    expired = sum(each.outcome is EnquiryOutcome.EXPIRED for each in counted)
 
     responsiveness = 1 - total / (len(counted) + BENEFIT_OF_THE_DOUBT)
     refused = Fraction(declined + expired, len(answers) + expired + BENEFIT_OF_THE_DOUBT)
@@ -121,36 +123,36 @@ def score(
     )
 
 
-def shown(score: Fraction) -> Decimal:
-    """A score as people see it: rounded half up to one decimal."""
+def rounded(score: Fraction) -> Decimal:
+    """Rounded half up to one decimal, as people see it."""
     tenths = (score * 20 + 1) // 2
     return Decimal(tenths).scaleb(-1)
 
 
 def daily_multiplier(on: date) -> int:
-    """What a day's turn multiplies seeds by, from 1 to TIE_PRIME - 1."""
+    """The number from 1 to TIE_PRIME - 1 that multiplies seeds on that day."""
     digest = sha256(on.isoformat().encode()).digest()
     return int.from_bytes(digest[:8], "big") % (TIE_PRIME - 1) + 1
 
 
 def tie_break(seed: int, on: date) -> int:
-    """A number that orders equals differently every day and favours no name.
+    """The order of therapists with equal scores: different every day, favouring nobody.
 
-    `seed` is a therapist's own random number below TIE_PRIME. Multiplying modulo a prime is a
-    hash that a database can compute while it reads, so that no row is rewritten at midnight.
+    `seed` is the therapist's own random number below TIE_PRIME.
     """
+    # A hash that a database can compute while it reads: no row is rewritten at midnight.
     return seed * daily_multiplier(on) % TIE_PRIME
 
 
 def changes_next_at(enquiries: Sequence[Enquiry], now: datetime, policy: Policy) -> datetime | None:
-    """The next instant at which time alone may change the score, or None.
-
-    While an open enquiry is late the score moves all the time: then it is a refresh from `now`.
-    """
+    """The next instant at which time alone may change the score, or None."""
     due = []
     for enquiry in (each for each in enquiries if is_recent(each, now, policy)):
         due.append(enquiry.requested_at + policy.ranking_window)
-        if _as_of(enquiry, now).outcome is Outcome.OPEN and enquiry.handed_over_at is not None:
+        if (
+            _as_of(enquiry, now).outcome is EnquiryOutcome.OPEN
+            and enquiry.handed_over_at is not None
+        ):
             late_from = _clock_started_at(enquiry) + policy.answer_within + _TICK
             refresh_at = late_from if now < late_from else now + REFRESH_EVERY
             due.append(min(refresh_at, enquiry.expires_at))
@@ -158,9 +160,9 @@ def changes_next_at(enquiries: Sequence[Enquiry], now: datetime, policy: Policy)
 
 
 def _as_of(enquiry: Enquiry, now: datetime) -> Enquiry:
-    """The clock ends an enquiry, whether or not a job has written it down."""
-    if enquiry.outcome is Outcome.OPEN and now >= enquiry.expires_at:
-        return replace(enquiry, outcome=Outcome.EXPIRED, ended_at=enquiry.expires_at)
+    # The clock ends an enquiry, whether or not a job has stored it.
+    if enquiry.outcome is EnquiryOutcome.OPEN and now >= enquiry.expires_at:
+        return replace(enquiry, outcome=EnquiryOutcome.EXPIRED, ended_at=enquiry.expires_at)
     return enquiry
 
 
@@ -175,7 +177,7 @@ def _delay(enquiry: Enquiry, now: datetime) -> timedelta:
 
 
 def _lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
-    if enquiry.outcome is Outcome.EXPIRED:
+    if enquiry.outcome is EnquiryOutcome.EXPIRED:
         return Fraction(1)
     late = (_delay(enquiry, now) - policy.answer_within) // _TICK
     span = (policy.expire_after - policy.answer_within) // _TICK
@@ -184,20 +186,18 @@ def _lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
 
 def _is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
     match enquiry.outcome:
-        case Outcome.ACCEPTED | Outcome.DECLINED:
+        case EnquiryOutcome.ACCEPTED | EnquiryOutcome.DECLINED:
             return True
-        case Outcome.EXPIRED:
+        case EnquiryOutcome.EXPIRED:
             return enquiry.handed_over_at is not None and _had_fair_time(enquiry, policy)
         case _:
             return _delay(enquiry, now) > policy.answer_within
 
 
 def _had_fair_time(enquiry: Enquiry, policy: Policy) -> bool:
-    """Whether our own delay left the therapist the time to answer that an expiry must have.
-
-    A decline is held to it too: otherwise letting an enquiry expire that arrived at the last
-    moment would score higher than answering it.
-    """
+    """Whether the request email arrived early enough before the expiry to be answered."""
+    # Applied to declines too: otherwise letting an enquiry expire that arrived at the last moment
+    # would score higher than answering it.
     if enquiry.handed_over_at is None:
         return not enquiry.is_email_overdue
     return enquiry.expires_at - enquiry.handed_over_at >= policy.answer_within

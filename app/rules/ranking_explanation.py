@@ -1,4 +1,4 @@
-"""The ranking spelled out for the therapist: each factor, what moved it, what would mend it."""
+"""The ranking in words for the therapist: what each factor is made of and how to improve it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ from app.rules.ranking import Ranking
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One factor of the score, from 0 to 1 and rounded half up to three decimals, in words."""
+    """One factor of the score; `value` is from 0 to 1, rounded half up to three decimals."""
 
     name: str
     value: Decimal
@@ -31,59 +31,60 @@ def explain(ranking: Ranking, policy: Policy) -> tuple[Factor, ...]:
 def _responsiveness(ranking: Ranking, policy: Policy) -> Factor:
     window, days = _length(policy.answer_within), _length(policy.ranking_window)
     if not ranking.counted:
-        moved = f"No enquiry of the last {days} has counted yet, so this starts at its best."
+        explanation = f"No enquiry of the last {days} counts yet, so this starts at its best."
     elif not ranking.late:
-        moved = (
+        explanation = (
             f"{_enquiries(ranking.counted)} of the last {days} counted,"
             f" and none waited longer than {window}."
         )
     else:
-        unanswered = f"; {ranking.expired} of them expired" if ranking.expired else ""
-        moved = (
+        expired = f"; {ranking.expired} of them expired" if ranking.expired else ""
+        explanation = (
             f"{ranking.late} of {_enquiries(ranking.counted)} of the last {days} waited longer"
-            f" than {window}{unanswered}."
+            f" than {window}{expired}."
         )
-    mend = (
-        f"Each answer within {window} lifts this, and a late one stops counting {days} after"
-        " its request. A late answer still counts for more than none."
+    how_to_improve = (
+        f"Each answer within {window} raises this, and a late one stops counting {days} after"
+        " its request. A late answer is still better than none."
         if ranking.late
-        else f"Nothing to mend: answers within {window} keep it here."
+        else f"Nothing to improve: answering within {window} keeps it here."
     )
-    return Factor("responsiveness", _rounded(ranking.responsiveness), moved, mend)
+    value = _rounded(ranking.responsiveness)
+    return Factor("responsiveness", value, explanation, how_to_improve)
 
 
 def _acceptance(ranking: Ranking, policy: Policy) -> Factor:
     days = _length(policy.ranking_window)
-    refused = ranking.declined + ranking.expired
-    if not refused:
-        moved = f"No enquiry of the last {days} was declined or expired in a way that counts."
-        mend = "Nothing to mend."
-    else:
-        moved = (
+    if ranking.declined + ranking.expired:
+        explanation = (
             f"Of {_enquiries(ranking.answered + ranking.expired)} of the last {days},"
-            f" {ranking.declined} declined and {ranking.expired} expired took a little off."
+            f" {ranking.declined} declined and {ranking.expired} expired lower this a little."
         )
-        mend = (
-            f"Each enquiry you accept lifts this, and each of these stops counting {days} after"
-            " its request. Keeping your availability and time off up to date saves you declining."
+        how_to_improve = (
+            "Each enquiry you accept raises this, and a declined or expired one stops counting"
+            f" {days} after its request. Keep your availability and time off up to date, so that"
+            " you need to decline less."
         )
-    return Factor("acceptance", _rounded(ranking.acceptance), moved, mend)
+    else:
+        explanation = f"No declined or expired enquiry of the last {days} counts against you."
+        how_to_improve = "Nothing to improve."
+    return Factor("acceptance", _rounded(ranking.acceptance), explanation, how_to_improve)
 
 
 def _standing(ranking: Ranking, policy: Policy) -> Factor:
     if ranking.is_flagged:
-        moved = (
+        explanation = (
             f"Your account is flagged after {policy.flag_streak} or more cancelled sessions in a"
             " row, which halves your score for now."
         )
-        mend = "The next session that you complete lifts the flag at once."
+        how_to_improve = "The next session that you complete lifts the flag at once."
     else:
-        moved = "Your account is not flagged, so nothing is taken off."
-        mend = (
-            f"Nothing to mend: fewer than {policy.flag_streak} cancelled sessions in a row keep"
-            " it so."
+        explanation = "Your account is not flagged, so nothing is taken off."
+        how_to_improve = (
+            f"Nothing to improve: fewer than {policy.flag_streak} cancelled sessions in a row"
+            " never lead to a flag."
         )
-    return Factor("standing", _rounded(ranking.standing), moved, mend)
+    return Factor("standing", _rounded(ranking.standing), explanation, how_to_improve)
 
 
 def _rounded(value: Fraction) -> Decimal:
@@ -95,7 +96,7 @@ def _enquiries(count: int) -> str:
 
 
 def _length(span: timedelta) -> str:
-    """In the largest unit that says it in whole numbers: "90 days", "24 hours", "90 minutes"."""
+    """In the largest unit that fits as a whole number: "90 days", "24 hours", "90 minutes"."""
     minutes = span // timedelta(minutes=1)
     for size, name in ((24 * 60, "day"), (60, "hour")):
         if minutes % size == 0 and minutes > size:

@@ -1,4 +1,4 @@
-"""Cancelling too often: the streak, and the warning, flag and deactivation it leads to."""
+"""The streak of cancellations, and the warning, flag and deactivation it leads to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from app.rules.policy import Policy
 
 
 class StandingStep(StrEnum):
-    """What a streak leads to, gentlest first."""
+    """What a streak leads to, mildest first."""
 
     WARN = "warn"
     FLAG = "flag"
@@ -16,7 +16,7 @@ class StandingStep(StrEnum):
 
 
 class StandingEvent(StrEnum):
-    """What moves a therapist's standing."""
+    """What changes a therapist's standing."""
 
     CANCELLED = "cancelled"
     COMPLETED = "completed"
@@ -25,7 +25,7 @@ class StandingEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Sessions cancelled in a row, and the account state the rules made of them."""
+    """Sessions cancelled in a row, and what they have led to."""
 
     streak: int = 0
     is_flagged: bool = False
@@ -36,7 +36,6 @@ _ORDER = list(StandingStep)
 
 
 def after_cancellation(standing: Standing, policy: Policy) -> Standing:
-    """The standing once the therapist has cancelled one more accepted session."""
     streak = standing.streak + 1
     return Standing(
         streak=streak,
@@ -46,17 +45,16 @@ def after_cancellation(standing: Standing, policy: Policy) -> Standing:
 
 
 def after_completion(standing: Standing) -> Standing:
-    """The standing once a session was completed; only ops reactivates an account."""
+    """A completion lifts the flag but does not reactivate: only ops does."""
     return replace(standing, streak=0, is_flagged=False)
 
 
 def reactivated() -> Standing:
-    """The standing that ops gives back."""
     return Standing()
 
 
 def replay(events: Iterable[StandingEvent], policy: Policy) -> Standing:
-    """The standing that `events`, in the order in which they took effect, lead to."""
+    """The standing after `events`, given in the order in which they took effect."""
     standing = Standing()
     for event in events:
         match event:
@@ -70,7 +68,7 @@ def replay(events: Iterable[StandingEvent], policy: Policy) -> Standing:
 
 
 def step_reached(streak: int, policy: Policy) -> StandingStep | None:
-    """The furthest step that a streak of this length has reached."""
+    """The furthest step that a streak of this length leads to."""
     if streak >= policy.deactivate_streak:
         return StandingStep.DEACTIVATE
     if streak >= policy.flag_streak:
@@ -79,18 +77,20 @@ def step_reached(streak: int, policy: Policy) -> StandingStep | None:
 
 
 def furthest_step(
-    told: StandingStep | None, standing: Standing, policy: Policy
+    announced: StandingStep | None, standing: Standing, policy: Policy
 ) -> StandingStep | None:
-    """The one step to tell now, or None if nothing further than `told` has been reached."""
+    """The one step to announce now, or None if nothing further than `announced` is reached."""
     if standing.is_deactivated:
         reached: StandingStep | None = StandingStep.DEACTIVATE
     else:
         reached = step_reached(standing.streak, policy)
-    if reached is None or (told is not None and _ORDER.index(reached) <= _ORDER.index(told)):
+    if reached is None or (
+        announced is not None and _ORDER.index(reached) <= _ORDER.index(announced)
+    ):
         return None
     return reached
 
 
-def told_after_completion(told: StandingStep | None) -> StandingStep | None:
-    """What counts as told once the streak is back at zero: a deactivation lasts beyond it."""
-    return told if told is StandingStep.DEACTIVATE else None
+def announced_after_completion(announced: StandingStep | None) -> StandingStep | None:
+    """What counts as announced when the streak is back at zero: only a deactivation lasts."""
+    return announced if announced is StandingStep.DEACTIVATE else None

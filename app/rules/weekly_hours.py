@@ -1,9 +1,11 @@
-"""Weekly hours: the windows in which a therapist works, and how people write them."""
+"""A therapist's weekly hours and how people write them; local days and times as instants."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -18,7 +20,7 @@ _EXAMPLE = "Mon-Fri 09:00-17:00, Sat 10:00-12:30"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """Working hours on one weekday (0 is Monday), in minutes after midnight of the own zone."""
+    """Working hours on a weekday (0 is Monday), in minutes after the therapist's midnight."""
 
     weekday: int
     start_minute: int
@@ -29,7 +31,7 @@ class Window:
 
 
 def checked(windows: Iterable[Window]) -> tuple[Window, ...]:
-    """The windows in order; ValueError names what is wrong with one and what is right."""
+    """The windows in order. Raises ValueError that says what is wrong and what is right."""
     ordered = sorted(windows)
     for window in ordered:
         _check(window)
@@ -40,9 +42,9 @@ def checked(windows: Iterable[Window]) -> tuple[Window, ...]:
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:
-    """Windows from "Mon-Fri 09:00-17:00, Sat 10:00-12:30"; nothing written means no hours.
+    """Windows from "Mon-Fri 09:00-17:00, Sat 10:00-12:30"; no text means no hours.
 
-    ValueError names the part that is wrong and what is right.
+    Raises ValueError that says which part is wrong and what is right.
     """
     if not text.strip():
         return ()
@@ -50,7 +52,7 @@ def parse_windows(text: str) -> tuple[Window, ...]:
 
 
 def format_windows(windows: Iterable[Window]) -> str:
-    """What `parse_windows` reads, days with the same hours joined."""
+    """The text that `parse_windows` reads; neighbouring days with the same hours are joined."""
     days_by_hours: dict[tuple[int, int], list[int]] = {}
     for window in sorted(windows):
         days_by_hours.setdefault((window.start_minute, window.end_minute), []).append(
@@ -64,6 +66,26 @@ def format_windows(windows: Iterable[Window]) -> str:
     return ", ".join(
         f"{_days(first, last)} {_hours(start, end)}" for first, start, last, end in sorted(runs)
     )
+
+
+def day_starts_at(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a local day, also where clocks skip its midnight; aware UTC."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def local_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """The instant at which clocks in the zone show that time, the first of two; aware UTC.
+
+    Raises ValueError if clocks skip the time; its text names a time that exists.
+    """
+    instant = datetime.combine(day, at, zone).astimezone(UTC)
+    shown = instant.astimezone(zone)
+    if shown.replace(tzinfo=None) != datetime.combine(day, at):
+        raise ValueError(
+            f"The clocks go forward on {day.isoformat()} and skip {at:%H:%M}:"
+            f" please give {shown:%H:%M} instead."
+        )
+    return instant
 
 
 def _check(window: Window) -> None:

@@ -58,7 +58,7 @@ def test_an_answer_at_exactly_three_hours_is_on_time(after: timedelta, late: boo
 
 
 @pytest.mark.parametrize(
-    ("after", "reminded", "late_told", "step"),
+    ("after", "reminded", "late_announced", "step"),
     [
         (timedelta(0), False, False, None),
         (2 * HOUR - SECOND, False, False, None),
@@ -78,14 +78,14 @@ def test_an_answer_at_exactly_three_hours_is_on_time(after: timedelta, late: boo
     ],
 )
 def test_only_the_furthest_step_that_is_due_is_taken_and_only_once(
-    after: timedelta, reminded: bool, late_told: bool, step: Step | None
+    after: timedelta, reminded: bool, late_announced: bool, step: Step | None
 ) -> None:
     assert (
         due_step(
             remind_at=None if reminded else remind_at(REQUESTED_AT, POLICY),
             answer_by=REQUESTED_AT + 3 * HOUR,
             expires_at=REQUESTED_AT + 24 * HOUR,
-            late_told=late_told,
+            late_announced=late_announced,
             now=REQUESTED_AT + after,
         )
         is step
@@ -99,7 +99,7 @@ def test_a_session_that_starts_ends_its_enquiry_before_a_day_is_over() -> None:
             remind_at=remind_at(REQUESTED_AT, POLICY),
             answer_by=answer_by(REQUESTED_AT, POLICY),
             expires_at=expires_at(REQUESTED_AT, starts_at, POLICY),
-            late_told=False,
+            late_announced=False,
             now=now,
         )
         for now in (starts_at - SECOND, starts_at)
@@ -110,6 +110,6 @@ def test_a_session_that_starts_ends_its_enquiry_before_a_day_is_over() -> None:
 def test_a_reminder_comes_when_it_was_promised_whatever_the_policy_says_now() -> None:
     promised = {"answer_by": REQUESTED_AT + 3 * HOUR, "expires_at": REQUESTED_AT + 24 * HOUR}
     now = REQUESTED_AT + 2 * HOUR
-    step = due_step(remind_at=REQUESTED_AT + HOUR, late_told=False, now=now, **promised)
+    step = due_step(remind_at=REQUESTED_AT + HOUR, late_announced=False, now=now, **promised)
     assert step is Step.REMIND
-    assert due_step(remind_at=None, late_told=False, now=now, **promised) is None
+    assert due_step(remind_at=None, late_announced=False, now=now, **promised) is None

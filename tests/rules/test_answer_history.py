@@ -8,20 +8,20 @@ import pytest
 from app.rules import answer_history
 from app.rules.answer_history import Week
 from app.rules.policy import Policy
-from app.rules.ranking import Enquiry, Outcome
+from app.rules.ranking import Enquiry, EnquiryOutcome
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ASKED = datetime(2026, 11, 3, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def enquiry(outcome: Outcome, hours: float = 1, asked_at: datetime = ASKED) -> Enquiry:
-    ended_at = None if outcome is Outcome.OPEN else asked_at + hours * HOUR
+def enquiry(outcome: EnquiryOutcome, hours: float = 1, asked_at: datetime = ASKED) -> Enquiry:
+    ended_at = None if outcome is EnquiryOutcome.OPEN else asked_at + hours * HOUR
     return Enquiry(asked_at, asked_at + 24 * HOUR, asked_at, outcome, ended_at)
 
 
 def weeks(*enquiries: Enquiry, zone: str = "Europe/London") -> dict[date, Week]:
-    found = answer_history.weekly(enquiries, zone=ZoneInfo(zone), now=NOW, policy=Policy())
+    found = answer_history.by_week(enquiries, ZoneInfo(zone), now=NOW, policy=Policy())
     return {week.starts_on: week for week in found}
 
 
@@ -34,14 +34,14 @@ def test_every_week_of_ninety_days_is_there_also_without_enquiries() -> None:
 @pytest.mark.parametrize(
     ("one", "kind"),
     [
-        (enquiry(Outcome.ACCEPTED, 3), "on_time"),
-        (enquiry(Outcome.ACCEPTED, 3.1), "late"),
-        (enquiry(Outcome.DECLINED, 1), "declined"),
-        (enquiry(Outcome.DECLINED, 9), "declined"),
-        (enquiry(Outcome.EXPIRED, 24), "expired"),
-        (enquiry(Outcome.OPEN), "expired"),
-        (enquiry(Outcome.WITHDRAWN, 5), "late"),
-        (enquiry(Outcome.OPEN, asked_at=NOW - 4 * HOUR), "late"),
+        (enquiry(EnquiryOutcome.ACCEPTED, 3), "on_time"),
+        (enquiry(EnquiryOutcome.ACCEPTED, 3.1), "late"),
+        (enquiry(EnquiryOutcome.DECLINED, 1), "declined"),
+        (enquiry(EnquiryOutcome.DECLINED, 9), "declined"),
+        (enquiry(EnquiryOutcome.EXPIRED, 24), "expired"),
+        (enquiry(EnquiryOutcome.OPEN), "expired"),
+        (enquiry(EnquiryOutcome.WITHDRAWN, 5), "late"),
+        (enquiry(EnquiryOutcome.OPEN, asked_at=NOW - 4 * HOUR), "late"),
     ],
 )
 def test_each_enquiry_that_counts_is_in_one_bar(one: Enquiry, kind: str) -> None:
@@ -52,10 +52,10 @@ def test_each_enquiry_that_counts_is_in_one_bar(one: Enquiry, kind: str) -> None
 @pytest.mark.parametrize(
     "one",
     [
-        enquiry(Outcome.WITHDRAWN, 3),
-        enquiry(Outcome.OPEN, asked_at=NOW - HOUR),
-        enquiry(Outcome.ACCEPTED, asked_at=NOW - timedelta(days=90)),
-        Enquiry(ASKED, ASKED + 24 * HOUR, None, Outcome.EXPIRED, ASKED + 24 * HOUR),
+        enquiry(EnquiryOutcome.WITHDRAWN, 3),
+        enquiry(EnquiryOutcome.OPEN, asked_at=NOW - HOUR),
+        enquiry(EnquiryOutcome.ACCEPTED, asked_at=NOW - timedelta(days=90)),
+        Enquiry(ASKED, ASKED + 24 * HOUR, None, EnquiryOutcome.EXPIRED, ASKED + 24 * HOUR),
     ],
 )
 def test_what_does_not_count_is_in_none(one: Enquiry) -> None:
@@ -64,6 +64,6 @@ def test_what_does_not_count_is_in_none(one: Enquiry) -> None:
 
 def test_weeks_begin_on_monday_in_the_therapists_zone() -> None:
     sunday_night = datetime(2026, 11, 9, 3, tzinfo=UTC)
-    one = enquiry(Outcome.ACCEPTED, asked_at=sunday_night)
+    one = enquiry(EnquiryOutcome.ACCEPTED, asked_at=sunday_night)
     assert weeks(one)[date(2026, 11, 9)].total == 1
     assert weeks(one, zone="America/New_York")[date(2026, 11, 2)].total == 1

@@ -9,13 +9,13 @@ import pytest
 from app.rules.policy import Policy
 from app.rules.ranking import (
     Enquiry,
-    Outcome,
+    EnquiryOutcome,
     Ranking,
     changes_next_at,
     is_counted,
     lateness,
+    rounded,
     score,
-    shown,
     tie_break,
 )
 
@@ -25,11 +25,11 @@ ASKED_AT = NOW - timedelta(days=10)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
-ANSWERED = [Outcome.ACCEPTED, Outcome.DECLINED]
+ANSWERED = [EnquiryOutcome.ACCEPTED, EnquiryOutcome.DECLINED]
 
 
 def enquiry(
-    outcome: Outcome,
+    outcome: EnquiryOutcome,
     after: timedelta = HOUR,
     *,
     handed_after: timedelta | None = timedelta(0),
@@ -38,14 +38,14 @@ def enquiry(
     is_email_overdue: bool = False,
 ) -> Enquiry:
     """An enquiry that ended `after` its request (an expiry at its expiry, an open one never)."""
-    if outcome is Outcome.EXPIRED:
+    if outcome is EnquiryOutcome.EXPIRED:
         after = expires_after
     return Enquiry(
         requested_at=requested_at,
         expires_at=requested_at + expires_after,
         handed_over_at=None if handed_after is None else requested_at + handed_after,
         outcome=outcome,
-        ended_at=None if outcome is Outcome.OPEN else requested_at + after,
+        ended_at=None if outcome is EnquiryOutcome.OPEN else requested_at + after,
         is_email_overdue=is_email_overdue,
     )
 
@@ -82,14 +82,16 @@ def test_nothing_happened_yet_is_a_hundred() -> None:
     ],
 )
 def test_lateness_rises_from_three_hours_to_a_day(
-    outcome: Outcome, after: timedelta, late: Fraction
+    outcome: EnquiryOutcome, after: timedelta, late: Fraction
 ) -> None:
     answered = enquiry(outcome, after)
     assert is_counted(answered, NOW, POLICY)
     assert lateness(answered, NOW, POLICY) == late
 
 
-@pytest.mark.parametrize("outcome", [Outcome.WITHDRAWN, Outcome.ENDED_BY_DEACTIVATION])
+@pytest.mark.parametrize(
+    "outcome", [EnquiryOutcome.WITHDRAWN, EnquiryOutcome.ENDED_BY_DEACTIVATION]
+)
 @pytest.mark.parametrize(
     ("after", "handed_after", "counted", "late"),
     [
@@ -102,7 +104,7 @@ def test_lateness_rises_from_three_hours_to_a_day(
     ],
 )
 def test_what_others_end_counts_with_its_delay_until_then(
-    outcome: Outcome,
+    outcome: EnquiryOutcome,
     after: timedelta,
     handed_after: timedelta | None,
     counted: bool,
@@ -131,7 +133,7 @@ def test_what_others_end_counts_with_its_delay_until_then(
 def test_an_open_enquiry_counts_with_its_delay_so_far_and_expires_by_the_clock(
     open_for: timedelta, handed_after: timedelta | None, counted: bool, late: Fraction
 ) -> None:
-    waiting = enquiry(Outcome.OPEN, handed_after=handed_after)
+    waiting = enquiry(EnquiryOutcome.OPEN, handed_after=handed_after)
     now = ASKED_AT + open_for
     assert is_counted(waiting, now, POLICY) is counted
     assert lateness(waiting, now, POLICY) == late
@@ -154,7 +156,7 @@ def test_an_expiry_counts_only_if_it_was_handed_over_three_hours_before(
     handed_after: timedelta | None, expires_after: timedelta, counted: bool
 ) -> None:
     result = ranked(
-        enquiry(Outcome.EXPIRED, handed_after=handed_after, expires_after=expires_after)
+        enquiry(EnquiryOutcome.EXPIRED, handed_after=handed_after, expires_after=expires_after)
     )
     expected = Fraction(100) * Fraction(4, 5) * Fraction(19, 20) if counted else 100
     assert result.score == expected
@@ -162,7 +164,7 @@ def test_an_expiry_counts_only_if_it_was_handed_over_three_hours_before(
 
 
 @pytest.mark.parametrize("outcome", ANSWERED)
-def test_a_delay_of_our_own_mail_is_not_the_therapists(outcome: Outcome) -> None:
+def test_a_delay_of_our_own_mail_is_not_the_therapists(outcome: EnquiryOutcome) -> None:
     assert ranked(enquiry(outcome, 12 * HOUR, handed_after=9 * HOUR)).late == 0
     assert ranked(enquiry(outcome, 12 * HOUR, handed_after=9 * HOUR - TICK)).late == 1
     assert ranked(enquiry(outcome, 12 * HOUR, handed_after=None)).late == 0
@@ -172,17 +174,25 @@ def test_a_delay_of_our_own_mail_is_not_the_therapists(outcome: Outcome) -> None
 @pytest.mark.parametrize(
     ("enquiries", "responsiveness", "acceptance"),
     [
-        ([(Outcome.ACCEPTED, 1)], Fraction(1), Fraction(1)),
-        ([(Outcome.ACCEPTED, 13.5)], Fraction(9, 10), Fraction(1)),
-        ([(Outcome.DECLINED, 1)], Fraction(1), Fraction(19, 20)),
-        ([(Outcome.EXPIRED, 24)], Fraction(4, 5), Fraction(19, 20)),
+        ([(EnquiryOutcome.ACCEPTED, 1)], Fraction(1), Fraction(1)),
+        ([(EnquiryOutcome.ACCEPTED, 13.5)], Fraction(9, 10), Fraction(1)),
+        ([(EnquiryOutcome.DECLINED, 1)], Fraction(1), Fraction(19, 20)),
+        ([(EnquiryOutcome.EXPIRED, 24)], Fraction(4, 5), Fraction(19, 20)),
         (
-            [(Outcome.ACCEPTED, 1), (Outcome.DECLINED, 13.5), (Outcome.EXPIRED, 24)],
+            [
+                (EnquiryOutcome.ACCEPTED, 1),
+                (EnquiryOutcome.DECLINED, 13.5),
+                (EnquiryOutcome.EXPIRED, 24),
+            ],
             1 - Fraction(3, 2) / 7,
             1 - Fraction(1, 4) * Fraction(2, 7),
         ),
         (
-            [(Outcome.WITHDRAWN, 13.5), (Outcome.WITHDRAWN, 2), (Outcome.DECLINED, 1)],
+            [
+                (EnquiryOutcome.WITHDRAWN, 13.5),
+                (EnquiryOutcome.WITHDRAWN, 2),
+                (EnquiryOutcome.DECLINED, 1),
+            ],
             1 - Fraction(1, 2) / 6,
             Fraction(19, 20),
         ),
@@ -190,7 +200,7 @@ def test_a_delay_of_our_own_mail_is_not_the_therapists(outcome: Outcome) -> None
 )
 @pytest.mark.parametrize("flagged", [False, True])
 def test_the_score_is_the_product_of_its_factors(
-    enquiries: list[tuple[Outcome, float]],
+    enquiries: list[tuple[EnquiryOutcome, float]],
     responsiveness: Fraction,
     acceptance: Fraction,
     flagged: bool,
@@ -206,7 +216,7 @@ def test_the_score_is_the_product_of_its_factors(
 def test_only_what_was_requested_in_the_last_ninety_days_counts(
     age: timedelta, expired: int
 ) -> None:
-    assert ranked(enquiry(Outcome.EXPIRED, requested_at=NOW - age)).expired == expired
+    assert ranked(enquiry(EnquiryOutcome.EXPIRED, requested_at=NOW - age)).expired == expired
 
 
 @pytest.mark.parametrize(
@@ -223,8 +233,8 @@ def test_only_what_was_requested_in_the_last_ninety_days_counts(
 def test_the_median_answer_takes_an_expiry_for_a_day(
     hours: list[int], expiries: int, seconds: float
 ) -> None:
-    answers = [enquiry(Outcome.ACCEPTED, each * HOUR) for each in hours]
-    quick_end = enquiry(Outcome.EXPIRED, expires_after=4 * HOUR)
+    answers = [enquiry(EnquiryOutcome.ACCEPTED, each * HOUR) for each in hours]
+    quick_end = enquiry(EnquiryOutcome.EXPIRED, expires_after=4 * HOUR)
     result = ranked(*answers, *([quick_end] * expiries))
     assert result.median_answer_seconds == seconds
 
@@ -250,11 +260,11 @@ def test_equals_take_turns_and_no_seed_wins() -> None:
     ],
 )
 def test_a_score_is_shown_rounded_half_up_to_one_decimal(exact: Fraction, text: str) -> None:
-    assert str(shown(exact)) == text
+    assert str(rounded(exact)) == text
 
 
 def test_a_decline_before_the_email_was_even_tried_is_a_decline() -> None:
-    at_once = enquiry(Outcome.DECLINED, timedelta(seconds=1), handed_after=None)
+    at_once = enquiry(EnquiryOutcome.DECLINED, timedelta(seconds=1), handed_after=None)
     assert ranked(at_once).score == 95
     assert ranked(replace(at_once, is_email_overdue=True)).score == 100
 
@@ -277,6 +287,6 @@ def test_a_decline_before_the_email_was_even_tried_is_a_decline() -> None:
 def test_the_next_change_by_time_alone_is_foreseen(
     handed_after: timedelta | None, now_after: timedelta, next_after: timedelta | None
 ) -> None:
-    waiting = enquiry(Outcome.OPEN, handed_after=handed_after)
+    waiting = enquiry(EnquiryOutcome.OPEN, handed_after=handed_after)
     expected = None if next_after is None else ASKED_AT + next_after
     assert changes_next_at([waiting], ASKED_AT + now_after, POLICY) == expected

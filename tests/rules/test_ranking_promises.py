@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.rules.policy import Policy
-from app.rules.ranking import Enquiry, Outcome, Ranking, changes_next_at, is_counted, score
+from app.rules.ranking import Enquiry, EnquiryOutcome, Ranking, changes_next_at, is_counted, score
 
 POLICY = Policy()
 NOW = datetime(2027, 6, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
-ANSWERED = [Outcome.ACCEPTED, Outcome.DECLINED]
+ANSWERED = [EnquiryOutcome.ACCEPTED, EnquiryOutcome.DECLINED]
 
 
 def ranked(*enquiries: Enquiry, flagged: bool = False, now: datetime = NOW) -> Ranking:
@@ -31,15 +31,15 @@ def histories(draw: st.DrawFn) -> list[Enquiry]:
     for _ in range(draw(st.integers(0, 8))):
         requested_at = NOW - draw(st.integers(0, 100 * 24)) * HOUR
         handed_after = draw(st.one_of(st.none(), HOURS))
-        outcome = draw(st.sampled_from(Outcome))
-        after = DAY if outcome is Outcome.EXPIRED else draw(HOURS)
+        outcome = draw(st.sampled_from(EnquiryOutcome))
+        after = DAY if outcome is EnquiryOutcome.EXPIRED else draw(HOURS)
         history.append(
             Enquiry(
                 requested_at=requested_at,
                 expires_at=requested_at + DAY,
                 handed_over_at=None if handed_after is None else requested_at + handed_after,
                 outcome=outcome,
-                ended_at=None if outcome is Outcome.OPEN else requested_at + after,
+                ended_at=None if outcome is EnquiryOutcome.OPEN else requested_at + after,
                 is_email_overdue=draw(st.booleans()),
             )
         )
@@ -55,14 +55,14 @@ def asked(draw: st.DrawFn) -> Enquiry:
         requested_at=requested_at,
         expires_at=requested_at + draw(st.sampled_from([4 * HOUR, 10 * HOUR, DAY])),
         handed_over_at=None if handed_after is None else requested_at + handed_after,
-        outcome=Outcome.OPEN,
+        outcome=EnquiryOutcome.OPEN,
         is_email_overdue=handed_after is None or draw(st.booleans()),
     )
 
 
-def ended(one: Enquiry, outcome: Outcome, share: float) -> Enquiry:
+def ended(one: Enquiry, outcome: EnquiryOutcome, share: float) -> Enquiry:
     """The same enquiry, ended when `share` of its time until expiry had passed."""
-    if outcome is Outcome.EXPIRED:
+    if outcome is EnquiryOutcome.EXPIRED:
         return replace(one, outcome=outcome, ended_at=one.expires_at)
     ended_at = one.requested_at + share * (one.expires_at - one.requested_at - TICK)
     return replace(one, outcome=outcome, ended_at=ended_at)
@@ -73,7 +73,7 @@ SHARES = st.floats(0, 1)
 
 @given(histories(), asked(), st.sampled_from(ANSWERED), SHARES, SHARES)
 def test_the_same_answer_later_never_scores_higher(
-    history: list[Enquiry], one: Enquiry, outcome: Outcome, first: float, second: float
+    history: list[Enquiry], one: Enquiry, outcome: EnquiryOutcome, first: float, second: float
 ) -> None:
     sooner, later = (ended(one, outcome, each) for each in sorted([first, second]))
     assert ranked(*history, later).score <= ranked(*history, sooner).score
@@ -89,9 +89,9 @@ def test_declining_never_scores_higher_than_accepting(
 
 @given(histories(), asked(), st.sampled_from(ANSWERED), SHARES)
 def test_expiring_never_scores_higher_than_any_answer(
-    history: list[Enquiry], one: Enquiry, outcome: Outcome, share: float
+    history: list[Enquiry], one: Enquiry, outcome: EnquiryOutcome, share: float
 ) -> None:
-    expired = ranked(*history, ended(one, Outcome.EXPIRED, 1))
+    expired = ranked(*history, ended(one, EnquiryOutcome.EXPIRED, 1))
     assert expired.score <= ranked(*history, ended(one, outcome, share)).score
 
 
@@ -104,7 +104,7 @@ def test_a_flag_never_scores_higher_and_scores_stay_in_range(history: list[Enqui
 def test_what_we_failed_to_deliver_costs_nothing(history: list[Enquiry], one: Enquiry) -> None:
     never = replace(one, handed_over_at=None, is_email_overdue=True)
     without = ranked(*history).score
-    for outcome in (*ANSWERED, Outcome.EXPIRED, Outcome.WITHDRAWN):
+    for outcome in (*ANSWERED, EnquiryOutcome.EXPIRED, EnquiryOutcome.WITHDRAWN):
         assert ranked(*history, ended(never, outcome, 1)).score >= without
 
 
@@ -114,7 +114,9 @@ def test_until_the_next_change_the_score_stays(history: list[Enquiry]) -> None:
     late = [
         each
         for each in history
-        if each.outcome is Outcome.OPEN and NOW < each.expires_at and is_counted(each, NOW, POLICY)
+        if each.outcome is EnquiryOutcome.OPEN
+        and NOW < each.expires_at
+        and is_counted(each, NOW, POLICY)
     ]
     if late:
         assert due_at is not None and due_at <= NOW + timedelta(minutes=5)

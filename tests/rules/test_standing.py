@@ -13,11 +13,11 @@ from app.rules.standing import (
     StandingStep,
     after_cancellation,
     after_completion,
+    announced_after_completion,
     furthest_step,
     reactivated,
     replay,
     step_reached,
-    told_after_completion,
 )
 
 POLICY = Policy()
@@ -92,7 +92,7 @@ def test_only_the_furthest_step_is_told_and_only_once(
 def test_a_completion_makes_warnings_fresh_again_but_no_second_goodbye(
     told: StandingStep | None, kept: StandingStep | None
 ) -> None:
-    assert told_after_completion(told) is kept
+    assert announced_after_completion(told) is kept
 
 
 def test_the_numbers_are_the_policys() -> None:

@@ -1,11 +1,22 @@
-"""Weekly hours: read, written, and refused by name."""
+"""Weekly hours are read, written, and refused by name; local days and times are instants."""
+
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.weekly_hours import Window, checked, format_windows, parse_windows
+from app.rules.weekly_hours import (
+    Window,
+    checked,
+    day_starts_at,
+    format_windows,
+    local_instant,
+    parse_windows,
+)
 
+LONDON = ZoneInfo("Europe/London")
 NINE_TO_FIVE = [Window(day, 9 * 60, 17 * 60) for day in range(5)]
 
 
@@ -104,3 +115,27 @@ def weeks(draw: st.DrawFn) -> tuple[Window, ...]:
 @given(weeks())
 def test_what_is_written_is_read_back(windows: tuple[Window, ...]) -> None:
     assert parse_windows(format_windows(windows)) == windows
+
+
+def test_a_time_that_clocks_skip_is_refused_by_name_with_one_that_exists() -> None:
+    with pytest.raises(ValueError, match=r"2027-03-28 and skip 01:30: please give 02:30"):
+        local_instant(date(2027, 3, 28), time(1, 30), LONDON)
+
+
+def test_of_a_time_that_comes_twice_the_first_is_meant() -> None:
+    found = local_instant(date(2026, 10, 25), time(1, 30), LONDON)
+    assert found == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "begins"),
+    [
+        (date(2026, 11, 3), "America/New_York", datetime(2026, 11, 3, 5, tzinfo=UTC)),
+        # Clocks in Beirut go from midnight to one o'clock.
+        (date(2026, 3, 29), "Asia/Beirut", datetime(2026, 3, 28, 22, tzinfo=UTC)),
+        # In Havana the first hour of this day comes twice.
+        (date(2026, 11, 1), "America/Havana", datetime(2026, 11, 1, 4, tzinfo=UTC)),
+    ],
+)
+def test_a_day_begins_with_its_first_instant(day: date, zone: str, begins: datetime) -> None:
+    assert day_starts_at(day, ZoneInfo(zone)) == begins

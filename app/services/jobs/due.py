@@ -118,7 +118,7 @@ def _chase(booking: Booking, now: datetime) -> bool:
         remind_at=booking.reminder_due_at,
         answer_by=booking.answer_by,
         expires_at=booking.expires_at,
-        late_told=booking.late_due_at is None,
+        late_announced=booking.late_due_at is None,
         now=now,
     )
     if step is Step.REMIND:

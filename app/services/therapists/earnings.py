@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from app.rules import local
+from app.rules import weekly_hours
 from app.services.bookings.ledger import Earning
 from app.store.models import Therapist
 from app.store.queries import therapist_bookings
@@ -68,7 +68,9 @@ def of_month(therapist: Therapist, first_on: date) -> list[Earning]:
     zone = ZoneInfo(therapist.timezone)
     next_on = (first_on + timedelta(days=31)).replace(day=1)
     lines = therapist_bookings.payout_lines(
-        therapist, local.begins_at(first_on, zone), local.begins_at(next_on, zone)
+        therapist,
+        weekly_hours.day_starts_at(first_on, zone),
+        weekly_hours.day_starts_at(next_on, zone),
     )
     return [
         Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)

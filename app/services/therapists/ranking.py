@@ -6,7 +6,7 @@ from app import config
 from app.rules import ranking as rules
 from app.rules import ranking_explanation
 from app.rules.lifecycle import Status
-from app.rules.ranking import Enquiry, Outcome, Ranking
+from app.rules.ranking import Enquiry, EnquiryOutcome, Ranking
 from app.rules.ranking_explanation import Factor
 from app.store import queries
 from app.store.db.database import in_transaction
@@ -16,10 +16,10 @@ TAKEN_WITHIN = timedelta(minutes=5)
 """A request email that no mail server has taken by then is overdue, and through no therapist."""
 
 _OUTCOMES = {
-    Status.REQUESTED: Outcome.OPEN,
-    Status.DECLINED: Outcome.DECLINED,
-    Status.WITHDRAWN: Outcome.WITHDRAWN,
-    Status.EXPIRED: Outcome.EXPIRED,
+    Status.REQUESTED: EnquiryOutcome.OPEN,
+    Status.DECLINED: EnquiryOutcome.DECLINED,
+    Status.WITHDRAWN: EnquiryOutcome.WITHDRAWN,
+    Status.EXPIRED: EnquiryOutcome.EXPIRED,
 }
 
 
@@ -64,9 +64,9 @@ def enquiries_of(therapist: Therapist, now: datetime) -> list[Enquiry]:
 
 
 def _enquiry(booking: Booking) -> Enquiry:
-    outcome = _OUTCOMES.get(booking.status, Outcome.ACCEPTED)
-    if outcome is Outcome.EXPIRED and booking.ended_by_deactivation:
-        outcome = Outcome.ENDED_BY_DEACTIVATION
+    outcome = _OUTCOMES.get(booking.status, EnquiryOutcome.ACCEPTED)
+    if outcome is EnquiryOutcome.EXPIRED and booking.ended_by_deactivation:
+        outcome = EnquiryOutcome.ENDED_BY_DEACTIVATION
     ended_at = booking.answered_at or booking.ended_at
     return Enquiry(
         requested_at=booking.requested_at,

@@ -44,7 +44,7 @@ def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int 
     else:
         if _is_deactivation_due(therapist):
             therapist = _deactivate_first(therapist, now)
-        told = rules.told_after_completion(_LEVELS[therapist.streak_told])
+        told = rules.announced_after_completion(_LEVELS[therapist.streak_told])
         therapist.streak, therapist.flagged_at = 0, None
         therapist.streak_told = _LEVELS.index(told)
     therapist.save()

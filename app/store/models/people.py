@@ -99,7 +99,7 @@ class Therapist(Table):
     def shown_score(self) -> Decimal:
         """The stored score, rounded half up to one decimal."""
         # repr() gives the shortest decimal: in binary, 87.35 is just below the half.
-        return ranking.shown(Fraction(repr(self.score)))
+        return ranking.rounded(Fraction(repr(self.score)))
 
 
 class Window(Table):

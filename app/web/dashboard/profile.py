@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.errors import InvalidFields, NotFound
-from app.rules import local, weekly_hours
+from app.rules import weekly_hours
 from app.rules.weekly_hours import Window
 from app.services import availability
 from app.services.therapists import accounts, profile
@@ -148,7 +148,7 @@ def _times_off(therapist: Therapist) -> list[TimeOff]:
 def _away(off: TimeOff, zone: str) -> dict[str, object]:
     """A time off in words: days where it is whole days, otherwise its two instants."""
     ends = (off.starts_at, off.ends_at)
-    if all(at == local.begins_at(local_day(at, zone), ZoneInfo(zone)) for at in ends):
+    if all(at == weekly_hours.day_starts_at(local_day(at, zone), ZoneInfo(zone)) for at in ends):
         last = ends[1] - timedelta(microseconds=1)
         days = dict.fromkeys(formatting.date(at, zone) for at in (ends[0], last))
         words = f"{' to '.join(days)}, all day ({formatting.zone_name(ends[0], zone)})"

@@ -11,7 +11,7 @@ from wtforms import BooleanField, Field, StringField, TextAreaField, ValidationE
 
 from app import clock
 from app.errors import InvalidFields
-from app.rules import local, weekly_hours
+from app.rules import weekly_hours
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
@@ -169,7 +169,9 @@ class AwayForm(SettingsForm):
             whole = day + timedelta(days=1) if name == "until_at" else day
             try:
                 found.append(
-                    local.begins_at(whole, zone) if at is None else local.instant(day, at, zone)
+                    weekly_hours.day_starts_at(whole, zone)
+                    if at is None
+                    else weekly_hours.local_instant(day, at, zone)
                 )
             except ValueError as error:
                 self.add_error(name, str(error))

@@ -22,13 +22,11 @@ def show() -> ResponseReturnValue:
     therapist, now, policy = base.current_therapist(), clock.now(), config.current().policy
     enquiries = scores.enquiries_of(therapist, now)
     score = ranking.score(enquiries, is_flagged=bool(therapist.flagged_at), now=now, policy=policy)
-    weeks = answer_history.weekly(
-        enquiries, zone=ZoneInfo(therapist.timezone), now=now, policy=policy
-    )
+    weeks = answer_history.by_week(enquiries, ZoneInfo(therapist.timezone), now=now, policy=policy)
     return render_template(
         "dashboard/ranking.html",
         **base.layout_context(),
-        score=ranking.shown(score.score),
+        score=ranking.rounded(score.score),
         factors=ranking_explanation.explain(score, policy),
         weeks=weeks,
         chart=ranking_chart.of(weeks),
