@@ -1,24 +1,19 @@
-"""Writing down how each try at an email ended: its row, the attempt, what follows, a log line."""
+"""Recording how each try at an email ended: its row, the attempt, what follows, a log line."""
 
-import random
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from app import config
-from app.mailer import MailBlocked, MailDeferred, MailRefused, MailWithheld
-from app.services.mail import undelivered
+from app.mailer import MailBlocked, MailDeferred, MailRefused
+from app.services.mail import backoff, undelivered
 from app.services.therapists import ranking
 from app.store import attempts, outbox, queries
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import Booking, OutboxEmail, OutboxStatus, Outcome
 from app.store.outbox import Claim
 from emails.safety import UnsafeValue
-
-GIVE_UP_AFTER = timedelta(hours=24)
-LONGEST_WAIT = timedelta(hours=1)
-JITTER = 0.2
 
 _EVENTS = {
     OutboxStatus.SENT: "email_sent",
@@ -32,17 +27,18 @@ _log = structlog.get_logger("mindsum")
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How a try ended: where that leaves the email, and why; `code` is the server's reply code.
+class Result:
+    """How a try at an email ended.
 
-    An email that is queued again waits until `again_at`, or by the usual backoff if that is None.
+    `status` is the email's new status, `reason` one line that is safe to log, `code` the mail
+    server's reply code. A queued email waits until `retry_at`, or for the usual backoff.
     """
 
     status: OutboxStatus
     outcome: Outcome
-    said: str | None = None
+    reason: str | None = None
     code: int | None = None
-    again_at: datetime | None = None
+    retry_at: datetime | None = None
 
     @property
     def is_good(self) -> bool:
@@ -50,102 +46,90 @@ class End:
         return self.status in (OutboxStatus.SENT, OutboxStatus.SKIPPED)
 
     @property
-    def burns_attempt(self) -> bool:
-        """Whether it counts against the email: what it was never refused itself does not."""
+    def counts_as_attempt(self) -> bool:
+        """False where the try says nothing about this email."""
         return self.outcome not in (Outcome.BLOCKED, Outcome.LOST)
 
 
-SENT = End(OutboxStatus.SENT, Outcome.SENT)
-LOST = End(OutboxStatus.SENDING, Outcome.LOST)
+SENT = Result(OutboxStatus.SENT, Outcome.SENT)
+# The row stays as it is: another worker has the email, or it has ended.
+LOST = Result(OutboxStatus.SENDING, Outcome.LOST)
 
 
-def end_of(error: Exception) -> End:
-    """What an error while composing or handing over makes of the email."""
+def result_of(error: Exception) -> Result:
+    """What an error while composing or handing over means for the email."""
     code = getattr(error, "code", None)
     match error:
-        case MailWithheld():
-            return End(OutboxStatus.QUEUED, Outcome.LOST, str(error))
         case MailBlocked():
-            return End(OutboxStatus.QUEUED, Outcome.BLOCKED, str(error), code)
+            return Result(OutboxStatus.QUEUED, Outcome.BLOCKED, str(error), code)
         case MailDeferred():
-            return End(OutboxStatus.QUEUED, Outcome.DEFERRED, str(error), code)
+            return Result(OutboxStatus.QUEUED, Outcome.DEFERRED, str(error), code)
+        case MailRefused(scope="recipient"):
+            return Result(OutboxStatus.FAILED, Outcome.REFUSED_ADDRESS, str(error), code)
         case MailRefused():
-            refused = (
-                Outcome.REFUSED_ADDRESS if error.scope == "recipient" else Outcome.REFUSED_CONTENT
-            )
-            return End(OutboxStatus.FAILED, refused, str(error), code)
+            return Result(OutboxStatus.FAILED, Outcome.REFUSED_CONTENT, str(error), code)
         case UnsafeValue():
-            return End(OutboxStatus.FAILED, Outcome.FAULT, str(error))
-    # A fault of ours must not lose the email: it may be mended.
-    return End(OutboxStatus.QUEUED, Outcome.FAULT, type(error).__name__)
+            return Result(OutboxStatus.FAILED, Outcome.FAULT, str(error))
+    # A bug of ours may be fixed within the 24 hours.
+    return Result(OutboxStatus.QUEUED, Outcome.FAULT, type(error).__name__)
 
 
 @in_transaction
-def settle(claimed: Claim, end: End, now: datetime) -> End:
-    """Write down how a try ended, with all that follows; how it ended after all.
+def record(claim: Claim, result: Result, now: datetime) -> Result:
+    """Write down how a try ended and what follows from it; returns the result that was written.
 
-    It is given up where it has been tried for long enough, and lost where another worker has the
-    email by now: then nothing about it is changed.
+    That is a failure where the email has been tried for 24 hours, and LOST where the claim is.
     """
-    email = claimed.email
+    email = claim.email
     about = email.booking or email
     if about.therapist_id is not None:
-        # Before the email's own row, as every move does: two orders would make a deadlock.
+        # The therapist first, then the email, as in every other transaction: else they deadlock.
         queries.locked_therapist(about.therapist_id)
-    end = _given_up(email, end, now)
-    is_queued = end.status is OutboxStatus.QUEUED
-    retry_at = (end.again_at or now + _wait(email)) if is_queued else None
-    is_ours = end is not LOST and outbox.settle(
-        claimed,
-        end.status,
+    result = _with_limits(email, result, now)
+    is_ours = result is not LOST and outbox.settle(
+        claim,
+        result.status,
         now=now,
-        error=end.said,
-        retry_at=retry_at,
-        burns_attempt=end.burns_attempt,
+        error=result.reason,
+        retry_at=result.retry_at,
+        burns_attempt=result.counts_as_attempt,
     )
     if not is_ours:
-        end, retry_at = LOST, None
-    if OutboxEmail.select().where(OutboxEmail.id == email.id).exists():
-        attempts.note(email, end.outcome, now, end.said, code=end.code)
-    _follow(email, end, now)
-    # Of a paused queue one line has already told.
-    if end.outcome is not Outcome.BLOCKED:
-        _tell(email, end, retry_at)
-    return end
+        result = LOST
+    # Erasing a client or forgetting old emails may have deleted the row during the try.
+    if is_ours or OutboxEmail.select().where(OutboxEmail.id == email.id).exists():
+        attempts.note(email, result.outcome, now, result.reason, code=result.code)
+    _act_on(email, result, now)
+    # The pause that a blocked email causes has a log line of its own.
+    if result.outcome is not Outcome.BLOCKED:
+        _log_result(email, result)
+    return result
 
 
-def _given_up(email: OutboxEmail, end: End, now: datetime) -> End:
-    if end.status is not OutboxStatus.QUEUED or not end.burns_attempt:
-        return end
-    if now - (email.first_tried_at or now) < GIVE_UP_AFTER:
-        return end
-    said = f"given up after 24 h: {end.said}"
-    outcome = Outcome.FAULT if end.outcome is Outcome.FAULT else Outcome.GIVEN_UP
-    return replace(end, status=OutboxStatus.FAILED, outcome=outcome, said=said)
+def _with_limits(email: OutboxEmail, result: Result, now: datetime) -> Result:
+    """Give a queued email its next try, or end it where it has been tried for long enough."""
+    if result.status is not OutboxStatus.QUEUED:
+        return result
+    is_over = now - (email.first_tried_at or now) >= backoff.GIVE_UP_AFTER
+    if is_over and result.counts_as_attempt:
+        reason = f"given up after 24 h: {result.reason}"
+        outcome = Outcome.FAULT if result.outcome is Outcome.FAULT else Outcome.GIVEN_UP
+        return replace(result, status=OutboxStatus.FAILED, outcome=outcome, reason=reason)
+    wait = backoff.retry_wait(email.attempts, config.current().outbox_retry_seconds)
+    return replace(result, retry_at=result.retry_at or now + wait)
 
 
-def _wait(email: OutboxEmail) -> timedelta:
-    return retry_wait(email.attempts, config.current().outbox_retry_seconds)
+def _act_on(email: OutboxEmail, result: Result, now: datetime) -> None:
+    if result.status is OutboxStatus.SENT and email.kind == "booking_requested":
+        _record_hand_over(email, now)
+    if result.status is OutboxStatus.FAILED:
+        is_refused = result.outcome is Outcome.REFUSED_ADDRESS
+        reason = result.reason or "no reason given"
+        undelivered.follow_up(email, reason, now, is_address_refused=is_refused)
 
 
-def retry_wait(attempts: int, first_wait_s: float) -> timedelta:
-    """How long to wait after that many attempts: doubling, jittered by a fifth, an hour at most."""
-    doubled = first_wait_s * 2 ** min(max(attempts - 1, 0), 20)
-    bounded = min(doubled, max(LONGEST_WAIT.total_seconds(), first_wait_s))
-    return timedelta(seconds=bounded * random.uniform(1 - JITTER, 1 + JITTER))
-
-
-def _follow(email: OutboxEmail, end: End, now: datetime) -> None:
-    if end.status is OutboxStatus.SENT and email.kind == "booking_requested":
-        _note_hand_over(email, now)
-    if end.status is OutboxStatus.FAILED:
-        is_refused = end.outcome is Outcome.REFUSED_ADDRESS
-        why = end.said or "no reason given"
-        undelivered.follow_up(email, why, now, is_address_refused=is_refused)
-
-
-def _note_hand_over(email: OutboxEmail, now: datetime) -> None:
-    """From now on the therapist knows: their delay counts from here."""
+def _record_hand_over(email: OutboxEmail, now: datetime) -> None:
+    """The therapist's delay counts from now on."""
     booking = email.booking
     assert booking is not None
     Booking.update(handed_over_at=now).where(
@@ -154,7 +138,7 @@ def _note_hand_over(email: OutboxEmail, now: datetime) -> None:
     ranking.touch(booking.therapist_id, now)
 
 
-def _tell(email: OutboxEmail, end: End, retry_at: datetime | None) -> None:
+def _log_result(email: OutboxEmail, result: Result) -> None:
     therapist = (email.booking or email).therapist
     facts = {
         "email": email.id,
@@ -163,8 +147,8 @@ def _tell(email: OutboxEmail, end: End, retry_at: datetime | None) -> None:
         "booking": email.booking.reference if email.booking else None,
         "therapist": therapist.slug if therapist else None,
         "attempt": email.attempts,
-        "why": end.said,
-        "again_at": retry_at.isoformat(timespec="seconds") if retry_at else None,
+        "why": result.reason,
+        "again_at": result.retry_at.isoformat(timespec="seconds") if result.retry_at else None,
     }
-    write = _log.info if end.is_good else _log.warning
-    on_commit(lambda: write(_EVENTS[end.status], **facts))
+    write = _log.info if result.is_good else _log.warning
+    on_commit(lambda: write(_EVENTS[result.status], **facts))

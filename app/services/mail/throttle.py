@@ -1,128 +1,115 @@
-"""When a process asks the mail server, and with how many connections at once."""
+"""When this process may use the mail server, and with how many connections at once."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from app import config
 from app.mailer import Connection, MailDeferred
-from app.services.mail import results
+from app.services.mail import backoff
 from app.store import outbox
 
-HOLD_TOLD_EVERY = timedelta(minutes=1)
-TOLD_EVERY = timedelta(minutes=10)
+LOG_HOLD_EVERY = timedelta(minutes=1)
+LOG_SAME_REASON_EVERY = timedelta(minutes=10)
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _log = structlog.get_logger("mindsum")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """From when until when to wait, and how many connections may go on meanwhile."""
-
-    since: datetime
-    until: datetime
-    connections: int = 0
-
-    def is_on(self, now: datetime) -> bool:
-        """Before its beginning as little as after its end: then the clock has gone back since."""
-        return self.since <= now < self.until
-
-
 class SendThrottle:
-    """Pauses where the server turns everybody away; makes do with fewer where it lets in few."""
+    """Pauses sending where the server takes nothing; uses fewer connections where it is full."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._guard = threading.Lock()
-        self._at_work: list[Connection] = []
-        self._pause: _Wait | None = None
-        self._crowd: _Wait | None = None
-        self._told: dict[str, tuple[str, datetime]] = {}
-        self._hold_told_at: datetime | None = None
+        self._lock = threading.Lock()
+        self._in_use: list[Connection] = []
+        self._paused_until = self._crowded_until = _LONG_AGO
+        # How many connections the server takes while it is crowded.
+        self._room = 0
+        # The reason and time of the last log line of each event.
+        self._logged: dict[str, tuple[str, datetime]] = {}
 
     def is_held(self) -> bool:
-        """Whether ops, or a restored backup, holds the outbox; ops is told of it now and then."""
-        if (since := outbox.held_since()) is None:
+        """Whether ops, or a restored backup, holds the outbox; logged once a minute."""
+        since = outbox.held_since()
+        if since is None:
             return False
-        now, told_at = self._clock(), self._hold_told_at
-        if told_at is None or abs(now - told_at) >= HOLD_TOLD_EVERY:
-            self._hold_told_at = now
-            _log.warning("outbox_held", since=since.isoformat(), waiting=outbox.due_count(now))
+        if self._is_news("outbox_held", "", LOG_HOLD_EVERY):
+            waiting = outbox.due_count(self._clock())
+            _log.warning("outbox_held", since=since.isoformat(), waiting=waiting)
         return True
 
     @property
     def paused_until(self) -> datetime | None:
-        """Until when the last pause was to be; None once `is_paused` has found it over."""
-        pause = self._pause
-        return pause.until if pause else None
+        """None unless sending is paused now."""
+        until = self._paused_until
+        return until if self._clock() < until else None
 
-    def is_paused(self) -> bool:
-        """Whether a pause lasts; one that is over is forgotten."""
-        pause = self._pause
-        if pause is None:
-            return False
-        is_on = pause.is_on(self._clock())
-        if not is_on and self._pause is pause:
-            self._pause = None
-        return is_on
-
-    def pause(self, why: str) -> datetime:
-        """Ask nothing for a while, unless that is so already; until when."""
-        if (pause := self._pause) and pause.is_on(self._clock()):
-            return pause.until
-        wait = self._pause = self._wait()
-        self._tell(_log.error, "outbox_paused", why, wait)
-        return wait.until
+    def pause(self, reason: str) -> datetime:
+        """Pause sending unless it is paused; returns until when."""
+        if until := self.paused_until:
+            return until
+        wait = self._wait()
+        self._paused_until = self._clock() + wait
+        self._log_wait(_log.error, "outbox_paused", reason, wait)
+        return self._paused_until
 
     @contextmanager
-    def lane(self, connection: Connection) -> Iterator[bool]:
-        """Count a connection among those at work; whether there is room for it."""
-        with self._guard:
-            crowd, has_room = self._crowd, True
-            if crowd and crowd.is_on(self._clock()):
-                has_room = len(self._at_work) < crowd.connections
+    def slot(self, connection: Connection) -> Iterator[bool]:
+        """Count a connection as in use; yields whether the server has room for it."""
+        with self._lock:
+            is_crowded = self._clock() < self._crowded_until
+            has_room = not is_crowded or len(self._in_use) < self._room
             if has_room:
-                self._at_work.append(connection)
+                self._in_use.append(connection)
         try:
             yield has_room
         finally:
-            with self._guard:
-                if connection in self._at_work:
-                    self._at_work.remove(connection)
+            with self._lock:
+                if connection in self._in_use:
+                    self._in_use.remove(connection)
 
     def step_back(self, connection: Connection, error: MailDeferred) -> bool:
-        """Leave a server that turned this one away to the others; whether it has room for any.
+        """Give up this connection's slot if the server serves others of ours; returns whether.
 
-        One that says "not now" may still be greeting the others: they are found out about when
-        they are turned away too. Of one that says nothing, those count that it has let in.
+        A server that is not crowded but down turns every connection away: then this is False.
         """
-        with self._guard:
+        with self._lock:
+            # After a reply, connections that are still being greeted count too: the server turns
+            # them away later if it is down. Without a reply only those that were let in count.
             others = sum(
                 each is not connection and (error.code is not None or each.is_open)
-                for each in self._at_work
+                for each in self._in_use
             )
             if not others:
                 return False
-            self._at_work.remove(connection)
-            wait = self._crowd = self._wait(others)
-        self._tell(_log.warning, "mail_server_crowded", str(error), wait)
+            self._in_use.remove(connection)
+            wait = self._wait()
+            self._room, self._crowded_until = others, self._clock() + wait
+        self._log_wait(_log.warning, "mail_server_crowded", str(error), wait)
         return True
 
-    def note_taken(self) -> None:
-        """Note that the server took an email: another pause is news then."""
-        self._told.pop("outbox_paused", None)
+    def record_success(self) -> None:
+        """The server took an email, so the next pause is news again."""
+        self._logged.pop("outbox_paused", None)
 
-    def _wait(self, connections: int = 0) -> _Wait:
+    def _wait(self) -> timedelta:
+        return backoff.retry_wait(1, config.current().outbox_retry_seconds)
+
+    def _log_wait(
+        self, write: Callable[..., object], event: str, reason: str, wait: timedelta
+    ) -> None:
+        if self._is_news(event, reason, LOG_SAME_REASON_EVERY):
+            write(event, why=reason, again_in_s=round(wait.total_seconds(), 1))
+
+    def _is_news(self, event: str, reason: str, every: timedelta) -> bool:
         now = self._clock()
-        span = results.retry_wait(1, config.current().outbox_retry_seconds)
-        return _Wait(now, now + span, connections)
-
-    def _tell(self, write: Callable[..., object], event: str, why: str, wait: _Wait) -> None:
-        told = self._told.get(event)
-        if told is None or told[0] != why or abs(wait.since - told[1]) >= TOLD_EVERY:
-            self._told[event] = why, wait.since
-            write(event, why=why, again_in_s=round((wait.until - wait.since).total_seconds(), 1))
+        last_reason, last_at = self._logged.get(event, ("", _LONG_AGO))
+        if reason == last_reason and now - last_at < every:
+            return False
+        self._logged[event] = reason, now
+        return True

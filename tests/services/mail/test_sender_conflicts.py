@@ -1,7 +1,6 @@
-"""Delivery where clocks leap, one email meets what the others do not, or a client is erased."""
+"""Sending where one email meets what the others do not, or a client is erased meanwhile."""
 
 import asyncio
-import threading
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -11,11 +10,11 @@ from aiosmtpd.smtp import Envelope
 from flask import Flask
 
 from app import clock
-from app.services import clients, timekeeping
+from app.services import clients
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail
-from tests.harness.smtp_server import PATIENCE_S, FaultyServer, MailServer
-from tests.scenarios.story import DEE, ELI, Story, lane, sender_to, total
+from tests.harness.smtp_server import FaultyServer, MailServer
+from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 
 pytestmark = pytest.mark.both_databases
 
@@ -35,55 +34,6 @@ def ask_bran_and_withdraw(story: Story) -> None:
     """Emails to others than Asha and Dee."""
     starts_at = story.now.replace(hour=15, minute=0, second=0, microsecond=0) + timedelta(days=2)
     story.withdraw(story.ask("bran", client=ELI, starts_at=starts_at))
-
-
-class Thoughtful(MailServer):
-    """A mail server that has each message whole before it is told what to answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.has_it, self.may_answer = threading.Event(), threading.Event()
-
-    async def handle_DATA(self, *about: Any) -> Any:  # noqa: N802 - aiosmtpd's name
-        self.has_it.set()
-        await asyncio.to_thread(self.may_answer.wait, PATIENCE_S)
-        return await super().handle_DATA(*about)
-
-
-@pytest.mark.parametrize("leap", [timedelta(hours=-5), timedelta(minutes=-1), timedelta(hours=1)])
-def test_a_leap_of_the_clock_while_the_server_answers_sends_nothing_again(
-    story: Story, app: Flask, leap: timedelta
-) -> None:
-    story.ask()
-    OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
-    with Thoughtful() as server:
-        one = sender_to(app, server.port)
-        with lane(app, one):
-            assert server.has_it.wait(PATIENCE_S)
-            story.wait(seconds=leap.total_seconds())
-            timekeeping.after_leap_back(clock.now())
-            with lane(app, one):
-                pass
-            server.may_answer.set()
-        for _ in range(3):
-            total(one.deliver())
-            story.wait(minutes=10)
-        assert len(server.messages) == 1
-    assert standing("booking_requested") == "sent"
-
-
-def test_a_pause_is_told_of_again_after_the_clock_has_gone_back(
-    story: Story, app: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
-    story.ask()
-    with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
-        one = sender_to(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
-        total(one.deliver())
-        story.wait(hours=-5)
-        timekeeping.after_leap_back(clock.now())
-        caplog.clear()
-        total(one.deliver())
-    assert told(caplog) == {"outbox_paused": 1}
 
 
 def test_a_second_pause_is_told_of_as_the_first_was(
