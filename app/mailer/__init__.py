@@ -1,4 +1,4 @@
-"""The only door to SMTP: Flask-Mail with its traps closed, kept connections and typed outcomes."""
+"""The only door to SMTP: Flask-Mail with its traps closed, kept connections and typed errors."""
 
 from collections.abc import Mapping
 
@@ -35,23 +35,23 @@ _SETTINGS_BEHIND: Mapping[Stage, str] = {
 
 
 class Mailer(flask_mail.Mail):
-    """Flask-Mail's extension, safe to share between threads: each has its own `connect()`.
+    """Flask-Mail's extension; threads share it and each calls `connect()`.
 
-    It takes the MAIL_* keys of the application's config, and MAIL_TIMEOUT in seconds. Flask-Mail's
-    test mode (mail lost without a word) and debug mode (passwords printed) have no effect here.
+    Reads the MAIL_* keys of the application's config, and MAIL_TIMEOUT in seconds. Flask-Mail's
+    test mode (drops mail silently) and debug mode (prints passwords) have no effect.
     """
 
     def connect(self) -> Connection:
-        """A connection for one thread and one batch; closed by leaving its `with` block."""
+        """A connection for one thread and one batch; leaving its `with` block closes it."""
         app = self.app or current_app
         timeout = float(app.config.get("MAIL_TIMEOUT", DEFAULT_TIMEOUT_SECONDS))
         return Connection(app.extensions["mail"], timeout)
 
     def check(self) -> str | None:
-        """Try all but sending: None, or one line that says what is wrong and where it is set."""
+        """Connect, log in and offer our sender: None, or a line with the fault and its setting."""
         with self.connect() as connection:
             try:
-                connection.rehearse()
+                connection.check_sender()
             except MailError as error:
                 is_login = isinstance(error, MailBlocked) and error.code in NOT_ALLOWED_IN
                 settings = _SETTINGS_BEHIND["login" if is_login else error.stage]

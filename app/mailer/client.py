@@ -1,97 +1,136 @@
-"""The client underneath: smtplib with a deadline over each reply, and TLS that is verified."""
+"""An smtplib client that a mail server has let in: connected, encrypted, logged in."""
 
-import io
 import ipaddress
 import smtplib
 import socket
 import ssl
-import time
+from contextlib import suppress
 from typing import Any
 
+from app.mailer.outcomes import (
+    MailBlocked,
+    MailDeferred,
+    Stage,
+    error_from_reply,
+    mail_errors,
+)
+
+# A server may scan a whole message before it replies.
 FINAL_REPLY_TIMEOUTS = 3
-"""How many timeouts the reply to a whole message may take: a server that scans is not lost."""
+QUIT_TIMEOUT_S = 1.0
 
 
-class _Replies(io.RawIOBase):
-    """Reads a socket until a moment (monotonic seconds), however slowly the bytes drip in."""
+def open_client(mail: Any, timeout: float) -> smtplib.SMTP:
+    """Connect, encrypt and log in as the MAIL_* settings say. Raises MailError.
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self.until = 0.0
+    `mail` is Flask-Mail's state with those settings. Every reply may take `timeout` seconds.
+    """
+    context = _tls_context(mail.server) if mail.use_tls or mail.use_ssl else None
+    # Without a name smtplib asks DNS for one, which has no timeout.
+    name = socket.gethostname()
+    where = {"host": mail.server, "port": mail.port, "timeout": timeout, "local_hostname": name}
+    with mail_errors("connect"):
+        if mail.use_ssl:
+            client: smtplib.SMTP = smtplib.SMTP_SSL(**where, context=context)
+        else:
+            client = smtplib.SMTP(**where)
+    try:
+        _set_up(client)
+        send_command(client, "hello")
+        if mail.use_tls:
+            _start_tls(client, context)
+        if mail.username:
+            _log_in(client, mail)
+    except BaseException:
+        client.close()
+        raise
+    return client
 
-    def readable(self) -> bool:
-        return True
 
-    def readinto(self, buffer: Any) -> int:
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._sock.settimeout(left)
-        return self._sock.recv_into(buffer)
+def send_command(
+    client: smtplib.SMTP,
+    stage: Stage,
+    command: str | None = None,
+    *,
+    expected: int = 2,
+    hide: tuple[str, ...] = (),
+    is_unlike_others: bool = False,
+) -> None:
+    """Send one command (EHLO if None). Raises MailError unless the reply code is `expected`xx."""
+    with mail_errors(stage):
+        code, reply = client.docmd(command) if command else client.ehlo()
+    if code // 100 != expected:
+        raise error_from_reply(stage, code, reply, hide, is_unlike_others=is_unlike_others)
 
 
-class Client(smtplib.SMTP):
-    """smtplib's client, with the timeout over each whole reply instead of over each read."""
+def final_reply(client: smtplib.SMTP) -> tuple[int, bytes]:
+    """The code and text of the reply to a whole message. Raises SMTPServerDisconnected."""
+    _set_timeout(client, FINAL_REPLY_TIMEOUTS * client.timeout)
+    reply = client.getreply()
+    _set_timeout(client, client.timeout)
+    return reply
 
-    patience: float | None = None
-    _replies: _Replies
 
-    def getreply(self) -> tuple[int, bytes]:
-        """One reply: its code and text. Raises SMTPServerDisconnected where none came in time."""
-        if self.sock is None:
-            raise smtplib.SMTPServerDisconnected
-        if self.file is None:
-            self._replies = _Replies(self.sock)
-            self.file = io.BufferedReader(self._replies)
-        self._replies.until = time.monotonic() + (self.patience or self.timeout)
+def say_goodbye(client: smtplib.SMTP) -> None:
+    """Send QUIT and close; the server keeps what it took, whatever it replies."""
+    with suppress(OSError):
+        _set_timeout(client, min(client.timeout, QUIT_TIMEOUT_S))
+        client.quit()
+    client.close()
+
+
+def _set_up(client: smtplib.SMTP) -> None:
+    assert client.sock is not None
+    # Send a message's last line at once, not when the rest has been acknowledged.
+    client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if "." not in client.local_hostname:
+        # Servers want a full host name or an address literal (RFC 5321, 4.1.3).
+        own = client.sock.getsockname()[0]
+        client.local_hostname = f"[IPv6:{own}]" if ":" in own else f"[{own}]"
+
+
+def _start_tls(client: smtplib.SMTP, context: ssl.SSLContext | None) -> None:
+    if not client.has_extn("starttls"):
+        raise MailDeferred("the server does not offer STARTTLS", stage="tls")
+    with mail_errors("tls"):
+        client.starttls(context=context)
+    send_command(client, "hello")
+
+
+def _log_in(client: smtplib.SMTP, mail: Any) -> None:
+    if not (mail.use_tls or mail.use_ssl or _is_loopback(mail.server)):
+        raise MailBlocked(
+            "the password would travel unencrypted: set MAIL_USE_TLS or MAIL_USE_SSL",
+            stage="login",
+        )
+    name, password = mail.username, mail.password or ""
+    with mail_errors("login", hide=(name, password)):
         try:
-            return super().getreply()
-        except smtplib.SMTPResponseException:
-            # An endless line: smtplib hung up and made the code up, so it decides nothing.
-            raise smtplib.SMTPServerDisconnected from None
-        finally:
-            if self.sock is not None:
-                self.sock.settimeout(self.timeout)
-
-    def final_reply(self) -> tuple[int, bytes]:
-        """The reply to a whole message."""
-        self.patience = FINAL_REPLY_TIMEOUTS * self.timeout
-        try:
-            return self.getreply()
-        finally:
-            self.patience = None
+            client.login(name, password)
+        except (smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected):
+            raise
+        except smtplib.SMTPException:
+            raise MailBlocked("the server offers no login we know", stage="login") from None
+        except ValueError:
+            raise MailBlocked("name and password must be plain ASCII", stage="login") from None
 
 
-class TLSClient(Client, smtplib.SMTP_SSL):
-    """The same, encrypted from the first byte."""
+def _tls_context(server: str) -> ssl.SSLContext:
+    """Verifies the server's certificate and name, unless the server is this machine."""
+    context = ssl.create_default_context()
+    if _is_loopback(server):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
-def is_loopback(server: str) -> bool:
-    """Whether mail to `server` never leaves this machine, by its name alone."""
+def _is_loopback(server: str) -> bool:
     try:
         return server == "localhost" or ipaddress.ip_address(server).is_loopback
     except ValueError:
         return False
 
 
-def tls_context(server: str) -> ssl.SSLContext:
-    """Verifies the server's certificate and name, unless the server is loopback."""
-    context = ssl.create_default_context()
-    if is_loopback(server):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def send_at_once(client: Client) -> None:
-    """Have a message's short end leave at once, not when the rest of it has been acknowledged."""
+def _set_timeout(client: smtplib.SMTP, seconds: float) -> None:
     if client.sock is not None:
-        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def hello_name(client: Client, name: str) -> str:
-    """What to say HELO as: a full host name, or the address that the server sees us at."""
-    if "." in name or client.sock is None:
-        return name
-    own = client.sock.getsockname()[0]
-    return f"[IPv6:{own}]" if ":" in own else f"[{own}]"
+        client.sock.settimeout(seconds)

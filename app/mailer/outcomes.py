@@ -1,4 +1,4 @@
-"""How a handover can end: typed errors, from whatever the server says or does not say."""
+"""How handing a message over can fail: one typed error for every reply, silence or lost line."""
 
 import re
 import smtplib
@@ -13,21 +13,22 @@ Stage = Literal[
 ]  # fmt: skip
 Scope = Literal["recipient", "message"]
 
+NOT_ALLOWED_IN = frozenset({530, 534, 535, 538})
+
 _BEFORE_ANY_MESSAGE = frozenset({"connect", "tls", "greeting", "hello", "login"})
 _WITH_A_MESSAGE = frozenset({"sender", "recipient", "data", "content"})
-# With MAIL FROM go the message's size and form; all else in it is the same for every message.
+# MAIL FROM states the message's size and form; the rest of it is the same for every message.
 _ABOUT_ONE_MESSAGE = frozenset({552, 555})
-NOT_ALLOWED_IN = frozenset({530, 534, 535, 538})
 _PRIVATE = re.compile(r"\S*(?:@|://)\S*|\S{40,}")
 _POLICY_REPLY = re.compile(r"^5\.7\.\d|\brelay(?:ing)?\b(?!\.)", re.IGNORECASE)
 _MAILBOX_REPLY = re.compile(r"5\.[12]\.\d")
 
 
 class MailError(Exception):
-    """A message was not handed over, or perhaps not.
+    """The server has not taken the message, as far as is known.
 
     `reason` is one line that is safe to log: no address, link or secret. `code` is the server's
-    reply code, None where it gave none. `stage` tells how far it came.
+    reply code, None where it gave none. `stage` is the step that failed.
     """
 
     def __init__(self, reason: str, *, stage: Stage, code: int | None = None) -> None:
@@ -38,7 +39,7 @@ class MailError(Exception):
 
     @property
     def is_about_server(self) -> bool:
-        """Whether every other message would meet the same at present."""
+        """Whether any other message would fail in the same way now."""
         return False
 
     @property
@@ -48,22 +49,15 @@ class MailError(Exception):
 
 
 class MailDeferred(MailError):
-    """Not now: worth another try. After `reply_lost` the server may have taken it all the same."""
-
-    def __init__(
-        self, reason: str, *, stage: Stage, code: int | None = None, reply_lost: bool = False
-    ) -> None:
-        super().__init__(reason, stage=stage, code=code)
-        self.reply_lost = reply_lost
+    """Try again later. Where no reply came after the whole message, the server may have it."""
 
     @property
     def is_about_server(self) -> bool:
-        """Whether every other message would meet the same at present."""
         return self.stage in _BEFORE_ANY_MESSAGE
 
 
 class MailRefused(MailError):
-    """Never: `scope` says whether this address ("recipient") or this message cannot be served."""
+    """Refused for good: `scope` says whether because of the recipient or of the message."""
 
     def __init__(self, reason: str, *, stage: Stage, scope: Scope, code: int | None = None) -> None:
         super().__init__(reason, stage=stage, code=code)
@@ -71,28 +65,18 @@ class MailRefused(MailError):
 
 
 class MailBlocked(MailError):
-    """The server does not let us in: nothing can be sent until ops mends the settings."""
+    """The server does not let us in: nothing can be sent until ops changes the settings."""
 
     @property
     def is_about_server(self) -> bool:
-        """Whether every other message would meet the same at present."""
         return True
 
 
 class MailWithheld(MailError):
-    """We stopped before the message was whole: the server has taken nothing."""
+    """We stopped before the message was complete: the server has taken nothing."""
 
 
-def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
-    """A server's reply as one short line without addresses, links, tokens or what `hide` names."""
-    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
-    for private in filter(None, hide):
-        text = re.sub(rf"(?<!\w){re.escape(private)}(?!\w)", "***", text, flags=re.IGNORECASE)
-    shown = "".join(char if char.isprintable() else " " for char in _PRIVATE.sub("***", text))
-    return " ".join(shown.split())[:200] or "no reason given"
-
-
-def outcome_of(
+def error_from_reply(
     stage: Stage,
     code: int,
     reply: bytes | str,
@@ -100,40 +84,31 @@ def outcome_of(
     *,
     is_unlike_others: bool = False,
 ) -> MailError:
-    """What a reply other than the expected one means for the message.
+    """The error for a reply other than the expected one.
 
-    `is_unlike_others`: the server was asked for more than every message needs.
+    `hide` are words to keep out of the reason. `is_unlike_others`: the command asked for more
+    than every message needs, so that a refusal is about this message.
     """
     reason = _safe_line(reply, hide)
     if code in NOT_ALLOWED_IN:
         return MailBlocked(reason, stage=stage, code=code)
     if code // 100 != 5 or stage == "tls":
-        is_unclear = stage == "content" and code // 100 != 4
-        return MailDeferred(reason, stage=stage, code=code, reply_lost=is_unclear)
+        return MailDeferred(reason, stage=stage, code=code)
     is_about_one = is_unlike_others or code in _ABOUT_ONE_MESSAGE
     if stage in _BEFORE_ANY_MESSAGE or (stage == "sender" and not is_about_one):
         return MailBlocked(reason, stage=stage, code=code)
-    scope: Scope = "recipient" if _is_against_address(stage, reason) else "message"
+    scope: Scope = "recipient" if _is_about_address(stage, reason) else "message"
     return MailRefused(reason, stage=stage, scope=scope, code=code)
 
 
-def _is_against_address(stage: Stage, reason: str) -> bool:
-    """Whether a refusal blames the recipient's address: one by policy, such as on relaying, not."""
-    if stage not in ("recipient", "content"):
-        return False
-    if _MAILBOX_REPLY.match(reason):
-        return True
-    return stage == "recipient" and not _POLICY_REPLY.search(reason)
-
-
 @contextmanager
-def typed(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
-    """Give what smtplib, ssl and sockets raise its place among the outcomes."""
+def mail_errors(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
+    """Turn what smtplib, ssl and sockets raise into a MailError of that stage."""
     answered: Stage = "greeting" if stage == "connect" else stage
     try:
         yield
     except smtplib.SMTPResponseException as error:
-        raise outcome_of(answered, error.smtp_code, error.smtp_error, hide) from None
+        raise error_from_reply(answered, error.smtp_code, error.smtp_error, hide) from None
     except smtplib.SMTPServerDisconnected as error:
         is_late = isinstance(error.__context__, TimeoutError)
         reason = "the server did not answer in time" if is_late else "the server hung up"
@@ -148,3 +123,21 @@ def typed(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "the server's name is not usable"
         raise MailDeferred(reason, stage=stage) from None
+
+
+def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
+    """A server's reply as one short line without addresses, links, tokens or `hide`."""
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+    for private in filter(None, hide):
+        text = re.sub(rf"(?<!\w){re.escape(private)}(?!\w)", "***", text, flags=re.IGNORECASE)
+    shown = "".join(char if char.isprintable() else " " for char in _PRIVATE.sub("***", text))
+    return " ".join(shown.split())[:200] or "no reason given"
+
+
+def _is_about_address(stage: Stage, reason: str) -> bool:
+    """Whether a refusal blames the recipient's address, and not our right to relay to it."""
+    if stage not in ("recipient", "content"):
+        return False
+    if _MAILBOX_REPLY.match(reason):
+        return True
+    return stage == "recipient" and not _POLICY_REPLY.search(reason)

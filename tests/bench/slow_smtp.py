@@ -33,7 +33,6 @@ CASES: Mapping[str, Mapping[Stage, Action] | None] = {
     "421 at RCPT TO": {"rcpt": BUSY},
     "421 at DATA": {"data": BUSY},
     "421 after the content": {"dot": BUSY},
-    "drip: a byte every 20 ms": {"greeting": Fault.DRIP},
 }
 """What the mail server does at which stage; None: there is none."""
 

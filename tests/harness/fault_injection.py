@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import smtplib
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,6 @@ from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
 
-from app.mailer.client import Client
 from app.mailer.connection import Connection
 from app.store import outbox
 from app.store.db import database, write_lock
@@ -82,8 +82,8 @@ class Deadly:
         mail.settle = self._settling(outbox.settle)
         connection: Any = Connection
         connection.deliver = self._delivering(Connection.deliver)
-        client: Any = Client
-        client.send = self._sending(Client.send)
+        client: Any = smtplib.SMTP
+        client.send = self._sending(smtplib.SMTP.send)
 
     def _reach(self, point: str) -> None:
         """Pass a point, unless it is the end."""
@@ -198,7 +198,7 @@ class Deadly:
             try:
                 original(connection, message, *more)
             except BaseException as error:
-                if getattr(error, "reply_lost", False):
+                if hand.stage == "ended" and getattr(error, "code", None) is None:
                     self._write("reply_lost", message_id=hand.message_id)
                 self._drop()
                 raise
@@ -208,8 +208,10 @@ class Deadly:
 
         return deliver
 
-    def _sending(self, original: Callable[[Client, Any], None]) -> Callable[[Client, Any], None]:
-        def send(client: Client, data: bytes | str) -> None:
+    def _sending(
+        self, original: Callable[[smtplib.SMTP, Any], None]
+    ) -> Callable[[smtplib.SMTP, Any], None]:
+        def send(client: smtplib.SMTP, data: bytes | str) -> None:
             hand = self._hand()
             raw = data if isinstance(data, bytes) else data.encode("utf-8")
             if hand is None or not hand.in_content:
@@ -234,7 +236,7 @@ class Deadly:
         return send
 
     def _send_content(
-        self, client: Client, content: bytes, original: Callable[[Client, Any], None]
+        self, client: smtplib.SMTP, content: bytes, original: Callable[[smtplib.SMTP, Any], None]
     ) -> None:
         if not content:
             return

@@ -1,5 +1,6 @@
-"""What the tests of the mailer share: a mailer, a letter, how its delivery ended."""
+"""What the tests of the mailer share: a mailer, a message, and how its delivery failed."""
 
+import smtplib
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from typing import Any
@@ -8,7 +9,6 @@ import pytest
 from flask import Flask
 
 from app.mailer import Mailer, MailError
-from app.mailer.client import Client
 from tests.harness.smtp_server import (
     LOOPBACK,
     PATIENCE_S,
@@ -28,8 +28,9 @@ SHORT_S = 0.2
 
 
 def mailer_for(server: MailServer | FaultyServer | int, **settings: Any) -> Mailer:
+    """A mailer for a server, or for a port of loopback."""
     app = Flask(__name__)
-    # As in tests of the whole application: Flask-Mail would now print much and send nothing.
+    # Flask-Mail's own test and debug modes would print much and send nothing.
     app.testing = app.debug = True
     app.config.update(
         MAIL_SERVER=LOOPBACK,
@@ -41,7 +42,7 @@ def mailer_for(server: MailServer | FaultyServer | int, **settings: Any) -> Mail
     return Mailer(app)
 
 
-def letter(to: str = DEE, body: str = "See you on Tuesday.\n") -> EmailMessage:
+def message_to(to: str = DEE, body: str = "See you on Tuesday.\n") -> EmailMessage:
     message = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)
     message["From"] = f"Mindsum <{SENDER}>"
     message["To"] = to
@@ -51,36 +52,38 @@ def letter(to: str = DEE, body: str = "See you on Tuesday.\n") -> EmailMessage:
     return message
 
 
-def patience_for(action: Action, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> float:
-    """The timeout, in seconds, for a server that does so at that stage.
+def timeout_for(action: Action, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> float:
+    """MAIL_TIMEOUT for a server that does `action` at `stage`, in seconds.
 
-    Short is only the wait for the reply that never comes: on a busy machine the others take time.
+    Only the wait for a reply that never comes is short: a busy machine delays the other replies.
     """
-    if action not in (Fault.SILENCE, Fault.DRIP):
+    if action is not Fault.SILENCE:
         return PATIENCE_S
     if stage == "greeting":
         return SHORT_S
-    send = Client.send
+    send = smtplib.SMTP.send
 
-    def hurried(client: Client, data: bytes | str) -> None:
+    def send_and_hurry(client: smtplib.SMTP, data: bytes | str) -> None:
         client.timeout = SHORT_S if _stage_of(data) == stage else PATIENCE_S
         send(client, data)
+        assert client.sock is not None
+        client.sock.settimeout(client.timeout)
 
-    monkeypatch.setattr(Client, "send", hurried)
+    monkeypatch.setattr(smtplib.SMTP, "send", send_and_hurry)
     return PATIENCE_S
 
 
 def _stage_of(data: bytes | str) -> Stage:
-    said = data.encode() if isinstance(data, str) else data
-    return "dot" if said == b".\r\n" else said.split()[0].decode("latin-1").lower()
+    line = data.encode() if isinstance(data, str) else data
+    return "dot" if line == b".\r\n" else line.split()[0].decode("latin-1").lower()
 
 
-def text(taken: Accepted) -> str:
-    content: str = taken.parsed.get_content()
+def body_of(accepted: Accepted) -> str:
+    content: str = accepted.parsed.get_content()
     return content.replace("\r\n", "\n")
 
 
-def outcome_of(mailer: Mailer, to: str = DEE) -> MailError:
+def delivery_error(mailer: Mailer, to: str = DEE) -> MailError:
     with mailer.connect() as connection, pytest.raises(MailError) as raised:
-        connection.deliver(letter(to), to)
+        connection.deliver(message_to(to), to)
     return raised.value

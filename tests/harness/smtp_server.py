@@ -1,5 +1,6 @@
-"""SMTP servers on loopback: an ordinary one that records, and one that fails where it is told."""
+"""SMTP servers on loopback: one that records what it takes, and one that fails by a script."""
 
+import asyncio
 import enum
 import io
 import itertools
@@ -7,7 +8,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -20,10 +21,10 @@ from app.maildir import LocalMailServer, parse
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 60
-"""How long to wait for another thread or process, which a busy machine may stop for seconds."""
+"""How long to wait for another thread or process; a busy machine may stop it for seconds."""
 
 NOT_CALLED_LOOPBACK = "0.0.0.0"
-"""Leads to loopback, though its name does not say so: certificates are verified for it."""
+"""An address of loopback that the mailer does not recognise as such: it verifies certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,22 @@ class Accepted:
 
 @lru_cache(maxsize=4096)
 def _parsed(raw: bytes) -> EmailMessage:
-    # Who waits for one email looks at all of them again and again.
+    # Cached: a test that waits for one email parses all of them many times.
     return parse(raw)
 
 
 class Records:
-    """What a server took, in order; safe to read and to await from any thread."""
+    """What a server took, in order; safe to read and to wait for from any thread."""
 
     def __init__(self) -> None:
-        self._accepted: list[Accepted] = []
         self._changed = threading.Condition()
-        self.connections = 0
-        self.logins: list[bytes] = []
+        self.clear()
+
+    def clear(self) -> None:
+        with self._changed:
+            self._accepted: list[Accepted] = []
+            self.connections = 0
+            self.logins: list[bytes] = []
 
     @property
     def messages(self) -> list[Accepted]:
@@ -72,17 +77,30 @@ class Records:
         """The messages once there are `count` or more; AssertionError after `timeout` seconds."""
         with self._changed:
             came = self._changed.wait_for(lambda: len(self._accepted) >= count, timeout)
-            assert came, f"{len(self._accepted)} of {count} messages came in {timeout} s"
+            to = [", ".join(each.rcpt_tos) for each in self._accepted]
+            assert came, f"{len(to)} of {count} messages came in {timeout} s, to {to}"
             return list(self._accepted)
 
 
 class MailServer(Records):
-    """An ordinary server (aiosmtpd) on a free port of loopback, as a context manager."""
+    """An ordinary server (aiosmtpd) on a free port of loopback, as a context manager.
+
+    `on_recipient` is called with each recipient's address, in a thread; a string that it returns
+    is the server's reply. `on_message` is called in a thread before a message is taken.
+    """
 
     host = LOOPBACK
 
-    def __init__(self, *, takes_utf8: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        takes_utf8: bool = True,
+        on_recipient: Callable[[str], str | None] = lambda _address: None,
+        on_message: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__()
+        self._on_recipient = on_recipient
+        self._on_message = on_message
         self._server = LocalMailServer(self, LOOPBACK, 0, takes_utf8=takes_utf8)
         self.port: int = self._server.port
 
@@ -100,9 +118,18 @@ class MailServer(Records):
         self.count_connection()
         return replies
 
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: object
+    ) -> str:
+        if reply := await asyncio.to_thread(self._on_recipient, address):
+            return reply
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Known"
+
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
+        await asyncio.to_thread(self._on_message)
         raw = envelope.original_content or b""
         self.add(Accepted(envelope.mail_from or "", tuple(envelope.rcpt_tos), raw))
         return "250 2.0.0 Taken"
@@ -113,7 +140,6 @@ class Fault(enum.Enum):
 
     DROP = "hangs up without a reply"
     SILENCE = "never answers"
-    DRIP = "answers without end, byte by byte"
     REPLY_THEN_DROP = "answers as usual, then hangs up"
 
 
@@ -128,9 +154,9 @@ Stage = str
 class FaultyServer(Records):
     """A server of bare sockets that follows `script`: what to do at which stage.
 
-    A sequence of actions is for the first, second, ... time that the stage is reached; after its
-    last one all is as usual. `tls` serves STARTTLS, or with `implicit_tls` TLS from the start.
-    `port` 0 is any free one.
+    A sequence of actions is for the first, second, ... time that the stage is reached; after the
+    last one the server answers as usual. `tls` serves STARTTLS, or with `implicit_tls` TLS from
+    the start. `port` 0 is any free one.
     """
 
     host = LOOPBACK
@@ -186,7 +212,7 @@ class _Listener(socketserver.ThreadingTCPServer):
         self.conversations: set[_Conversation] = set()
 
     def hang_up(self) -> None:
-        """End the conversations that still go on: those that were silent would be for longer."""
+        """End the conversations that still go on, also those in which nobody speaks."""
         for each in list(self.conversations):
             with suppress(OSError):
                 each.request.shutdown(socket.SHUT_RDWR)
@@ -204,7 +230,7 @@ class _Conversation(socketserver.BaseRequestHandler):
         self.request.settimeout(PATIENCE_S)
         if self.script.stopping.is_set():
             return
-        # A client that gives up is what many of these tests are about.
+        # In many of these tests the client hangs up.
         with suppress(OSError):
             if self.script.implicit_tls:
                 self._encrypt()
@@ -287,10 +313,6 @@ class _Conversation(socketserver.BaseRequestHandler):
             case Fault.SILENCE:
                 self.lines.read()
                 return False
-            case Fault.DRIP:
-                while not self.script.stopping.wait(0.02):
-                    self.request.sendall(b"2")
-                return False
             case Fault.REPLY_THEN_DROP:
                 self.request.sendall(usual.encode() + b"\r\n")
                 return False
@@ -303,10 +325,10 @@ _HELD: list[socket.socket] = []
 
 
 def unused_port() -> int:
-    """A port of loopback where nobody listens, nor ever will but whoever is told of it.
+    """A port of loopback where nothing listens.
 
-    It is held for as long as this process lives: no system hands out what is bound, and who binds
-    it by its number, as servers do, may have it all the same.
+    It stays bound as long as this process lives, so that the system gives it to nobody else;
+    with SO_REUSEADDR a server can still bind it by its number.
     """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

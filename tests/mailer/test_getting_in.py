@@ -8,7 +8,14 @@ import pytest
 
 from app.mailer import MailBlocked, MailDeferred, MailError
 from tests.harness.certificates import self_signed
-from tests.harness.mail_sending import DEE, LOGIN, letter, mailer_for, outcome_of, patience_for
+from tests.harness.mail_sending import (
+    DEE,
+    LOGIN,
+    delivery_error,
+    mailer_for,
+    message_to,
+    timeout_for,
+)
 from tests.harness.smtp_server import (
     LOOPBACK,
     NOT_CALLED_LOOPBACK,
@@ -50,9 +57,9 @@ def test_certificates_are_verified_unless_the_server_is_loopback(
         mailer = mailer_for(server, MAIL_SERVER=server_name, **settings, **ways)
         if is_delivered:
             with mailer.connect() as connection:
-                connection.deliver(letter(), DEE)
+                connection.deliver(message_to(), DEE)
         else:
-            error = outcome_of(mailer)
+            error = delivery_error(mailer)
             assert isinstance(error, MailDeferred)
             assert error.stage == "tls"
             assert "certificate" in error.reason
@@ -64,21 +71,21 @@ def test_a_server_that_hangs_before_tls_is_deferred(stage: str, tmp_path: Path) 
     tls = self_signed(tmp_path, LOOPBACK).context
     with FaultyServer({stage: Fault.SILENCE}, tls=tls) as server:
         way = {"MAIL_USE_SSL": True} if stage == "greeting" else {"MAIL_USE_TLS": True}
-        assert isinstance(outcome_of(mailer_for(server, MAIL_TIMEOUT=0.2, **way)), MailDeferred)
+        assert isinstance(delivery_error(mailer_for(server, MAIL_TIMEOUT=0.2, **way)), MailDeferred)
 
 
 @pytest.mark.parametrize("reply", ["454 4.7.0 not now", "502 5.5.1 not known"])
 def test_tls_that_the_server_will_not_do_is_deferred(reply: str, tmp_path: Path) -> None:
     tls = self_signed(tmp_path, LOOPBACK).context
     with FaultyServer({"starttls": reply}, tls=tls) as server:
-        error = outcome_of(mailer_for(server, MAIL_USE_TLS=True))
+        error = delivery_error(mailer_for(server, MAIL_USE_TLS=True))
     assert isinstance(error, MailDeferred)
     assert error.stage == "tls"
 
 
 def test_no_mail_goes_unencrypted_where_starttls_is_missing() -> None:
     with FaultyServer() as server:
-        error = outcome_of(mailer_for(server, MAIL_USE_TLS=True))
+        error = delivery_error(mailer_for(server, MAIL_USE_TLS=True))
         assert isinstance(error, MailDeferred)
         assert (error.stage, server.messages) == ("tls", [])
 
@@ -98,9 +105,9 @@ def test_no_mail_goes_unencrypted_where_starttls_is_missing() -> None:
 def test_a_failed_login_blocks_the_queue_unless_it_is_temporary(
     reply: Action, expected: type[MailError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timeout = patience_for(reply, "auth", monkeypatch)
+    timeout = timeout_for(reply, "auth", monkeypatch)
     with FaultyServer({"auth": reply}) as server:
-        error = outcome_of(mailer_for(server, MAIL_TIMEOUT=timeout, **LOGIN))
+        error = delivery_error(mailer_for(server, MAIL_TIMEOUT=timeout, **LOGIN))
     assert type(error) is expected
     assert error.stage == "login"
 
@@ -121,7 +128,7 @@ def test_settings_that_cannot_work_block_the_queue(
     offers: Sequence[str], settings: Mapping[str, Any]
 ) -> None:
     with FaultyServer(offers=offers) as server:
-        error = outcome_of(mailer_for(server, **settings))
+        error = delivery_error(mailer_for(server, **settings))
         assert isinstance(error, MailBlocked)
         assert (server.logins, server.messages) == ([], [])
 
@@ -130,7 +137,7 @@ def test_settings_that_cannot_work_block_the_queue(
 def test_a_sender_beyond_ascii_blocks_the_queue_where_smtputf8_is_not_offered(to: str) -> None:
     with FaultyServer(offers=()) as server:
         mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
-        error = outcome_of(mailer, to)
+        error = delivery_error(mailer, to)
         line = mailer.check()
         assert server.messages == []
     assert isinstance(error, MailBlocked)
@@ -145,7 +152,7 @@ def test_a_sender_beyond_ascii_sends_where_smtputf8_is_offered() -> None:
         mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
         assert mailer.check() is None
         with mailer.connect() as connection:
-            connection.deliver(letter(), DEE)
+            connection.deliver(message_to(), DEE)
         assert [one.envelope_from for one in server.messages] == ["grüße@mindsum.test"]
 
 
@@ -153,7 +160,7 @@ def test_a_sender_beyond_ascii_sends_where_smtputf8_is_offered() -> None:
 def test_a_sender_beyond_ascii_that_is_refused_blocks_the_queue(to: str) -> None:
     with FaultyServer({"mail": "550 5.6.7 no addresses beyond ASCII"}) as server:
         mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
-        assert isinstance(outcome_of(mailer, to), MailBlocked)
+        assert isinstance(delivery_error(mailer, to), MailBlocked)
         assert "look at MAIL_DEFAULT_SENDER" in str(mailer.check())
 
 

@@ -13,7 +13,7 @@ from app import links
 from app.links import LinkPurpose
 from app.store.models import Booking, OutboxEmail, Suppression
 from tests.harness.certificates import self_signed
-from tests.harness.mail_sending import patience_for
+from tests.harness.mail_sending import timeout_for
 from tests.harness.smtp_server import (
     NOT_CALLED_LOOPBACK,
     PATIENCE_S,
@@ -48,7 +48,6 @@ class Case:
 
 CASES: dict[str, Case] = {
     "greeting: blackhole": Case({"greeting": Fault.SILENCE}, TRIED, UNTRIED),
-    "greeting: drip": Case({"greeting": Fault.DRIP}, TRIED, UNTRIED),
     "greeting: drop": Case({"greeting": Fault.DROP}, TRIED, UNTRIED),
     "greeting: 421": Case({"greeting": CLOSING}, TRIED, UNTRIED),
     "greeting: 554": Case({"greeting": "554 5.7.1 not from you"}, UNTRIED, UNTRIED),
@@ -98,7 +97,7 @@ CASES: dict[str, Case] = {
 def hasty(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Patience only where the server answers, so that a busy machine does not look like a fault."""
     timeouts = [
-        patience_for(what, stage, monkeypatch)
+        timeout_for(what, stage, monkeypatch)
         for stage, what in case.script.items()
         if isinstance(what, Fault)
     ]

@@ -93,7 +93,7 @@ def test_who_is_still_being_greeted_or_says_goodbye_counts_as_let_in(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.mailer.connection.GOODBYE_SECONDS", PATIENCE_S)
+    monkeypatch.setattr("app.mailer.client.QUIT_TIMEOUT_S", PATIENCE_S)
     story.ask()
     with Doorman(stage) as server:
         one = sender_to(app, server.port)

@@ -24,7 +24,7 @@ from app.store.models import (
     Therapist,
     TimelineEntry,
 )
-from tests.harness.deferring_smtp import DEFERRED, PickyServer
+from tests.harness.deferring_smtp import DEFERRED, DeferringServer
 from tests.harness.processes import Site
 from tests.harness.soak import runs
 from tests.harness.waiting import is_quiet, until
@@ -51,9 +51,9 @@ Email = tuple[str, str, str]
 
 
 @pytest.fixture
-def mail() -> Iterator[PickyServer]:
+def mail() -> Iterator[DeferringServer]:
     """A mail server that defers some addresses."""
-    with PickyServer() as server:
+    with DeferringServer() as server:
         yield server
 
 
@@ -70,7 +70,7 @@ THE_OTHERS = [("postgresql", *A_DAY), ("sqlite", *THREE_DAYS)]
     ids=lambda each: f"{each.days} days" if isinstance(each, timedelta) else None,
 )
 def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
-    app: Flask, mail: PickyServer, database_url: str, at: Any, tmp_path: Path,
+    app: Flask, mail: DeferringServer, database_url: str, at: Any, tmp_path: Path,
     tell_figures: Callable[[str], None], outage: timedelta, streets: int, due: int, is_killed: bool,
 ) -> None:  # fmt: skip
     street = Street(app, mail, at)
