@@ -1,14 +1,13 @@
 """The web process: look at the settings, then become granian; `python -m app.serve`."""
 
 import errno
-import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing import parent_process
 from pathlib import Path
@@ -19,7 +18,7 @@ from flask import Flask
 from app import config, create_app
 from app.config import Settings
 from app.errors import ConfigError
-from app.web.ops.request_metrics import FOLDER
+from app.web.ops.request_metrics import FOLDER_VARIABLE
 
 HOST = "0.0.0.0"  # noqa: S104 - a platform's router, or a proxy, stands in front
 BLOCKING_THREADS = 8
@@ -28,8 +27,6 @@ ENDS_WITHIN_S = 8
 
 PORT_FREE_WITHIN_S = ENDS_WITHIN_S + 2
 """How long a start waits for those who still end: workers of a server that was itself killed."""
-
-IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only a folder of our own below it is used
 
 
 def command(settings: Settings) -> list[str]:
@@ -49,43 +46,16 @@ def command(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def places() -> Iterator[Path]:
-    """Where the figures may lie, best first: memory does not fill up as a disk does."""
-    if os.access(IN_MEMORY, os.W_OK | os.X_OK):
-        yield IN_MEMORY
-    with suppress(OSError):
-        yield Path(tempfile.gettempdir())
+def make_metrics_folder(port: int) -> Path:
+    """An empty folder where the workers of the server on `port` keep their request counts.
 
-
-def figures_folder(place: Path, port: int) -> Path:
-    """An empty folder of our own in which the workers count together, until this server ends.
-
-    Mostly the same one for each start on a port, so that no start leaves another behind. Raises
-    OSError where `place` has no room for one.
+    Raises OSError where there is no room for one, or another user's file is in its place.
     """
-    folder = place / f"mindsum-figures-{os.getuid()}-{port}"
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        if _is_ours_alone(held):
-            for old in folder.iterdir():
-                old.unlink()
-            # Open for as long as the server runs: another start would take the figures away.
-            os.set_inheritable(held, True)
-            return folder
-        os.close(held)
-    return Path(tempfile.mkdtemp(prefix="mindsum-figures-", dir=place))
-
-
-def _is_ours_alone(held: int) -> bool:
-    about = os.fstat(held)
-    if about.st_uid != os.getuid() or about.st_mode & 0o077:
-        return False
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    folder = Path(tempfile.gettempdir()) / f"mindsum-metrics-{os.getuid()}-{port}"
+    # No other server uses it: `port` was free just now.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _check_port(port: int) -> None:
@@ -129,12 +99,10 @@ def main() -> None:
     except ConfigError as error:
         print(f"web: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it
         sys.exit(2)
-    os.environ.pop(FOLDER, None)
-    # Without a place for them, each worker counts for itself; that stops nobody from booking.
-    for place in places():
-        with suppress(OSError):
-            os.environ[FOLDER] = str(figures_folder(place, settings.port))
-            break
+    os.environ.pop(FOLDER_VARIABLE, None)
+    # Without a folder each worker counts for itself.
+    with suppress(OSError):
+        os.environ[FOLDER_VARIABLE] = str(make_metrics_folder(settings.port))
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - our own words, no shell
 

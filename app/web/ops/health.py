@@ -10,14 +10,14 @@ from app.errors import StoreUnavailable
 from app.services.ops import health
 from app.services.ops.health import Check
 from app.store.db import database
+from app.web.ops import request_metrics
 from app.web.ops.metrics import StoredFigures
-from app.web.ops.request_metrics import Durations
 
 blueprint = Blueprint("ops", __name__)
 
 _figures = CollectorRegistry(auto_describe=False)
 _figures.register(StoredFigures())
-_figures.register(Durations())
+request_metrics.add_to(_figures)
 
 
 @blueprint.get("/healthz")

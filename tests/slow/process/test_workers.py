@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from app import serve
-from app.serve import places
-from app.web.ops.request_metrics import FILE_BYTES
 from tests.harness.processes import Site, is_ok
 from tests.harness.random_kill import children_of, told
 from tests.harness.smtp_server import MailServer
@@ -23,16 +21,15 @@ ASKED = 40
 
 
 @pytest.fixture
-def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
+def site(database_url: str, tmp_path: Path, mail: MailServer) -> Site:
     built = Site(database_url, tmp_path, mail)
     built.environment |= {"WEB_CONCURRENCY": "2", "TMPDIR": str(tmp_path)}
-    yield built
-    shutil.rmtree(figures_of(built), ignore_errors=True)
+    return built
 
 
-def figures_of(site: Site) -> Path:
+def metrics_folder(site: Site) -> Path:
     """The folder in which the workers of a site's server count together."""
-    return next(places()) / f"mindsum-figures-{os.getuid()}-{site.port}"
+    return site.folder / f"mindsum-metrics-{os.getuid()}-{site.port}"
 
 
 def counted(site: Site) -> float:
@@ -55,19 +52,24 @@ def served(site: Site) -> Iterator[int]:
     """A web process, as the Procfile starts it, both of its workers at work; its process id."""
     with site.spawn("-m", "app.serve") as web:
         until("the site to answer", lambda: site.call("GET", "/healthz"), is_ok)
-        until("both workers to count", lambda: begun(site), lambda count: count == 2)
+        wait_until_counting(site, 2)
         yield web.pid
 
 
-def begun(site: Site) -> int:
-    """How many workers have begun to count, those that died included."""
-    return len(list(figures_of(site).glob("*.db")))
+def wait_until_counting(site: Site, workers: int) -> None:
+    """Ask until so many workers have counted a request, those that died included."""
+
+    def ask() -> int:
+        site.call("GET", "/healthz")
+        return len(list(metrics_folder(site).glob("*.db")))
+
+    until(f"{workers} workers to count", ask, lambda count: count == workers)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_one_scrape_tells_of_all_workers_also_of_those_that_died(site: Site) -> None:
     with served(site) as pid:
-        folder = figures_of(site)
+        folder = metrics_folder(site)
         assert folder.stat().st_mode & 0o777 == 0o700
         for _ in range(ASKED):
             assert site.call("GET", "/")[0] == 200
@@ -75,26 +77,12 @@ def test_one_scrape_tells_of_all_workers_also_of_those_that_died(site: Site) -> 
         before = workers_of(pid)
         os.kill(next(iter(before)), signal.SIGKILL)
         until("another worker", lambda: workers_of(pid) - before)
-        until("it to count", lambda: begun(site), lambda count: count == 3)
+        wait_until_counting(site, 3)
         assert counted(site) == ASKED
         for _ in range(ASKED):
             until("the start page", lambda: site.call("GET", "/"), is_ok)
         assert {counted(site) for _ in range(10)} == {2 * ASKED}
     with served(site):
-        assert counted(site) == 0
-        assert list(site.folder.glob("mindsum-figures-*")) == []
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_worker_has_all_blocks_of_its_file_and_a_dead_one_only_what_it_used(site: Site) -> None:
-    with served(site) as pid:
-        files = {each: figures_of(site) / f"histogram_{each}.db" for each in workers_of(pid)}
-        for file in files.values():
-            until(f"the file {file.name}", file.stat, lambda of: of.st_blocks * 512 >= FILE_BYTES)
-        dead = next(iter(files))
-        os.kill(dead, signal.SIGKILL)
-        until("its file to shrink", files[dead].stat, lambda of: 0 < of.st_size < FILE_BYTES // 8)
-        until("another worker to count", lambda: begun(site), lambda count: count == 3)
         assert counted(site) == 0
 
 
@@ -103,35 +91,15 @@ def test_workers_whose_files_are_taken_away_answer_and_those_that_follow_them_to
     site: Site,
 ) -> None:
     with served(site) as pid:
-        shutil.rmtree(figures_of(site))
+        shutil.rmtree(metrics_folder(site))
         assert {site.call("GET", "/")[0] for _ in range(ASKED)} == {200}
-        # Each worker tells of its own requests now, and one of them may have had none.
-        assert until("a worker that has counted", lambda: counted(site)) <= ASKED
+        assert counted(site) == 0
         before = workers_of(pid)
         for each in before:
             os.kill(each, signal.SIGKILL)
         until("two other workers", lambda: workers_of(pid) - before, lambda new: len(new) == 2)
         until("the start page", lambda: site.call("GET", "/"), is_ok)
         until("a request to be counted", lambda: (site.call("GET", "/"), counted(site))[1])
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("room_bytes", [32 * 1024, FILE_BYTES - 1])
-def test_a_worker_that_gets_no_blocks_counts_for_itself_and_answers(
-    site: Site, room_bytes: int
-) -> None:
-    site.environment["WEB_CONCURRENCY"] = "1"
-    limited = (
-        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room_bytes},) * 2);"
-        "from app.serve import main; main()"
-    )
-    with site.spawn("-c", limited, "web") as web:
-        until("the site to answer", lambda: site.call("GET", "/healthz"), is_ok)
-        (worker,) = workers_of(web.pid)
-        assert {site.call("GET", "/")[0] for _ in range(ASKED)} == {200}
-        assert counted(site) == ASKED
-        assert list(figures_of(site).iterdir()) == []
-        assert workers_of(web.pid) == {worker}
 
 
 def test_a_port_where_somebody_goes_on_listening_is_refused_in_one_line(
