@@ -1,4 +1,4 @@
-"""What is held on a client: giving it to them, and removing it while the ledger stays."""
+"""Clients: sending their links again, exporting what is held on them, and erasing it."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from peewee import Expression
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Via
 from app.services.bookings import ledger, transitions
-from app.store import queries, suppressions
+from app.store import outbox, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     Booking,
@@ -23,9 +23,9 @@ from app.store.models import (
 
 
 def export(address: str) -> dict[str, Any]:
-    """All that is held on a client, as plain values. Raises NotFound.
+    """Everything held on a client, as JSON values. Raises NotFound.
 
-    A therapist's private notes are the therapist's own records and stay with them.
+    A therapist's private notes are the therapist's own records and are left out.
     """
     client = _client(address)
     bookings = Booking.select().where(Booking.client == client)
@@ -42,48 +42,76 @@ def export(address: str) -> dict[str, Any]:
 
 @in_transaction
 def erase(address: str, now: datetime) -> int:
-    """Remove what is held on a client and keep the ledger; how many bookings were touched.
+    """Remove everything held on a client but the ledger; returns how many bookings they had.
 
-    Their links stop working. Raises NotFound, and InvalidFields while a booking of theirs is
-    live: somebody would otherwise be left waiting for a person we no longer know.
+    Their links stop working. Raises NotFound, and InvalidFields while a booking is live: its
+    therapist would wait for a person we no longer know.
     """
     client = _client(address)
-    # Therapists before clients, as everywhere; then nobody can write or ask anything any more.
+    # Every use case locks therapists before clients. With both locked, nothing new is written.
     bookings = Booking.select(Booking.therapist).where(Booking.client == client)
     queries.lock_therapists(booking.therapist_id for booking in bookings)
-    _catch_up(client, now)
+    _apply_overdue_moves(client, now)
     if queries.locked_client(address) is None:
         raise NotFound("client with that address")
-    live = Booking.select().where(Booking.client == client, Booking.status.in_(LIVE))
-    waiting = [booking.reference for booking in live.order_by(Booking.id) if now < booking.ends_at]
-    if waiting:
-        raise InvalidFields(
-            FieldError("email", f"has live bookings ({', '.join(waiting)}); cancel them first")
-        )
-    mine = Booking.select(Booking.id).where(Booking.client == client)
-    Writing.delete().where(Writing.booking.in_(mine)).execute()
+    _refuse_while_live(client, now)
+    own_bookings = Booking.select(Booking.id).where(Booking.client == client)
+    Writing.delete().where(Writing.booking.in_(own_bookings)).execute()
     OutboxEmail.update(
         status=OutboxStatus.SKIPPED, last_error="the client was erased", settled_at=now
     ).where(
         OutboxEmail.role == Role.CLIENT,
         OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING, OutboxStatus.FAILED]),
-        OutboxEmail.booking.in_(mine) | (OutboxEmail.client == client),
+        OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client),
     ).execute()
-    touched = Booking.update(epoch=Booking.epoch + 1).where(Booking.client == client).execute()
+    # A link names the epoch it was made for, so raising it ends every link.
+    count = Booking.update(epoch=Booking.epoch + 1).where(Booking.client == client).execute()
     suppressions.forget(address)
     gone = client.erased_address
     Client.update(email=gone, email_key=gone, name="Erased", timezone="UTC").where(
         Client.id == client.id
     ).execute()
+    # SQLite's write-ahead log still holds the old pages.
     on_commit(drop_log)
-    return int(touched)
+    return int(count)
 
 
-def _catch_up(client: Client, now: datetime) -> None:
-    """Write down what the clock has ended of the client's bookings, their therapists locked."""
-    mine = (Booking.client == client) & Booking.status.in_(LIVE)
-    for booking in queries.with_therapist_and_client(mine):
+@in_transaction
+def send_links(address: str, now: datetime) -> None:
+    """Email a client their Manage Booking links, if any; the caller cannot tell whether it did.
+
+    An email of this kind that is still queued will carry every live booking, so no second is added.
+    """
+    client = queries.locked_client(address)
+    if client is None or not queries.live_bookings_of_client(client, now):
+        return
+    about = f"links-{client.id}"
+    is_queued = (OutboxEmail.about == about) & (OutboxEmail.status == OutboxStatus.QUEUED)
+    if OutboxEmail.select().where(is_queued).exists():
+        return
+    outbox.enqueue(
+        "your_links",
+        Role.CLIENT,
+        client=client,
+        about=about,
+        ordinal=outbox.random_ordinal(),
+        now=now,
+    )
+
+
+def _apply_overdue_moves(client: Client, now: datetime) -> None:
+    """Expire and complete what is due, so that only bookings still live by the clock remain."""
+    live = (Booking.client == client) & Booking.status.in_(LIVE)
+    for booking in queries.with_therapist_and_client(live):
         transitions.catch_up(booking, via=Via.CLI, now=now)
+
+
+def _refuse_while_live(client: Client, now: datetime) -> None:
+    live = Booking.select().where(Booking.client == client, Booking.status.in_(LIVE))
+    references = [each.reference for each in live.order_by(Booking.id) if now < each.ends_at]
+    if references:
+        message = f"has live bookings ({', '.join(references)}); cancel them first"
+        raise InvalidFields(FieldError("email", message))
 
 
 def _client(address: str) -> Client:

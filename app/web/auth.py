@@ -10,8 +10,7 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 
 from app import clock
 from app.errors import NotFound
-from app.services import validation
-from app.services.therapists import accounts
+from app.services import auth, validation
 from app.store import queries
 from app.store.models import Therapist
 from app.web.security import SIGN_IN_LIMIT, csrf, limiter
@@ -84,7 +83,7 @@ def send_sign_in_link() -> ResponseReturnValue:
     except ValueError as error:
         page = render_template("auth/sign_in.html", next=next_path, typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    accounts.ask_to_sign_in(address, next_path, clock.now())
+    auth.request_sign_in(address, next_path, clock.now())
     return render_template("auth/sign_in_sent.html", address=address, next=next_path)
 
 

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from app.cli import run
+from app.services import auth
 from app.services.mail.expiry import SIGN_IN_LASTS
 from app.services.therapists import accounts
 from app.store.models import SignIn, Suppression, Therapist
@@ -70,17 +71,17 @@ def test_what_the_old_address_was_refused_can_be_sent_to_the_new_one(
 
 
 def test_a_sign_in_sent_to_the_old_address_opens_nothing(story: Story, app: Flask) -> None:
-    accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
+    auth.request_sign_in(ASHA, "/dashboard", story.now)
     link = sign_in_link(story.sent())
     assert changed(app, NEW) == 0
     assert app.test_client().get(link).status_code == 410
     assert SignIn.get().used_at == story.now
-    accounts.ask_to_sign_in(NEW, "/dashboard", story.now)
+    auth.request_sign_in(NEW, "/dashboard", story.now)
     assert app.test_client().get(sign_in_link(story.sent())).status_code == 200
 
 
 def test_a_sign_in_that_still_waits_goes_to_nobody(story: Story, app: Flask) -> None:
-    accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
+    auth.request_sign_in(ASHA, "/dashboard", story.now)
     assert changed(app, NEW) == 0
     story.wait(seconds=SIGN_IN_LASTS.total_seconds() / 2)
     assert story.sent() == []

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from app.rules.lifecycle import Actor, Kind, Via
 from app.rules.weekly_hours import parse_windows
+from app.services import auth
 from app.services.bookings import cancel
 from app.services.therapists import accounts
 from app.store.models import Booking, OutboxEmail, OutboxStatus
@@ -89,4 +90,4 @@ class Street(Story):
         )  # fmt: skip
 
     def _ask_to_sign_in(self) -> None:
-        accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", self.now)
+        auth.request_sign_in("asha@therapists.example", "/dashboard", self.now)

@@ -13,7 +13,6 @@ from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services import availability, clients
 from app.services.bookings import cancel, ledger, messages, transitions
 from app.services.ops import replay
-from app.services.therapists import accounts
 from app.store import queries
 from app.store.db import database
 from app.store.models import (
@@ -62,7 +61,7 @@ def live_a_little(story: Story) -> list[Booking]:
     story.decline(declined, reason=REASON)
     cancelled = story.ask("bran", starts_at=at + DAY, client=CANARY, kind=Kind.FREE_CONSULTATION)
     story.accept(cancelled)
-    accounts.send_links(CANARY[1], story.now)
+    clients.send_links(CANARY[1], story.now)
     story.deliver()
     story.at(kept.completes_at)
     story.sweep()
@@ -265,7 +264,7 @@ def test_an_address_that_comes_back_gets_its_links_under_a_new_message_id(story:
     story.deliver()
     clients.erase(CANARY[1], story.now)
     story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
-    accounts.send_links(CANARY[1], story.now)
+    clients.send_links(CANARY[1], story.now)
     story.deliver()
     sent = [each.parsed for each in story.mail.messages]
     numbers = [each["Message-ID"] for each in sent if each["X-Mindsum-Email"] == "your_links"]

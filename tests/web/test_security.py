@@ -10,7 +10,7 @@ from flask import Flask, url_for
 
 from app import clock, config, create_app
 from app.links import LinkPurpose, mint
-from app.services.therapists import accounts
+from app.services import auth
 from app.store.models import SignIn
 from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
 from tests.conftest import Cast
@@ -84,7 +84,7 @@ def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(
 def test_every_post_that_acts_for_whoever_is_signed_in_needs_a_csrf_token(
     app: Flask, cast: Cast, visitor: Visitor
 ) -> None:
-    accounts.ask_to_sign_in("asha@therapists.example", "", clock.now())
+    auth.request_sign_in("asha@therapists.example", "", clock.now())
     token = mint(LinkPurpose.SIGN_IN, holder=f"t{cast.asha.id}", subject=SignIn.get().key)
     assert visitor.post(f"/link/sign-in/{token}").status_code == 303
     rules = [

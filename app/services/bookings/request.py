@@ -215,7 +215,7 @@ def _record(
             body=wanted.note,
             created_at=now,
         )
-    ranking.touch(booking.therapist_id, now)
+    ranking.schedule_refresh(booking.therapist_id, now)
     outbox.enqueue("booking_requested", Role.THERAPIST, booking=booking, now=now)
     outbox.enqueue("booking_received", Role.CLIENT, booking=booking, now=now)
     log.booking_event("requested", booking, via=via, answer_by=booking.answer_by.isoformat())

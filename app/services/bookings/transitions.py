@@ -195,7 +195,7 @@ def _apply(
     if streak is not None:
         facts["streak"] = streak
     facts["sequence"] = booking.sequence
-    ranking.touch(booking.therapist_id, now)
+    ranking.schedule_refresh(booking.therapist_id, now)
     for kind, role in EMAILS[move]:
         outbox.enqueue(kind, role, booking=booking, due_at=due_at, now=now, facts=facts)
     log.booking_event(str(booking.status), booking, by=by, via=via)

@@ -135,7 +135,7 @@ def _record_hand_over(email: OutboxEmail, now: datetime) -> None:
     Booking.update(handed_over_at=now).where(
         Booking.id == booking.id, Booking.handed_over_at.is_null()
     ).execute()
-    ranking.touch(booking.therapist_id, now)
+    ranking.schedule_refresh(booking.therapist_id, now)
 
 
 def _log_result(email: OutboxEmail, result: Result) -> None:

@@ -135,7 +135,7 @@ def _standing(therapist: Therapist, replayed: Standing) -> Iterator[Difference]:
 
 
 def _score(therapist: Therapist, ranked_at: datetime) -> Iterator[Difference]:
-    score = float(ranking.of(therapist, ranked_at).score)
+    score = float(ranking.compute(therapist, ranked_at).score)
     if abs(score - therapist.score) > SCORE_TOLERANCE:
         yield Difference(therapist.slug, "score", f"{therapist.score}", f"{score}")
 

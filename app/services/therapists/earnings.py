@@ -1,8 +1,7 @@
-"""What a therapist has earned, month by month of their own zone."""
+"""What a therapist earned per month; a month begins and ends in the therapist's time zone."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from app.rules import weekly_hours
@@ -12,8 +11,8 @@ from app.store.queries import therapist_bookings
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
-    """What several sessions brought in one currency, in minor units."""
+class Total:
+    """What several sessions earned in one currency, in minor units."""
 
     currency: str
     sessions: int = 0
@@ -22,49 +21,46 @@ class Sum:
 
     @property
     def commission_minor(self) -> int:
-        """What of the fees the house keeps."""
         return self.fee_minor - self.payout_minor
 
-    def with_one(self, fee_minor: int, payout_minor: int) -> "Sum":
-        """The sum with one session more."""
-        return Sum(
+    def __add__(self, other: "Total") -> "Total":
+        return Total(
             self.currency,
-            self.sessions + 1,
-            self.fee_minor + fee_minor,
-            self.payout_minor + payout_minor,
+            self.sessions + other.sessions,
+            self.fee_minor + other.fee_minor,
+            self.payout_minor + other.payout_minor,
         )
 
 
-Months = dict[date, dict[str, Sum]]
-"""Sums by the first day of their month and by currency, the newest month first."""
+# By the first day of the month, newest month first, and by currency.
+Months = dict[date, dict[str, Total]]
 
 
 def by_month(therapist: Therapist) -> Months:
-    """What every month brought in which something was earned."""
+    """Every month in which something was earned."""
     zone, months = ZoneInfo(therapist.timezone), Months()
     for earned_at, payout_minor, fee_minor, currency in therapist_bookings.payouts(therapist):
-        month = months.setdefault(_month(earned_at, zone), {})
-        before = month.get(currency, Sum(currency))
-        month[currency] = before.with_one(fee_minor, payout_minor)
+        first_on = earned_at.astimezone(zone).date().replace(day=1)
+        _add(months.setdefault(first_on, {}), Total(currency, 1, fee_minor, payout_minor))
     return months
 
 
-def of_year(months: Months, year: int) -> list[Sum]:
-    """What a year brought, by currency."""
-    totals: dict[str, Sum] = {}
-    for each in _sums(months, year):
-        before = totals.get(each.currency, Sum(each.currency))
-        totals[each.currency] = Sum(
-            each.currency,
-            before.sessions + each.sessions,
-            before.fee_minor + each.fee_minor,
-            before.payout_minor + each.payout_minor,
-        )
+def totals_of_year(months: Months, year: int) -> list[Total]:
+    """One total per currency."""
+    totals: dict[str, Total] = {}
+    for first_on, by_currency in months.items():
+        if first_on.year == year:
+            for total in by_currency.values():
+                _add(totals, total)
     return list(totals.values())
 
 
-def of_month(therapist: Therapist, first_on: date) -> list[Earning]:
-    """The sessions that earned something in the month that begins on that day, newest first."""
+def _add(totals: dict[str, Total], more: Total) -> None:
+    totals[more.currency] = totals.get(more.currency, Total(more.currency)) + more
+
+
+def lines_of_month(therapist: Therapist, first_on: date) -> list[Earning]:
+    """Sessions that earned something in the month that begins on `first_on`, newest first."""
     zone = ZoneInfo(therapist.timezone)
     next_on = (first_on + timedelta(days=31)).replace(day=1)
     lines = therapist_bookings.payout_lines(
@@ -76,13 +72,3 @@ def of_month(therapist: Therapist, first_on: date) -> list[Earning]:
         Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
         for line in lines
     ]
-
-
-def _month(at: datetime, zone: ZoneInfo) -> date:
-    return at.astimezone(zone).date().replace(day=1)
-
-
-def _sums(months: Months, year: int) -> Iterable[Sum]:
-    for first_on, by_currency in months.items():
-        if first_on.year == year:
-            yield from by_currency.values()

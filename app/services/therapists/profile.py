@@ -1,4 +1,4 @@
-"""Profile Settings: what therapists say of themselves, when they work, when they are away."""
+"""Profile Settings: profile fields, weekly hours and time off."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Therapist, TimeOff
 
+# Columns of Therapist. Bookings that exist keep their price and their times.
 EDITABLE = frozenset(
     {
         "name",
@@ -25,7 +26,6 @@ EDITABLE = frozenset(
         "is_hidden",
     }
 )
-"""Columns that a therapist may change; bookings that exist keep their price and their times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,7 @@ class Away:
 
 @in_transaction
 def update(slug: str, changes: Mapping[str, object]) -> Therapist:
-    """Change what a therapist says of themselves; values have been through intake.
-
-    Raises NotFound, and InvalidFields for a name that is not EDITABLE.
-    """
+    """Set columns to validated values. Raises NotFound, and InvalidFields unless EDITABLE."""
     unknown = sorted(set(changes) - EDITABLE)
     if unknown:
         raise InvalidFields(*(FieldError(name, "cannot be changed here") for name in unknown))
@@ -54,14 +51,14 @@ def update(slug: str, changes: Mapping[str, object]) -> Therapist:
 
 @in_transaction
 def set_hours(slug: str, windows: Sequence[OpenWindow]) -> None:
-    """Replace the weekly availability; sessions already booked stay. Raises NotFound."""
+    """Replace the weekly hours; booked sessions stay. Raises NotFound."""
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
     accounts.replace_windows(therapist, windows)
 
 
 @in_transaction
 def add_time_off(slug: str, away: Away, now: datetime) -> TimeOff:
-    """Take time off; sessions already booked in it stay. Raises NotFound, InvalidFields."""
+    """Add time off; sessions booked in it stay. Raises NotFound, InvalidFields."""
     if away.ends_at <= away.starts_at:
         raise InvalidFields(FieldError("ends_at", "Please choose an end after the start."))
     if away.ends_at <= now:
@@ -75,7 +72,7 @@ def add_time_off(slug: str, away: Away, now: datetime) -> TimeOff:
 
 @in_transaction
 def remove_time_off(slug: str, time_off_id: int) -> None:
-    """Come back earlier. Raises NotFound where it is not this therapist's."""
+    """Raises NotFound where it is not this therapist's."""
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
     removed = (
         TimeOff.delete().where(TimeOff.id == time_off_id, TimeOff.therapist == therapist).execute()

@@ -1,4 +1,4 @@
-"""Scores: computed from a therapist's enquiries, stored with the therapist, read by the list."""
+"""Therapists' scores: computed from enquiries and stored with the therapist, for the list."""
 
 from datetime import datetime, timedelta
 
@@ -12,8 +12,8 @@ from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Therapist
 
-TAKEN_WITHIN = timedelta(minutes=5)
-"""A request email that no mail server has taken by then is overdue, and through no therapist."""
+# A request email that no mail server took within this time is our fault, not the therapist's.
+HANDOVER_GRACE = timedelta(minutes=5)
 
 _OUTCOMES = {
     Status.REQUESTED: EnquiryOutcome.OPEN,
@@ -23,10 +23,10 @@ _OUTCOMES = {
 }
 
 
-def of(therapist: Therapist, now: datetime) -> Ranking:
-    """The therapist's ranking at `now`, from their enquiries of the last 90 days."""
+def compute(therapist: Therapist, now: datetime) -> Ranking:
+    """The ranking at `now`, which may differ from the stored score until the next refresh."""
     return rules.score(
-        enquiries_of(therapist, now),
+        recent_enquiries(therapist, now),
         is_flagged=therapist.is_flagged,
         now=now,
         policy=config.current().policy,
@@ -34,21 +34,20 @@ def of(therapist: Therapist, now: datetime) -> Ranking:
 
 
 def explain(therapist: Therapist, now: datetime) -> tuple[Factor, ...]:
-    """The therapist's ranking spelled out, factor by factor."""
-    return ranking_explanation.explain(of(therapist, now), config.current().policy)
+    return ranking_explanation.explain(compute(therapist, now), config.current().policy)
 
 
-def touch(therapist_id: int, now: datetime) -> None:
-    """Have the score computed anew: something happened to this therapist."""
+def schedule_refresh(therapist_id: int, now: datetime) -> None:
+    """Let the scheduler's next run refresh this therapist's score."""
     Therapist.update(ranking_due_at=now).where(Therapist.id == therapist_id).execute()
 
 
 @in_transaction
 def refresh(therapist_id: int, now: datetime) -> None:
-    """Compute and store one therapist's score, and when time alone will change it next."""
+    """Compute and store one therapist's score, and when it next changes by time alone."""
     therapist = queries.locked_therapist(therapist_id)
     policy = config.current().policy
-    enquiries = enquiries_of(therapist, now)
+    enquiries = recent_enquiries(therapist, now)
     ranking = rules.score(enquiries, is_flagged=therapist.is_flagged, now=now, policy=policy)
     therapist.score = float(ranking.score)
     therapist.median_answer_s = round(ranking.median_answer_seconds)
@@ -57,8 +56,8 @@ def refresh(therapist_id: int, now: datetime) -> None:
     therapist.save()
 
 
-def enquiries_of(therapist: Therapist, now: datetime) -> list[Enquiry]:
-    """What the ranking knows of each enquiry of the last 90 days, the unanswered ones included."""
+def recent_enquiries(therapist: Therapist, now: datetime) -> list[Enquiry]:
+    """Enquiries requested within the ranking window (90 days by default), open ones included."""
     since = now - config.current().policy.ranking_window
     return [_enquiry(booking) for booking in queries.requested_since(therapist, since)]
 
@@ -76,5 +75,5 @@ def _enquiry(booking: Booking) -> Enquiry:
         ended_at=ended_at,
         is_email_overdue=booking.handed_over_at is None
         and ended_at is not None
-        and ended_at - booking.requested_at > TAKEN_WITHIN,
+        and ended_at - booking.requested_at > HANDOVER_GRACE,
     )

@@ -1,4 +1,4 @@
-"""A therapist's cancellation streak and what the rules make of it."""
+"""A therapist's cancellation streak: counting it and applying what the rules say it leads to."""
 
 from datetime import datetime
 from typing import Any
@@ -24,15 +24,15 @@ _EMAILS = {
     StandingStep.FLAG: "account_flagged",
     StandingStep.DEACTIVATE: "account_deactivated",
 }
-_TOLD_TO_OPS = {StandingStep.FLAG: "flagged", StandingStep.DEACTIVATE: "deactivated"}
+_OPS_ALERTS = {StandingStep.FLAG: "flagged", StandingStep.DEACTIVATE: "deactivated"}
 
 _log = structlog.get_logger("mindsum")
 
 
 def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int | None:
-    """Count what a move did to its (locked) therapist's streak; the streak now, or None.
+    """Count a move in its (locked) therapist's streak; returns the streak, None if it stays.
 
-    What the streak leads to is applied by `apply`, which the scheduler runs.
+    The scheduler runs `apply` for what the streak leads to.
     """
     event = _COUNTED.get(move)
     if event is None:
@@ -44,19 +44,20 @@ def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int 
     else:
         if _is_deactivation_due(therapist):
             therapist = _deactivate_first(therapist, now)
-        told = rules.announced_after_completion(_LEVELS[therapist.streak_told])
+        notified = rules.announced_after_completion(_LEVELS[therapist.streak_told])
         therapist.streak, therapist.flagged_at = 0, None
-        therapist.streak_told = _LEVELS.index(told)
+        therapist.streak_told = _LEVELS.index(notified)
     therapist.save()
-    _note(therapist, event, at, booking)
+    _add_entry(therapist, event, at, booking)
     return therapist.streak
 
 
 @in_transaction
 def apply(therapist_id: int, now: datetime) -> StandingStep | None:
-    """Tell and do what a therapist's streak has come to, once; only the furthest step is told.
+    """Warn, flag or deactivate as the streak requires, once per step; returns the step taken.
 
-    Returns the step taken. The caller expires the open enquiries of a deactivated account.
+    If several steps became due at once, only the furthest is emailed. The caller expires the open
+    enquiries of a deactivated account.
     """
     therapist = queries.locked_therapist(therapist_id)
     policy = config.current().policy
@@ -69,14 +70,13 @@ def apply(therapist_id: int, now: datetime) -> StandingStep | None:
         therapist.streak_told = _LEVELS.index(step)
         if step is StandingStep.DEACTIVATE:
             therapist.deactivated_at = now
-        _tell(therapist, step, since, now)
+        _notify(therapist, step, since, now)
     therapist.save()
-    ranking.touch(therapist_id, now)
+    ranking.schedule_refresh(therapist_id, now)
     return step
 
 
 def _reached(therapist: Therapist) -> Standing:
-    """The standing that the streak alone has reached by now."""
     return Standing(therapist.streak, is_deactivated=therapist.is_deactivated)
 
 
@@ -86,18 +86,16 @@ def _is_deactivation_due(therapist: Therapist) -> bool:
 
 
 def _deactivate_first(therapist: Therapist, now: datetime) -> Therapist:
-    """Take the one step that a completion does not undo, before the completion resets the streak.
-
-    The account stays due since when it was, so that the scheduler ends its open enquiries.
-    """
+    # A completion resets the streak but never undoes a deactivation, which therefore comes first.
+    # `standing_due_at` stays set, so that the scheduler expires the open enquiries.
     apply(therapist.id, now)
     deactivated = queries.therapist_by_id(therapist.id)
     deactivated.standing_due_at = therapist.standing_due_at or now
     return deactivated
 
 
-def _tell(therapist: Therapist, step: StandingStep, since: datetime, now: datetime) -> None:
-    _note(therapist, f"{step}", now)
+def _notify(therapist: Therapist, step: StandingStep, since: datetime, now: datetime) -> None:
+    _add_entry(therapist, f"{step}", now)
     about: dict[str, Any] = {
         "about": f"therapist-{therapist.id}",
         "ordinal": outbox.random_ordinal(),
@@ -106,8 +104,8 @@ def _tell(therapist: Therapist, step: StandingStep, since: datetime, now: dateti
     }
     facts = {"streak": therapist.streak}
     outbox.enqueue(_EMAILS[step], Role.THERAPIST, facts=facts, now=now, **about)
-    if step in _TOLD_TO_OPS:
-        facts_for_ops = {**facts, "what": _TOLD_TO_OPS[step]}
+    if step in _OPS_ALERTS:
+        facts_for_ops = {**facts, "what": _OPS_ALERTS[step]}
         outbox.enqueue("account_alert", Role.OPS, facts=facts_for_ops, now=now, **about)
     slug, streak = therapist.slug, therapist.streak
     on_commit(lambda: _log.warning(_EMAILS[step], therapist=slug, streak=streak))
@@ -115,7 +113,7 @@ def _tell(therapist: Therapist, step: StandingStep, since: datetime, now: dateti
 
 @in_transaction
 def reactivate(slug: str, now: datetime) -> bool:
-    """Ops gives the account back: streak zero, no flag. False if it was not deactivated.
+    """Reopen a deactivated account with streak 0 and no flag; False if it was not deactivated.
 
     Raises NotFound.
     """
@@ -125,7 +123,7 @@ def reactivate(slug: str, now: datetime) -> bool:
     therapist.deactivated_at = therapist.flagged_at = therapist.standing_due_at = None
     therapist.streak = therapist.streak_told = 0
     therapist.save()
-    _note(therapist, StandingEvent.REACTIVATED, now)
+    _add_entry(therapist, StandingEvent.REACTIVATED, now)
     outbox.enqueue(
         "account_reactivated",
         Role.THERAPIST,
@@ -134,12 +132,12 @@ def reactivate(slug: str, now: datetime) -> bool:
         therapist=therapist,
         now=now,
     )
-    ranking.touch(therapist.id, now)
+    ranking.schedule_refresh(therapist.id, now)
     on_commit(lambda: _log.warning("account_reactivated", therapist=slug))
     return True
 
 
-def _note(
+def _add_entry(
     therapist: Therapist, event: str, at: datetime, booking: Booking | None = None
 ) -> StandingEntry:
     entry: StandingEntry = StandingEntry.create(

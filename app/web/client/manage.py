@@ -11,10 +11,9 @@ from app import clock, config
 from app.errors import TermsChanged
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Status, Verdict, Via
-from app.services import validation
+from app.services import clients, validation
 from app.services.bookings import cancel, replace
 from app.services.mail.letters.letter import session_of
-from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import Booking
 from app.web import booking_text
@@ -87,7 +86,7 @@ def send_my_links() -> ResponseReturnValue:
     except ValueError as error:
         page = render_template("client/my_links.html", typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    accounts.send_links(address, clock.now())
+    clients.send_links(address, clock.now())
     return render_template("client/my_links_sent.html", address=address)
 
 

@@ -47,7 +47,7 @@ def show() -> ResponseReturnValue:
         months=months,
         chosen=chosen,
         years=sorted({month.year for month in months} | {chosen.year}, reverse=True),
-        totals=earnings.of_year(months, chosen.year),
+        totals=earnings.totals_of_year(months, chosen.year),
         percent=config.current().policy.commission_percent,
         reasons=REASONS,
         **_page(chosen),
@@ -59,14 +59,16 @@ def spreadsheet() -> ResponseReturnValue:
     """Every session of the month in the address, or of all months, as CSV."""
     therapist, chosen = base.current_therapist(), _month()
     found = (
-        ledger.earnings_of(therapist) if chosen is None else earnings.of_month(therapist, chosen)
+        ledger.earnings_of(therapist)
+        if chosen is None
+        else earnings.lines_of_month(therapist, chosen)
     )
     name = "earnings" if chosen is None else f"earnings-{chosen:%Y-%m}"
     return csv_export.download(name, _COLUMNS, (_row(each, therapist.timezone) for each in found))
 
 
 def _page(chosen: date) -> dict[str, object]:
-    found = earnings.of_month(base.current_therapist(), chosen)
+    found = earnings.lines_of_month(base.current_therapist(), chosen)
     last = max(1, -(-len(found) // PAGE))
     number = min(max(base.page_number(), 1), last)
     return {

@@ -20,7 +20,7 @@ base.require_sign_in(blueprint)
 def show() -> ResponseReturnValue:
     """Where the therapist stands and why, as of now."""
     therapist, now, policy = base.current_therapist(), clock.now(), config.current().policy
-    enquiries = scores.enquiries_of(therapist, now)
+    enquiries = scores.recent_enquiries(therapist, now)
     score = ranking.score(enquiries, is_flagged=bool(therapist.flagged_at), now=now, policy=policy)
     weeks = answer_history.by_week(enquiries, ZoneInfo(therapist.timezone), now=now, policy=policy)
     return render_template(

@@ -10,10 +10,10 @@ from app.errors import NotFound
 from app.links import LinkPurpose
 from app.rules import money
 from app.rules.lifecycle import Actor, Move, Via
+from app.services import auth as sign_ins
 from app.services import validation
 from app.services.bookings import transitions
 from app.services.bookings.transitions import MoveResult
-from app.services.therapists import accounts
 from app.store.models import Booking
 from app.web import auth
 from app.web.links import tokens
@@ -80,7 +80,7 @@ def view_session(token: str) -> ResponseReturnValue:
 @blueprint.get("/link/sign-in/<token>")
 def show_sign_in(token: str) -> ResponseReturnValue:
     """Offer the one click that signs in."""
-    request_found = accounts.sign_in_asked(links.read(LinkPurpose.SIGN_IN, token), clock.now())
+    request_found = sign_ins.usable_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
     if request_found is None:
         return _link_used_page()
     return render_template("links/sign_in.html", name=request_found.therapist.given_name)
@@ -89,7 +89,7 @@ def show_sign_in(token: str) -> ResponseReturnValue:
 @blueprint.post("/link/sign-in/<token>")
 def sign_in(token: str) -> ResponseReturnValue:
     """Start a fresh session, once per link."""
-    request_found = accounts.sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
+    request_found = sign_ins.use_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
     if request_found is None:
         return _link_used_page()
     auth.start_session(request_found.therapist)

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from app.errors import StoreUnavailable
+from app.services import clients
 from app.services.jobs import batching, due
-from app.services.therapists import accounts
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Therapist
@@ -105,7 +105,7 @@ def test_many_who_ask_for_one_clients_links_at_once_all_hear_the_same(story: Sto
         ready.wait()
         with database.connection():
             try:
-                accounts.send_links("dee@clients.example", story.now)
+                clients.send_links("dee@clients.example", story.now)
             except BaseException as error:
                 failures.append(error)
 

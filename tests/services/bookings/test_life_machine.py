@@ -104,7 +104,7 @@ class Lives(RuleBasedStateMachine):
         if told.handed_over:
             with database.db.atomic():
                 Booking.update(handed_over_at=clock.now()).where(Booking.id == booking.id).execute()
-                ranking.touch(booking.therapist_id, clock.now())
+                ranking.schedule_refresh(booking.therapist_id, clock.now())
         return True
 
     def in_limbo(self) -> set[str]:
@@ -351,7 +351,7 @@ class Lives(RuleBasedStateMachine):
         """The score of the booking's therapist if it had gone another way; nothing is kept."""
         with database.db.atomic() as transaction:
             Booking.update(were).where(Booking.id == booking.id).execute()
-            score = ranking.of(booking.therapist, self.model.now).score
+            score = ranking.compute(booking.therapist, self.model.now).score
             transaction.rollback()
         return score
 

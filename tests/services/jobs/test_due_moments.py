@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from app.rules.lifecycle import Actor, Via
+from app.services import auth
 from app.services.bookings import transitions
 from app.services.jobs import due
-from app.services.therapists import accounts
 from app.store.models import OutboxEmail, SignIn
 from tests.scenarios.story import ELI, Story, total
 
@@ -88,8 +88,8 @@ def test_a_purge_goes_on_batch_by_batch_until_nothing_old_is_left(
 ) -> None:
     monkeypatch.setattr(due, "FORGOTTEN_AT_ONCE", 2)
     for _ in range(5):
-        accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
+        auth.request_sign_in("asha@therapists.example", "/dashboard", story.now)
     story.wait(days=1, seconds=1)
-    accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
+    auth.request_sign_in("asha@therapists.example", "/dashboard", story.now)
     assert [part.done for part in due.purge(story.now)] == [2, 2, 1]
     assert SignIn.select().count() == 1

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from app.services.therapists import accounts
+from app.services import auth
 from app.store import requeue
 from app.store.models import OutboxEmail
 from tests.harness.smtp_server import FaultyServer
@@ -41,7 +41,7 @@ def test_a_second_refusal_of_an_enquiry_is_a_line_and_no_second_email(
 def test_a_second_refusal_of_an_account_is_a_line_and_no_second_email_while_one_waits(
     story: Story, app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
+    auth.request_sign_in(ASHA, "/dashboard", story.now)
     script = {**SCRIPT, "rcpt ops@mindsum.invalid": "450 4.2.1 not now"}
     with FaultyServer(script) as server:
         one = sender_to(app, server.port)

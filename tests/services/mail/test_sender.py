@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from app.services import auth
 from app.services.mail import backoff
-from app.services.therapists import accounts
 from app.store import outbox, requeue
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
@@ -72,7 +72,7 @@ def test_a_wrong_password_pauses_the_queue_and_burns_no_attempt(story: Story, ap
 def test_after_a_day_of_temporary_failures_an_email_fails_where_ops_sees_it(
     story: Story, app: Flask
 ) -> None:
-    accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
+    auth.request_sign_in("asha@therapists.example", "/dashboard", story.now)
     story.ask()
     booking = story.ask("bran", starts_at=story.now + timedelta(hours=54), client=ELI)
     story.deliver()
@@ -170,14 +170,14 @@ def test_several_senders_at_once_send_each_email_once_and_each_thread_in_order(
 
 @pytest.mark.parametrize("minutes", [14, 15])
 def test_a_sign_in_older_than_fifteen_minutes_is_not_sent(story: Story, minutes: int) -> None:
-    accounts.ask_to_sign_in("ASHA@therapists.example", "/dashboard", story.now)
+    auth.request_sign_in("ASHA@therapists.example", "/dashboard", story.now)
     story.wait(minutes=minutes)
     assert len(story.deliver()) == (1 if minutes < 15 else 0)
 
 
 def test_the_database_holds_no_live_token(story: Story) -> None:
     story.ask()
-    accounts.ask_to_sign_in("asha@therapists.example", "/dashboard", story.now)
+    auth.request_sign_in("asha@therapists.example", "/dashboard", story.now)
     tokens = {
         token
         for each in story.sent()

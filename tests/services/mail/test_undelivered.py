@@ -13,11 +13,10 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor
-from app.services import clients
+from app.services import auth, clients
 from app.services.bookings import messages
 from app.services.mail import undelivered
 from app.services.mail.sender import OutboxSender
-from app.services.therapists import accounts
 from app.store import outbox, requeue
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, Role, Suppression
@@ -132,7 +131,7 @@ def test_ops_hears_once_of_a_lost_therapist_and_their_sessions_where_nobody_wait
 
 def test_each_time_that_the_address_stops_working_ops_hears_of_it(story: Story, app: Flask) -> None:
     for _ in range(2):
-        accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
+        auth.request_sign_in(ASHA, "/dashboard", story.now)
         with refusing(app, ASHA) as (one, _):
             total(one.deliver())
         requeue.retry(None, story.now)
@@ -141,7 +140,7 @@ def test_each_time_that_the_address_stops_working_ops_hears_of_it(story: Story, 
 
 
 def test_an_alert_of_an_address_that_is_tried_again_is_not_sent(story: Story, app: Flask) -> None:
-    accounts.ask_to_sign_in(ASHA, "/dashboard", story.now)
+    auth.request_sign_in(ASHA, "/dashboard", story.now)
     with refusing(app, ASHA, OPS) as (one, _):
         total(one.deliver())
     assert statuses("account_alert") == ["failed"]

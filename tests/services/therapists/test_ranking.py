@@ -29,7 +29,7 @@ def stored(slug: str = "asha") -> Therapist:
 
 
 def is_current(story: Story, slug: str = "asha") -> bool:
-    computed = float(ranking.of(stored(slug), story.now).score)
+    computed = float(ranking.compute(stored(slug), story.now).score)
     return stored(slug).score == computed
 
 
@@ -151,8 +151,8 @@ def test_a_late_enquiry_that_grows_older_is_current_within_five_minutes(story: S
         total(sweeps.apply_standing(story.now))
         assert stored().score <= previous
         previous = stored().score
-        true_score = float(ranking.of(stored(), story.now).score)
-        five_ago = float(ranking.of(stored(), story.now - 5 * MINUTE).score)
+        true_score = float(ranking.compute(stored(), story.now).score)
+        five_ago = float(ranking.compute(stored(), story.now - 5 * MINUTE).score)
         assert true_score <= stored().score <= five_ago
         lags.append(stored().ranked_at)
     assert len(set(lags)) <= 14, "computed anew more often than every five minutes"

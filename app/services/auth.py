@@ -1,0 +1,56 @@
+"""Signing in by email: a therapist requests a Sign In link and uses it once."""
+
+import secrets
+from datetime import datetime
+
+from app.links import LinkPurpose, LinkToken, holder_of
+from app.services.mail.expiry import SIGN_IN_LASTS
+from app.store import outbox, queries
+from app.store.db.database import in_transaction
+from app.store.models import Role, SignIn
+
+
+@in_transaction
+def request_sign_in(address: str, next_path: str, now: datetime) -> None:
+    """Email a Sign In link if the address is a therapist's; the caller cannot tell whether it was.
+
+    `next_path` is where the therapist goes after signing in.
+    """
+    therapist = queries.therapist_by_email(address)
+    if therapist is None:
+        return
+    sign_in = SignIn.create(
+        key=secrets.token_urlsafe(16), therapist=therapist, next_path=next_path, created_at=now
+    )
+    outbox.enqueue(
+        "sign_in",
+        Role.THERAPIST,
+        therapist=therapist,
+        about=f"sign-in-{secrets.token_hex(8)}",
+        ordinal=outbox.random_ordinal(),
+        facts={"key": sign_in.key},
+        now=now,
+    )
+
+
+def usable_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
+    """The sign-in that a link opens; None if it is too old, used or unknown."""
+    sign_in: SignIn | None = SignIn.get_or_none(SignIn.key == link.subject)
+    if sign_in is None or sign_in.used_at is not None:
+        return None
+    if link.holder != holder_of(
+        LinkPurpose.SIGN_IN, client_id=None, therapist_id=sign_in.therapist_id
+    ):
+        return None
+    return None if now - link.minted_at >= SIGN_IN_LASTS else sign_in
+
+
+@in_transaction
+def use_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
+    """Mark the link's sign-in as used and return it; None if it is too old, used or unknown."""
+    sign_in = usable_sign_in(link, now)
+    if sign_in is None:
+        return None
+    unused = (SignIn.id == sign_in.id) & SignIn.used_at.is_null()
+    # Of two clicks at the same moment, one updates the row.
+    return sign_in if SignIn.update(used_at=now).where(unused).execute() else None
