@@ -1,50 +1,61 @@
 """The demo: web, scheduler and a local mail server on this machine, with therapists to ask."""
 
-import errno
 import os
+import shlex
+import signal
 import socket
+import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import click
+from honcho.manager import Manager
+from honcho.printer import Message, Printer
 
 from app import clock, create_app
 from app.demo import therapists
-from app.demo.processes import Part, StopSignal, started, wait
+from app.demo.mail_server import LOOPBACK
 from app.errors import ConfigError
-from app.maildir import serve_maildir
 from app.store.db import database
 
-LOOPBACK = "127.0.0.1"
 API_KEY = "demo"
 READY_WITHIN_S = 60
-# The site is on this machine, whatever proxy the environment names for the rest of the world.
+# The exit statuses that honcho has for SIGINT and SIGTERM.
+STOPPED_BY_SIGNAL = {130, 143}
+_ROOT = Path(__file__).parents[2]
+# Without a proxy: the environment may name one, but the site is on this machine.
 _open = build_opener(ProxyHandler({})).open
 
 
 def run(port: int, data: Path | str | None = None) -> int:
     """Serve the demo on `port` of loopback until SIGTERM or SIGINT.
 
-    Everything is kept in the folder `data`; without one, in a temporary folder that goes with the
-    demo. Returns the exit status: 0 when it was stopped, 1 when a part of it ended by itself, 2
-    where port, folder or a setting will not do, which one line names.
+    Everything is kept in the folder `data`, or else in a temporary folder that is removed at the
+    end. Returns the exit status: 0 when a signal stopped it, 1 when one of its processes ended by
+    itself, 2 after one line about a port, folder or setting that cannot be used.
     """
-    stop = StopSignal()
+    # Even a stop before honcho handles signals removes the temporary folder.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         _check_port(port)
-        with ExitStack() as on_exit:
-            return _serve(port, _folder(data, on_exit), data is not None, stop)
-    except (_WillNotDoError, ConfigError) as error:
+        with ExitStack() as at_end:
+            folder = _folder(data, at_end)
+            mail_port = _free_port()
+            os.environ.update(_variables(port, mail_port, folder))
+            _prepare_database()
+            return _serve(port, mail_port, folder, is_kept=data is not None)
+    except (_CannotStartError, ConfigError) as error:
         _say(str(error))
         return 2
 
 
-class _WillNotDoError(Exception):
-    """The demo cannot start; the message says in one line what would be right."""
+class _CannotStartError(Exception):
+    """One line that says what to change."""
 
 
 def _say(words: str) -> None:
@@ -53,45 +64,37 @@ def _say(words: str) -> None:
 
 def _check_port(port: int) -> None:
     if not 1 <= port <= 65535:
-        raise _WillNotDoError(f"--port should be a port from 1 to 65535, not {port}")
+        raise _CannotStartError(f"--port should be a port from 1 to 65535, not {port}")
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError as error:
-        reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
-        raise _WillNotDoError(
-            f"port {port} will not do ({reason}); choose another with --port"
+        reason = (error.strerror or "it is in use").lower()
+        raise _CannotStartError(
+            f"cannot listen on port {port} ({reason}); choose another with --port"
         ) from None
 
 
-def _folder(data: Path | str | None, on_exit: ExitStack) -> Path:
+def _free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _folder(data: Path | str | None, at_end: ExitStack) -> Path:
     if data is None:
         temporary = tempfile.TemporaryDirectory(prefix="mindsum-", ignore_cleanup_errors=True)
-        return Path(on_exit.enter_context(temporary))
+        return Path(at_end.enter_context(temporary))
     folder = Path(data).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        reason = (error.strerror or "it cannot be had").lower()
-        raise _WillNotDoError(f"--data {folder} will not do ({reason})") from None
+        reason = (error.strerror or "unknown error").lower()
+        raise _CannotStartError(f"cannot write to --data {folder} ({reason})") from None
     return folder
 
 
-def _serve(port: int, folder: Path, is_kept: bool, stop: StopSignal) -> int:
-    with serve_maildir(LOOPBACK, 0, folder / "mail") as mail:
-        os.environ.update(_variables(port, mail.port, folder))
-        _prepare()
-        if stop.came:
-            return 0
-        with started(_parts(port)) as parts:
-            if wait(parts, stop, until=lambda: _is_up(port), within_s=READY_WITHIN_S):
-                _welcome(port, folder if is_kept else None)
-                wait(parts, stop)
-            return _verdict(parts, stop)
-
-
 def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
-    """The settings that make a demo; an empty one means its default."""
+    """The demo's settings; an empty one asks for the default whatever the environment had."""
     return {
         "DATABASE_URL": f"sqlite:///{folder / 'mindsum.db'}",
         "DEMO_DIR": str(folder),
@@ -112,47 +115,115 @@ def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
     }
 
 
-def _prepare() -> None:
-    """Bring schema and therapists into place; this process then leaves the database alone."""
+def _prepare_database() -> None:
     app = create_app()
     database.upgrade()
     with app.app_context(), database.connection():
         therapists.add_missing(clock.now())
 
 
-def _parts(port: int) -> dict[str, list[str]]:
+def _commands(port: int, mail_port: int, folder: Path) -> dict[str, list[str]]:
+    """Arguments of Python by process name."""
     granian = "-m granian --interface wsgi --factory --workers 1 --blocking-threads 8"
-    # Its warnings are about this machine's cores; a browser's idle connection must not hold it up.
+    # granian's warnings are about the number of cores; a browser keeps idle connections open.
     quiet = "--log-level error --workers-kill-timeout 3"
-    bound = f"--host {LOOPBACK} --port {port}"
     return {
-        "web": [*f"{granian} {quiet} {bound}".split(), "app.serve:worker"],
+        "mail": ["-m", "app.demo.mail_server", str(mail_port), str(folder)],
+        "web": [*f"{granian} {quiet} --host {LOOPBACK} --port {port}".split(), "app.serve:worker"],
         "scheduler": ["scheduler.py"],
     }
 
 
-def _is_up(port: int) -> bool:
-    try:
-        with _open(f"http://{LOOPBACK}:{port}/healthz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
+def _serve(port: int, mail_port: int, folder: Path, *, is_kept: bool) -> int:
+    ready = _Readiness(port, folder if is_kept else None)
+    commands = _commands(port, mail_port, folder)
+    manager = _Manager(len(commands), when_started=ready.watch)
+    for name, arguments in commands.items():
+        # `exec`, or a shell would stand between honcho and the process.
+        command = f"exec {shlex.join([sys.executable, *arguments])}"
+        manager.add_process(name, command, cwd=str(_ROOT))
+    # Its processes have sessions of their own, which a closed terminal does not reach.
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    manager.loop()
+    if ready.is_overdue:
+        _say(f"the site did not answer within {READY_WITHIN_S} s")
+        return 1
+    if manager.returncode not in STOPPED_BY_SIGNAL:
+        _say("a process ended by itself (see above), so the demo stopped the rest")
+        return 1
+    return 0
+
+
+class _Manager(Manager):  # type: ignore[misc] # the package ships no types
+    """Honcho's manager, which also survives a signal before every process has started."""
+
+    def __init__(self, count: int, when_started: Callable[[], None]) -> None:
+        self._missing = count
+        self._when_started = when_started
+        self._is_stopping = False
+        super().__init__(_Output(self._note_start))
+
+    def terminate(self) -> None:
+        """Stop every process; honcho knows no process id of one that has not started yet."""
+        self._is_stopping = True
+        if not self._missing:
+            super().terminate()
+
+    def _note_start(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._when_started()
+            if self._is_stopping:
+                self.terminate()
+
+
+class _Output(Printer):  # type: ignore[misc] # the package ships no types
+    """Prints what the processes print, and calls `note_start` as each of them starts."""
+
+    def __init__(self, note_start: Callable[[], None]) -> None:
+        super().__init__(sys.stdout, time_format="")
+        self._note_start = note_start
+
+    def write(self, message: Message) -> None:
+        """Print one line, unless its reader has gone (`mindsum demo | head`)."""
+        with suppress(BrokenPipeError):
+            super().write(message)
+        if message.name == "system" and " started (pid=" in message.data:
+            self._note_start()
+
+
+class _Readiness:
+    """Welcomes the visitor once the site answers, or ends the demo if it never does."""
+
+    def __init__(self, port: int, kept_in: Path | None) -> None:
+        self._port = port
+        self._kept_in = kept_in
+        self.is_overdue = False
+
+    def watch(self) -> None:
+        """Wait in a thread, since honcho's loop has the main one."""
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        give_up_at = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < give_up_at:
+            if self._answers():
+                _welcome(self._port, self._kept_in)
+                return
+            time.sleep(0.2)
+        self.is_overdue = True
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _answers(self) -> bool:
+        # URLError, too, is an OSError.
+        with suppress(OSError), _open(f"http://{LOOPBACK}:{self._port}/healthz", timeout=5) as page:
+            return bool(page.status == 200)
         return False
-
-
-def _verdict(parts: Sequence[Part], stop: StopSignal) -> int:
-    if stop.came:
-        return 0
-    ended = [part for part in parts if part.exit_status is not None]
-    for part in ended:
-        _say(f"{part.name} ended by itself (exit status {part.exit_status}); stopping the rest")
-    if not ended:
-        _say(f"the site did not answer within {READY_WITHIN_S} s; stopping")
-    return 1
 
 
 def _welcome(port: int, kept_in: Path | None) -> None:
     site = f"http://{LOOPBACK}:{port}"
-    stays = f"Everything is kept in {kept_in}." if kept_in else "Nothing is kept afterwards."
+    kept = f"Everything is kept in {kept_in}." if kept_in else "Nothing is kept afterwards."
     click.echo(
         f"""
   Mindsum Bookings is running.
@@ -166,7 +237,7 @@ def _welcome(port: int, kept_in: Path | None) -> None:
     3. The client's confirmation follows at once. Or do not answer, and click "+3 h" there.
 
   Therapists sign in at {site}/sign-in, for example as {therapists.ADDRESSES[0]};
-  the link comes to the mailbox. The API key is "{API_KEY}". {stays}
+  the link comes to the mailbox. The API key is "{API_KEY}". {kept}
   Ctrl+C stops it. Below: what the site and the scheduler log.
 """
     )
