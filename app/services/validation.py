@@ -1,9 +1,12 @@
-"""Checking what people and programs send: a check returns the clean value or says what is right."""
+"""The grammar of every value that people and programs send.
+
+Each function returns the clean value, or raises ValueError with a sentence that says what is right.
+"""
 
 import re
 import unicodedata
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, available_timezones
+from datetime import UTC, date, datetime
+from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -13,6 +16,15 @@ from emails.safety import UnsafeValue, check_url, mailbox
 
 NAME_LENGTH = 120
 TEXT_LENGTH = 4000
+# Without 0/O, 1/I/L and U: a reference is read aloud and typed from a screen.
+REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+_YEARS = range(2000, 3000)
+_REFERENCE = re.compile(r"MB-[0-9A-Z]{6}", re.ASCII)
+# RFC 3339.
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
@@ -20,19 +32,19 @@ _ZONES = frozenset(available_timezones())
 
 
 def name(value: str) -> str:
-    """A person's name in one line, with runs of spaces folded. Raises ValueError."""
+    """A person's name on one line, runs of spaces folded, in NFC."""
     clean = " ".join(unicodedata.normalize("NFC", value).split())
     if not clean:
         raise ValueError("Please give a name.")
     if len(clean) > NAME_LENGTH:
         raise ValueError(f"Please keep the name to {NAME_LENGTH} characters or fewer.")
-    if _has_control(value.strip()) or _BIDI & set(clean) or "\n" in value.strip():
+    if _has_control(value.strip()) or _BIDI & set(clean):
         raise ValueError("Please leave control characters and line breaks out of the name.")
     return clean
 
 
 def email(value: str) -> str:
-    """An email address, as its owner writes it. Raises ValueError."""
+    """An email address with its letter case kept: a mail server may read it."""
     try:
         checked = validate_email(
             value.strip(),
@@ -52,27 +64,50 @@ def email(value: str) -> str:
 
 
 def timezone(value: str) -> str:
-    """An IANA time zone that this machine knows. Raises ValueError."""
+    """An IANA time zone."""
     clean = value.strip()
     if clean not in _ZONES:
         raise ValueError("Please give a time zone such as Europe/London.")
-    ZoneInfo(clean)
     return clean
 
 
 def instant(value: str) -> datetime:
-    """An ISO 8601 instant with its offset from UTC, as aware UTC. Raises ValueError."""
+    """An RFC 3339 instant with its offset from UTC, as aware UTC."""
+    clean = value.strip().upper()
     try:
-        at = datetime.fromisoformat(value.strip())
-        if at.tzinfo is None:
-            raise ValueError
-        return at.astimezone(UTC)
+        at = datetime.fromisoformat(clean).astimezone(UTC) if _INSTANT.fullmatch(clean) else None
     except (ValueError, OverflowError):
-        raise ValueError("Please give an instant such as 2026-11-03T10:00:00Z.") from None
+        at = None
+    if at is None or at.year not in _YEARS:
+        raise ValueError(
+            "Please give an instant such as 2026-11-03T10:00:00Z, with its offset from UTC,"
+            " from the year 2000 to the year 2999."
+        )
+    return at
+
+
+def day(value: str) -> date:
+    """A calendar date, YYYY-MM-DD."""
+    clean = value.strip()
+    try:
+        found = date.fromisoformat(clean) if _DAY.fullmatch(clean) else None
+    except ValueError:
+        found = None
+    if found is None or found.year not in _YEARS:
+        raise ValueError("Please give a date from 2000-01-01 to 2999-12-31, such as 2026-11-03.")
+    return found
+
+
+def reference(value: str) -> str:
+    """A booking's reference in upper case."""
+    clean = value.strip().upper()
+    if not _REFERENCE.fullmatch(clean):
+        raise ValueError("Please give a reference such as MB-7K3QXD.")
+    return clean
 
 
 def amount(value: str, currency: str) -> int:
-    """Minor units of an amount such as "60.00". Raises ValueError."""
+    """Minor units of an amount such as "60.00"."""
     digits = minor_digits(currency)
     match = _AMOUNT.fullmatch(value.strip())
     if match is None or len(match[2] or "") > digits:
@@ -84,7 +119,7 @@ def amount(value: str, currency: str) -> int:
 
 
 def text(value: str) -> str:
-    """What somebody wrote, possibly empty, with plain line ends. Raises ValueError."""
+    """Text of several lines, possibly empty; line ends become LF."""
     clean = value.replace("\r\n", "\n").replace("\r", "\n").strip()
     if len(clean) > TEXT_LENGTH:
         raise ValueError(f"Please keep it to {TEXT_LENGTH} characters or fewer.")
@@ -94,10 +129,7 @@ def text(value: str) -> str:
 
 
 def line(value: str, longest: int) -> str:
-    """One line that everybody may read, possibly empty, with runs of spaces folded.
-
-    Raises ValueError.
-    """
+    """One line for a public page, possibly empty, with runs of spaces folded."""
     clean = " ".join(unicodedata.normalize("NFC", value).split())
     if len(clean) > longest:
         raise ValueError(f"Please keep it to {longest} characters or fewer.")
@@ -107,14 +139,14 @@ def line(value: str, longest: int) -> str:
 
 
 def slug(value: str) -> str:
-    """A short name for addresses. Raises ValueError."""
+    """A therapist's part of a web address."""
     if len(value) > 64 or not _SLUG.fullmatch(value):
         raise ValueError("should be lower-case letters, digits and single hyphens, 64 at most")
     return value
 
 
 def web_address(value: str) -> str:
-    """An http(s) address that an email may carry. Raises ValueError."""
+    """An http(s) address that an email may carry."""
     try:
         return check_url("address", value.strip())
     except UnsafeValue:

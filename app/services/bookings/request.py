@@ -22,13 +22,11 @@ from app.rules.policy import Policy
 from app.services import availability as open_times
 from app.services.bookings import ledger, log, transitions
 from app.services.therapists import ranking
+from app.services.validation import REFERENCE_LETTERS
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.db.errors import Key, violated
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
-
-# No 0/O, 1/I/L or U: people read a reference aloud and type it from a screen.
-_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +185,7 @@ def _create(
 
 def _new_reference() -> str:
     while True:
-        reference = "MB-" + "".join(secrets.choice(_ALPHABET) for _ in range(6))
+        reference = "MB-" + "".join(secrets.choice(REFERENCE_LETTERS) for _ in range(6))
         if not Booking.select().where(Booking.reference == reference).exists():
             return reference
 

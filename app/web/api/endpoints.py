@@ -33,7 +33,6 @@ csrf.exempt(blueprint)
 
 _PUBLIC = frozenset({"api.openapi_document", "api.problem_kind"})
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_REFERENCE = re.compile(r"[A-Za-z0-9-]{1,16}", re.ASCII)
 
 
 def _caller() -> str:
@@ -174,9 +173,10 @@ def _therapist(slug: str) -> Therapist:
 
 
 def _checked_reference(reference: str) -> str:
-    if not _REFERENCE.fullmatch(reference):
-        raise NotFound("booking")
-    return reference
+    try:
+        return validation.reference(reference)
+    except ValueError:
+        raise NotFound("booking") from None
 
 
 def _idempotency_key() -> str | None:

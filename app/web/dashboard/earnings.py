@@ -7,6 +7,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
+from app.services import validation
 from app.services.bookings import ledger
 from app.services.bookings.ledger import Earning
 from app.services.therapists import earnings
@@ -16,7 +17,6 @@ blueprint = Blueprint("earnings", __name__, url_prefix="/dashboard")
 base.require_sign_in(blueprint)
 
 PAGE = 40
-_FIRST_YEAR, _LAST_YEAR = 2000, 2999
 REASONS = {
     "completed": "Took place",
     "no_show": "Client did not come",
@@ -81,10 +81,9 @@ def _page(chosen: date) -> dict[str, object]:
 def _month() -> date | None:
     """The first day of the month in the address; None where it names none."""
     try:
-        first_on = date.fromisoformat(f"{request.args.get('month', '')}-01")
+        return validation.day(f"{request.args.get('month', '')}-01")
     except ValueError:
         return None
-    return first_on if _FIRST_YEAR <= first_on.year <= _LAST_YEAR else None
 
 
 def _this_month() -> date:

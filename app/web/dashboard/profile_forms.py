@@ -63,7 +63,7 @@ def _window(weekday: int, part: str) -> Window:
 
 def _day(value: str) -> date:
     try:
-        day = date.fromisoformat(value.strip())
+        day = validation.day(value)
     except ValueError:
         raise ValueError("Please give a day such as 2026-12-24.") from None
     today = clock.now().date()

@@ -59,7 +59,7 @@ def kind(args: Args) -> Kind:
 def from_day(args: Args) -> date | None:
     """From which day on open times are wanted."""
     try:
-        return date.fromisoformat(args.get("from", ""))
+        return validation.day(args.get("from", ""))
     except ValueError:
         return None
 
@@ -76,7 +76,7 @@ def _day(args: Args, errors: Errors, now: datetime) -> date | None:
     first = local_day(now - _UTC_AHEAD, "UTC")
     last = local_day(now + config.current().policy.max_ahead + _UTC_AHEAD, "UTC")
     try:
-        day = date.fromisoformat(given)
+        day = validation.day(given)
     except ValueError:
         errors["day"] = f"Please give a day such as {last.isoformat()}."
         return None
