@@ -12,9 +12,9 @@ from playhouse.schema_diff import diff_models
 from app import create_app
 from app.config import Settings
 from app.errors import StoreUnavailable
-from app.store import models
+from app.store import models, queries
 from app.store.db import database
-from app.store.models import OutboxEmail, OutboxStatus
+from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from app.store.queries import metrics
 
 pytestmark = pytest.mark.both_databases
@@ -65,14 +65,16 @@ def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     database.release()
 
 
-def test_a_database_in_use_takes_the_third_step_and_keeps_what_it_held(before: str) -> None:
+def test_a_database_in_use_takes_the_later_steps_and_keeps_its_rows(before: str) -> None:
     app: Flask = create_app(Settings(database_url=before))
     held = {table: rows(table) for table in HELD}
-    assert database.upgrade() == ["0003_figures"]
+    assert database.upgrade() == ["0003_figures", "0004_replaces"]
     assert database.upgrade() == []
     with database.connection():
         assert not diff_models(database.db.obj, models.TABLES)
-        assert {table: rows(table) for table in HELD} == held
+        for table in HELD:
+            pairs = zip(held[table], rows(table), strict=True)
+            assert all(old.items() <= new.items() for old, new in pairs)
         assert set(metrics.moves()) == {("requested", "page", 1), ("accepted", "link", 1)}
         assert metrics.emails()[OutboxStatus.SENT] == 1
         assert OutboxEmail.select().count() == 2
@@ -82,12 +84,48 @@ def test_a_database_in_use_takes_the_third_step_and_keeps_what_it_held(before: s
     assert "mindsum_schema_current 1.0" in said
 
 
+INSTEAD = (
+    "INSERT INTO booking (id, reference, therapist_id, client_id, kind, status, requested_at,"
+    " answer_by, expires_at, starts_at, ends_at, fee_minor, currency, uses_free_consultation,"
+    " epoch, sequence, ended_by_deactivation, completes_at) VALUES (2, 'MB-GHJKMN', 1, 1, 'paid',"
+    " 'requested', 1, 2, 3, 4, 5, 6000, 'GBP', FALSE, 1, 0, FALSE, 6), (3, 'MB-PQRSTV', 1, 1,"
+    " 'paid', 'requested', 1, 2, 3, 4, 5, 6000, 'GBP', FALSE, 1, 0, FALSE, 6)",
+    "INSERT INTO timeline_entry (booking_id, event, by, via, at, facts) VALUES"
+    """ (2, 'requested', 'client', 'link', 3, '{"fee_minor": 6000, "instead_of": "MB-ABCDEF"}'),"""
+    """ (2, 'declined', 'therapist', 'link', 3, '{"refund_minor": 6000}'),"""
+    """ (3, 'requested', 'client', 'link', 3, '{"fee_minor": 6000, "instead_of": "MB-NOBODY"}')""",
+)
+
+
+def test_what_a_booking_replaces_moves_from_the_facts_to_its_column(before: str) -> None:
+    with database.connection():
+        for line in INSTEAD:
+            database.db.execute_sql(line)
+    database.upgrade()
+    with database.connection():
+        first, second, orphan = Booking.select().order_by(Booking.id)
+        assert (first.replaces, second.replaces, orphan.replaces) == (None, first, None)
+        assert queries.replacements_of(first) == [second]
+        assert [
+            (each.booking_id, each.event, each.facts)
+            for each in TimelineEntry.select().order_by(TimelineEntry.id)
+        ] == [
+            (1, "requested", {}),
+            (1, "accepted", {}),
+            (2, "requested", {"fee_minor": 6000}),
+            (2, "declined", {"refund_minor": 6000}),
+            (3, "requested", {"fee_minor": 6000}),
+        ]
+
+
 HELD = ("therapist", "client", "booking", "timeline_entry", "outbox_email", "suppression")
 
 
-def rows(table: str) -> list[Any]:
+def rows(table: str) -> list[dict[str, Any]]:
     with database.connection():
-        return list(database.db.execute_sql(f"SELECT * FROM {table} ORDER BY id").fetchall())
+        found = database.db.execute_sql(f"SELECT * FROM {table} ORDER BY id")
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def test_a_new_sqlite_file_and_its_log_are_for_its_owners_eyes(tmp_path: Path) -> None:

@@ -167,7 +167,9 @@ def _promises(told: list[Told], notes: Notes) -> Iterator[str]:
         if found != (address, slug, start):
             yield f"{reference}: asked as {address, slug, start}, is {found}"
     instead = {
-        (each.lines[0].facts.get("instead_of"), f"{each.booking.therapist.slug}") for each in told
+        (each.booking.replaces.reference, f"{each.booking.therapist.slug}")
+        for each in told
+        if each.booking.replaces
     }
     for reference, choice in notes.chosen:
         if (reference, choice.partition("@")[0]) not in instead:

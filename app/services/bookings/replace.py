@@ -82,7 +82,7 @@ def _same_request(old: Booking, slug: str, starts_at: datetime) -> BookingReques
         starts_at=starts_at,
         kind=old.kind,
         note=notes[0] if notes else "",
-        instead_of=old.reference,
+        replaces_id=old.id,
     )
 
 

@@ -33,7 +33,7 @@ from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 class BookingRequest:
     """What a client requests, already validated. `starts_at` is aware UTC.
 
-    `instead_of` is the reference of the booking that this one replaces, if any.
+    `replaces_id` is the id of the booking in whose place this one is requested.
     """
 
     therapist: str
@@ -43,7 +43,7 @@ class BookingRequest:
     starts_at: datetime
     kind: Kind
     note: str = ""
-    instead_of: str = ""
+    replaces_id: int | None = None
 
 
 def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
@@ -179,6 +179,7 @@ def _create(
         reminder_due_at=acceptance.remind_at(now, policy),
         late_due_at=answer_by,
         completes_at=ends_at + policy.completes_after,
+        replaces=wanted.replaces_id,
     )
     return booking
 
@@ -201,8 +202,6 @@ def _record(
         "answer_within_s": policy.answer_within.total_seconds(),
         "expires_after_s": (booking.expires_at - now).total_seconds(),
     }
-    if wanted.instead_of:
-        facts["instead_of"] = wanted.instead_of
     transitions.record_request(booking, by=Actor.CLIENT, via=via, facts=facts)
     ledger.post(booking, "requested", cancellation.request_lines(booking.fee_minor), now)
     if wanted.note:

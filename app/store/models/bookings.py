@@ -30,6 +30,7 @@ class Booking(Table):
     if TYPE_CHECKING:
         therapist_id: int
         client_id: int
+        replaces_id: int | None
         timeline: "ModelSelect[TimelineEntry]"
 
     reference = CharField(max_length=16, unique=True)
@@ -56,6 +57,8 @@ class Booking(Table):
     day_reminder_due_at = InstantField(null=True)
     hour_reminder_due_at = InstantField(null=True)
     completes_at = InstantField()
+    # The booking in whose place Choose Someone Else requested this one.
+    replaces = ForeignKeyField("self", null=True, backref="replacements", on_delete="SET NULL")
 
     @property
     def times(self) -> Times:

@@ -286,19 +286,8 @@ def has_overdue_completion(therapist: Therapist, now: datetime) -> bool:
 
 
 def replacements_of(booking: Booking) -> list[Booking]:
-    """What the client asked of others in place of this booking, oldest first."""
-    asked = (
-        TimelineEntry.select(TimelineEntry, Booking)
-        .join(Booking)
-        .where(
-            (Booking.client == booking.client_id)
-            & (Booking.requested_at >= booking.requested_at)
-            & (TimelineEntry.event == "requested")
-        )
-        .order_by(TimelineEntry.id)
-    )
-    ids = [line.booking_id for line in asked if line.facts.get("instead_of") == booking.reference]
-    return list(with_therapist_and_client(Booking.id.in_(ids)).order_by(Booking.id)) if ids else []
+    """What the client requested from other therapists in its place, oldest first."""
+    return list(with_therapist_and_client(Booking.replaces == booking).order_by(Booking.id))
 
 
 def timeline_of(booking: Booking) -> list[TimelineEntry]:

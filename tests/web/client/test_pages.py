@@ -13,7 +13,7 @@ from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
 from app.services.bookings import ledger, replace, transitions
 from app.store.db import database
-from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
+from app.store.models import Booking, OutboxEmail, Writing
 from tests.conftest import MONDAY, Cast
 from tests.harness.page_stories import (
     HOUR,
@@ -244,8 +244,7 @@ def test_choosing_someone_else_asks_them_and_withdraws_the_open_enquiry(
     assert now_of(old).status is Status.WITHDRAWN
     assert balance(old) == {}
     assert balance(new) == {"client": -8000, "held": 8000}
-    begun = TimelineEntry.get(booking=new, event="requested")
-    assert begun.facts["instead_of"] == old.reference
+    assert new.replaces == old
     assert OutboxEmail.select().where(OutboxEmail.kind == "booking_requested").count() == 2
 
     rows = all_rows()
