@@ -23,7 +23,7 @@ from app.rules.weekly_hours import parse_windows
 from app.services.ops import replay
 from app.services.therapists import accounts
 from app.store.db import database
-from scheduler import run_once
+from app.scheduler.process import run_once
 from tests.harness.smtp_server import MailServer
 from tests.scenarios import fixed_life
 from tests.scenarios.fixed_life import FixedLife
