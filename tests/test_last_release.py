@@ -20,10 +20,10 @@ from app import create_app
 from app.cli import run
 from app.config import Settings
 from app.rules.weekly_hours import parse_windows
+from app.scheduler.process import run_once
 from app.services.ops import replay
 from app.services.therapists import accounts
 from app.store.db import database
-from app.scheduler.process import run_once
 from tests.harness.smtp_server import MailServer
 from tests.scenarios import fixed_life
 from tests.scenarios.fixed_life import FixedLife

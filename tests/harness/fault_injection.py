@@ -18,7 +18,7 @@ from typing import Any
 
 from app.mailer.connection import Connection
 from app.store import outbox
-from app.store.db import database, write_lock
+from app.store.db import database, sqlite
 from app.store.models import OutboxStatus
 from app.store.outbox import Claim
 
@@ -99,7 +99,7 @@ class Deadly:
     def _apart_from_writing(self, point: str) -> AbstractContextManager[Any]:
         """No other thread may be stopped with SQLite's one right to write: nobody could go on."""
         is_end = point == self._fate.point and self._fate.by == signal.SIGSTOP
-        return write_lock._own_turn if is_end and point not in _WRITING else nullcontext()
+        return sqlite._thread_lock if is_end and point not in _WRITING else nullcontext()
 
     def _in_hand(self) -> list[dict[str, Any]]:
         return [

@@ -14,6 +14,7 @@ from app.services.ops import placing
 from app.services.ops.placing import BackupFailed, BackupRefused
 from app.store import outbox
 from app.store.db import database
+from app.store.db.sqlite import write_lock
 from app.store.models import Hold, OutboxEmail, OutboxStatus
 
 BUSY_SECONDS = 30.0
@@ -82,7 +83,7 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         _check(made)
         steps = _prepare(made, now)
         bookings, waiting = _count(made, "booking"), _count_waiting(made)
-        with database.alone_in_writing(into):
+        with write_lock(into):
             set_aside = _put_in_place(made, into, now)
     _log.warning("backup_restored", bookings=bookings, waiting=waiting, set_aside=set_aside)
     return Restored(bookings, waiting, steps, set_aside)

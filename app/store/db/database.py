@@ -16,10 +16,7 @@ from playhouse.migrations import Migration, Runner
 from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store.db import errors
 from app.store.db.postgresql import PostgresqlServer
-from app.store.db.sqlite import SqliteFile
-from app.store.db.write_lock import alone_in_writing
-
-__all__ = ["alone_in_writing"]
+from app.store.db.sqlite import SqliteFile, write_lock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +32,7 @@ _pending = threading.local()
 
 
 def bind(url: str) -> None:
-    """Point every model at the database of `url`; nothing is opened yet."""
+    """Use the database of `url` for every model; it is opened by the first `connection`."""
     release()
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
@@ -45,9 +42,9 @@ def bind(url: str) -> None:
 
 
 def release() -> None:
-    """Close what is kept open."""
+    """Close idle connections now, and the others when their threads return them."""
     if isinstance(db.obj, PostgresqlServer):
-        db.obj.close_all()
+        db.obj.release()
 
 
 def is_sqlite() -> bool:
@@ -59,7 +56,7 @@ def is_sqlite() -> bool:
 def connection() -> Iterator[None]:
     """Hold one connection for a request, a job or a command; nested uses share it.
 
-    Raises StoreUnavailable where the database does not answer, at first or while it is held.
+    Raises StoreUnavailable if the database cannot be used, at first or later in the block.
     """
     if not db.is_closed():
         yield
@@ -79,24 +76,18 @@ def connection() -> Iterator[None]:
 
 
 @contextmanager
-def _alone_in_writing() -> Iterator[None]:
-    with alone_in_writing(db.obj.path) if is_sqlite() else nullcontext():
-        yield
-
-
-@contextmanager
 def _transaction() -> Iterator[None]:
-    with _alone_in_writing(), db.atomic():
+    with write_lock(db.obj.path) if is_sqlite() else nullcontext(), db.atomic():
         yield
 
 
 def in_transaction(work: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a use case: all of what it writes is there, or none; inside another, it joins it.
+    """Decorate a use case: it commits all that it writes, or nothing. Nested ones join the outer.
 
-    What the database undid by itself (a deadlock, a connection lost before the commit) is done
-    again, so `work` may change no object of its caller's. Other faults of the environment raise
-    StoreUnavailable, with nothing written, or OutcomeUnknown where only the commit's answer was
-    lost. IntegrityError passes through for the caller to name.
+    `work` is run again if the database rolled it back by itself (a deadlock, a connection lost
+    before the commit), so it must not change its caller's objects. Raises StoreUnavailable for
+    other faults of the environment, with nothing written, and OutcomeUnknown if the connection
+    was lost while committing. IntegrityError passes through; see `errors.violated`.
     """
 
     @wraps(work)
@@ -105,7 +96,7 @@ def in_transaction(work: Callable[P, R]) -> Callable[P, R]:
             return work(*args, **kwargs)
         with connection():
             result = _committed(lambda: work(*args, **kwargs))
-            # Only now, when nobody waits for the write lock any more: a slow log holds up no one.
+            # After the write lock is released, so that a slow log does not delay other writers.
             for act in _pending.acts:
                 act()
         return result
@@ -122,11 +113,11 @@ def _committed(work: Callable[[], R]) -> R:
         except errors.DATABASE_ERRORS as error:
             if not errors.is_environmental(error):
                 raise
-            why = errors.reason(error)
+            reason = errors.reason(error)
             if isinstance(error, errors.CommitUnknown):
-                raise OutcomeUnknown(why) from error
+                raise OutcomeUnknown(reason) from error
             if attempt == _TRIES - 1 or not errors.is_rolled_back(error):
-                raise StoreUnavailable(why) from error
+                raise StoreUnavailable(reason) from error
             _log.warning("transaction repeated after %s", type(error).__name__)
         time.sleep(random.uniform(0, 0.02 * 2**attempt))
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -134,14 +125,14 @@ def _committed(work: Callable[[], R]) -> R:
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Read everything as it was at one instant, whatever is written meanwhile."""
+    """Read everything as of one instant, without other transactions' later writes."""
     isolation = "DEFERRED" if is_sqlite() else "REPEATABLE READ"
     with connection(), db.atomic(isolation):
         yield
 
 
 def on_commit(act: Callable[[], object]) -> None:
-    """Do `act` once the surrounding transaction has committed; never if it rolls back."""
+    """Call `act` after the surrounding transaction commits; not if it rolls back."""
     if db.in_transaction():
         _pending.acts.append(act)
     else:
@@ -149,13 +140,13 @@ def on_commit(act: Callable[[], object]) -> None:
 
 
 def drop_log() -> None:
-    """Empty SQLite's write-ahead log, where what was erased would linger until it is reused."""
+    """Empty SQLite's write-ahead log, which would keep erased data until it is overwritten."""
     if not is_sqlite():
         return
     try:
         db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     except peewee.OperationalError as error:
-        # What was to be done is committed; the log is emptied when SQLite next gets to it.
+        # The erasure is committed; SQLite empties the log at a later checkpoint.
         _log.warning("write-ahead log not emptied: %s", errors.reason(error))
 
 
@@ -164,22 +155,22 @@ def _runner() -> Runner:
 
 
 def upgrade() -> list[str]:
-    """Bring the schema up to date; returns the steps applied. Safe twice and at once."""
+    """Bring the schema up to date; returns the steps applied. Several processes may call it."""
     if isinstance(db.obj, SqliteFile):
-        with db.obj.making(), connection(), _alone_in_writing():
+        with db.obj.creating(), connection(), write_lock(db.obj.path):
             return list(_runner().up())
-    # One transaction for all steps, whose end releases the lock, for which it waits without limits
-    # of ours: a lock of the session would stay on a connection that PgBouncer gives to others.
-    with connection(), db.obj.pinned(), db.atomic("READ COMMITTED"):
+    # One transaction for all steps, whose end releases the lock: a lock of the session would stay
+    # on a connection that PgBouncer gives to others. Waiting for the lock has no time limit.
+    with connection(), db.obj.without_limits(), db.atomic("READ COMMITTED"):
         db.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_UPGRADE_LOCK,))
         db.obj.limit()
         return list(_runner().up())
 
 
 def upgrade_file(other: peewee.SqliteDatabase) -> list[str]:
-    """Bring a file's schema up to date that nobody else has open; returns the steps applied.
+    """Bring the schema of a file that nothing else has open up to date; returns the steps applied.
 
-    Raises ValueError where the file had steps that this version of ours does not know.
+    Raises ValueError if the file has steps that this version does not know.
     """
     runner = Runner(other, str(MIGRATIONS))
     unknown = [step.name for step in runner.status() if not step.path]
@@ -189,10 +180,11 @@ def upgrade_file(other: peewee.SqliteDatabase) -> list[str]:
 
 
 def pending_upgrades() -> list[str]:
-    """The names of schema steps that this database has not had yet; cheap enough for each run."""
+    """The names of schema steps that are not applied yet; cheap enough for every job run."""
     steps = [step.name for step in Migration.load_directory(str(MIGRATIONS))]
     with connection():
         if not db.table_exists("schema_migration"):
             return steps
-        had = {name for (name,) in db.execute_sql("SELECT name FROM schema_migration").fetchall()}
-    return [step for step in steps if step not in had]
+        rows = db.execute_sql("SELECT name FROM schema_migration").fetchall()
+    applied = {name for (name,) in rows}
+    return [step for step in steps if step not in applied]

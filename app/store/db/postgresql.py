@@ -1,28 +1,34 @@
-"""A PostgreSQL server as the house uses it: connections kept, looked at and limited in time."""
+"""PostgreSQL: a pool of connections, limits on waiting, and what happens when one is lost."""
 
-import threading
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 import psycopg
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
 
 from app.store.db.errors import CommitUnknown, ConnectionLost, ServerSilent, Unreachable, reason
-from app.store.db.pg_connection import Connection
 
-MOST = 32
-"""Connections of one process; a web process has 8 threads, a scheduler a few more."""
-PLACE_WAIT_S = 10.0
-"""How long to wait for one of them to come free."""
-KEPT_IDLE_S = 300.0
+R = TypeVar("R")
 
-CONNECTING = {
+# Connections of one process: a web process has 8 threads, a scheduler a few more.
+MAX_CONNECTIONS = 32
+# Seconds to wait for a free connection.
+POOL_WAIT_S = 10.0
+# Age at which a connection is closed when it comes back, so that a crowd's connections go away.
+MAX_AGE_S = 300
+# Seconds without an answer to a statement; our slowest takes one or two.
+SILENCE_S = 20.0
+
+# libpq's parameters unless DATABASE_URL sets them.
+CONNECT_PARAMETERS = {
     "connect_timeout": 5,
-    # A machine that is gone says nothing: ask after 15 s, give up 15 s later.
+    # A machine that is gone does not answer: probe after 15 s, give up 15 s later.
     "keepalives": 1,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
@@ -30,191 +36,187 @@ CONNECTING = {
     "tcp_user_timeout": 20_000,
     "application_name": "mindsum",
 }
-"""What libpq is told unless DATABASE_URL says otherwise."""
 
-LOCK_LIMIT_S = 10
-"""How long to wait for a row; every lock is held for milliseconds."""
-IDLE_LIMIT_S = 15
-"""A transaction of ours never pauses: after that long its process is stopped or gone."""
 LIMITS = {
-    "lock_timeout": f"{LOCK_LIMIT_S}s",
-    "idle_in_transaction_session_timeout": f"{IDLE_LIMIT_S}s",
+    # Every lock of ours is held for milliseconds.
+    "lock_timeout": "10s",
+    # Our transactions never pause, so after that long the process was stopped or is gone.
+    "idle_in_transaction_session_timeout": "15s",
 }
 
 
-class PostgresqlServer(peewee.PostgresqlDatabase):
-    """A pool of connections; each is one thread's from `connect` to `close`.
+class Connection(psycopg.Connection[Any]):
+    """A connection that is closed when the server does not answer a statement for SILENCE_S."""
 
-    One that dies outside a transaction is replaced unnoticed, if only reading was under way. Of
-    one that dies within, ConnectionLost tells, or CommitUnknown where its end cannot be told.
+    has_limit = True
+
+    def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
+        """Wait for the server. Raises ServerSilent past the limit."""
+        if not self.has_limit or timeout is not None:
+            return super().wait(gen, interval, timeout)
+        began = time.monotonic()
+        try:
+            return super().wait(gen, interval, SILENCE_S)
+        except psycopg.OperationalError as error:
+            if time.monotonic() - began < SILENCE_S:
+                raise
+            self.close()
+            raise ServerSilent(f"the server has not answered for {SILENCE_S:g} s") from error
+
+    def has_hung_up(self) -> bool:
+        """Whether the server closed it, as far as this machine knows; asks nobody."""
+        if self.closed:
+            return True
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        # Unsolicited data usually means that the server closed the connection.
+        return bool(poll.poll(0))
+
+    def is_ended_by(self, error: BaseException | None) -> bool:
+        """Whether `error` ended the connection, which is then closed."""
+        diagnosis = getattr(error, "diag", None)
+        if diagnosis is not None and diagnosis.severity_nonlocalized in ("FATAL", "PANIC"):
+            self.close()
+        return bool(self.closed)
+
+
+class _Adapter(peewee.Psycopg3Adapter):
+    def connect(self, db: Any, **parameters: Any) -> Connection:
+        return Connection.connect(
+            db.database,
+            autocommit=True,
+            # PgBouncer may run each transaction in another session, where a prepared statement's
+            # name is unknown or means another statement: a SELECT was seen to run a DELETE.
+            prepare_threshold=None,
+            **parameters,
+        )
+
+
+class PostgresqlServer(PooledPostgresqlDatabase):
+    """A pooled server; each connection belongs to one thread from `connect` to `close`.
+
+    A read outside a transaction is repeated if its connection is lost. Other losses raise
+    ConnectionLost (nothing was committed) or CommitUnknown.
     """
 
+    psycopg3_adapter = _Adapter
     _state: Any
 
     def __init__(self, url: str) -> None:
         try:
             given = conninfo_to_dict(url)
         except psycopg.Error:
-            # What is wrong with it is told when it is first connected to.
+            # The first connection reports what is wrong with it.
             given = {}
-        own: dict[str, Any] = {
-            name: value for name, value in CONNECTING.items() if name not in given
-        }
-        super().__init__(url, prefer_psycopg3=True, **own)
         options = str(given.get("options", ""))
         self._limits = [
             f"SET LOCAL {name} = '{value}'" for name, value in LIMITS.items() if name not in options
         ]
-        self._places = threading.BoundedSemaphore(MOST)
-        self._idle: list[tuple[float, Connection]] = []
-        self._guard = threading.Lock()
-        self._is_kept = True
+        self._is_released = False
+        self._failed_at, self._failure = 0.0, ""
+        super().__init__(
+            url,
+            prefer_psycopg3=True,
+            max_connections=MAX_CONNECTIONS,
+            timeout=POOL_WAIT_S,
+            stale_timeout=MAX_AGE_S,
+            **{name: value for name, value in CONNECT_PARAMETERS.items() if name not in given},
+        )
 
     def connect(self, reuse_if_open: bool = False) -> bool:
-        """Give this thread a connection that answers; whether it had none. Raises Unreachable."""
-        if not self.is_closed():
-            if reuse_if_open:
-                return False
-            raise peewee.OperationalError("Connection already opened.")
-        if not self._places.acquire(timeout=PLACE_WAIT_S):
-            raise Unreachable(f"all {MOST} connections have been in use for {PLACE_WAIT_S:g} s")
+        """Give this thread a connection; False if it had one. Raises Unreachable."""
+        self._state.asked_at = time.monotonic()
         try:
-            self._hold(self._kept() or self._connect())
-        except BaseException:
-            self._places.release()
-            raise
-        return True
-
-    def _hold(self, taken: Connection) -> None:
-        self._state.set_connection(taken)
-        self.server_version = taken.info.server_version
+            return bool(super().connect(reuse_if_open))
+        except MaxConnectionsExceeded as error:
+            busy = f"all {MAX_CONNECTIONS} connections have been in use for {POOL_WAIT_S:g} s"
+            raise Unreachable(busy) from error
 
     def _connect(self) -> Connection:
+        # peewee connects under a lock: threads that waited while an attempt failed share its
+        # failure, or each in turn would wait for connect_timeout.
+        if self._state.asked_at < self._failed_at:
+            raise psycopg.OperationalError(self._failure)
         try:
-            return Connection.connect(
-                self.database,
-                autocommit=True,
-                # PgBouncer may give each transaction another session, where the same name is
-                # nobody's statement, or another's: a SELECT was seen to run somebody's DELETE.
-                prepare_threshold=None,
-                **self.connect_params,
-            )
+            connection: Connection = super()._connect()
         except psycopg.Error as error:
-            raise Unreachable(reason(error)) from error
+            self._failed_at, self._failure = time.monotonic(), reason(error)
+            raise
+        return connection
 
-    def _kept(self) -> Connection | None:
-        """One that idled and still lives: the last one used, so that the others can go."""
-        while True:
-            with self._guard:
-                if not self._idle:
-                    return None
-                since, kept = self._idle.pop()
-            if not kept.is_dead(time.monotonic() - since):
-                return kept
-            kept.close()
+    # The pool would ask the server at each checkout, under its lock: a hung one would stop all.
+    def _is_closed(self, conn: Connection) -> bool:
+        return conn.has_hung_up()
 
-    def _close(self, conn: Connection) -> None:
-        try:
-            is_clean = conn.info.transaction_status == TransactionStatus.IDLE
-            if is_clean and self._is_kept:
-                self._keep(conn)
-            else:
-                conn.close()
-        finally:
-            self._places.release()
+    def _can_reuse(self, conn: Connection) -> bool:
+        return not self._is_released and bool(super()._can_reuse(conn))
 
-    def _keep(self, conn: Connection) -> None:
-        now = time.monotonic()
-        with self._guard:
-            self._idle.append((now, conn))
-            is_spare = now - self._idle[0][0] > KEPT_IDLE_S
-            spare = self._idle.pop(0)[1] if is_spare else None
-        if spare is not None:
-            spare.close()
-
-    def close_all(self) -> None:
-        """Close what is kept, and from now on each connection when its thread is done with it."""
+    def release(self) -> None:
+        """Close idle connections now, and the others when their threads return them."""
         self.close()
-        self._is_kept = False
-        with self._guard:
-            idle, self._idle = self._idle, []
-        for _, kept in idle:
-            kept.close()
+        self._is_released = True
+        self.close_idle()
 
     @contextmanager
-    def pinned(self) -> Iterator[None]:
-        """Keep this thread's connection, however long a statement takes; a lock hangs on it."""
+    def without_limits(self) -> Iterator[None]:
+        """Wait for ever for this thread's statements: a schema step may take long."""
         held: Connection = self._state.conn
-        held.is_pinned = True
+        held.has_limit = False
         try:
             yield
         finally:
-            held.is_pinned = False
+            held.has_limit = True
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Execute a statement; one that only reads, outside a transaction, twice if need be."""
+        """Execute a statement; repeat a read outside a transaction if the connection is lost."""
         if self.in_transaction():
-            return self._execute_once(sql, params)
-        self._revive()
+            return self._execute(sql, params)
+        self._drop_dead()
         try:
-            return self._execute_once(sql, params)
+            return self._execute(sql, params)
         except ConnectionLost:
-            if self._state.conn.is_pinned:
-                raise
             if not sql.startswith("SELECT"):
                 raise CommitUnknown("the connection was lost while writing") from None
-            self._replace()
-            return self._execute_once(sql, params)
+            self._drop_dead()
+            return self._execute(sql, params)
 
-    def _execute_once(self, sql: str, params: Any) -> Any:
+    def _execute(self, sql: str, params: Any) -> Any:
         try:
-            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call] # not in its stubs
+            return super().execute_sql(sql, params)
         except peewee.DatabaseError as error:
-            self._tell_if_lost(error)
+            self._raise_if_lost(error)
             raise
 
-    def _tell_if_lost(self, error: peewee.DatabaseError) -> None:
+    def _raise_if_lost(self, error: peewee.DatabaseError) -> None:
         driver_error = getattr(error, "orig", None)
         if self.is_closed() or isinstance(driver_error, ServerSilent):
             return
-        if self._state.conn.has_ended(driver_error):
+        if self._state.conn.is_ended_by(driver_error):
             raise ConnectionLost(reason(error)) from error
 
-    def _revive(self) -> None:
-        """See to it that this thread has a connection that lives."""
-        if self.is_closed():
-            self.connect()
-        elif self._state.conn.is_dead() and not self._state.conn.is_pinned:
-            self._replace()
-
-    def _replace(self) -> None:
-        """Another connection in the place of the dead one."""
-        self._state.conn.close()
-        try:
-            self._hold(self._connect())
-        except BaseException:
-            self._state.reset()
-            self._places.release()
-            raise
+    def _drop_dead(self) -> None:
+        # peewee connects again when this thread's state has no connection.
+        if not self.is_closed() and self._state.conn.has_hung_up():
+            self.manual_close()
 
     def begin(self, isolation_level: str | None = None) -> None:
-        """Begin a transaction, with limits to its waiting unless it only reads a snapshot."""
+        """Begin a transaction, with LIMITS unless an isolation level is given."""
+        self._drop_dead()
         if isolation_level is not None:
-            self.execute_sql(f"BEGIN TRANSACTION ISOLATION LEVEL {isolation_level}")
-            return
-        self._revive()
-        # With the BEGIN, and not as startup options: PgBouncer refuses those.
-        self._command("; ".join(["BEGIN", *self._limits]))
+            self._command(f"BEGIN TRANSACTION ISOLATION LEVEL {isolation_level}")
+        else:
+            # In the transaction, because PgBouncer refuses startup options.
+            self._command("; ".join(["BEGIN", *self._limits]))
 
     def limit(self) -> None:
-        """Have a transaction that began without limits go on with those of all others."""
+        """Apply LIMITS to a transaction that began without them."""
         for sql in self._limits:
             self._command(sql)
 
     def commit(self) -> None:
         """Commit on the connection of the BEGIN. Raises ConnectionLost or CommitUnknown."""
         held: Connection = self._state.conn
-        if held is None or held.is_dead():
+        if held is None or held.has_hung_up():
             raise ConnectionLost("the connection was lost before the commit")
         try:
             tag = self._command("COMMIT")
@@ -222,11 +224,12 @@ class PostgresqlServer(peewee.PostgresqlDatabase):
             if held.closed:
                 raise CommitUnknown("the connection was lost while committing") from error
             raise
+        # A COMMIT after a failed statement rolls back without an error.
         if tag != "COMMIT":
             raise peewee.InternalError("a statement had failed, so nothing was committed")
 
     def rollback(self) -> None:
-        """Undo the transaction; where that cannot be said, the end of the connection does it."""
+        """Undo the transaction, by closing the connection if nothing else works."""
         if self.is_closed():
             return
         try:
@@ -235,12 +238,12 @@ class PostgresqlServer(peewee.PostgresqlDatabase):
             self._state.conn.close()
 
     def _command(self, sql: str) -> str | None:
-        """Execute words of ours without parameters; what the server says was done."""
-        held: Connection = self._state.conn
+        """Execute SQL without parameters; returns the server's command tag."""
+        held: Connection = self.connection()
         try:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined] # not in its stubs
-                # Several statements in one cannot be prepared.
+                # Several statements in one string cannot be prepared.
                 return held.execute(sql, prepare=False).statusmessage
         except peewee.DatabaseError as error:
-            self._tell_if_lost(error)
+            self._raise_if_lost(error)
             raise

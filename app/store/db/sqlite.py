@@ -1,17 +1,29 @@
-"""A SQLite file as the house uses it: opened only where it is, and undone without a fuss."""
+"""A SQLite file: opening it, and a fair lock around writing."""
 
+import fcntl
+import random
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import peewee
 
+from app.errors import StoreUnavailable
 from app.store.db.errors import Unreachable
 
+# How long SQLite waits for writers that do not take our lock, such as a shell.
 BUSY_S = 10
-"""How long to wait for a writer that does not queue as we do, such as a shell."""
+# How long to wait for our lock: a commit takes milliseconds, so by then a writer hangs.
+WRITE_LOCK_S = 10.0
+
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.002
+_IMPATIENT_AFTER_S = 0.01
+
+_thread_lock = threading.Lock()
 
 
 class SqliteFile(peewee.SqliteDatabase):
@@ -27,38 +39,83 @@ class SqliteFile(peewee.SqliteDatabase):
                 "synchronous": "full",
                 "foreign_keys": 1,
                 "busy_timeout": BUSY_S * 1000,
-                # What a client had erased must not linger in free pages.
+                # What is erased for a client must not stay in free pages.
                 "secure_delete": 1,
             },
             timeout=BUSY_S,
             lock_type="IMMEDIATE",
         )
         self.path = path
-        self._may_be_made = False
+        self._may_create = False
 
     @contextmanager
-    def making(self) -> Iterator[None]:
-        """Let a file that is not there be made, for its owner's eyes only."""
-        self._may_be_made = True
+    def creating(self) -> Iterator[None]:
+        """Create the file if it is missing, readable by its owner only."""
+        self._may_create = True
         try:
             yield
         finally:
-            self._may_be_made = False
+            self._may_create = False
 
     def _connect(self) -> sqlite3.Connection:
-        if self._may_be_made:
-            # Its log takes after it. What hinders this hinders SQLite too, which then says so.
+        if self._may_create:
+            # SQLite gives the log the same mode, and reports whatever fails here.
             with suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.path.touch(0o600, exist_ok=False)
-        # SQLite would make an empty file, and hide that the true one is gone.
+        # SQLite would create an empty file and hide that the real one is gone.
         elif not self.path.exists():
-            advice = "is its disk there? (mindsum db upgrade begins anew)"
+            advice = "is its disk mounted? (mindsum db upgrade creates a new one)"
             raise Unreachable(f"there is no database at {self.path}: {advice}")
-        opened: sqlite3.Connection = super()._connect()  # type: ignore[misc] # not in its stubs
-        return opened
+        connection: sqlite3.Connection = super()._connect()  # type: ignore[misc] # not in its stubs
+        return connection
 
     def rollback(self) -> None:
-        """Undo the transaction, unless SQLite has: a full disk makes it do so by itself."""
+        """Undo the transaction, unless SQLite already has: on a full disk it does so by itself."""
         if self._state.conn.in_transaction:
             super().rollback()
+
+
+@contextmanager
+def write_lock(path: Path) -> Iterator[None]:
+    """Let one writer in at a time: under SQLite's own busy handler some wait for seconds.
+
+    Raises StoreUnavailable if the lock is not free within WRITE_LOCK_S or cannot be opened.
+    """
+    began = time.monotonic()
+    if not _thread_lock.acquire(timeout=WRITE_LOCK_S):
+        raise StoreUnavailable(f"a write of this process has lasted for {WRITE_LOCK_S:g} s")
+    try:
+        with _opened(path.with_name(path.name + ".lock")) as lock:
+            _wait_for(lock, began)
+            yield
+    finally:
+        _thread_lock.release()
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise StoreUnavailable(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def _wait_for(lock: IO[str], began: float) -> None:
+    # flock's own queue has no time limit. At most one thread of each process gets here.
+    while not _try_lock(lock):
+        waited = time.monotonic() - began
+        if waited >= WRITE_LOCK_S:
+            raise StoreUnavailable(f"another process has held {lock.name} for {WRITE_LOCK_S:g} s")
+        # The longer a process has waited, the more often it tries, so that all get their turn.
+        longest = _LONGEST_PAUSE_S / (1 + waited / _IMPATIENT_AFTER_S)
+        time.sleep(random.uniform(_SHORTEST_PAUSE_S, max(_SHORTEST_PAUSE_S, longest)))
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreUnavailable(f"{lock.name} cannot be locked: {error.strerror}") from error
+    return True

@@ -15,7 +15,7 @@ import peewee
 import pytest
 
 from app.errors import StoreUnavailable
-from app.store.db import database, errors, write_lock
+from app.store.db import database, errors, sqlite
 from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.conftest import Cast
@@ -83,7 +83,7 @@ def rename(words: str) -> None:
 def test_a_process_that_was_stopped_while_it_wrote_holds_nobody_up_for_ever(
     cast: Cast, database_url: str, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_lock, "LIMIT_S", 0.2)
+    monkeypatch.setattr(sqlite, "WRITE_LOCK_S", 0.2)
     with another_process(program, database_url) as process:
         os.kill(process.pid, signal.SIGSTOP)
         db.execute_sql("PRAGMA busy_timeout = 200")
@@ -98,7 +98,7 @@ def test_a_process_that_was_stopped_while_it_wrote_holds_nobody_up_for_ever(
 def test_a_thread_that_hangs_while_it_writes_holds_nobody_up_for_ever(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_lock, "LIMIT_S", 0.2)
+    monkeypatch.setattr(sqlite, "WRITE_LOCK_S", 0.2)
     has_begun, may_end = threading.Event(), threading.Event()
 
     @in_transaction
@@ -119,7 +119,7 @@ def test_a_thread_that_hangs_while_it_writes_holds_nobody_up_for_ever(
 
 
 def test_many_writers_all_come_to_write(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_lock, "LIMIT_S", PATIENCE_S)
+    monkeypatch.setattr(sqlite, "WRITE_LOCK_S", PATIENCE_S)
 
     def add(times: int) -> None:
         for _ in range(times):

@@ -11,9 +11,10 @@ import peewee
 import psycopg
 import pytest
 from flask import Flask
+from playhouse.pool import PooledPostgresqlDatabase
 
 from app.errors import OutcomeUnknown, StoreUnavailable
-from app.store.db import database, errors, pg_connection, postgresql
+from app.store.db import database, errors, postgresql
 from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.conftest import Cast
@@ -196,8 +197,8 @@ def test_reading_that_is_cut_off_is_done_again(cast: Cast, database_url: str) ->
 def test_all_connections_in_use_is_told_in_time_and_passes(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "MOST", 2)
-    monkeypatch.setattr(postgresql, "PLACE_WAIT_S", 0.1)
+    monkeypatch.setattr(postgresql, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(postgresql, "POOL_WAIT_S", 0.1)
     database.bind(db.obj.database)
     is_held, may_go = threading.Barrier(3), threading.Event()
 
@@ -215,6 +216,41 @@ def test_all_connections_in_use_is_told_in_time_and_passes(
     may_go.set()
     for holder in holders:
         holder.join()
+    with database.connection():
+        assert own_pid()
+
+
+def test_threads_that_waited_for_a_failed_attempt_to_connect_share_its_failure(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.bind(db.obj.database)
+    attempts: list[str] = []
+    failures: list[str] = []
+    have_all_asked = threading.Barrier(4)
+    connect = PooledPostgresqlDatabase.connect
+
+    def connect_together(*arguments: Any) -> Any:
+        have_all_asked.wait(PATIENCE_S)
+        return connect(*arguments)
+
+    def fail(*_arguments: Any, **_parameters: Any) -> None:
+        attempts.append("try")
+        raise psycopg.OperationalError("no answer")
+
+    def ask() -> None:
+        with pytest.raises(StoreUnavailable, match="no answer") as failed, database.connection():
+            pass
+        failures.append(str(failed.value))
+
+    with monkeypatch.context() as patches:
+        patches.setattr(PooledPostgresqlDatabase, "connect", connect_together)
+        patches.setattr(postgresql.Connection, "connect", fail)
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (len(attempts), len(failures)) == (1, 4)
     with database.connection():
         assert own_pid()
 
@@ -292,7 +328,7 @@ def test_a_server_that_hangs_is_given_up_and_the_next_request_is_well(
         stopped.append(own_pid())
         os.kill(stopped[0], signal.SIGSTOP)
         # Only now: on a busy machine, a server that is well may take longer.
-        monkeypatch.setattr(pg_connection, "SILENCE_S", 0.3)
+        monkeypatch.setattr(postgresql, "SILENCE_S", 0.3)
         rename("whole")
 
     try:
@@ -317,7 +353,7 @@ def test_a_server_that_hangs_while_committing_leaves_it_unknown(
         rename("new")
         stopped.append(own_pid())
         os.kill(stopped[0], signal.SIGSTOP)
-        monkeypatch.setattr(pg_connection, "SILENCE_S", 0.3)
+        monkeypatch.setattr(postgresql, "SILENCE_S", 0.3)
 
     try:
         with pytest.raises(OutcomeUnknown):

@@ -30,8 +30,8 @@ ENQUIRIES = 26
 """More than a sweep takes in one transaction."""
 IMPATIENT = """
 from app.scheduler import process
-from app.store.db import write_lock
-process.PAUSE_AFTER_FAILURE_S, write_lock.LIMIT_S = 0.5, 1
+from app.store.db import sqlite
+process.PAUSE_AFTER_FAILURE_S, sqlite.WRITE_LOCK_S = 0.5, 1
 """
 
 
