@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     outbox_retry_seconds: float = Field(
         30, gt=0, le=86400, allow_inf_nan=False, description="seconds above 0"
     )
+    # At most ten seconds: by then, whatever falls due should have been done.
+    sweep_seconds: float = Field(
+        3, gt=0, le=10, allow_inf_nan=False, description="seconds above 0, at most 10"
+    )
     demo_dir: Path | None = Field(None, description="the demo's folder; set by mindsum demo")
 
     answer_within_hours: Decimal = _hours(3)

@@ -49,13 +49,14 @@ PUBLIC = {
 }
 
 SCHEDULER_MAY_IMPORT = {
-    "app": {"clock", "create_app"},
+    "app": {"clock", "config", "create_app"},
     "app.errors": {"ConfigError"},
     "app.mailer": {"Mailer"},
     "app.scheduler.timetable": {"timetable"},
     "app.services.jobs": {"due"},
     "app.services.mail.sender": {"OutboxSender"},
-    "app.services.jobs.runner": {"Job", "JobRunner"},
+    "app.services.jobs.result": {"Job"},
+    "app.services.jobs.runner": {"JobRunner"},
     "app.services.jobs.monitor": {"JobMonitor"},
     "emails": {"render"},
 }

@@ -48,6 +48,7 @@ DEFAULTS = {
     "RATELIMIT_STORAGE_URI": "memory://",
     "CURRENCY": "GBP",
     "OUTBOX_RETRY_SECONDS": 30,
+    "SWEEP_SECONDS": 3,
 }
 
 BAD = [
@@ -97,6 +98,7 @@ BAD = [
     ("CURRENCY", "pounds"),
     ("CURRENCY", "gbp"),
     ("OUTBOX_RETRY_SECONDS", "-5"),
+    ("SWEEP_SECONDS", "11"),
     ("ANSWER_WITHIN_HOURS", "three"),
     ("ANSWER_WITHIN_HOURS", "0"),
     ("ANSWER_WITHIN_HOURS", "NaN"),

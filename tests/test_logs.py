@@ -14,8 +14,8 @@ from app.errors import SlotTaken
 from app.rules.lifecycle import Actor
 from app.services.bookings import messages
 from app.services.jobs.monitor import JobMonitor
-from app.services.jobs.result import JobResult
-from app.services.jobs.runner import Job, JobRunner
+from app.services.jobs.result import Job, JobResult
+from app.services.jobs.runner import JobRunner
 from app.store.models import SignIn
 from tests.conftest import MONDAY
 from tests.scenarios.story import DEE, ELI, Story
@@ -164,7 +164,7 @@ def test_a_value_with_line_breaks_stays_on_one_line(
 
 def job_line(outcome: JobResult, read: Any) -> Lines:
     job = Job("expire_enquiries", 1, lambda now: (part for part in [outcome]))
-    assert JobRunner(JobMonitor(())).run(job) == (outcome.failed == 0)
+    assert JobRunner(JobMonitor()).run(job) == (outcome.failed == 0)
     return [line for line in read() if line.get("job")]
 
 

@@ -20,7 +20,7 @@ from app.cli.common import (
 from app.cli.words import instant
 from app.services import validation
 from app.services.ops import outbox_skip
-from app.services.ops.outbox_skip import LeftOut
+from app.services.ops.outbox_skip import SkipResult
 from app.store import attempts, queries, requeue
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
@@ -161,7 +161,7 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
     if due_before is not None and due_before > now:
         raise Mistake("--due-before should be a moment that has passed")
     if due_before is None:
-        left = LeftOut(outbox_skip.skip(numbers, now))
+        left = SkipResult(outbox_skip.skip(numbers, now))
     else:
         left = outbox_skip.skip_due_before(due_before, now)
     until = instant(left.in_hand_until) if left.in_hand_until else None
@@ -181,7 +181,7 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
             " their emails may come later",
             err=True,
         )
-    return 0 if left.is_all else 1
+    return 0 if left.is_complete else 1
 
 
 def _facts(email: OutboxEmail) -> dict[str, object]:

@@ -108,6 +108,8 @@ def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
         "MAIL_USERNAME": "",
         "MAIL_PASSWORD": "",
         "OUTBOX_RETRY_SECONDS": "1",
+        # A press on the demo's clock shows its effect within two seconds.
+        "SWEEP_SECONDS": "1",
         "RATELIMIT_ENABLED": "false",
         "API_KEYS": API_KEY,
         "LOG_FORMAT": "text",

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -16,11 +15,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
-from app import clock, create_app
+from app import create_app
 from app.errors import ConfigError
 from app.scheduler.timetable import timetable
 from app.services.jobs.monitor import JobMonitor
-from app.services.jobs.runner import Job, JobRunner
+from app.services.jobs.result import Job
+from app.services.jobs.runner import JobRunner
 from emails import render
 
 STOPS_WITHIN_S = 9.0
@@ -32,12 +32,9 @@ _log = structlog.get_logger("mindsum")
 
 def run_once(app: Flask) -> int:
     """Run every job once, in order; exit status 0, or 1 if one failed."""
-    jobs = timetable(app.extensions["mailer"])
-    monitor = _monitor(jobs, is_resident=False)
-    runner = JobRunner(monitor)
+    runner = JobRunner(JobMonitor(is_resident=False))
     with app.app_context():
-        succeeded = [runner.run(job) for job in jobs]
-        monitor.flush(clock.now())
+        succeeded = [runner.run(job) for job in timetable(app.extensions["mailer"])]
     return 0 if all(succeeded) else 1
 
 
@@ -48,8 +45,7 @@ class SchedulerProcess:
         self._app = app
         self._is_late = threading.Event()
         self._jobs = timetable(app.extensions["mailer"], self._is_late.is_set)
-        self._monitor = _monitor(self._jobs)
-        self._runner = JobRunner(self._monitor)
+        self._runner = JobRunner(JobMonitor())
         self._stopping = threading.Event()
         self._running: Counter[str] = Counter()
         self._running_changed = threading.Condition()
@@ -77,25 +73,19 @@ class SchedulerProcess:
         """Start no more runs and wait for the present ones; False if some did not end in time."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        # In a thread of its own: a database that does not answer must not hold up the end.
-        last = threading.Thread(target=self._finish, daemon=True)
-        last.start()
-        last.join(STOPS_WITHIN_S / 2)
-        # A message whose end is sent now might be accepted after this process has gone.
-        self._is_late.set()
-        last.join(STOPS_WITHIN_S / 2)
-        if not last.is_alive():
-            _log.info("scheduler_stopped", pid=os.getpid())
-            return True
-        with self._running_changed:
-            left = ",".join(sorted(+self._running)) or "figures"
-        _log.error("scheduler_stopped", pid=os.getpid(), abandoned=left)
-        return False
+        if not self._wait_for_runs(STOPS_WITHIN_S / 2):
+            # The answer to a message that is handed over from now on might come too late.
+            self._is_late.set()
+            if not self._wait_for_runs(STOPS_WITHIN_S / 2):
+                abandoned = ",".join(sorted(+self._running))
+                _log.error("scheduler_stopped", pid=os.getpid(), abandoned=abandoned)
+                return False
+        _log.info("scheduler_stopped", pid=os.getpid())
+        return True
 
-    def _finish(self) -> None:
+    def _wait_for_runs(self, timeout_s: float) -> bool:
         with self._running_changed:
-            self._running_changed.wait_for(lambda: not +self._running)
-        self._monitor.flush(clock.now())
+            return self._running_changed.wait_for(lambda: not +self._running, timeout_s)
 
     def _run(self, job: Job) -> None:
         self._count(job.name, 1)
@@ -130,11 +120,6 @@ def run_forever(app: Flask) -> int:
     logging.shutdown()
     # A thread that hangs would keep the process alive; what it was doing becomes due again.
     os._exit(1)
-
-
-def _monitor(jobs: Sequence[Job], *, is_resident: bool = True) -> JobMonitor:
-    patience_s = {job.name: job.patience_s for job in jobs}
-    return JobMonitor(patience_s, is_resident=is_resident, patience_s=patience_s)
 
 
 def main() -> int:

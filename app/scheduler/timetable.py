@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 
-from app import clock
+from app import clock, config
 from app.mailer import Mailer
 from app.services.jobs import due
-from app.services.jobs.runner import Job
+from app.services.jobs.result import Job
 from app.services.mail.sender import OutboxSender
 
-SWEEP_EVERY_S = 1.0
+PURGE_EVERY_S = 3600.0
+DELIVER_EVERY_S = 0.5
+# Most of the time of an email is spent waiting for the mail server.
+DELIVERIES_AT_ONCE = 4
 
 
 def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tuple[Job, ...]:
@@ -16,15 +19,21 @@ def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tu
 
     No message is handed over to the mail server once `is_late` returns True.
     """
+    sweep_every_s = config.current().sweep_seconds
     sender = OutboxSender(mailer, clock.now, is_late)
     return (
-        Job("remind_answers", SWEEP_EVERY_S, due.remind_answers),
-        Job("escalate_late", SWEEP_EVERY_S, due.escalate_late),
-        Job("expire_enquiries", SWEEP_EVERY_S, due.expire_enquiries),
-        Job("complete_sessions", SWEEP_EVERY_S, due.complete_sessions),
-        Job("apply_standing", SWEEP_EVERY_S, due.apply_standing),
-        Job("remind_sessions", SWEEP_EVERY_S, due.remind_sessions),
-        Job("purge", 3600, due.purge),
-        # Four at once: most of the time of an email is spent waiting for the mail server.
-        Job("deliver_outbox", 0.5, lambda _now: sender.deliver(), 4, sender.patience_s),
+        Job("remind_answers", sweep_every_s, due.remind_answers),
+        Job("escalate_late", sweep_every_s, due.escalate_late),
+        Job("expire_enquiries", sweep_every_s, due.expire_enquiries),
+        Job("complete_sessions", sweep_every_s, due.complete_sessions),
+        Job("apply_standing", sweep_every_s, due.apply_standing),
+        Job("remind_sessions", sweep_every_s, due.remind_sessions),
+        Job("purge", PURGE_EVERY_S, due.purge),
+        Job(
+            "deliver_outbox",
+            DELIVER_EVERY_S,
+            lambda _now: sender.deliver(),
+            at_once=DELIVERIES_AT_ONCE,
+            patience_s=sender.patience_s,
+        ),
     )

@@ -1,7 +1,6 @@
-"""How the jobs of the timetable fare: a row each, which all schedulers add to."""
+"""Statistics and heartbeats of jobs: a row for each job, to which every scheduler adds."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +12,9 @@ from app.store.models import JobFigures
 
 @dataclass(frozen=True, slots=True)
 class JobDelta:
-    """What a process has to add to a job's row; the `last_*` are None where no run has ended.
+    """What a run adds to its job's row; the `last_*` replace what is there unless they are None.
 
-    `last_lag_s` is how overdue the oldest thing was, in seconds; the most of these runs.
+    `last_lag_s`: seconds by which the most overdue item was late.
     """
 
     runs: int = 0
@@ -36,43 +35,32 @@ _ADDED = (
     JobFigures.failed,
 )
 _LATEST = (JobFigures.last_finished_at, JobFigures.last_took_s, JobFigures.last_lag_s)
-_STIRRED = (JobFigures.alive_at, JobFigures.patience_s)
-_NOBODY = "nobody"
+_REPLACED = (JobFigures.alive_at, JobFigures.patience_s)
+_PROBE = "probe"
 
 
 @in_transaction
-def add(news: Mapping[str, JobDelta], now: datetime, patience_s: Mapping[str, int]) -> None:
-    """Add to the rows of these jobs, which are alive at `now`, whoever else adds to them.
+def add(name: str, delta: JobDelta, now: datetime, patience_s: int) -> None:
+    """Add to a job's row, and set its heartbeat to `now`.
 
-    `patience_s` is for how many seconds from now on nobody need wonder at the silence of each.
+    `patience_s`: seconds without a heartbeat before the job counts as hung.
     """
-    rows: list[dict[str, Any]] = [
-        {
-            "name": name,
-            **{field.name: getattr(told, field.name) for field in (*_ADDED, *_LATEST)},
-            "alive_at": now,
-            "patience_s": patience_s[name],
-        }
-        # Each scheduler takes the rows in this order, or two could wait for one another.
-        for name, told in sorted(news.items())
-    ]
+    row = {"name": name, "alive_at": now, "patience_s": patience_s, **asdict(delta)}
     update: dict[Any, Any] = {field: field + _new(field) for field in _ADDED}
     update |= {field: fn.COALESCE(_new(field), field) for field in _LATEST}
-    update |= {field: _new(field) for field in _STIRRED}
-    JobFigures.insert_many(rows).on_conflict(
-        conflict_target=[JobFigures.name], update=update
-    ).execute()
+    update |= {field: _new(field) for field in _REPLACED}
+    JobFigures.insert(row).on_conflict(conflict_target=[JobFigures.name], update=update).execute()
 
 
 @in_transaction
 def try_adding(now: datetime) -> None:
-    """Write just as a job's news are written, and leave nothing. Raises what the database says."""
-    add({_NOBODY: JobDelta()}, now, {_NOBODY: 0})
-    JobFigures.delete().where(JobFigures.name == _NOBODY).execute()
+    """Write as `add` does, and leave nothing behind. Raises what the database raises."""
+    add(_PROBE, JobDelta(), now, 0)
+    JobFigures.delete().where(JobFigures.name == _PROBE).execute()
 
 
 def figures() -> list[JobFigures]:
-    """The rows of all jobs that any scheduler ever told of, by name."""
+    """The rows of all jobs, by name."""
     return list(JobFigures.select().order_by(JobFigures.name))
 
 

@@ -42,6 +42,7 @@ class Site:
             "DEMO_DIR": str(folder),
             "RATELIMIT_ENABLED": "false",
             "OUTBOX_RETRY_SECONDS": "0.5",
+            "SWEEP_SECONDS": "1",
         }
 
     def mindsum(self, *arguments: str) -> str:

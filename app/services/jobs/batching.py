@@ -1,183 +1,98 @@
-"""Doing something to all that is due, batch by batch; one that cannot be done stops no other."""
+"""Applies a step to everything that is due, in batches; one failure stops nothing else."""
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
-from typing import TypeVar
 
 import structlog
 from peewee import Expression, Field
 
 from app.errors import StoreUnavailable
-from app.services.bookings import transitions
 from app.services.jobs.result import JobResult, PartialResults
 from app.store import queries
-from app.store.db.database import in_transaction
+from app.store.db import errors
+from app.store.db.database import in_transaction, savepoint
 from app.store.models import Booking, Therapist
-
-R = TypeVar("R")
 
 BATCH = 25
 
 _log = structlog.get_logger("mindsum")
 
 
-class _BusyError(Exception):
-    """Somebody else has the therapist's lock."""
+def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]) -> PartialResults:
+    """Apply `step` to each booking that is `due`, the longest overdue first.
 
-
-def in_turn(*sweeps: PartialResults) -> PartialResults:
-    """Each sweep after the other, also where one of them was kept from what it needs.
-
-    Raises StoreUnavailable at the end, of the first that was.
+    `step` returns whether it changed the booking. Bookings whose therapist somebody else has
+    locked are left to the next run.
     """
-    kept_from: StoreUnavailable | None = None
-    for sweep in sweeps:
-        try:
-            yield from sweep
-        except StoreUnavailable as error:
-            kept_from = kept_from or error
-    if kept_from is not None:
-        raise kept_from
-
-
-def each_booking(due: Expression, since: Field, act: Callable[[Booking], bool]) -> PartialResults:
-    """Do `act` to each booking that is due, longest overdue first; one that fails stops none.
-
-    Those of a therapist whom somebody else is busy with come last, and only they are waited for.
-    """
-    failed: list[int] = []
-    busy: set[int] = set()
-    yield from _batches(due, since, act, failed, busy)
-    if busy:
-        yield from _batches(due, since, act, failed, None)
-
-
-def _batches(
-    due: Expression,
-    since: Field,
-    act: Callable[[Booking], bool],
-    failed: list[int],
-    busy: set[int] | None,
-) -> PartialResults:
-    waits = busy is None
+    left: list[int] = []
     while True:
-        left = due & Booking.id.not_in(failed) if failed else due
-        left = left & Booking.therapist.not_in(busy) if busy else left
-        # Most of the time nothing is, and nobody need be kept from writing to find that out.
-        if not queries.therapists_of_due(left, since, 1):
+        remaining = due & Booking.id.not_in(left) if left else due
+        # Usually nothing is due. Reading first keeps others from waiting for the write lock.
+        oldest_at = queries.overdue_since(remaining, due_at)
+        if oldest_at is None:
             return
-        try:
-            run, passed_over = _batch(left, since, act, waits=waits)
-        except StoreUnavailable:
-            raise
-        except Exception:
-            # One of them cannot be done; taken one by one, the others can.
-            run, passed_over = _one_by_one(left, since, act, failed, waits=waits)
-        yield run
-        if busy is not None:
-            busy |= passed_over
-        # What was left as it is would only come back the same.
-        if run.due and not (run.done or run.failed or passed_over):
+        result, unchanged = _batch(remaining, due_at, step)
+        if not result.due:
+            if locked := Booking.select().where(remaining).count():
+                yield JobResult(due=locked, oldest_at=oldest_at)
             return
+        left += unchanged
+        yield result
 
 
 @in_transaction
 def _batch(
-    due: Expression, since: Field, act: Callable[[Booking], bool], *, waits: bool
-) -> tuple[JobResult, set[int]]:
-    """Take a batch in one transaction, with its therapists locked: a commit each would be slow.
-
-    What it came to, and the therapists passed over since somebody else has their locks; where it
-    waits for those, there are none.
-    """
-    therapists = set(queries.therapists_of_due(due, since, BATCH))
-    if waits:
-        queries.lock_therapists(therapists)
-        idle = therapists
-    else:
-        idle = queries.lock_idle_therapists(therapists)
-    theirs = due & Booking.therapist.in_(idle)
-    bookings = list(queries.with_therapist_and_client(theirs).order_by(since).limit(BATCH))
-    done = sum(act(booking) for booking in bookings)
-    since_at = getattr(bookings[0], since.name) if bookings else None
-    return JobResult(len(bookings), done, 0, since_at), therapists - idle
-
-
-def _one_by_one(
-    due: Expression,
-    since: Field,
-    act: Callable[[Booking], bool],
-    failed: list[int],
-    *,
-    waits: bool,
-) -> tuple[JobResult, set[int]]:
-    run, passed_over = JobResult(), set[int]()
-    for booking in list(queries.with_therapist_and_client(due).order_by(since).limit(BATCH)):
-        if booking.therapist_id in passed_over:
-            continue
-        since_at = getattr(booking, since.name)
+    due: Expression, due_at: Field, step: Callable[[Booking], bool]
+) -> tuple[JobResult, list[int]]:
+    """The result, and ids of the bookings that failed or were left as they are."""
+    # Together, because a commit for each booking would be slow.
+    bookings = queries.lock_due_bookings(due, due_at, BATCH)
+    done, failed, unchanged = 0, 0, []
+    for booking in bookings:
         try:
-            done = _alone(booking.therapist_id, partial(_locked, booking, act), waits=waits)
-        except StoreUnavailable:
-            raise
-        except _BusyError:
-            passed_over.add(booking.therapist_id)
-        except Exception:
-            failed.append(booking.id)
-            run += JobResult(1, 0, 1, since_at)
+            with savepoint():
+                has_changed = step(booking)
+        except Exception as error:
+            if isinstance(error, StoreUnavailable) or errors.is_environmental(error):
+                raise
             _log.exception("sweep_failed", booking=booking.reference)
-        else:
-            run += JobResult(1, done, 0, since_at)
-    return run, passed_over
-
-
-def _locked(booking: Booking, act: Callable[[Booking], bool]) -> bool:
-    return act(transitions.lock_booking(booking.reference))
+            failed += 1
+            has_changed = False
+        done += has_changed
+        if not has_changed:
+            unchanged.append(booking.id)
+    oldest_at = getattr(bookings[0], due_at.name) if bookings else None
+    return JobResult(len(bookings), done, failed, oldest_at), unchanged
 
 
 def each_therapist(
-    column: Field, now: datetime, act: Callable[[Therapist], object]
+    due_at: Field, now: datetime, step: Callable[[Therapist], object]
 ) -> PartialResults:
-    """Do `act` to each therapist for whom `column` has come; one that fails stops none.
+    """Apply `step` to each therapist for whom the time `due_at` has come.
 
-    Those whom somebody else is busy with come last, and only they are waited for.
+    A therapist whom somebody else has locked is left to the next run.
     """
-    failed: list[int] = []
-    busy: list[int] = []
-    yield from _therapists(column, now, act, failed, busy)
-    if busy:
-        yield from _therapists(column, now, act, failed, None)
-
-
-def _therapists(
-    column: Field,
-    now: datetime,
-    act: Callable[[Therapist], object],
-    failed: list[int],
-    busy: list[int] | None,
-) -> PartialResults:
-    passed_over = [] if busy is None else busy
-    while due := queries.therapists_due(column, now, BATCH, failed + passed_over):
+    left: list[int] = []
+    while due := queries.therapists_due(due_at, now, BATCH, left):
         for therapist in due:
-            since_at = getattr(therapist, column.name)
+            oldest_at = getattr(therapist, due_at.name)
             try:
-                _alone(therapist.id, partial(act, therapist), waits=busy is None)
-            except StoreUnavailable:
-                raise
-            except _BusyError:
-                passed_over.append(therapist.id)
-            except Exception:
-                failed.append(therapist.id)
+                done = _step_if_free(therapist, step)
+            except Exception as error:
+                if isinstance(error, StoreUnavailable) or errors.is_environmental(error):
+                    raise
                 _log.exception("sweep_failed", therapist=therapist.slug)
-                yield JobResult(1, 0, 1, since_at)
+                result = JobResult(1, 0, 1, oldest_at)
             else:
-                yield JobResult(1, 1, 0, since_at)
+                result = JobResult(1, done, 0, oldest_at)
+            if not result.done:
+                left.append(therapist.id)
+            yield result
 
 
 @in_transaction
-def _alone(therapist_id: int, act: Callable[[], R], *, waits: bool) -> R:
-    """What `act` comes to. Raises _BusyError where it would have to wait for the therapist."""
-    if not waits and not queries.lock_idle_therapists([therapist_id]):
-        raise _BusyError
-    return act()
+def _step_if_free(therapist: Therapist, step: Callable[[Therapist], object]) -> bool:
+    if not queries.lock_therapist_if_free(therapist.id):
+        return False
+    step(therapist)
+    return True

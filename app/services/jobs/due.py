@@ -1,4 +1,4 @@
-"""The clock's work: find what is due, and take each booking to where it should be by now."""
+"""The sweeps: find what has fallen due, and take each booking to where it should be now."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ from app.rules import acceptance
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
 from app.services.bookings import log, transitions
-from app.services.jobs.batching import each_booking, each_therapist, in_turn
+from app.services.jobs.batching import each_booking, each_therapist
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.therapists import ranking
 from app.store import outbox, queries
@@ -15,68 +15,60 @@ from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
 from app.store.queries import ACCEPTED, REQUESTED
 
 SIGN_INS_KEPT = timedelta(days=1)
-ANSWERS_KEPT = timedelta(days=2)
-FORGOTTEN_AT_ONCE = 1000
+API_ANSWERS_KEPT = timedelta(days=2)
+PURGE_BATCH = 1000
 
 
 def remind_answers(now: datetime) -> PartialResults:
-    """Remind therapists whose enquiries have waited two hours and are not late yet."""
+    """Remind therapists of enquiries that have waited two hours and are not late yet."""
     due = REQUESTED & (Booking.reminder_due_at <= now) & (Booking.answer_by >= now)
-    return each_booking(due, Booking.reminder_due_at, lambda booking: _chase(booking, now))
+    return each_booking(due, Booking.reminder_due_at, lambda booking: _chase_answer(booking, now))
 
 
 def escalate_late(now: datetime) -> PartialResults:
-    """Tell therapist, client and ops of enquiries that are late."""
+    """Tell therapist, client and ops about enquiries that are late."""
     due = REQUESTED & (Booking.late_due_at < now) & (Booking.expires_at > now)
-    return each_booking(due, Booking.late_due_at, lambda booking: _chase(booking, now))
+    return each_booking(due, Booking.late_due_at, lambda booking: _chase_answer(booking, now))
 
 
 def expire_enquiries(now: datetime) -> PartialResults:
-    """End the enquiries that nobody answered."""
-    return each_booking(
-        queries.overdue_expiry(now), Booking.expires_at, lambda b: _catch_up(b, now)
-    )
+    """Expire enquiries that were not answered in time."""
+    due = queries.overdue_expiry(now)
+    return each_booking(due, Booking.expires_at, lambda booking: _catch_up(booking, now))
 
 
 def complete_sessions(now: datetime) -> PartialResults:
     """Complete the sessions that ended ten minutes ago or earlier."""
-    return each_booking(
-        queries.overdue_completion(now), Booking.completes_at, lambda b: _catch_up(b, now)
-    )
+    due = queries.overdue_completion(now)
+    return each_booking(due, Booking.completes_at, lambda booking: _catch_up(booking, now))
 
 
 def apply_standing(now: datetime) -> PartialResults:
-    """Apply streaks, then compute the scores anew of therapists whom something happened to."""
-    standings = each_therapist(
+    """Apply what streaks lead to, then bring the scores of therapists up to date."""
+    yield from each_therapist(
         Therapist.standing_due_at,
         now,
         lambda therapist: transitions.apply_standing(therapist.id, via=Via.SCHEDULER, now=now),
     )
-    return in_turn(standings, _scores(now))
-
-
-def _scores(now: datetime) -> PartialResults:
     for part in each_therapist(
         Therapist.ranking_due_at, now, lambda therapist: ranking.refresh(therapist.id, now)
     ):
-        # A score that moves with the clock is no news; it would fill the log every five minutes.
+        # Scores change with the clock alone; counted as due, they would be logged all the time.
         yield JobResult(failed=part.failed)
 
 
 def remind_sessions(now: datetime) -> PartialResults:
-    """Remind both of an accepted session 24 h and 1 h before it starts."""
+    """Remind client and therapist 24 h and 1 h before an accepted session."""
     ahead = ACCEPTED & (Booking.starts_at > now)
-    return in_turn(
-        *(
-            each_booking(ahead & (due_at <= now), due_at, lambda each: _remind_session(each, now))
-            for due_at in (Booking.hour_reminder_due_at, Booking.day_reminder_due_at)
+    for due_at in (Booking.hour_reminder_due_at, Booking.day_reminder_due_at):
+        yield from each_booking(
+            ahead & (due_at <= now), due_at, lambda booking: _remind_session(booking, now)
         )
-    )
 
 
-def take_every_step(now: datetime) -> JobResult:
-    """Take everything to where it should be by now, as the jobs in turn do; what it came to."""
-    jobs = (
+def run_all_sweeps(now: datetime) -> JobResult:
+    """Do once what the jobs above do; what they did together."""
+    sweeps = (
         remind_answers,
         escalate_late,
         expire_enquiries,
@@ -84,23 +76,23 @@ def take_every_step(now: datetime) -> JobResult:
         apply_standing,
         remind_sessions,
     )
-    return sum((part for job in jobs for part in job(now)), JobResult())
+    return sum((part for sweep in sweeps for part in sweep(now)), JobResult())
 
 
 def purge(now: datetime) -> PartialResults:
     """Delete sign-in links and stored API answers that are too old to be used."""
-    for table, kept_until in (
+    for table, before in (
         (SignIn, now - SIGN_INS_KEPT),
-        (IdempotentAnswer, now - ANSWERS_KEPT),
+        (IdempotentAnswer, now - API_ANSWERS_KEPT),
     ):
-        while forgotten := _forget(table, kept_until):
-            yield JobResult(due=forgotten, done=forgotten)
+        while deleted := _delete_batch(table, before):
+            yield JobResult(due=deleted, done=deleted)
 
 
 @in_transaction
-def _forget(table: type[SignIn | IdempotentAnswer], before: datetime) -> int:
-    # Not all at once: after a long outage there are many, and nobody else could write meanwhile.
-    old = table.select(table.id).where(table.created_at < before).limit(FORGOTTEN_AT_ONCE)
+def _delete_batch(table: type[SignIn | IdempotentAnswer], before: datetime) -> int:
+    # In batches, so that other writers need not wait long after an outage.
+    old = table.select(table.id).where(table.created_at < before).limit(PURGE_BATCH)
     return int(table.delete().where(table.id.in_(old)).execute())
 
 
@@ -110,8 +102,8 @@ def _catch_up(booking: Booking, now: datetime) -> bool:
     return bool(booking.status != before)
 
 
-def _chase(booking: Booking, now: datetime) -> bool:
-    """Take one unanswered enquiry the furthest step that is due, once."""
+def _chase_answer(booking: Booking, now: datetime) -> bool:
+    """Take the furthest step that is due for an unanswered enquiry; False if none is."""
     if booking.status is not Status.REQUESTED:
         return False
     step = acceptance.due_step(
@@ -122,13 +114,15 @@ def _chase(booking: Booking, now: datetime) -> bool:
         now=now,
     )
     if step is Step.REMIND:
-        return _remind(booking, now)
-    if step is Step.LATE:
-        return _tell_late(booking, now)
-    return False
+        _remind_therapist(booking, now)
+    elif step is Step.LATE:
+        _report_late(booking, now)
+    else:
+        return False
+    return True
 
 
-def _remind(booking: Booking, now: datetime) -> bool:
+def _remind_therapist(booking: Booking, now: datetime) -> None:
     transitions.set_reminders(booking, reminder_due_at=None)
     facts = {"answer_by": booking.answer_by.isoformat()}
     transitions.add_timeline_entry(
@@ -138,10 +132,9 @@ def _remind(booking: Booking, now: datetime) -> bool:
         "answer_reminder", Role.THERAPIST, booking=booking, due_at=booking.reminder_due_at, now=now
     )
     log.booking_event("reminded", booking, answer_by=facts["answer_by"], next="late")
-    return True
 
 
-def _tell_late(booking: Booking, now: datetime) -> bool:
+def _report_late(booking: Booking, now: datetime) -> None:
     transitions.set_reminders(booking, reminder_due_at=None, late_due_at=None)
     facts = {"since": booking.answer_by.isoformat(), "expires_at": booking.expires_at.isoformat()}
     transitions.add_timeline_entry(
@@ -154,7 +147,6 @@ def _tell_late(booking: Booking, now: datetime) -> bool:
     ):
         outbox.enqueue(kind, role, booking=booking, due_at=booking.late_due_at, now=now)
     log.booking_event("late", booking, warning=True, next="expire", **facts)
-    return True
 
 
 def _remind_session(booking: Booking, now: datetime) -> bool:
@@ -164,7 +156,7 @@ def _remind_session(booking: Booking, now: datetime) -> bool:
     day_due = booking.day_reminder_due_at is not None and booking.day_reminder_due_at <= now
     if not (hour_due or day_due):
         return False
-    # After an outage both may be due; the nearer one says all that the other would have.
+    # After an outage both may be due. The later reminder says everything that the first would.
     if hour_due:
         transitions.set_reminders(booking, day_reminder_due_at=None, hour_reminder_due_at=None)
     else:

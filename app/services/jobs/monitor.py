@@ -1,152 +1,75 @@
-"""How this process's jobs fare: gathered here, written for all processes to see every 5 s."""
+"""Records runs and heartbeats of jobs, which `/readyz` and `/metrics` read."""
 
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from math import ceil
 
 import structlog
-from peewee import PeeweeException
 
 from app.errors import StoreUnavailable
-from app.services.jobs.result import JobResult
+from app.services.jobs.result import Job, JobResult
 from app.store import job_stats
-from app.store.db import database
+from app.store.db import errors
 from app.store.job_stats import JobDelta
 
-EVERY = timedelta(seconds=5)
-SILENT_S = 60
-"""A job is missed after so many seconds where a scheduler runs all the time."""
-SILENT_BETWEEN_RUNS_S = 600
-"""The same where each run is a process of its own, as from cron: ten minutes."""
+HEARTBEAT_EVERY_S = 5.0
+PATIENCE_S = 60
+# From cron, a run every ten minutes is enough.
+PATIENCE_BETWEEN_PROCESSES_S = 600
 
 _log = structlog.get_logger("mindsum")
 
 
 class JobMonitor:
-    """Tells of the jobs of one process; for use from any thread.
+    """Records the jobs of one process; any thread may call it.
 
-    A process that keeps the timetable (`is_resident`) vouches for each of `names` that is not in
-    hand: it waits for its time. So only one that is in hand and does not get on falls silent,
-    however rarely it runs. A run by `--once` vouches for nothing it has not done. A figure that
-    could not be written is kept for the next time; it is never worth failing a job.
-
-    `patience_s` has for how many seconds a job may be silent, where that is longer than usual.
+    A statistic that cannot be written is logged and lost: it is not worth failing a job.
     """
 
-    def __init__(
-        self,
-        names: Iterable[str],
-        *,
-        is_resident: bool = True,
-        patience_s: Mapping[str, float] | None = None,
+    def __init__(self, *, is_resident: bool = True) -> None:
+        self._is_resident = is_resident
+        self._written_s: dict[str, float] = {}
+
+    def start(self, job: Job, now: datetime) -> None:
+        """A run starts at `now`."""
+        if self._is_resident and job.every_s > HEARTBEAT_EVERY_S:
+            # Until now its heartbeat was allowed to be as old as the wait between two runs.
+            self._write(job, JobDelta(), now, self._patience_s(job))
+
+    def progress(self, job: Job, now: datetime) -> None:
+        """A run has finished a part of its work at `now`."""
+        written_s = self._written_s.get(job.name)
+        if written_s is None or time.monotonic() - written_s >= HEARTBEAT_EVERY_S:
+            self._write(job, JobDelta(), now, self._patience_s(job))
+
+    def finish(
+        self, job: Job, result: JobResult, *, took_s: float, now: datetime, has_failed: bool
     ) -> None:
-        self._names = tuple(names) if is_resident else ()
-        self._usual_patience_s = SILENT_S if is_resident else SILENT_BETWEEN_RUNS_S
-        self._patience_s = dict(patience_s or {})
-        self._lock = threading.Lock()
-        self._news: dict[str, JobDelta] = {}
-        self._in_hand: Counter[str] = Counter()
-        self._written: tuple[float, datetime] | None = None
-        self._is_refused = False
-
-    def begin(self, job: str) -> None:
-        """A run of `job` is in hand from now on, until it is noted."""
-        with self._lock:
-            self._in_hand[job] += 1
-
-    def progress(self, job: str, now: datetime) -> None:
-        """A run has got on, if it has not ended yet."""
-        with self._lock:
-            self._news.setdefault(job, JobDelta())
-        self._write(now)
-
-    def note(
-        self, job: str, run: JobResult, *, took_s: float, now: datetime, has_failed: bool
-    ) -> None:
-        """A run that was begun has ended at `now`, after `took_s` seconds.
-
-        `has_failed` where it raised, or something in it failed by a fault of the house: then it may
-        not know how late it is.
-        """
+        """A run has ended at `now`; `has_failed` also where it raised an error."""
         lag_s = None if has_failed else 0.0
-        if run.oldest_at:
-            lag = now - timedelta(seconds=took_s) - run.oldest_at
+        if result.oldest_at:
+            lag = now - timedelta(seconds=took_s) - result.oldest_at
             lag_s = max(lag.total_seconds(), 0.0)
-        told = JobDelta(
+        delta = JobDelta(
             runs=1,
             failed_runs=int(has_failed),
             seconds=took_s,
-            done=run.done,
-            failed=run.failed,
+            done=result.done,
+            failed=result.failed,
             last_finished_at=now,
             last_took_s=took_s,
             last_lag_s=lag_s,
         )
-        with self._lock:
-            self._in_hand[job] -= 1
-            self._news[job] = _sum(self._news.get(job, JobDelta()), told)
-        self._write(now, is_urgent=has_failed)
+        until_next_run_s = job.every_s if self._is_resident else 0
+        self._write(job, delta, now, self._patience_s(job) + until_next_run_s)
 
-    def flush(self, now: datetime) -> None:
-        """Write what is left, before the process ends."""
-        self._write(now, is_last=True)
+    def _patience_s(self, job: Job) -> float:
+        usual_s = PATIENCE_S if self._is_resident else PATIENCE_BETWEEN_PROCESSES_S
+        return max(usual_s, job.patience_s)
 
-    def _write(self, now: datetime, *, is_urgent: bool = False, is_last: bool = False) -> None:
-        with self._lock:
-            is_hurried = is_last or (is_urgent and not self._is_refused)
-            if not (is_hurried or self._is_time(now)):
-                return
-            news, self._news = self._news, {}
-            self._written = time.monotonic(), now
-            idle = [] if is_last else [name for name in self._names if self._in_hand[name] <= 0]
-        told = {name: JobDelta() for name in idle} | news
-        if not told:
-            return
-        self._is_refused = not self._has_written(told, now)
-        if self._is_refused:
-            self._take_back(news)
-
-    def _has_written(self, told: Mapping[str, JobDelta], now: datetime) -> bool:
+    def _write(self, job: Job, delta: JobDelta, now: datetime, patience_s: float) -> None:
+        self._written_s[job.name] = time.monotonic()
         try:
-            if database.pending_upgrades():
-                # There may be no place for them yet, and whoever runs the jobs says so.
-                return False
-            job_stats.add(told, now, {job: self._patience_of(job) for job in told})
-        except (StoreUnavailable, PeeweeException):
-            _log.exception("job_figures_unwritten")
-            return False
-        return True
-
-    def _patience_of(self, job: str) -> int:
-        return max(self._usual_patience_s, ceil(self._patience_s.get(job, 0)))
-
-    def _is_time(self, now: datetime) -> bool:
-        """Whether 5 s have passed by either clock: ours may have leapt."""
-        if self._written is None:
-            return True
-        at_s, at = self._written
-        return time.monotonic() - at_s >= EVERY.total_seconds() or abs(now - at) >= EVERY
-
-    def _take_back(self, news: Mapping[str, JobDelta]) -> None:
-        with self._lock:
-            for job, told in news.items():
-                later = self._news.get(job)
-                self._news[job] = _sum(told, later) if later else told
-
-
-def _sum(earlier: JobDelta, later: JobDelta) -> JobDelta:
-    lags = [each.last_lag_s for each in (earlier, later) if each.last_lag_s is not None]
-    last = later if later.runs else earlier
-    return replace(
-        last,
-        runs=earlier.runs + later.runs,
-        failed_runs=earlier.failed_runs + later.failed_runs,
-        seconds=earlier.seconds + later.seconds,
-        done=earlier.done + later.done,
-        failed=earlier.failed + later.failed,
-        last_lag_s=max(lags, default=None),
-    )
+            job_stats.add(job.name, delta, now, ceil(patience_s))
+        except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
+            _log.error("job_figures_unwritten", job=job.name, why=errors.reason(error))

@@ -1,16 +1,16 @@
-"""What one run of a scheduled job came to."""
+"""What a scheduled job is, and what one run of it did."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How much was due, done and failed; `oldest_at` is since when the most overdue was due.
+    """What a run, or a part of one, did.
 
-    `refused` is how many of those that failed did so by no fault of the house: a mail server would
-    not have them.
+    `oldest_at` is since when its most overdue item had been due. `refused` counts those of
+    `failed` that a mail server refused: they are not a fault of the system.
     """
 
     due: int = 0
@@ -21,11 +21,10 @@ class JobResult:
 
     @property
     def has_failed(self) -> bool:
-        """Whether something failed by a fault of the house."""
         return self.failed > self.refused
 
     def __add__(self, other: "JobResult") -> "JobResult":
-        oldest = [run.oldest_at for run in (self, other) if run.oldest_at is not None]
+        oldest = [result.oldest_at for result in (self, other) if result.oldest_at is not None]
         return JobResult(
             self.due + other.due,
             self.done + other.done,
@@ -35,5 +34,22 @@ class JobResult:
         )
 
 
+# A run yields a result for each part of its work. Between two parts everything is committed, so it
+# may be closed there.
 PartialResults = Generator[JobResult, None, None]
-"""A run as it goes on, a part at a time; between two parts all is whole, and it may be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One line of the timetable.
+
+    `work` is called with the present time. Up to `at_once` runs may overlap in one process.
+    `patience_s`: seconds without progress before a run counts as hung, where that is longer than
+    usual.
+    """
+
+    name: str
+    every_s: float
+    work: Callable[[datetime], PartialResults]
+    at_once: int = 1
+    patience_s: float = 0.0

@@ -1,4 +1,4 @@
-"""Emails that ops takes out of the queue: what was sent before a backup was put in place."""
+"""Takes emails out of the outbox unsent, such as those that had left before a restore."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,25 +8,24 @@ import structlog
 from peewee import Expression
 
 from app.errors import FieldError, InvalidFields
-from app.services.jobs import due as sweeps
+from app.services.jobs import due
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import OutboxEmail, OutboxStatus
 
-REASON = "ops left it out"
+REASON = "skipped by ops"
+
+_QUEUED = OutboxEmail.status == OutboxStatus.QUEUED
+_CLAIMED = OutboxEmail.status == OutboxStatus.SENDING
 
 _log = structlog.get_logger("mindsum")
 
 
-_IS_QUEUED = OutboxEmail.status == OutboxStatus.QUEUED
-_IS_TAKEN = OutboxEmail.status == OutboxStatus.SENDING
-
-
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """How many emails were left out, and what kept others from it.
+class SkipResult:
+    """How many emails were skipped, and what is left to skip.
 
-    `in_hand` emails are claimed by a worker, which may be sending them until `in_hand_until`;
-    `failed_steps` could not be taken, so that their emails are not there yet.
+    `in_hand` emails are claimed by a scheduler, which may be sending them until `in_hand_until`.
+    The emails of `failed_steps` (reminders, expiries …) are yet to be written.
     """
 
     skipped: int
@@ -35,61 +34,52 @@ class LeftOut:
     failed_steps: int = 0
 
     @property
-    def is_all(self) -> bool:
-        """Whether nothing is left of what should be left out."""
+    def is_complete(self) -> bool:
         return not (self.in_hand or self.failed_steps)
-
-
-def _waits(now: datetime) -> Expression:
-    """Queued, or claimed by a worker whose lease has run out."""
-    waits: Expression = _IS_QUEUED | (_IS_TAKEN & (OutboxEmail.due_at <= now))
-    return waits
-
-
-def _was_due_before(instant: datetime) -> Expression:
-    # Of what is taken, `due_at` says until when; it had been due before it was.
-    taken = _IS_TAKEN & (OutboxEmail.created_at < instant)
-    due: Expression = (_IS_QUEUED & (OutboxEmail.due_at < instant)) | taken
-    return due
 
 
 @in_transaction
 def skip(ids: Sequence[int], now: datetime) -> int:
-    """Take these emails out of the queue, all or none; how many.
+    """Skip these emails, all or none; how many.
 
-    Raises InvalidFields naming those that do not wait there: sent, being sent, or never there.
+    Raises InvalidFields naming those that are not waiting: sent, being sent, or unknown.
     """
     wanted = set(ids)
     skipped = _skip(OutboxEmail.id.in_(wanted), now)
     if skipped < len(wanted):
-        mine = OutboxEmail.id.in_(wanted) & (OutboxEmail.settled_at == now)
-        done = OutboxEmail.select().where(mine, OutboxEmail.last_error == REASON)
-        others = sorted(wanted - {email.id for email in done})
-        named = ", ".join(str(each) for each in others)
-        raise InvalidFields(FieldError("ID", f"{named} is not waiting in the queue"))
+        just_skipped = (OutboxEmail.settled_at == now) & (OutboxEmail.last_error == REASON)
+        done = OutboxEmail.select().where(OutboxEmail.id.in_(wanted), just_skipped)
+        others = ", ".join(str(each) for each in sorted(wanted - {email.id for email in done}))
+        raise InvalidFields(FieldError("ID", f"{others} is not waiting in the queue"))
     return skipped
 
 
-def skip_due_before(instant: datetime, now: datetime) -> LeftOut:
-    """Take every waiting email out of the queue that was due before an instant.
-
-    First every step is taken that the clock has made due, lest its emails come after this.
-    """
-    steps = sweeps.take_every_step(now)
+def skip_due_before(instant: datetime, now: datetime) -> SkipResult:
+    """Skip every waiting email that had been due before `instant`."""
+    # A step that is still to be taken would write its email after this.
+    sweeps = due.run_all_sweeps(now)
     skipped = _skip(_was_due_before(instant), now)
-    is_leased = _IS_TAKEN & (OutboxEmail.due_at > now)
+    is_leased = _CLAIMED & (OutboxEmail.due_at > now)
     in_hand = list(OutboxEmail.select().where(is_leased, _was_due_before(instant)))
     until = max((email.due_at for email in in_hand), default=None)
-    return LeftOut(skipped, len(in_hand), until, steps.failed)
+    return SkipResult(skipped, len(in_hand), until, sweeps.due - sweeps.done)
+
+
+def _was_due_before(instant: datetime) -> Expression:
+    # For claimed rows `due_at` is the end of the lease, so compare `created_at`.
+    claimed = _CLAIMED & (OutboxEmail.created_at < instant)
+    expression: Expression = (_QUEUED & (OutboxEmail.due_at < instant)) | claimed
+    return expression
 
 
 @in_transaction
 def _skip(which: Expression, now: datetime) -> int:
+    is_waiting = _QUEUED | (_CLAIMED & (OutboxEmail.due_at <= now))
     skipped = int(
         OutboxEmail.update(
             status=OutboxStatus.SKIPPED, lease_token=None, last_error=REASON, settled_at=now
         )
-        .where(which, _waits(now))
+        .where(which, is_waiting)
         .execute()
     )
     on_commit(lambda: _log.warning("emails_left_out", count=skipped))

@@ -124,6 +124,18 @@ def _committed(work: Callable[[], R]) -> R:
 
 
 @contextmanager
+def savepoint() -> Iterator[None]:
+    """Inside a transaction: if the block raises, undo its writes and forget its `on_commit`s."""
+    registered = len(_pending.acts)
+    try:
+        with db.atomic():
+            yield
+    except BaseException:
+        del _pending.acts[registered:]
+        raise
+
+
+@contextmanager
 def snapshot() -> Iterator[None]:
     """Read everything as of one instant, without other transactions' later writes."""
     isolation = "DEFERRED" if is_sqlite() else "REPEATABLE READ"

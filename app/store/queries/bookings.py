@@ -72,18 +72,33 @@ def lock_therapists(therapist_ids: Iterable[int]) -> None:
         locked_therapist(therapist_id)
 
 
-def lock_idle_therapists(therapist_ids: Iterable[int]) -> set[int]:
-    """Take the locks of those of several therapists that nobody holds; which they are."""
-    query = Therapist.select(Therapist.id).where(Therapist.id.in_(set(therapist_ids)))
-    if not is_sqlite():
-        query = query.for_update("FOR NO KEY UPDATE SKIP LOCKED")  # type: ignore[arg-type] # as above
-    return {each.id for each in query}
+def lock_therapist_if_free(therapist_id: int) -> bool:
+    """Take the therapist's lock; False if somebody else has it."""
+    query = Therapist.select(Therapist.id).where(Therapist.id == therapist_id)
+    return _skipping_locked(query).first() is not None
 
 
-def therapists_of_due(due: Expression, since: Field, limit: int) -> list[int]:
-    """Whose bookings the `limit` longest overdue ones are."""
-    rows = Booking.select(Booking.therapist).where(due).order_by(since).limit(limit)
-    return [row.therapist_id for row in rows]
+def lock_due_bookings(due: Expression, due_at: Field, limit: int) -> list[Booking]:
+    """The `limit` most overdue bookings, each locked with its therapist, with therapist and client.
+
+    Leaves out those that somebody else has locked.
+    """
+    query = Booking.select(Booking.id).join(Therapist).where(due).order_by(due_at).limit(limit)
+    ids = [row.id for row in _skipping_locked(query)]
+    # Read again: another transaction may have changed them until just before we got the lock.
+    return list(with_therapist_and_client(Booking.id.in_(ids)).order_by(due_at)) if ids else []
+
+
+def _skipping_locked(query: "ModelSelect[M]") -> "ModelSelect[M]":
+    if is_sqlite():
+        return query
+    return query.for_update("FOR NO KEY UPDATE SKIP LOCKED")  # type: ignore[arg-type] # as above
+
+
+def overdue_since(due: Expression, due_at: Field) -> datetime | None:
+    """Since when the most overdue of these bookings has been due; None if there is none."""
+    first: Booking | None = Booking.select(due_at).where(due).order_by(due_at).first()
+    return getattr(first, due_at.name) if first else None
 
 
 def therapist_by_slug(slug: str) -> Therapist:

@@ -86,7 +86,7 @@ def test_what_a_streak_leads_to_is_due_since_the_cancellation_that_did_it(
 def test_a_purge_goes_on_batch_by_batch_until_nothing_old_is_left(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due, "FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr(due, "PURGE_BATCH", 2)
     for _ in range(5):
         auth.request_sign_in("asha@therapists.example", "/dashboard", story.now)
     story.wait(days=1, seconds=1)

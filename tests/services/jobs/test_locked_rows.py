@@ -1,16 +1,16 @@
-"""Sweeps while somebody keeps a lock: all that can be done is done, and nobody is blamed."""
+"""Sweeps while somebody keeps a lock, or while one booking fails: everything else is done."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 
 from app.errors import StoreUnavailable
+from app.services.bookings import log, transitions
 from app.services.jobs import batching, due
-from app.services.therapists import ranking
-from app.store.db import database, postgresql
 from app.store.db.database import db
 from app.store.models import Booking, OutboxEmail, Therapist
 from tests.conftest import MONDAY
@@ -24,7 +24,7 @@ POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 
 def fall_due(now: datetime) -> None:
-    """All three are due, and Asha for the longest."""
+    """Standing and score of all three therapists are due, those of Asha for the longest."""
     Therapist.update(streak=5, standing_due_at=now, ranking_due_at=now).execute()
     before = now - timedelta(hours=1)
     Therapist.update(standing_due_at=before, ranking_due_at=before).where(
@@ -32,50 +32,36 @@ def fall_due(now: datetime) -> None:
     ).execute()
 
 
-@pytest.fixture
-def impatient(story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks are waited for in moments."""
-    monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
-    database.bind(database_url)
+@contextmanager
+def asha_locked(database_url: str) -> Iterator[None]:
+    """Somebody keeps Asha's row locked, as a forgotten shell does."""
+    with psycopg.connect(database_url) as shell:
+        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
+        yield
 
 
 @POSTGRESQL
-def test_a_therapist_whom_somebody_keeps_locked_keeps_no_other_from_standing_and_score(
-    story: Story, database_url: str, impatient: None
+def test_a_locked_therapist_keeps_no_other_from_standing_and_score_and_is_taken_by_the_next_run(
+    story: Story, database_url: str
 ) -> None:
     fall_due(story.now)
-    with psycopg.connect(database_url) as shell:
-        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
-        parts = due.apply_standing(story.now)
-        assert [next(parts).done, next(parts).done] == [1, 1]
-        with pytest.raises(StoreUnavailable, match="lock timeout"):
-            total(parts)
+    with asha_locked(database_url):
+        run = total(due.apply_standing(story.now))
+        assert (run.due, run.done, run.failed) == (3, 2, 0)
+        assert run.oldest_at == story.now - timedelta(hours=1)
         for due_at in (Therapist.standing_due_at, Therapist.ranking_due_at):
             left = Therapist.select().where(due_at <= story.now)
             assert [each.slug for each in left] == ["asha"]
     assert total(due.apply_standing(story.now)).done == 1
+    assert not Therapist.select().where(Therapist.ranking_due_at <= story.now).exists()
 
 
 @POSTGRESQL
-def test_a_lock_that_was_let_go_meanwhile_is_had_in_the_same_run(
-    story: Story, database_url: str
+def test_a_locked_therapist_keeps_nobody_elses_sessions_from_either_reminder(
+    story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fall_due(story.now)
-    parts = batching.each_therapist(
-        Therapist.ranking_due_at, story.now, lambda each: ranking.refresh(each.id, story.now)
-    )
-    with psycopg.connect(database_url) as shell:
-        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
-        assert [next(parts).done, next(parts).done] == [1, 1]
-    last = next(parts)
-    assert (last.done, last.oldest_at) == (1, story.now - timedelta(hours=1))
-    assert list(parts) == []
-
-
-@POSTGRESQL
-def test_a_therapist_whom_somebody_keeps_locked_keeps_nobody_from_either_reminder(
-    story: Story, database_url: str, impatient: None
-) -> None:
+    # So that a batch could be full of Asha's alone.
+    monkeypatch.setattr(batching, "BATCH", 1)
     soon, tomorrow = MONDAY.replace(hour=16), MONDAY.replace(hour=16) + timedelta(days=3)
     accepted = [
         story.ask(starts_at=soon),
@@ -86,16 +72,27 @@ def test_a_therapist_whom_somebody_keeps_locked_keeps_nobody_from_either_reminde
         story.accept(booking)
     story.at(soon - timedelta(hours=1))
     Booking.update(day_reminder_due_at=story.now).where(Booking.starts_at == tomorrow).execute()
-    with psycopg.connect(database_url) as shell:
-        shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
-        with pytest.raises(StoreUnavailable, match="lock timeout"):
-            total(due.remind_sessions(story.now))
-    told = OutboxEmail.select().where(OutboxEmail.kind == "session_reminder")
-    assert {each.booking_id for each in told} == {booking.id for booking in accepted[1:]}
+    with asha_locked(database_url):
+        assert total(due.remind_sessions(story.now)).done == 2
+    reminders = OutboxEmail.select().where(OutboxEmail.kind == "session_reminder")
+    assert {each.booking_id for each in reminders} == {booking.id for booking in accepted[1:]}
+    assert total(due.remind_sessions(story.now)).done == 1
+
+
+@POSTGRESQL
+def test_what_stays_locked_is_reported_as_due_and_not_as_failed(
+    story: Story, database_url: str
+) -> None:
+    booking = story.ask()
+    story.wait(hours=3, minutes=1)
+    with asha_locked(database_url):
+        (run,) = due.escalate_late(story.now)
+    assert (run.due, run.done, run.failed) == (1, 0, 0)
+    assert run.oldest_at == booking.answer_by
 
 
 @SQLITE
-def test_a_file_that_is_kept_locked_is_waited_for_and_no_therapist_is_blamed(
+def test_a_locked_file_is_waited_for_and_is_no_failure_of_a_therapist(
     story: Story, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fall_due(story.now)
@@ -108,18 +105,42 @@ def test_a_file_that_is_kept_locked_is_waited_for_and_no_therapist_is_blamed(
     assert total(due.apply_standing(story.now)).done == 3
 
 
-def test_a_database_that_goes_away_while_bookings_are_taken_one_by_one_ends_the_run(
+def ask_twice(story: Story) -> list[Booking]:
+    later = MONDAY.replace(hour=16) + timedelta(days=3)
+    return [story.ask(), story.ask("bran", client=ELI, starts_at=later)]
+
+
+def test_a_database_that_goes_away_ends_the_run_and_undoes_its_batch(story: Story) -> None:
+    ask_twice(story)
+
+    def step(booking: Booking) -> bool:
+        if booking.therapist.slug == "bran":
+            raise StoreUnavailable("it is gone")
+        transitions.set_reminders(booking, reminder_due_at=None)
+        return True
+
+    with pytest.raises(StoreUnavailable, match="it is gone"):
+        total(batching.each_booking(Booking.id > 0, Booking.expires_at, step))
+    assert not Booking.select().where(Booking.reminder_due_at.is_null()).exists()
+
+
+def test_a_booking_that_fails_is_undone_alone_with_what_it_would_have_logged(
     story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    story.ask()
-    story.ask("bran", client=ELI, starts_at=MONDAY.replace(hour=16) + timedelta(days=3))
-    faults = [RuntimeError("a fault of one"), StoreUnavailable("it is gone")]
+    good, bad = ask_twice(story)
 
-    def act(_booking: Booking) -> bool:
-        raise faults.pop(0)
+    def step(booking: Booking) -> bool:
+        transitions.set_reminders(booking, reminder_due_at=None)
+        log.booking_event("reminded", booking)
+        if booking.id == bad.id:
+            raise RuntimeError("a fault of one")
+        return True
 
-    everything = batching.each_booking(Booking.id > 0, Booking.expires_at, act)
-    with pytest.raises(StoreUnavailable, match="it is gone"):
-        total(everything)
-    assert faults == []
-    assert "sweep_failed" not in capsys.readouterr().err
+    due_and_unmarked = Booking.reminder_due_at.is_null(False)
+    run = total(batching.each_booking(due_and_unmarked, Booking.expires_at, step))
+    assert (run.due, run.done, run.failed) == (2, 1, 1)
+    assert story.reload(good).reminder_due_at is None
+    assert story.reload(bad).reminder_due_at is not None
+    said = capsys.readouterr().err
+    assert said.count("event=reminded") == 1
+    assert f"event=sweep_failed booking={bad.reference}" in said

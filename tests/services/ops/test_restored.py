@@ -143,11 +143,11 @@ def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) 
     outbox.claim(story.now, 9)
     lost_at = story.wait(seconds=1)
     left = outbox_skip.skip_due_before(lost_at, story.now)
-    assert (left.skipped, left.in_hand, left.is_all) == (0, 2, False)
+    assert (left.skipped, left.in_hand, left.is_complete) == (0, 2, False)
     assert left.in_hand_until is not None
     story.at(left.in_hand_until)
     left = outbox_skip.skip_due_before(lost_at, story.now)
-    assert (left.skipped, left.in_hand, left.is_all) == (2, 0, True)
+    assert (left.skipped, left.in_hand, left.is_complete) == (2, 0, True)
 
 
 def test_what_a_living_worker_gives_back_is_due_since_when_it_was(story: Story) -> None:
@@ -174,7 +174,7 @@ def test_an_enquiry_made_after_the_loss_is_told_of_though_what_ends_it_was_due_b
     lost_at = story.wait(seconds=1)
     story.wait(seconds=1)
     asked = story.ask(client=ELI, starts_at=lost_at.replace(second=0) + timedelta(hours=74))
-    assert outbox_skip.skip_due_before(lost_at, story.now).is_all
+    assert outbox_skip.skip_due_before(lost_at, story.now).is_complete
     assert story.reload(asked).status == "expired"
     assert ("booking_expired", ELI[1]) in story.deliver()
 

@@ -16,7 +16,7 @@ from app.config import Settings
 from app.rules.lifecycle import Actor
 from app.services import clients
 from app.services.jobs.monitor import JobMonitor
-from app.services.jobs.result import JobResult
+from app.services.jobs.result import Job, JobResult
 from app.services.mail.sender import OutboxSender
 from app.store import attempts, job_stats, outbox
 from app.store.db import database
@@ -61,9 +61,18 @@ def write_email() -> OutboxEmail:
 
 
 def stir(*names: str) -> None:
-    """Those jobs, or all, show a sign of life."""
-    told = names or NAMES
-    job_stats.add(dict.fromkeys(told, JobDelta()), clock.now(), dict.fromkeys(told, 60))
+    """Those jobs, or all, show a heartbeat."""
+    for name in names or NAMES:
+        job_stats.add(name, JobDelta(), clock.now(), 60)
+
+
+def job(name: str, every_s: float = 1, patience_s: float = 0) -> Job:
+    return Job(name, every_s, lambda _now: (part for part in ()), patience_s=patience_s)
+
+
+def finish(monitor: JobMonitor, one: Job) -> None:
+    """A run of that job ends, which found nothing to do."""
+    monitor.finish(one, JobResult(), took_s=0, now=clock.now(), has_failed=False)
 
 
 def test_with_everything_in_order_the_house_is_ready(app: Flask, visitor: Visitor) -> None:
@@ -91,6 +100,14 @@ def test_a_house_that_cannot_read_what_was_written_is_not_ready(
     assert set(failing(visitor)) == {"notes"}
 
 
+def test_a_scheduler_is_missed_by_its_most_frequent_heartbeat(visitor: Visitor, at: Any) -> None:
+    monitor = JobMonitor()
+    finish(monitor, job("apply_standing"))
+    finish(monitor, job("deliver_outbox", patience_s=200))
+    at(MONDAY + timedelta(seconds=62))
+    assert failing(visitor) == {"scheduler": "was alive 62 s ago"}
+
+
 @pytest.mark.parametrize(("age_s", "failed"), [(0, set()), (60, set()), (61, {"scheduler"})])
 def test_a_scheduler_is_missed_after_a_minute(
     visitor: Visitor, at: Any, age_s: int, failed: set[str]
@@ -116,20 +133,19 @@ def test_a_job_that_hangs_is_named_while_the_others_run(visitor: Visitor, at: An
 def test_a_job_that_waits_its_hour_is_missed_a_minute_after_it_began_to_hang(
     visitor: Visitor, at: Any
 ) -> None:
-    vitals = JobMonitor(("apply_standing", "purge"))
+    monitor, purge = JobMonitor(), job("purge", every_s=3600)
 
-    def run_others_for(seconds: int) -> None:
-        for _ in range(0, seconds, 5):
-            now = at(clock.now() + timedelta(seconds=5))
-            vitals.begin("apply_standing")
-            vitals.note("apply_standing", JobResult(), took_s=0, now=now, has_failed=False)
+    def others_run_after(seconds: int) -> None:
+        at(clock.now() + timedelta(seconds=seconds))
+        finish(monitor, job("apply_standing"))
 
-    run_others_for(3600)
+    finish(monitor, purge)
+    others_run_after(3600)
     assert failing(visitor) == {}
-    vitals.begin("purge")
-    run_others_for(60)
+    monitor.start(purge, clock.now())
+    others_run_after(60)
     assert failing(visitor) == {}
-    run_others_for(5)
+    others_run_after(5)
     assert failing(visitor) == {
         "scheduler": "job purge has not finished for 65 s: it hangs; restart the scheduler"
     }
@@ -148,11 +164,9 @@ def test_a_job_that_hangs_is_named_although_the_clock_went_back(visitor: Visitor
 def test_between_runs_from_cron_ten_minutes_may_pass(
     visitor: Visitor, at: Any, age_s: int, failed: set[str]
 ) -> None:
-    vitals = JobMonitor(NAMES, is_resident=False)
+    monitor = JobMonitor(is_resident=False)
     for name in NAMES:
-        vitals.begin(name)
-        vitals.note(name, JobResult(), took_s=0, now=clock.now(), has_failed=False)
-    vitals.flush(clock.now())
+        finish(monitor, job(name, every_s=3600))
     at(MONDAY + timedelta(seconds=age_s))
     assert set(failing(visitor)) == failed
 
@@ -334,18 +348,17 @@ def test_whether_emails_leave_is_asked_of_those_that_wait_and_of_the_newest_atte
 
 def test_a_slow_mail_server_is_no_sender_that_hangs(visitor: Visitor, at: Any) -> None:
     lease_s = 20 * 30
-    vitals = JobMonitor(NAMES, patience_s={"deliver_outbox": lease_s})
+    monitor = JobMonitor()
 
-    def run_others_until(age_s: int) -> None:
+    def others_run_at(age_s: int) -> None:
         at(MONDAY + timedelta(seconds=age_s))
-        vitals.begin("purge")
-        vitals.note("purge", JobResult(), took_s=0, now=clock.now(), has_failed=False)
+        finish(monitor, job("apply_standing"))
 
-    run_others_until(0)
-    vitals.begin("deliver_outbox")
-    run_others_until(lease_s)
+    others_run_at(0)
+    monitor.progress(job("deliver_outbox", patience_s=lease_s), clock.now())
+    others_run_at(lease_s)
     assert failing(visitor) == {}
-    run_others_until(lease_s + 1)
+    others_run_at(lease_s + 1)
     assert failing(visitor) == {
         "scheduler": "job deliver_outbox has not finished for 601 s: it hangs; "
         "restart the scheduler"
@@ -503,11 +516,10 @@ def test_what_a_server_said_is_kept_in_short(app: Flask) -> None:
 def test_jobs_tell_how_often_and_how_long_they_ran_and_how_late_they_were(
     visitor: Visitor, app: Flask
 ) -> None:
-    vitals = JobMonitor(NAMES)
+    monitor = JobMonitor()
     overdue = JobResult(due=3, done=2, failed=1, oldest_at=MONDAY - timedelta(seconds=45))
     for run, took_s, has_failed in ((JobResult(), 0.5, False), (overdue, 5.0, True)):
-        vitals.begin("purge")
-        vitals.note("purge", run, took_s=took_s, now=clock.now(), has_failed=has_failed)
+        monitor.finish(job("purge"), run, took_s=took_s, now=clock.now(), has_failed=has_failed)
     found = figures(visitor)
     assert {name: value for name, value in found.items() if 'job="purge"' in name} == {
         'mindsum_job_runs_total{job="purge",result="ok"}': 1,
@@ -525,9 +537,8 @@ def test_jobs_tell_how_often_and_how_long_they_ran_and_how_late_they_were(
 def test_a_job_that_only_ever_failed_does_not_claim_to_be_in_time(
     visitor: Visitor, app: Flask
 ) -> None:
-    vitals = JobMonitor(NAMES)
-    vitals.begin("purge")
-    vitals.note("purge", JobResult(), took_s=1, now=clock.now(), has_failed=True)
+    failed = {"took_s": 1, "now": clock.now(), "has_failed": True}
+    JobMonitor().finish(job("purge"), JobResult(), **failed)
     found = figures(visitor)
     assert found['mindsum_job_last_duration_seconds{job="purge"}'] == 1
     assert 'mindsum_job_last_lag_seconds{job="purge"}' not in found
