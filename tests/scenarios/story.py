@@ -36,12 +36,14 @@ JOBS: tuple[Callable[[datetime], PartialResults], ...] = (
 )
 
 
-def sender_to(app: Flask, port: int, **settings: Any) -> OutboxSender:
-    """A sender to another mail server than the story's own."""
+def sender_to(
+    app: Flask, port: int, must_stop: Callable[[], bool] = lambda: False, **settings: Any
+) -> OutboxSender:
+    """A sender to another mail server than the story's own, with some MAIL_* settings changed."""
     elsewhere = Flask("elsewhere")
     elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
     elsewhere.config.update(settings)
-    return OutboxSender(Mailer(elsewhere), clock.now)
+    return OutboxSender(Mailer(elsewhere), clock.now, must_stop)
 
 
 def total(parts: Iterable[JobResult]) -> JobResult:
@@ -50,12 +52,12 @@ def total(parts: Iterable[JobResult]) -> JobResult:
 
 
 @contextmanager
-def lane(app: Flask, one: OutboxSender) -> Iterator[None]:
-    """Another thread of the sender's process, until it has found nothing more to do."""
+def sending_in_thread(app: Flask, sender: OutboxSender) -> Iterator[None]:
+    """Another thread of the sender's process sends what is due; it has ended after the block."""
 
     def run() -> None:
         with app.app_context(), database.connection():
-            total(one.deliver())
+            total(sender.deliver())
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -1,19 +1,23 @@
-"""Until when each kind of email may still go out; past that it is skipped."""
+"""Until when each kind of email may still go out; after that it is skipped."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.rules.lifecycle import Status
 from app.store import suppressions
-from app.store.models import Booking, Client, OutboxEmail, SignIn
+from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
 
 SIGN_IN_LASTS = timedelta(minutes=15)
 
+# Why an email must not go out any more, for ops to read; None if it may.
 Reason = str | None
+BookingCheck = Callable[[Booking, datetime], Reason]
+EmailCheck = Callable[[OutboxEmail, datetime], Reason]
 
 
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
-    """Why the email would no longer tell the truth at `now`; None if it should be sent."""
+    """Why the email would not be true any more at `now`; None if it may be sent."""
     if isinstance(email.recipient, Client) and email.recipient.is_erased:
         return "the client was erased"
     if email.booking is not None and email.kind in _BY_BOOKING:
@@ -36,10 +40,11 @@ def _until_late(booking: Booking, now: datetime) -> Reason:
     return _while_open(booking, now)
 
 
-def _while_unheard(booking: Booking, now: datetime) -> Reason:
-    # With its address dead, no later email would tell of the therapist either.
-    is_heard = suppressions.reason_at(booking.therapist.email) is None
-    return _while_open(booking, now) if is_heard else None
+def _while_open_or_unreachable(booking: Booking, now: datetime) -> Reason:
+    # While the address is dead, no later email tells ops of this therapist.
+    if suppressions.reason_at(booking.therapist.email) is not None:
+        return None
+    return _while_open(booking, now)
 
 
 def _while_accepted(booking: Booking, now: datetime) -> Reason:
@@ -58,68 +63,64 @@ def _before_start(booking: Booking, now: datetime) -> Reason:
 
 def _sign_in(email: OutboxEmail, now: datetime) -> Reason:
     if now - email.created_at >= SIGN_IN_LASTS:
-        return "the sign-in was asked for too long ago"
+        return "the sign-in was requested too long ago"
     if SignIn.get(SignIn.key == email.facts["key"]).used_at is not None:
         return "the sign-in has been used"
     return None
 
 
-def _for(age: timedelta) -> Callable[[OutboxEmail, datetime], Reason]:
+def _up_to(age: timedelta) -> EmailCheck:
     def check(email: OutboxEmail, now: datetime) -> Reason:
-        return "it was asked for too long ago" if now - email.created_at >= age else None
+        return "it was requested too long ago" if now - email.created_at >= age else None
 
     return check
 
 
-def _while_on_streak(email: OutboxEmail, _now: datetime) -> Reason:
-    assert email.therapist is not None
-    still = email.therapist.streak >= email.facts["streak"]
-    return None if still else "the streak has been set back since"
+def _while(holds: Callable[[Therapist, dict[str, Any]], bool], reason: str) -> EmailCheck:
+    """Checks a fact of the email's therapist; `holds` also gets the email's own facts."""
+
+    def check(email: OutboxEmail, _now: datetime) -> Reason:
+        assert email.therapist is not None
+        return None if holds(email.therapist, email.facts) else reason
+
+    return check
 
 
-def _while_flagged(email: OutboxEmail, _now: datetime) -> Reason:
-    assert email.therapist is not None
-    return None if email.therapist.is_flagged else "the flag has been lifted since"
+def _account_alert(email: OutboxEmail, now: datetime) -> Reason:
+    return _ALERTS[email.facts["what"]](email, now)
 
 
-def _while_deactivated(email: OutboxEmail, _now: datetime) -> Reason:
-    assert email.therapist is not None
-    return None if email.therapist.is_deactivated else "the account has been reactivated since"
-
-
-def _while_so(email: OutboxEmail, now: datetime) -> Reason:
-    return _WHILE[email.facts["what"]](email, now)
-
-
-def _while_unreachable(email: OutboxEmail, _now: datetime) -> Reason:
-    assert email.therapist is not None
-    is_so = suppressions.reason_at(email.therapist.email) is not None
-    return None if is_so else "the address is tried again"
-
-
-_WHILE = {
+_while_flagged = _while(lambda it, _: it.flagged_at is not None, "the flag has been lifted")
+_while_deactivated = _while(
+    lambda it, _: it.deactivated_at is not None, "the account has been reactivated"
+)
+_ALERTS: dict[str, EmailCheck] = {
     "flagged": _while_flagged,
     "deactivated": _while_deactivated,
-    "unreachable": _while_unreachable,
+    "unreachable": _while(
+        lambda it, _: suppressions.reason_at(it.email) is not None, "the address is tried again"
+    ),
 }
-_BY_BOOKING: dict[str, Callable[[Booking, datetime], Reason]] = {
+_BY_BOOKING: dict[str, BookingCheck] = {
     "booking_requested": _while_open,
     "booking_received": _while_open,
     "answer_reminder": _until_late,
     "answer_late": _while_open,
     "answer_late_client": _while_open,
     "answer_late_ops": _while_open,
-    "account_alert": _while_unheard,
+    "account_alert": _while_open_or_unreachable,
     "booking_accepted": _while_accepted,
     "session_confirmed": _while_accepted,
     "session_reminder": _before_start,
 }
-_BY_EMAIL: dict[str, Callable[[OutboxEmail, datetime], Reason]] = {
+_BY_EMAIL: dict[str, EmailCheck] = {
     "sign_in": _sign_in,
-    "streak_warning": _while_on_streak,
+    "streak_warning": _while(
+        lambda it, facts: it.streak >= facts["streak"], "the streak has been set back"
+    ),
     "account_flagged": _while_flagged,
     "account_deactivated": _while_deactivated,
-    "account_alert": _while_so,
-    "your_links": _for(timedelta(hours=24)),
-    "new_message": _for(timedelta(days=30)),
+    "account_alert": _account_alert,
+    "your_links": _up_to(timedelta(hours=24)),
+    "new_message": _up_to(timedelta(days=30)),
 }

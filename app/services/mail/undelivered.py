@@ -1,4 +1,4 @@
-"""What follows when an email cannot be handed over: nobody waits in silence on the other side."""
+"""What a failed email leads to: its address is suppressed, and ops is alerted."""
 
 from datetime import datetime
 
@@ -13,18 +13,19 @@ _FACTS = {"what": "unreachable"}
 _log = structlog.get_logger("mindsum")
 
 
-def follow_up(email: OutboxEmail, why: str, now: datetime, *, is_address_refused: bool) -> None:
-    """Draw the consequences of a failed email, in the transaction that settles it.
+def follow_up(email: OutboxEmail, reason: str, now: datetime, *, is_address_refused: bool) -> None:
+    """Act on a failed email, in the transaction that records the failure.
 
-    A refused address is suppressed. Ops is told at once of a therapist who does not hear from us:
-    by email once per open enquiry, or of the account where none is open; by the log each time.
+    A refused address is suppressed. Where it is a therapist's, or a request did not reach its
+    therapist, ops gets one email for each open enquiry (or for the account where none is open),
+    and a log line each time.
     """
     if email.role is Role.OPS:
         kind = email.kind
-        on_commit(lambda: _log.error("ops_unreachable", kind=kind, why=why))
+        on_commit(lambda: _log.error("ops_unreachable", kind=kind, why=reason))
         return
     if is_address_refused:
-        _suppress(email, why, now)
+        _suppress(email, reason, now)
     if email.role is not Role.THERAPIST or not (
         is_address_refused or email.kind == "booking_requested"
     ):
@@ -34,35 +35,35 @@ def follow_up(email: OutboxEmail, why: str, now: datetime, *, is_address_refused
     enquiries = queries.enquiries_of(therapist, now)
     for enquiry in enquiries:
         if is_address_refused or enquiry == email.booking:
-            _alert(enquiry, why, now)
+            _alert_about_enquiry(enquiry, reason, now)
     if is_address_refused and not enquiries:
-        _alert_of_account(therapist, why, now)
+        _alert_about_account(therapist, reason, now)
 
 
-def _suppress(email: OutboxEmail, why: str, now: datetime) -> None:
+def _suppress(email: OutboxEmail, reason: str, now: datetime) -> None:
     key = suppressions.key_of(email)
     assert key is not None
-    suppressions.add(key, why, now)
-    number, role = email.id, str(email.role)
-    on_commit(lambda: _log.warning("address_suppressed", email=number, to=role, why=why))
+    suppressions.add(key, reason, now)
+    email_id, role = email.id, str(email.role)
+    on_commit(lambda: _log.warning("address_suppressed", email=email_id, to=role, why=reason))
 
 
-def _alert(enquiry: Booking, why: str, now: datetime) -> None:
-    told = OutboxEmail.select().where(
+def _alert_about_enquiry(enquiry: Booking, reason: str, now: datetime) -> None:
+    earlier = OutboxEmail.select().where(
         OutboxEmail.about == enquiry.reference,
         OutboxEmail.kind == "account_alert",
         OutboxEmail.role == Role.OPS,
     )
-    _tell(enquiry.therapist, why, booking=enquiry.reference)
-    if not told.exists():
+    _log_unreachable(enquiry.therapist, reason, booking=enquiry.reference)
+    if not earlier.exists():
         outbox.enqueue("account_alert", Role.OPS, booking=enquiry, facts=_FACTS, now=now)
 
 
-def _alert_of_account(therapist: Therapist, why: str, now: datetime) -> None:
+def _alert_about_account(therapist: Therapist, reason: str, now: datetime) -> None:
     about = f"unreachable-{therapist.id}"
-    _tell(therapist, why)
-    waits = OutboxEmail.settled_at.is_null()
-    if OutboxEmail.select().where(OutboxEmail.about == about, waits).exists():
+    _log_unreachable(therapist, reason)
+    is_waiting = OutboxEmail.settled_at.is_null()
+    if OutboxEmail.select().where(OutboxEmail.about == about, is_waiting).exists():
         return
     outbox.enqueue(
         "account_alert",
@@ -75,6 +76,6 @@ def _alert_of_account(therapist: Therapist, why: str, now: datetime) -> None:
     )
 
 
-def _tell(therapist: Therapist, why: str, **about: str) -> None:
+def _log_unreachable(therapist: Therapist, reason: str, **about: str) -> None:
     slug = therapist.slug
-    on_commit(lambda: _log.error("therapist_unreachable", therapist=slug, why=why, **about))
+    on_commit(lambda: _log.error("therapist_unreachable", therapist=slug, why=reason, **about))

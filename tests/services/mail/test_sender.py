@@ -1,19 +1,23 @@
-"""The outbox under a good and a bad mail server: at least once, in order, never stale."""
+"""Sending: at least once under one Message-ID, in order, and nothing that is not true any more."""
 
 import re
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 
-from app.services import auth
-from app.services.mail import backoff
+from app import clock
+from app.errors import StoreUnavailable
+from app.services import auth, clients
+from app.services.mail import sender as sender_module
 from app.store import outbox, requeue
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from tests.harness.smtp_server import Fault, FaultyServer, MailServer, unused_port
-from tests.scenarios.story import ELI, Story, sender_to, total
+from tests.scenarios.story import DEE, ELI, Story, sender_to, total
+from tests.services.mail.conftest import Logged
 
 pytestmark = pytest.mark.both_databases
 
@@ -26,9 +30,9 @@ def emails() -> list[tuple[str, str, int]]:
 def test_an_email_carries_the_same_message_id_on_every_try(story: Story, app: Flask) -> None:
     story.ask()
     with FaultyServer({"dot": [Fault.DROP]}) as server:
-        one = sender_to(app, server.port)
+        sender = sender_to(app, server.port)
         for _ in range(3):
-            total(one.deliver())
+            total(sender.deliver())
             story.wait(minutes=5)
         ids = [each.parsed["Message-ID"] for each in server.messages]
     assert len(ids) == 3
@@ -39,11 +43,11 @@ def test_a_refused_connection_is_tried_again_later_and_burns_only_the_first(
     story: Story, app: Flask
 ) -> None:
     story.ask()
-    one = sender_to(app, unused_port())
-    run = total(one.deliver())
+    sender = sender_to(app, unused_port())
+    run = total(sender.deliver())
     assert (run.due, run.done) == (2, 0)
     assert emails() == [("booking_requested", "queued", 1), ("booking_received", "queued", 0)]
-    assert total(one.deliver()).due == 0
+    assert total(sender.deliver()).due == 0
     story.wait(minutes=2)
     assert len(story.deliver()) == 2
 
@@ -79,10 +83,10 @@ def test_after_a_day_of_temporary_failures_an_email_fails_where_ops_sees_it(
     story.decline(booking)
     refusal = {"rcpt": "451 4.3.0 later"}
     with FaultyServer(refusal) as server:
-        one = sender_to(app, server.port)
+        sender = sender_to(app, server.port)
         for _ in range(60):
             story.wait(minutes=61)
-            total(one.deliver())
+            total(sender.deliver())
     ended = {(kind, status) for kind, status, _ in emails() if "declined" in kind}
     assert ended == {("booking_declined", "failed"), ("enquiry_declined", "failed")}
 
@@ -102,7 +106,7 @@ def test_emails_of_one_thread_keep_their_order_when_the_first_must_wait(
     assert [kind for kind, _ in story.deliver()] == ["booking_declined", "new_message"]
 
 
-def test_a_claimed_email_is_nobody_elses_until_its_lease_runs_out(story: Story) -> None:
+def test_a_claimed_email_belongs_to_one_worker_until_its_lease_runs_out(story: Story) -> None:
     story.ask()
     first = outbox.claim(story.now, 10)
     assert len(first) == 2
@@ -118,25 +122,71 @@ def test_a_claimed_email_is_nobody_elses_until_its_lease_runs_out(story: Story) 
 def test_an_email_whose_lease_runs_out_while_it_is_sent_is_withheld_and_sent_again(
     story: Story, app: Flask
 ) -> None:
-    class Delaying(MailServer):
-        """Takes longer over the first recipient than a lease lasts, by our clock."""
-
-        async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802 - aiosmtpd's name
-            if not envelope.rcpt_tos and story.now < late_at:
-                story.at(late_at)
-            envelope.rcpt_tos.append(address)
-            return "250 fine"
-
     story.ask()
     late_at = story.now + outbox.lease() + timedelta(seconds=1)
-    with Delaying() as server:
-        run = total(sender_to(app, server.port).deliver())
-        assert (run.due, run.done) == (3, 2)
+    with MailServer(on_recipient=lambda _: story.at(late_at) and None) as server:
+        result = total(sender_to(app, server.port).deliver())
         taken = [each.parsed["X-Mindsum-Email"] for each in server.messages]
+    assert (result.due, result.done) == (3, 2)
     assert taken == ["booking_received", "booking_requested"]
     assert {row.status.value for row in OutboxEmail.select()} == {"sent"}
     outcomes = [row.outcome.value for row in DeliveryAttempt.select().order_by(DeliveryAttempt.id)]
     assert outcomes == ["lost", "sent", "sent"]
+
+
+def test_an_email_that_another_worker_claims_while_it_is_sent_is_withheld(
+    story: Story, app: Flask
+) -> None:
+    story.ask()
+    OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
+    # Another machine's clock may be ahead of ours.
+    ahead = story.now + outbox.lease()
+
+    def claim(_address: str) -> None:
+        with app.app_context(), database.connection():
+            assert len(outbox.claim(ahead, 10)) == 1
+
+    with MailServer(on_recipient=claim) as server:
+        assert total(sender_to(app, server.port).deliver()).done == 0
+        assert server.messages == []
+    row = OutboxEmail.get()
+    assert (row.status.value, row.due_at) == ("sending", ahead + outbox.lease())
+
+
+def test_an_email_is_recorded_as_sent_when_a_lost_database_is_back(
+    story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    story.ask()
+    settle, failures = outbox.settle, [StoreUnavailable("the database is away")] * 3
+
+    def settle_later(*arguments: Any, **more: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return settle(*arguments, **more)
+
+    monkeypatch.setattr(outbox, "settle", settle_later)
+    monkeypatch.setattr(sender_module, "STORE_RETRY_S", 0)
+    assert len(story.deliver()) == 2
+    assert emails() == [("booking_requested", "sent", 1), ("booking_received", "sent", 1)]
+    assert len(logged("email_unsettled")) == 3
+
+
+def test_an_email_to_a_client_who_is_erased_while_it_is_sent_is_withheld(
+    story: Story, app: Flask
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.withdraw(booking)
+
+    def erase(address: str) -> None:
+        if address == DEE[1]:
+            with app.app_context(), database.connection():
+                clients.erase(DEE[1], clock.now())
+
+    with MailServer(on_recipient=erase) as server:
+        total(sender_to(app, server.port).deliver())
+        assert [each.rcpt_tos for each in server.messages] == [("asha@therapists.example",)]
+    assert OutboxEmail.get(OutboxEmail.kind == "withdrawal_receipt").status == "skipped"
 
 
 def test_several_senders_at_once_send_each_email_once_and_each_thread_in_order(
@@ -147,11 +197,11 @@ def test_several_senders_at_once_send_each_email_once_and_each_thread_in_order(
         story.accept(booking)
         for role in (Role.THERAPIST, Role.CLIENT):
             outbox.enqueue("new_message", role, booking=booking, now=story.now)
-    one = sender_to(app, story.mail.port)
+    sender = sender_to(app, story.mail.port)
 
     def work() -> None:
         with database.connection():
-            total(one.deliver())
+            total(sender.deliver())
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -188,10 +238,3 @@ def test_the_database_holds_no_live_token(story: Story) -> None:
     assert len(tokens) >= 5
     rows = " ".join(str(row) for row in [*OutboxEmail.select().dicts(), *SignIn.select().dicts()])
     assert not any(token in rows for token in tokens)
-
-
-def test_the_wait_doubles_with_jitter_and_never_exceeds_an_hour() -> None:
-    for attempt in range(1, 40):
-        wait = backoff.retry_wait(attempt, 30).total_seconds()
-        ideal = min(30 * 2 ** (attempt - 1), 3600)
-        assert 0.8 * ideal <= wait <= 1.2 * ideal

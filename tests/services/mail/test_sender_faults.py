@@ -1,4 +1,4 @@
-"""A misbehaving mail server: each case ends in the right state, and no web request waits for it."""
+"""A misbehaving mail server: each fault ends in the right state, and no web request waits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ TO_ASHA = f"rcpt {ASHA}"
 CLOSING = "421 4.3.2 closing down"
 
 Standing = tuple[str, int]
-"""Where an email stands, and how many attempts it has burnt."""
+"""An email's status and number of attempts."""
 
 UNTRIED, TRIED = ("queued", 0), ("queued", 1)
 SENT, FAILED = ("sent", 1), ("failed", 1)
@@ -37,7 +37,7 @@ SENT, FAILED = ("sent", 1), ("failed", 1)
 
 @dataclass(frozen=True)
 class Case:
-    """What the server does, and where that leaves the emails to the therapist and to the client."""
+    """What the server does, and how the emails to the therapist and the client stand then."""
 
     script: Mapping[str, Action | Sequence[Action]]
     to_asha: Standing
@@ -94,8 +94,8 @@ CASES: dict[str, Case] = {
 }
 
 
-def hasty(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Patience only where the server answers, so that a busy machine does not look like a fault."""
+def settings_of(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The case's settings, with a short timeout only for a reply that never comes."""
     timeouts = [
         timeout_for(what, stage, monkeypatch)
         for stage, what in case.script.items()
@@ -115,7 +115,7 @@ def test_each_fault_ends_in_the_right_state_and_loses_nothing(
 ) -> None:
     booking = story.ask()
     with FaultyServer(case.script) as server:
-        total(sender_to(app, server.port, **hasty(case, monkeypatch)).deliver())
+        total(sender_to(app, server.port, **settings_of(case, monkeypatch)).deliver())
         taken = {each.parsed["Message-ID"]: each.rcpt_tos[0] for each in server.messages}
     assert (standing("booking_requested"), standing("booking_received")) == (
         case.to_asha,
@@ -123,23 +123,23 @@ def test_each_fault_ends_in_the_right_state_and_loses_nothing(
     )
     assert [row.address_key for row in Suppression.select()] == [ASHA] * case.is_suppressed
     assert bool(story.reload(booking).handed_over_at) == (case.to_asha == SENT)
-    is_alarming = OutboxEmail.select().where(OutboxEmail.kind == "account_alert").exists()
-    assert is_alarming == (case.to_asha == FAILED)
+    has_alert = OutboxEmail.select().where(OutboxEmail.kind == "account_alert").exists()
+    assert has_alert == (case.to_asha == FAILED)
     story.wait(minutes=2)
     for again in story.sent():
-        # Whatever the server may have taken before comes under the Message-ID of then.
+        # A message that the server took before comes again under the same Message-ID.
         taken.setdefault(again.parsed["Message-ID"], again.rcpt_tos[0])
     reached = [each for each in taken.values() if each in {ASHA, DEE[1]}]
     assert sorted(reached) == sorted([DEE[1]] if case.to_asha == FAILED else [ASHA, DEE[1]])
 
 
-def test_a_certificate_that_is_not_trusted_costs_one_try_and_sends_nothing(
+def test_a_certificate_that_is_not_trusted_costs_one_attempt_and_sends_nothing(
     story: Story, app: Flask, tmp_path: Path
 ) -> None:
     story.ask()
     with FaultyServer(tls=self_signed(tmp_path, "elsewhere.test").context) as server:
-        one = sender_to(app, server.port, MAIL_SERVER=NOT_CALLED_LOOPBACK, MAIL_USE_TLS=True)
-        total(one.deliver())
+        sender = sender_to(app, server.port, MAIL_SERVER=NOT_CALLED_LOOPBACK, MAIL_USE_TLS=True)
+        total(sender.deliver())
         assert server.messages == []
     assert (standing("booking_requested"), standing("booking_received")) == (TRIED, UNTRIED)
     assert "certificate" in OutboxEmail.get(OutboxEmail.kind == "booking_requested").last_error
@@ -147,21 +147,21 @@ def test_a_certificate_that_is_not_trusted_costs_one_try_and_sends_nothing(
     assert len(story.deliver()) == 2
 
 
-def test_a_server_that_is_not_there_costs_one_try(story: Story, app: Flask) -> None:
+def test_a_server_that_is_not_there_costs_one_attempt(story: Story, app: Flask) -> None:
     story.ask()
-    one = sender_to(app, unused_port())
-    total(one.deliver())
+    sender = sender_to(app, unused_port())
+    total(sender.deliver())
     for _ in range(5):
-        total(one.deliver())
+        total(sender.deliver())
     assert (standing("booking_requested"), standing("booking_received")) == (TRIED, UNTRIED)
 
 
-def test_no_attempt_is_burnt_however_long_a_login_is_refused(story: Story, app: Flask) -> None:
+def test_a_refused_login_costs_no_attempt_however_long_it_lasts(story: Story, app: Flask) -> None:
     story.ask()
     with FaultyServer({"auth": "535 5.7.8 wrong"}) as server:
-        one = sender_to(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
+        sender = sender_to(app, server.port, MAIL_USERNAME="mindsum", MAIL_PASSWORD="wrong")
         for _ in range(20):
-            total(one.deliver())
+            total(sender.deliver())
             story.wait(minutes=65)
         assert server.connections == 20
     assert (standing("booking_requested"), standing("booking_received")) == (UNTRIED, UNTRIED)
@@ -173,9 +173,9 @@ def test_a_lost_reply_leads_to_a_second_copy_with_the_same_message_id_and_to_no_
 ) -> None:
     story.ask()
     with FaultyServer({"dot": [Fault.DROP]}) as server:
-        one = sender_to(app, server.port)
+        sender = sender_to(app, server.port)
         for _ in range(4):
-            total(one.deliver())
+            total(sender.deliver())
             story.wait(minutes=2)
         copies = [each.parsed["Message-ID"] for each in server.messages if each.rcpt_tos == (ASHA,)]
     assert len(copies) == 2
@@ -183,7 +183,7 @@ def test_a_lost_reply_leads_to_a_second_copy_with_the_same_message_id_and_to_no_
 
 
 @pytest.mark.parametrize("fault", [Fault.SILENCE, Fault.DROP], ids=["blackhole", "dead"])
-def test_no_web_request_speaks_to_the_mail_server(story: Story, app: Flask, fault: Fault) -> None:
+def test_no_web_request_talks_to_the_mail_server(story: Story, app: Flask, fault: Fault) -> None:
     starts_at = story.now.replace(hour=10) + timedelta(days=2)
     body = {
         "therapist": "asha",

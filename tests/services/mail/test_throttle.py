@@ -1,34 +1,40 @@
-"""When the senders hold back: the outbox is held, the server is full of us, time is short."""
+"""When nothing is sent: the outbox is held, the server is down or full, the process stops."""
 
-import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from aiosmtpd.smtp import Envelope
 from flask import Flask
 
 from app import clock
-from app.mailer import Mailer
-from app.services.mail import sender
-from app.services.mail.sender import OutboxSender
+from app.rules.lifecycle import Actor
+from app.services.bookings import messages
+from app.services.mail import sender as sending
 from app.store import outbox
 from app.store.db import database
-from app.store.models import OutboxEmail
+from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
 from tests.harness.smtp_server import PATIENCE_S, Action, FaultyServer, MailServer
-from tests.scenarios.story import ELI, Story, lane, sender_to, total
+from tests.scenarios.story import DEE, ELI, Story, sender_to, sending_in_thread, total
+from tests.services.mail.conftest import Logged
 
 pytestmark = pytest.mark.both_databases
 
 CROWDED = "421 4.7.0 too many connections from you"
+WRONG_PASSWORD = "535 5.7.8 wrong"
+LOG_IN_FIRST = "530 5.7.1 authentication required"
+LOGIN = {"MAIL_USERNAME": "mindsum", "MAIL_PASSWORD": "s3cret-pass"}
+
+
+def ask_bran(story: Story) -> None:
+    """Two more emails, to others than Asha and Dee."""
+    starts_at = story.now.replace(hour=15, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    story.withdraw(story.ask("bran", client=ELI, starts_at=starts_at))
 
 
 @pytest.fixture
-def asked(story: Story) -> Story:
-    """Four emails to four recipients wait."""
+def four_due(story: Story) -> Story:
+    """Four emails to four recipients are due."""
     story.ask()
     story.ask("bran", client=ELI, starts_at=story.now.replace(hour=15) + timedelta(days=2))
     return story
@@ -39,37 +45,44 @@ def standings() -> Counter[tuple[str, int]]:
     return Counter((row.status.value, row.attempts) for row in OutboxEmail.select())
 
 
-def told(caplog: pytest.LogCaptureFixture) -> Counter[str]:
-    """How often which event was told of; what libraries log is none."""
-    return Counter(line.msg["event"] for line in caplog.records if isinstance(line.msg, dict))
+def status_of(kind: str) -> str:
+    return str(OutboxEmail.get(OutboxEmail.kind == kind).status.value)
 
 
 @pytest.fixture
 def one_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lane claims one email at a time, so that there are some left for the others."""
-    monkeypatch.setattr(sender, "BATCH", 1)
+    """Each connection claims one email at a time, so that some are left for the others."""
+    monkeypatch.setattr(sending, "BATCH", 1)
+
+
+def hold(app: Flask) -> None:
+    with app.app_context(), database.connection():
+        outbox.hold(clock.now())
+
+
+# Crowded servers
 
 
 @pytest.mark.usefixtures("one_each")
-def test_a_server_that_lets_in_one_connection_gets_all_by_that_one(
-    asked: Story, app: Flask, caplog: pytest.LogCaptureFixture
+def test_a_server_with_room_for_one_connection_gets_everything_over_that_one(
+    four_due: Story, app: Flask, logged: Logged
 ) -> None:
     with FaultyServer({"greeting": [None, CROWDED]}) as server:
-        one = sender_to(app, server.port)
-        first = one.deliver()
+        sender = sender_to(app, server.port)
+        first = sender.deliver()
         next(first)
-        assert total(one.deliver()).done == 0
+        assert total(sender.deliver()).done == 0
         assert standings() == {("sent", 1): 1, ("queued", 0): 3}
-        assert total(one.deliver()).done == 0
+        assert total(sender.deliver()).done == 0
         assert server.connections == 2
         assert total(first).done == 3
     assert standings() == {("sent", 1): 4}
-    assert told(caplog)["mail_server_crowded"] == 1
-    assert told(caplog)["outbox_paused"] == 0
+    assert len(logged("mail_server_crowded")) == 1
+    assert not logged("outbox_paused")
 
 
-class Doorman(FaultyServer):
-    """Has room for one, who is kept waiting at `stage` until another has been turned away."""
+class FullServer(FaultyServer):
+    """Has room for one connection, which waits at `stage` until another was turned away."""
 
     def __init__(self, stage: str) -> None:
         super().__init__()
@@ -86,110 +99,193 @@ class Doorman(FaultyServer):
 
 
 @pytest.mark.parametrize("stage", ["greeting", "quit"])
-def test_who_is_still_being_greeted_or_says_goodbye_counts_as_let_in(
-    story: Story,
-    app: Flask,
-    stage: str,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_connection_that_is_being_greeted_or_says_goodbye_counts_as_let_in(
+    story: Story, app: Flask, stage: str, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.mailer.client.QUIT_TIMEOUT_S", PATIENCE_S)
     story.ask()
-    with Doorman(stage) as server:
-        one = sender_to(app, server.port)
-        with lane(app, one):
-            assert server.is_full.wait(PATIENCE_S)
+    with FullServer(stage) as server:
+        sender = sender_to(app, server.port)
+        with sending_in_thread(app, sender):
+            assert server.is_full.wait(PATIENCE_S), f"the server saw only {server.commands}"
             story.ask("bran", client=ELI, starts_at=story.now.replace(hour=15) + timedelta(days=2))
-            assert total(one.deliver()).done == 0
+            assert total(sender.deliver()).done == 0
             server.may_go_on.set()
-    assert told(caplog)["outbox_paused"] == 0
-    assert told(caplog)["mail_server_crowded"] == 1
+    assert not logged("outbox_paused")
+    assert len(logged("mail_server_crowded")) == 1
     assert {status for status, attempts in standings() if attempts} == {"sent"}
 
 
 @pytest.mark.usefixtures("one_each")
-def test_a_server_that_was_crowded_is_tried_with_more_connections_later(
-    asked: Story, app: Flask
-) -> None:
+def test_a_server_that_was_crowded_gets_more_connections_later(four_due: Story, app: Flask) -> None:
     with FaultyServer({"greeting": [None, CROWDED]}) as server:
-        one = sender_to(app, server.port)
-        first = one.deliver()
+        sender = sender_to(app, server.port)
+        first = sender.deliver()
         next(first)
-        total(one.deliver())
-        asked.wait(minutes=1)
-        assert next(one.deliver()).done == 1
+        total(sender.deliver())
+        four_due.wait(minutes=1)
+        assert next(sender.deliver()).done == 1
         assert server.connections == 3
         first.close()
 
 
 @pytest.mark.usefixtures("one_each")
-def test_a_server_that_lets_nobody_in_pauses_the_queue_as_ever(
-    asked: Story, app: Flask, caplog: pytest.LogCaptureFixture
+def test_a_server_that_turns_every_connection_away_pauses_the_queue(
+    four_due: Story, app: Flask, logged: Logged
 ) -> None:
     with FaultyServer({"greeting": CROWDED}) as server:
-        one = sender_to(app, server.port)
-        assert total(one.deliver()).done == total(one.deliver()).done == 0
+        sender = sender_to(app, server.port)
+        assert total(sender.deliver()).done == total(sender.deliver()).done == 0
         assert server.connections == 1
-    assert told(caplog)["outbox_paused"] == 1
-    assert told(caplog)["mail_server_crowded"] == 0
+    assert len(logged("outbox_paused")) == 1
+    assert not logged("mail_server_crowded")
 
 
-def test_a_hold_gives_back_what_was_claimed_and_not_yet_sent(asked: Story, app: Flask) -> None:
+# Pauses
+
+
+def test_the_same_pause_is_logged_once_in_ten_minutes(
+    story: Story, app: Flask, logged: Logged
+) -> None:
+    story.ask()
+    with FaultyServer({"auth": WRONG_PASSWORD}) as server:
+        sender = sender_to(app, server.port, **LOGIN)
+        for _ in range(20):
+            total(sender.deliver())
+            story.wait(minutes=1)
+        assert server.connections == 20
+    assert len(logged("outbox_paused")) == 2
+
+
+def test_a_pause_after_a_success_is_logged_again(story: Story, app: Flask, logged: Logged) -> None:
+    wrong = WRONG_PASSWORD
+    with FaultyServer({"auth": [wrong, wrong, None, wrong, wrong]}) as server:
+        sender = sender_to(app, server.port, **LOGIN)
+        for _ in range(5):
+            ask_bran(story)
+            total(sender.deliver())
+            story.wait(minutes=2)
+    assert logged("email_sent")
+    assert len(logged("outbox_paused")) == 2
+
+
+def test_an_email_that_alone_is_not_let_in_delays_no_other_and_is_given_up(
+    story: Story, app: Flask
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.decline(booking)
+    with FaultyServer({f"rcpt {DEE[1]}": LOG_IN_FIRST}) as server:
+        for _ in range(3):
+            # A new sender each time, as where cron starts a process for each run.
+            total(sender_to(app, server.port).deliver())
+            story.wait(minutes=2)
+        assert status_of("enquiry_declined") == "sent"
+        for _ in range(28):
+            ask_bran(story)
+            total(sender_to(app, server.port).deliver())
+            story.wait(hours=1)
+    assert status_of("booking_declined") == "failed"
+
+
+def test_a_server_that_lets_nothing_in_after_the_login_costs_no_attempt(
+    story: Story, app: Flask
+) -> None:
+    story.ask()
+    with FaultyServer({"rcpt": LOG_IN_FIRST}) as server:
+        sender = sender_to(app, server.port)
+        for _ in range(20):
+            total(sender.deliver())
+            story.wait(hours=1)
+    assert standings() == {("queued", 0): 2}
+    assert {row.outcome.value for row in DeliveryAttempt.select()} == {"blocked"}
+    assert len(story.deliver()) == 2
+
+
+# Holds
+
+
+def test_a_held_outbox_sends_nothing_until_it_is_released(
+    story: Story, mail: MailServer, logged: Logged
+) -> None:
+    story.ask()
+    outbox.hold(story.now)
+    held_at = story.now
+    story.wait(seconds=30)
+    outbox.hold(story.now)
+    assert outbox.held_since() == held_at
+    sender = sender_to(story.app, mail.port)
+    for _ in range(3):
+        assert total(sender.deliver()).due == 0
+        story.wait(seconds=25)
+    assert mail.connections == 0
+    assert [line["waiting"] for line in logged("outbox_held")] == [2]
+    total(sender.deliver())
+    assert len(logged("outbox_held")) == 2
+    assert outbox.release(story.now) == 2
+    assert outbox.held_since() is None
+    assert total(sender.deliver()).done == 2
+
+
+def test_a_hold_during_a_message_lets_that_one_go_and_no_other(story: Story) -> None:
+    story.ask()
+    with MailServer(on_message=lambda: hold(story.app)) as server:
+        total(sender_to(story.app, server.port).deliver())
+        assert len(server.messages) == 1 < OutboxEmail.select().count()
+
+
+def test_a_hold_gives_back_what_was_claimed_and_not_yet_sent(four_due: Story, app: Flask) -> None:
     with MailServer() as server:
         parts = sender_to(app, server.port).deliver()
         next(parts)
-        outbox.hold(asked.now)
+        outbox.hold(four_due.now)
         assert total(parts).done == 0
         assert len(server.messages) == 1
         assert standings() == {("sent", 1): 1, ("queued", 0): 3}
-        outbox.release(asked.now)
+        outbox.release(four_due.now)
         assert total(sender_to(app, server.port).deliver()).done == 3
 
 
-class Interrupted(MailServer):
-    """A mail server during whose first conversation, before any content, something happens."""
+def test_a_hold_before_the_end_of_a_message_withholds_that_message_too(
+    four_due: Story, app: Flask
+) -> None:
+    acts = [lambda: hold(app)]
 
-    def __init__(self, happens: Callable[[], object]) -> None:
-        super().__init__()
-        self._happens = [happens]
+    def hold_once(_address: str) -> None:
+        if acts:
+            acts.pop()()
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
-        self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: Any
-    ) -> str:
-        if self._happens:
-            await asyncio.to_thread(self._happens.pop())
-        envelope.rcpt_tos.append(address)
-        return "250 2.1.5 Known"
-
-
-def test_a_hold_stops_also_the_email_that_is_just_being_told(asked: Story, app: Flask) -> None:
-    def hold() -> None:
-        with app.app_context(), database.connection():
-            outbox.hold(clock.now())
-
-    with Interrupted(hold) as server:
-        one = sender_to(app, server.port)
-        assert total(one.deliver()).done == 0
+    with MailServer(on_recipient=hold_once) as server:
+        sender = sender_to(app, server.port)
+        assert total(sender.deliver()).done == 0
         assert server.messages == []
         assert standings() == {("queued", 0): 4}
-        asked.wait(minutes=1)
-        outbox.release(asked.now)
-        assert total(one.deliver()).done == 4
+        outbox.release(four_due.now)
+        assert total(sender.deliver()).done == 4
         assert len({each.parsed["Message-ID"] for each in server.messages}) == 4
 
 
-def test_where_time_is_short_no_message_is_ended_whose_answer_nobody_would_hear(
-    asked: Story, app: Flask
-) -> None:
-    late: list[bool] = []
-    with Interrupted(lambda: late.append(True)) as server:
-        elsewhere = Flask("elsewhere")
-        elsewhere.config.update(app.config, MAIL_PORT=server.port)
-        parts = OutboxSender(Mailer(elsewhere), clock.now, lambda: bool(late)).deliver()
-        assert next(parts).done == 0
-        parts.close()
+def test_moves_go_on_while_the_outbox_is_held(story: Story) -> None:
+    outbox.hold(story.now)
+    booking = story.ask()
+    story.accept(booking)
+    messages.send(booking.reference, "Is the room on the ground floor?",
+                  author=Actor.CLIENT, now=story.now)  # fmt: skip
+    outbox.release(story.now)
+    kinds = {kind for kind, _ in story.deliver()}
+    assert kinds == {"booking_accepted", "session_confirmed", "new_message"}
+    skipped = OutboxEmail.select().where(OutboxEmail.status == OutboxStatus.SKIPPED)
+    assert {row.kind for row in skipped} == {"booking_requested", "booking_received"}
+
+
+# Stopping
+
+
+def test_a_process_that_must_stop_finishes_no_message(four_due: Story, app: Flask) -> None:
+    is_stopping = threading.Event()
+    with MailServer(on_recipient=lambda _address: is_stopping.set()) as server:
+        assert total(sender_to(app, server.port, is_stopping.is_set).deliver()).done == 0
         assert server.messages == []
-        assert Counter(status for status, _ in standings().elements()) == {"queued": 4}
-        asked.wait(minutes=1)
+        assert standings() == {("queued", 0): 4}
         assert total(sender_to(app, server.port).deliver()).done == 4
     assert len(server.messages) == 4
