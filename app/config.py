@@ -19,8 +19,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import ConfigError
 from app.rules.policy import Policy
+from emails.addresses import mailbox, sender_mailbox
 from emails.formatting import CURRENCIES
-from emails.safety import mailbox, sender_mailbox
 
 DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https
 DEVELOPMENT_NOTES_KEY = urlsafe_b64encode(sha256(b"development-only").digest()).decode()

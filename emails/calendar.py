@@ -1,76 +1,63 @@
-"""The iCalendar object of a booking: one event from its first request to its end (RFC 5545)."""
+"""A booking's calendar entry: one event from its first request to its end (RFC 5545)."""
 
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from icalendar import Alarm, Calendar, Event, vCalAddress, vUri
 
+from emails.addresses import mailbox, sender_mailbox
+from emails.kinds import CalendarState
 from emails.message import CalendarPart, Envelope, Method, Session
-from emails.safety import UnsafeValue, check_instant, check_url, mailbox, sender_mailbox
+from emails.safety import UnsafeValue, check_instant, check_url
+
+THERAPIST_ALARM = timedelta(minutes=15)
 
 
 def event_uid(reference: str) -> str:
-    """The UID of a booking's event: the same for everyone and for its whole life."""
+    """The same for every reader and for the booking's whole life."""
     return f"{reference}@mindsum-bookings"
 
 
-def invitation(
+def calendar_part(
+    state: CalendarState,
     envelope: Envelope,
     session: Session,
     *,
     sequence: int,
-    confirmed: bool,
     meeting_url: str | None = None,
-    alarm_minutes: int | None = None,
 ) -> CalendarPart:
-    """The event as tentative or confirmed, at `meeting_url`, with an alarm so long before it."""
-    event = _held_event(session, sequence, envelope.sent_at, confirmed, meeting_url)
-    if alarm_minutes is not None:
+    """An invitation, or what takes the event out of the reader's calendar again."""
+    event = _event(session, sequence, envelope.sent_at, state, meeting_url)
+    if state != "cancelled" and envelope.role == "therapist":
         alarm = Alarm()
         alarm.add("action", "DISPLAY")
         alarm.add("description", "Session")
-        alarm.add("trigger", timedelta(minutes=-alarm_minutes))
+        alarm.add("trigger", -THERAPIST_ALARM)
         event.add_component(alarm)
-    partstat = "ACCEPTED" if confirmed else "NEEDS-ACTION"
-    return _part(envelope, event, "REQUEST", partstat)
-
-
-def cancellation(envelope: Envelope, session: Session, *, sequence: int) -> CalendarPart:
-    """What takes the event out of the reader's calendar."""
-    event = _event(session, sequence, envelope.sent_at, "CANCELLED")
-    event.add("transp", "TRANSPARENT")
-    return _part(envelope, event, "CANCEL", "NEEDS-ACTION")
+    attendee = vCalAddress(_mailto(mailbox("recipient", envelope.recipient).addr_spec))
+    partstat = "ACCEPTED" if state == "confirmed" else "NEEDS-ACTION"
+    attendee.params.update(ROLE="REQ-PARTICIPANT", PARTSTAT=partstat, RSVP="FALSE")
+    event.add("attendee", attendee)
+    method: Method = "CANCEL" if state == "cancelled" else "REQUEST"
+    return CalendarPart(content=_calendar(event, envelope.sender, method), method=method)
 
 
 def file_of_event(
     session: Session, *, sequence: int, sender: str, stamped_at: datetime, meeting_url: str | None
 ) -> bytes:
-    """The confirmed event as a file to keep: the same entry as the emailed one, without a reply."""
+    """The confirmed event as a file to download: the emailed entry without attendee or alarm."""
     stamped_at = check_instant("stamped_at", stamped_at)
-    event = _held_event(session, sequence, stamped_at, True, meeting_url)
+    event = _event(session, sequence, stamped_at, "confirmed", meeting_url)
     return _calendar(event, sender, "PUBLISH")
 
 
-def _held_event(
+def _event(
     session: Session,
     sequence: int,
     stamped_at: datetime,
-    confirmed: bool,
+    state: CalendarState,
     meeting_url: str | None,
 ) -> Event:
-    status, busy = ("CONFIRMED", "BUSY") if confirmed else ("TENTATIVE", "TENTATIVE")
-    event = _event(session, sequence, stamped_at, status)
-    event.add("transp", "OPAQUE")
-    # Outlook shows STATUS only through its own property.
-    event.add("x-microsoft-cdo-busystatus", busy)
-    if meeting_url is not None:
-        check_url("meeting_url", meeting_url)
-        event.add("location", meeting_url)
-        event.add("url", vUri(meeting_url))
-    return event
-
-
-def _event(session: Session, sequence: int, stamped_at: datetime, status: str) -> Event:
     if sequence < 0:
         raise UnsafeValue("sequence", "0 or more")
     event = Event()
@@ -79,19 +66,22 @@ def _event(session: Session, sequence: int, stamped_at: datetime, status: str) -
     event.add("dtstamp", stamped_at)
     event.add("dtstart", session.starts_at)
     event.add("dtend", session.ends_at)
-    # Calendars are often shared: the title says neither who nor what kind of session.
+    # Calendars are often shared: the title names neither person nor the kind of session.
     event.add("summary", "Session")
     event.add("description", f"Reference {session.reference}")
     event.add("class", "PRIVATE")
-    event.add("status", status)
+    event.add("status", state.upper())
+    if state == "cancelled":
+        event.add("transp", "TRANSPARENT")
+        return event
+    event.add("transp", "OPAQUE")
+    # Outlook shows STATUS only through its own property.
+    event.add("x-microsoft-cdo-busystatus", "BUSY" if state == "confirmed" else "TENTATIVE")
+    if meeting_url is not None:
+        check_url("meeting_url", meeting_url)
+        event.add("location", meeting_url)
+        event.add("url", vUri(meeting_url))
     return event
-
-
-def _part(envelope: Envelope, event: Event, method: Method, partstat: str) -> CalendarPart:
-    attendee = vCalAddress(_mailto(mailbox("recipient", envelope.recipient).addr_spec))
-    attendee.params.update(ROLE="REQ-PARTICIPANT", PARTSTAT=partstat, RSVP="FALSE")
-    event.add("attendee", attendee)
-    return CalendarPart(content=_calendar(event, envelope.sender, method), method=method)
 
 
 def _calendar(event: Event, sender: str, method: str) -> bytes:

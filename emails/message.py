@@ -1,64 +1,62 @@
-"""The values that go into an email and the `Message` that comes out."""
+"""The values that go into an email, and the `Message` that comes out."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
-from typing import Literal
+from typing import Any, Literal
 
+from emails.addresses import ascii_domain, mailbox, sender_mailbox
+from emails.kinds import Role
 from emails.safety import (
-    ascii_domain,
+    UnsafeValue,
     check_currency,
     check_instant,
-    check_message_id,
     check_reference,
     check_url,
     check_zone,
     clean_name,
-    mailbox,
-    sender_mailbox,
 )
 
-LONGEST_MESSAGE_ID = 64
-"""Characters, brackets included: beyond this CPython encodes `References` and breaks the thread."""
+# Brackets included. CPython encodes a longer `References`, and the thread breaks.
+MAX_MESSAGE_ID_LENGTH = 64
 
 Method = Literal["REQUEST", "CANCEL"]
 
 
 def message_id(reference: str | None, kind: str, recipient: str, ordinal: int, domain: str) -> str:
-    """The Message-ID, in brackets, that this email carries on every try; at most 64 characters.
+    """The Message-ID that this email carries on every try, in brackets.
 
-    `ordinal` tells apart two emails of one kind to one recipient (about one booking, if any).
-    Of a domain that is too long the rightmost labels are used.
+    `ordinal` tells apart emails of one kind about one booking to one recipient. A domain that is
+    too long loses labels from the left.
     """
     origin = "\0".join((reference or "", kind, recipient.strip().lower(), str(ordinal)))
     name = hashlib.sha256(origin.encode("utf-8", "surrogatepass")).hexdigest()[:26]
     host = ascii_domain("domain", domain)
-    while len(name) + len(host) + 3 > LONGEST_MESSAGE_ID:
+    while len(name) + len(host) + 3 > MAX_MESSAGE_ID_LENGTH:
         host = host.partition(".")[2] or "mindsum.invalid"
     return f"<{name}@{host}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """To whom one email goes, from whom, about which booking, in which thread.
+    """Who reads one email, who sends it, and which booking it is about.
 
-    `recipient` is a bare address, `first_name` and `zone` (IANA) are its reader's. `root` is the
-    Message-ID of the first email of this booking to this recipient, None if this is that one.
-    `domain` is the right side of Message-IDs. Raises UnsafeValue naming the bad field.
+    `recipient` is a bare address; `reader` and `zone` are its owner's given name and IANA zone;
+    `domain` is the right side of Message-IDs. Raises UnsafeValue.
     """
 
+    role: Role
     recipient: str
-    first_name: str
+    reader: str
     zone: str
     reference: str | None
     ordinal: int
     sender: str
     domain: str
-    root: str | None
     sent_at: datetime
 
     def __post_init__(self) -> None:
@@ -68,15 +66,13 @@ class Envelope:
         check_zone("zone", self.zone)
         if self.reference is not None:
             check_reference("reference", self.reference)
-        if self.root is not None:
-            check_message_id("root", self.root)
-        object.__setattr__(self, "first_name", clean_name(self.first_name, "there"))
+        object.__setattr__(self, "reader", clean_name(self.reader, "there"))
         object.__setattr__(self, "sent_at", check_instant("sent_at", self.sent_at))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a booking is for; the names are first names only. Raises UnsafeValue."""
+    """What an email may say about a booking; people by their given names. Raises UnsafeValue."""
 
     reference: str
     starts_at: datetime
@@ -92,10 +88,10 @@ class Session:
     def __post_init__(self) -> None:
         check_reference("reference", self.reference)
         check_currency("currency", self.currency)
-        for field in ("starts_at", "ends_at"):
-            object.__setattr__(self, field, check_instant(field, getattr(self, field)))
-        for field in ("client_zone", "therapist_zone"):
-            check_zone(field, getattr(self, field))
+        for name in ("starts_at", "ends_at"):
+            object.__setattr__(self, name, check_instant(name, getattr(self, name)))
+        for name in ("client_zone", "therapist_zone"):
+            check_zone(name, getattr(self, name))
         object.__setattr__(self, "client_name", clean_name(self.client_name, "Your client"))
         object.__setattr__(
             self, "therapist_name", clean_name(self.therapist_name, "Your therapist")
@@ -103,34 +99,16 @@ class Session:
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing is paid for it."""
         return self.price_minor == 0
 
     @property
     def is_consultation(self) -> bool:
-        """Whether it is a free initial consultation."""
         return self.kind == "free_consultation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerLinks:
-    """The three signed links with which a therapist answers. Raises UnsafeValue."""
-
-    view: str
-    accept: str
-    decline: str
-
-    def __post_init__(self) -> None:
-        for field in ("view", "accept", "decline"):
-            check_url(field, getattr(self, field))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """Another therapist (first name) and a start they have open; `url` asks for it.
-
-    Raises UnsafeValue.
-    """
+    """Another therapist and a start they have open; `url` asks for it. Raises UnsafeValue."""
 
     therapist_name: str
     starts_at: datetime
@@ -143,6 +121,24 @@ class Offer:
         check_currency("currency", self.currency)
         object.__setattr__(self, "therapist_name", clean_name(self.therapist_name, "A therapist"))
         object.__setattr__(self, "starts_at", check_instant("starts_at", self.starts_at))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailContext:
+    """All that one email is rendered from.
+
+    `sequence` is the calendar event's; `values` holds the facts and values that the kind's row
+    names. Raises UnsafeValue where the session is another booking's.
+    """
+
+    envelope: Envelope
+    session: Session | None = None
+    sequence: int = 0
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.session is not None and self.session.reference != self.envelope.reference:
+            raise UnsafeValue("reference", "the session's own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +170,7 @@ class Message:
 
     @property
     def needs_smtputf8(self) -> bool:
-        """Whether only a server with SMTPUTF8 can take it (a local part beyond ASCII)."""
+        """True if an address has a local part beyond ASCII; other servers cannot take it."""
         return not (self.recipient.addr_spec + self.sender.addr_spec).isascii()
 
     def to_email(self) -> EmailMessage:
@@ -202,5 +198,5 @@ class Message:
         return email
 
     def to_bytes(self) -> bytes:
-        """The message as it goes over the wire, lines ended by CR LF."""
+        """The message as SMTP sends it, with CRLF line endings."""
         return self.to_email().as_bytes()

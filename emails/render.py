@@ -1,10 +1,10 @@
-"""From a kind and its values to a finished `Message`: templates, wording in the reader's zone."""
+"""From a kind of email and its context to a finished `Message`, through the templates."""
 
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import (
     ChoiceLoader,
@@ -19,49 +19,39 @@ from jinja2.runtime import Context
 from mjml import mjml2html
 
 from emails import formatting
-from emails.message import CalendarPart, Envelope, Message, Session, message_id
-from emails.safety import UnsafeValue, check_slug, check_url, mailbox, sender_mailbox
-
-Role = Literal["client", "therapist", "ops"]
+from emails.addresses import mailbox, sender_mailbox
+from emails.calendar import calendar_part
+from emails.kinds import FIRST_IN_THREAD, KINDS, EmailKind
+from emails.message import CalendarPart, EmailContext, Envelope, Message, message_id
+from emails.safety import check_slug, check_url
 
 _EMPTY_LINES = re.compile(r"\n\s*\n")
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def compose(
-    kind: str,
-    role: Role,
-    envelope: Envelope,
-    session: Session | None = None,
-    *,
-    calendar: CalendarPart | None = None,
-    **values: object,
-) -> Message:
-    """The email of that kind; `values` are what its templates name beside reader and session.
-
-    Names say what a value must be: `…_url` an http(s) address, `…_email` one email address,
-    `…_slug` a slug. Raises UnsafeValue.
-    """
-    if session is not None and session.reference != envelope.reference:
-        raise UnsafeValue("reference", "the session's own")
+def render(kind: str, context: EmailContext) -> Message:
+    """The email of that kind. Raises UnsafeValue, or UndefinedError where a value is missing."""
+    row, envelope = KINDS[kind], context.envelope
+    if envelope.role not in row.to:
+        raise ValueError(f"{kind} does not go to {envelope.role}")
+    names = (name for name in (*row.facts, *row.values) if name in context.values)
+    values = {name: context.values[name] for name in names}
     _check(values)
-    context: dict[str, Any] = {
+    variables: dict[str, Any] = {
         **values,
-        "role": role,
-        "reader": envelope.first_name,
+        "role": envelope.role,
+        "reader": envelope.reader,
         "zone": envelope.zone,
         "sent_at": envelope.sent_at,
         "reference": envelope.reference,
-        "session": session,
+        "session": context.session,
     }
-    subject = _texts().get_template(f"{kind}/subject.txt").render(context).strip()
-    text = _tidy(_texts().get_template(f"{kind}/body.txt").render(context))
-    # The first line of every text is its news: what a lock screen shows beside the subject.
-    context.update(subject=subject, preheader=text.partition("\n")[0])
-    own_id = message_id(
-        envelope.reference, kind, envelope.recipient, envelope.ordinal, envelope.domain
-    )
+    subject = _text_templates().get_template(f"{kind}/subject.txt").render(variables).strip()
+    text = _tidy(_text_templates().get_template(f"{kind}/body.txt").render(variables))
+    # The first line of every text is its news: a lock screen shows it beside the subject.
+    variables.update(subject=subject, preheader=text.partition("\n")[0])
+    own_id = _message_id(envelope, kind, envelope.ordinal)
     return Message(
         kind=kind,
         sender=sender_mailbox("sender", envelope.sender),
@@ -71,50 +61,66 @@ def compose(
         sent_at=envelope.sent_at,
         headers=_headers(kind, envelope, own_id),
         text=text,
-        html=_pages().get_template(kind).render(context),
-        calendar=calendar,
+        html=_html_templates().get_template(kind).render(variables),
+        calendar=_calendar(row, context),
     )
 
 
-def _check(values: Mapping[str, object]) -> None:
-    """Refuse a value that is not what its name says. Raises UnsafeValue."""
+def warm_up() -> None:
+    """Compile every template, so that a broken one stops the start and no email waits for one."""
+    for kind in KINDS:
+        _html_templates().get_template(kind)
+        _text_templates().get_template(f"{kind}/subject.txt")
+        _text_templates().get_template(f"{kind}/body.txt")
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """Refuse a value that is not what the end of its name says. Raises UnsafeValue."""
     for name, value in values.items():
         if name.endswith("_url") and value is not None:
-            check_url(name, str(value))
+            check_url(name, value)
         elif name.endswith("_email"):
-            mailbox(name, str(value))
+            mailbox(name, value)
         elif name.endswith("_slug"):
-            check_slug(name, str(value))
+            check_slug(name, value)
 
 
-def warm_up() -> None:
-    """Compile every template now, so that none waits for it and a broken one stops the start."""
-    for folder in TEMPLATES.iterdir():
-        if (folder / "body.mjml").exists():
-            _pages().get_template(folder.name)
-            _texts().get_template(f"{folder.name}/subject.txt")
-            _texts().get_template(f"{folder.name}/body.txt")
-
-
-def _tidy(text: str) -> str:
-    """At most one empty line in a row: tags that stand on lines of their own leave empty ones."""
-    return _EMPTY_LINES.sub("\n\n", text).strip() + "\n"
+def _calendar(row: EmailKind, context: EmailContext) -> CalendarPart | None:
+    if row.calendar is None:
+        return None
+    assert context.session is not None
+    return calendar_part(
+        row.calendar,
+        context.envelope,
+        context.session,
+        sequence=context.sequence,
+        meeting_url=context.values["meeting_url"] if "meeting_url" in row.values else None,
+    )
 
 
 def _headers(kind: str, envelope: Envelope, own_id: str) -> dict[str, str]:
     headers = {"Auto-Submitted": "auto-generated", "X-Mindsum-Email": kind}
     if envelope.reference is not None:
         headers["X-Mindsum-Booking"] = envelope.reference
-    if envelope.root is not None and envelope.root != own_id:
-        headers["In-Reply-To"] = envelope.root
-        headers["References"] = envelope.root
+        first_id = _message_id(envelope, FIRST_IN_THREAD[envelope.role], 1)
+        if first_id != own_id:
+            headers["In-Reply-To"] = headers["References"] = first_id
     return headers
 
 
+def _message_id(envelope: Envelope, kind: str, ordinal: int) -> str:
+    return message_id(envelope.reference, kind, envelope.recipient, ordinal, envelope.domain)
+
+
+def _tidy(text: str) -> str:
+    # Template tags on lines of their own leave empty lines.
+    return _EMPTY_LINES.sub("\n\n", text).strip() + "\n"
+
+
 @cache
-def _texts() -> Environment:
-    # Plain text has nothing to escape (no name ends in .html); names are one clean line already.
-    return _worded(
+def _text_templates() -> Environment:
+    # Plain text has nothing to escape (no template ends in .html).
+    return _with_formatting(
         Environment(
             loader=FileSystemLoader(TEMPLATES),
             undefined=StrictUndefined,
@@ -124,16 +130,24 @@ def _texts() -> Environment:
 
 
 @cache
-def _pages() -> Environment:
-    # A page's own name is its kind; the sentences that it shares with the text are files.
-    loader = ChoiceLoader([FunctionLoader(_page), FileSystemLoader(TEMPLATES)])
-    return _worded(Environment(loader=loader, undefined=StrictUndefined, autoescape=True))
+def _html_templates() -> Environment:
+    # An HTML template is named after its kind; the sentences it shares with the text are files.
+    loader = ChoiceLoader([FunctionLoader(_html_source), FileSystemLoader(TEMPLATES)])
+    return _with_formatting(Environment(loader=loader, undefined=StrictUndefined, autoescape=True))
+
+
+def _html_source(kind: str) -> str | None:
+    """That kind's MJML body in the layout as HTML; {{ }} and {% %} of the values still in it."""
+    if kind not in KINDS:
+        return None
+    # Without fonts={} the page would fetch its type from a font host.
+    return mjml2html(_mjml_templates().get_template(f"{kind}/body.mjml").render(), fonts={})
 
 
 @cache
-def _sheets() -> Environment:
+def _mjml_templates() -> Environment:
     # MJML's own include loses padding and width, so layout and parts are joined before it runs,
-    # under marks of their own: {{ }} stays for the values of each email.
+    # with [[ ]] and [% %]: {{ }} and {% %} are left for the values of each email.
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -147,31 +161,20 @@ def _sheets() -> Environment:
     )
 
 
-def _page(kind: str) -> str | None:
-    """That kind's body in the layout as HTML, still with its Jinja tags for the values."""
-    if "/" in kind:
-        return None
-    # Without fonts={} the page would fetch its type from a font host.
-    return mjml2html(_sheets().get_template(f"{kind}/body.mjml").render(), fonts={})
-
-
-def _worded(environment: Environment) -> Environment:
-    """Give the templates the words for times and money, in the reader's zone unless told one."""
+def _with_formatting(environment: Environment) -> Environment:
+    """Add the filters and functions of formatting.py; zones default to the reader's."""
     for name in ("time", "short_date", "date", "date_time", "zone_name"):
         environment.filters[name] = _in_zone(getattr(formatting, name))
-    environment.filters["duration"] = formatting.duration
-    environment.filters["money"] = formatting.money
-    environment.filters["price"] = formatting.price
-    environment.filters["percent"] = formatting.percent
-    environment.globals["time_range"] = formatting.time_range
-    environment.globals["relative_day"] = formatting.relative_day
-    environment.globals["is_same_local_time"] = formatting.is_same_local_time
+    for name in ("duration", "money", "price", "percent"):
+        environment.filters[name] = getattr(formatting, name)
+    for name in ("time_range", "relative_day", "is_same_local_time"):
+        environment.globals[name] = getattr(formatting, name)
     return environment
 
 
-def _in_zone(word: Callable[..., str]) -> Callable[..., str]:
+def _in_zone(function: Callable[..., str]) -> Callable[..., str]:
     @pass_context
-    def worded(context: Context, at: object, zone: str | None = None) -> str:
-        return word(at, zone or context["zone"])
+    def with_zone(context: Context, at: object, zone: str | None = None) -> str:
+        return function(at, zone or context["zone"])
 
-    return worded
+    return with_zone

@@ -9,7 +9,8 @@ from typing import Any
 import idna
 
 from app.mailer.outcomes import MailBlocked, MailError, MailRefused
-from emails.safety import UnsafeValue, sender_mailbox
+from emails.addresses import sender_mailbox
+from emails.safety import UnsafeValue
 
 LONGEST_ADDRESS = 254
 

@@ -11,8 +11,9 @@ from zoneinfo import available_timezones
 from email_validator import EmailNotValidError, validate_email
 
 from app.store import queries
+from emails.addresses import mailbox
 from emails.formatting import minor_digits
-from emails.safety import UnsafeValue, check_url, mailbox
+from emails.safety import UnsafeValue, check_url
 
 NAME_LENGTH = 120
 TEXT_LENGTH = 4000

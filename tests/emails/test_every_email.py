@@ -5,15 +5,14 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from html import unescape
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from icalendar import Calendar
 
-from emails import to_client, to_ops, to_therapist, to_therapist_account
-from emails.render import TEMPLATES, warm_up
+from emails.kinds import KINDS
 from emails.samples import REFERENCE, SAMPLES
+from tests.emails.html_text import HtmlText
 
 LINK_TEXTS = {
     "booking_requested": ["Accept", "Decline", "View Session"],
@@ -47,37 +46,6 @@ METHODS = {
 every_email = pytest.mark.parametrize("name", SAMPLES)
 
 
-class Page(HTMLParser):
-    """The links (target, words), sources and visible text of an HTML part."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.links: list[tuple[str, str]] = []
-        self.sources: list[str] = []
-        self.words: list[str] = []
-        self._href: str | None = None
-        self._hidden = 0
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.sources += [str(values[name]) for name in ("src", "background") if name in values]
-        self._hidden += tag in {"style", "title"}
-        if tag == "a":
-            self._href = str(values["href"])
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in {"style", "title"}
-        if tag == "a":
-            self._href = None
-
-    def handle_data(self, data: str) -> None:
-        if self._href is not None:
-            self.links.append((self._href, data))
-        if not self._hidden:
-            self.words.append(data)
-
-
 def parsed(name: str) -> EmailMessage:
     message = BytesParser(policy=policy.default).parsebytes(SAMPLES[name]().to_bytes())
     assert isinstance(message, EmailMessage)
@@ -90,30 +58,13 @@ def part(name: str, subtype: str) -> str:
     return str(content).replace("\r\n", "\n")
 
 
-def test_there_is_a_sample_of_every_function_and_a_template_of_every_kind() -> None:
-    functions = {
-        f"{name}.{role}"
-        for role, module in (
-            ("client", to_client),
-            ("therapist", to_therapist),
-            ("therapist", to_therapist_account),
-            ("ops", to_ops),
-        )
-        for name, value in vars(module).items()
-        if callable(value)
-        and getattr(value, "__module__", "") == module.__name__
-        and not name.startswith("_")
-    }
-    assert {SAMPLES[name]().kind for name in SAMPLES} == {one.split(".")[0] for one in functions}
-    # A sample of one more situation of a kind is no function of its own.
-    suffixes = {name: name.partition(".")[2] for name in SAMPLES}
-    assert sum(each in {"", "client", "therapist"} for each in suffixes.values()) == len(functions)
-    folders = {one.name for one in TEMPLATES.iterdir() if one.is_dir()} - {"shared"}
-    assert folders == {one.split(".")[0] for one in functions}
-
-
-def test_all_templates_compile() -> None:
-    warm_up()
+def test_every_kind_has_a_sample_for_each_role_it_goes_to() -> None:
+    sampled: dict[str, set[str]] = {}
+    for name, make in SAMPLES.items():
+        recipient = make().recipient.addr_spec
+        sampled.setdefault(name.split(".")[0], set()).add(recipient.partition("@")[0])
+    readers = {"client": "dee", "therapist": "asha", "ops": "ops"}
+    assert sampled == {kind: {readers[role] for role in row.to} for kind, row in KINDS.items()}
 
 
 @every_email
@@ -163,12 +114,12 @@ def test_it_carries_the_headers_of_the_contract_and_no_others(name: str) -> None
 @every_email
 def test_every_link_of_the_page_is_in_the_text(name: str) -> None:
     text = part(name, "plain")
-    assert all(target in text for target, _ in Page(part(name, "html")).links)
+    assert all(target in text for target, _ in HtmlText(part(name, "html")).links)
 
 
 @pytest.mark.parametrize("name", LINK_TEXTS)
 def test_the_links_of_the_contract_have_its_exact_words(name: str) -> None:
-    words = [words for _, words in Page(part(name, "html")).links]
+    words = [words for _, words in HtmlText(part(name, "html")).links]
     expected = LINK_TEXTS[name]
     assert [one for one in words if one in expected] == expected
     text = part(name, "plain")
@@ -178,7 +129,7 @@ def test_the_links_of_the_contract_have_its_exact_words(name: str) -> None:
 @every_email
 def test_it_needs_nothing_from_the_network_and_is_small(name: str) -> None:
     html = part(name, "html")
-    assert Page(html).sources == []
+    assert HtmlText(html).sources == []
     assert not re.search(r"<img|<script|<link|@import|@font-face|url\(", html)
     assert len(html.encode()) < 90_000
 
@@ -213,7 +164,7 @@ def test_the_subject_and_the_news_say_nothing_of_the_other_person(name: str) -> 
 def test_text_and_page_name_the_same_times_and_amounts(name: str) -> None:
     facts = re.compile(r"£[\d.]+|\d\d:\d\d|MB-[A-Z0-9]+|\b\d+ (?:hours?|minutes|in a row)")
     text = re.sub(r"https?://\S+", "", part(name, "plain"))
-    page = " ".join(Page(part(name, "html")).words)
+    page = " ".join(HtmlText(part(name, "html")).words)
     assert set(facts.findall(text)) == set(facts.findall(page))
 
 

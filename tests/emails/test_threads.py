@@ -1,8 +1,6 @@
 """One thread and one event per booking and recipient."""
 
-from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,23 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
-from emails import to_therapist
-from emails.calendar import cancellation, invitation
-from emails.message import CalendarPart, message_id
+from emails.calendar import calendar_part
+from emails.message import CalendarPart, EmailContext, message_id
 from emails.safety import UnsafeValue
 from emails.samples import (
-    A_DAY,
     DOMAIN,
-    LINKS,
-    MEETING,
     REFERENCE,
     SAMPLES,
-    VIEW,
-    envelope,
-    session,
+    SESSION,
+    VALUES,
+    make_envelope,
+    make_session,
 )
 
-ASHA = envelope("asha@example.com", "Asha", "Europe/London", first="booking_requested")
+ASHA = make_envelope("therapist")
+MEETING_URL = VALUES["meeting_url"]
 
 
 def event(part: CalendarPart | None) -> Any:
@@ -89,15 +85,15 @@ def test_references_stay_on_one_line() -> None:
 
 def test_an_event_keeps_its_uid_from_request_to_end() -> None:
     life = [
-        invitation(ASHA, session(), sequence=0, confirmed=False, alarm_minutes=15),
-        invitation(ASHA, session(), sequence=1, confirmed=True, meeting_url=MEETING),
-        cancellation(ASHA, session(), sequence=2),
+        calendar_part("tentative", ASHA, SESSION, sequence=0),
+        calendar_part("confirmed", ASHA, SESSION, sequence=1, meeting_url=MEETING_URL),
+        calendar_part("cancelled", ASHA, SESSION, sequence=2),
     ]
     events = [event(part) for part in life]
     assert len({str(one["UID"]) for one in events}) == 1
     assert len({str(one["ORGANIZER"]) for one in events}) == 1
     assert [int(one["SEQUENCE"]) for one in events] == [0, 1, 2]
-    assert [str(one.get("LOCATION")) for one in events] == ["None", MEETING, "None"]
+    assert [str(one.get("LOCATION")) for one in events] == ["None", MEETING_URL, "None"]
 
 
 def test_an_event_is_in_utc_with_an_alarm_for_the_therapist_only() -> None:
@@ -121,21 +117,4 @@ def test_the_event_names_neither_person_nor_money() -> None:
 
 def test_a_session_of_another_booking_is_refused() -> None:
     with pytest.raises(UnsafeValue, match="reference must be the session's own"):
-        to_therapist.new_message(ASHA, session(reference="MB-AAAAAA"), view_url=VIEW)
-
-
-def test_only_sessions_of_that_same_day_are_shown() -> None:
-    make = SAMPLES["booking_requested"]
-    assert "10:00–10:50, 14:00–14:50 (this request), 16:00–16:50" in make().text
-    alone = to_therapist.booking_requested(
-        replace(ASHA, root=None),
-        session(),
-        answer_by=ASHA.sent_at,
-        expires_at=ASHA.sent_at,
-        payout_minor=5400,
-        commission_percent=Decimal(10),
-        sequence=0,
-        links=LINKS,
-        day=[session(session().starts_at + A_DAY)],
-    )
-    assert "Your day: 14:00–14:50 (this request), nothing else" in alone.text
+        EmailContext(envelope=ASHA, session=make_session(reference="MB-AAAAAA"))

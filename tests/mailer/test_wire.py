@@ -6,7 +6,7 @@ import pytest
 
 from app.config import Settings
 from app.mailer import MailRefused
-from emails.safety import sender_mailbox
+from emails.addresses import sender_mailbox
 from tests.harness.mail_sending import DEE, SENDER, body_of, mailer_for, message_to
 from tests.harness.smtp_server import FaultyServer, MailServer
 

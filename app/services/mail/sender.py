@@ -14,7 +14,8 @@ import structlog
 from app.errors import StoreUnavailable
 from app.mailer import Connection, MailDeferred, Mailer, MailError, MailWithheld
 from app.services.jobs.result import JobResult, PartialResults
-from app.services.mail import expiry, letters, results
+from app.services.mail import expiry, results
+from app.services.mail.compose import compose
 from app.services.mail.results import Result
 from app.services.mail.throttle import SendThrottle
 from app.store import attempts, outbox, suppressions
@@ -122,7 +123,7 @@ class OutboxSender:
         try:
             if unsendable := _why_unsendable(email, now):
                 return unsendable
-            message = letters.compose(email, now)
+            message = compose(email, now)
             address = message.recipient.addr_spec
             connection.deliver(message.to_email(), address, self._may_finish(claim, now))
         except MailWithheld:

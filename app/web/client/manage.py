@@ -13,7 +13,7 @@ from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import clients, validation
 from app.services.bookings import cancel, replace
-from app.services.mail.letters.letter import session_of
+from app.services.mail.compose import session_of
 from app.store import queries
 from app.store.models import Booking
 from app.web import booking_text

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.rules.lifecycle import Actor
 from app.services import validation
 from app.services.bookings import messages
-from app.services.mail import letters
+from app.services.mail.compose import compose
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
 from tests.emails.test_hostile_values import EXAMPLES, HEADERS, HOSTILE
@@ -88,7 +88,7 @@ def test_no_email_is_other_for_what_was_written(story: Story) -> None:
     write(story, booking, "quiet")
     story.decline(booking, reason="quiet")
     emails = list(OutboxEmail.select().order_by(OutboxEmail.id))
-    quiet = [letters.compose(email, story.now) for email in emails]
+    quiet = [compose(email, story.now) for email in emails]
     assert len(quiet) == 6
 
     @settings(max_examples=EXAMPLES, deadline=None)
@@ -100,7 +100,7 @@ def test_no_email_is_other_for_what_was_written(story: Story) -> None:
                 odd = {each for each in typed if unicodedata.category(each) in {"Cc", "Cs"}}
                 assert odd <= {"\n", "\t"}
                 rewrite(booking, purpose, typed)
-        assert [letters.compose(email, story.now) for email in emails] == quiet
+        assert [compose(email, story.now) for email in emails] == quiet
 
     with database.db.atomic():
         stays_the_same()

@@ -1,0 +1,173 @@
+"""From an outbox row to its email: reader, session, fresh links and the values of its kind."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from app import config, links
+from app.links import LinkPurpose
+from app.rules import money
+from app.rules.lifecycle import Kind
+from app.services.bookings import replace
+from app.services.mail.expiry import SIGN_IN_LASTS
+from app.store import queries
+from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
+from emails.kinds import KINDS
+from emails.message import EmailContext, Envelope, Message, Offer, Session
+from emails.render import render
+
+LONGEST_LOCAL_DAY = timedelta(hours=25)
+
+
+def compose(email: OutboxEmail, now: datetime) -> Message:
+    """Render the email with what is true at `now`. Raises UnsafeValue."""
+    kind, booking = KINDS[email.kind], email.booking
+    facts = {name: email.facts[name] for name in kind.facts if name in email.facts}
+    context = EmailContext(
+        envelope=_envelope(email, now),
+        session=session_of(booking) if booking else None,
+        sequence=email.facts.get("sequence", booking.sequence) if booking else 0,
+        values=facts | {name: VALUES[name](email, now) for name in kind.values},
+    )
+    return render(email.kind, context)
+
+
+def session_of(booking: Booking) -> Session:
+    """What an email may say about the booking: given names, times, price, reference."""
+    return Session(
+        reference=booking.reference,
+        starts_at=booking.starts_at,
+        ends_at=booking.ends_at,
+        kind=booking.kind.value,
+        price_minor=booking.fee_minor,
+        currency=booking.currency,
+        client_name=booking.client.given_name,
+        therapist_name=booking.therapist.given_name,
+        client_zone=booking.client.timezone,
+        therapist_zone=booking.therapist.timezone,
+    )
+
+
+def _envelope(email: OutboxEmail, now: datetime) -> Envelope:
+    settings, person = config.current(), email.recipient
+    return Envelope(
+        role=email.role.value,
+        recipient=person.email if person else settings.ops_email,
+        reader=person.given_name if person else "ops",
+        zone=person.timezone if person else "UTC",
+        reference=email.booking.reference if email.booking else None,
+        ordinal=email.ordinal,
+        sender=settings.mail_default_sender,
+        domain=settings.public_host,
+        sent_at=now,
+    )
+
+
+def _booking(email: OutboxEmail) -> Booking:
+    booking: Booking | None = email.booking
+    assert booking is not None
+    return booking
+
+
+def _therapist(email: OutboxEmail) -> Therapist:
+    therapist: Therapist | None = (email.booking or email).therapist
+    assert therapist is not None
+    return therapist
+
+
+def _link(purpose: LinkPurpose, booking: Booking) -> str:
+    holder = links.holder_of(
+        purpose, client_id=booking.client_id, therapist_id=booking.therapist_id
+    )
+    return links.url(purpose, holder=holder, subject=booking.reference, epoch=booking.epoch)
+
+
+def _booking_url(email: OutboxEmail) -> str:
+    purpose = LinkPurpose.MANAGE if email.role is Role.CLIENT else LinkPurpose.SESSION
+    return _link(purpose, _booking(email))
+
+
+def _sign_in_url(email: OutboxEmail) -> str:
+    holder = links.holder_of(LinkPurpose.SIGN_IN, client_id=None, therapist_id=email.therapist_id)
+    return links.url(LinkPurpose.SIGN_IN, holder=holder, subject=email.facts["key"])
+
+
+def _expected_payout(email: OutboxEmail) -> int:
+    percent = config.current().policy.commission_percent
+    return money.split_fee(_booking(email).fee_minor, percent).payout_minor
+
+
+def _offers(email: OutboxEmail, now: datetime) -> list[Offer]:
+    booking = _booking(email)
+    base_url, is_paid = _link(LinkPurpose.CHOOSE, booking), booking.kind is Kind.PAID
+    return [
+        Offer(
+            therapist_name=slot.therapist.given_name,
+            starts_at=slot.starts_at,
+            url=f"{base_url}?{urlencode({'therapist': slot.therapist.slug, 'at': slot.key})}",
+            price_minor=slot.therapist.rate_minor if is_paid else 0,
+            currency=slot.therapist.currency,
+        )
+        for slot in replace.alternatives_for(booking, now)
+    ]
+
+
+def _sessions_that_day(email: OutboxEmail) -> list[Session]:
+    """The booking among the therapist's accepted sessions of its local day, in order."""
+    booking, zone = _booking(email), ZoneInfo(_therapist(email).timezone)
+    accepted = queries.accepted_between(
+        _therapist(email),
+        booking.starts_at - LONGEST_LOCAL_DAY,
+        booking.starts_at + LONGEST_LOCAL_DAY,
+    )
+    day = booking.starts_at.astimezone(zone).date()
+    others = [each for each in accepted if each.starts_at.astimezone(zone).date() == day]
+    in_order = sorted([*others, booking], key=lambda each: each.starts_at)
+    return [session_of(each) for each in in_order]
+
+
+def _sessions(email: OutboxEmail, now: datetime) -> list[Session]:
+    """The booking that the email is about, otherwise the therapist's accepted ones ahead."""
+    if email.booking is not None:
+        return [session_of(email.booking)]
+    return [session_of(each) for each in queries.upcoming_sessions_of(_therapist(email), now)]
+
+
+def _live_bookings(email: OutboxEmail, now: datetime) -> list[tuple[Session, str]]:
+    client: Client | None = email.client
+    assert client is not None
+    live = queries.live_bookings_of_client(client, now)
+    return [(session_of(each), _link(LinkPurpose.MANAGE, each)) for each in live]
+
+
+def _rule(name: str) -> Callable[[OutboxEmail, datetime], object]:
+    return lambda _email, _now: getattr(config.current().policy, name)
+
+
+# How each value that emails/kinds.py names is found; only those that a kind names are.
+VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
+    "booking_url": lambda email, _: _booking_url(email),
+    "accept_url": lambda email, _: _link(LinkPurpose.ACCEPT, _booking(email)),
+    "decline_url": lambda email, _: _link(LinkPurpose.DECLINE, _booking(email)),
+    "choose_url": lambda email, _: _link(LinkPurpose.CHOOSE, _booking(email)),
+    "sign_in_url": lambda email, _: _sign_in_url(email),
+    "dashboard_url": lambda *_: f"{config.current().public_url}/dashboard",
+    "meeting_url": lambda email, _: _booking(email).therapist.meeting_url,
+    "support_email": lambda *_: config.current().ops_email,
+    "answer_by": lambda email, _: _booking(email).answer_by,
+    "expires_at": lambda email, _: _booking(email).expires_at,
+    "payout_minor": lambda email, _: _expected_payout(email),
+    "therapist_slug": lambda email, _: _therapist(email).slug,
+    "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
+    "offers": _offers,
+    "sessions": _sessions,
+    "sessions_that_day": lambda email, _: _sessions_that_day(email),
+    "live_bookings": _live_bookings,
+    "free_cancellation": _rule("free_cancellation"),
+    "commission_percent": _rule("commission_percent"),
+    "warn_streak": _rule("warn_streak"),
+    "flag_streak": _rule("flag_streak"),
+    "deactivate_streak": _rule("deactivate_streak"),
+}

@@ -1,0 +1,51 @@
+"""Mailboxes and domains that are safe in a header."""
+
+import re
+import unicodedata
+from email.headerregistry import Address
+from email.utils import parseaddr
+
+from emails.safety import UnsafeValue, clean_name
+
+_DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62}))*")
+
+
+def ascii_domain(field: str, value: str) -> str:
+    """The domain in lower case with its international labels in punycode. Raises UnsafeValue."""
+    if not _is_printable(value[:512]):
+        raise UnsafeValue(field, "a domain name")
+    labels = unicodedata.normalize("NFKC", value[:512]).lower().replace("。", ".").split(".")
+    try:
+        # Not the "idna" codec: its 2003 rules turn ß into ss, which is another domain.
+        encoded = ".".join(
+            label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
+            for label in labels
+        )
+    except UnicodeError as error:
+        raise UnsafeValue(field, "a domain name") from error
+    if len(encoded) > 253 or not _DOMAIN.fullmatch(encoded):
+        raise UnsafeValue(field, "a domain name")
+    return encoded
+
+
+def mailbox(field: str, value: str) -> Address:
+    """A bare address: the domain in punycode, the local part unchanged. Raises UnsafeValue."""
+    local, at, domain = value.rpartition("@")
+    if len(local) > 1 and local[0] == local[-1] == '"':
+        local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    if not at or not local or len(local) > 64 or not _is_printable(local):
+        raise UnsafeValue(field, "one email address")
+    return Address(username=local, domain=ascii_domain(field, domain))
+
+
+def sender_mailbox(field: str, value: str) -> Address:
+    """An address that may have a name: `Mindsum <bookings@mindsum.example>`. Raises UnsafeValue."""
+    if not _is_printable(value):
+        raise UnsafeValue(field, "an address, with or without a name before it")
+    name, address = parseaddr(value) if "<" in value else ("", value)
+    bare = mailbox(field, address)
+    return Address(clean_name(name, "Mindsum"), bare.username, bare.domain)
+
+
+def _is_printable(value: str) -> bool:
+    return not any(unicodedata.category(char).startswith("C") for char in value)

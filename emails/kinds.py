@@ -1,0 +1,117 @@
+"""The kinds of email: to whom each goes, its calendar part and what its templates use."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["client", "therapist", "ops"]
+CalendarState = Literal["tentative", "confirmed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailKind:
+    """`facts` come from the move that caused the email, `values` are looked up when it leaves.
+
+    Templates also know `role`, `reader`, `zone`, `sent_at`, `reference` and `session`.
+    """
+
+    to: tuple[Role, ...]
+    calendar: CalendarState | None = None
+    facts: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+# Message-IDs of replies point to these: the first email of a booking to each role.
+FIRST_IN_THREAD: dict[Role, str] = {
+    "client": "booking_received",
+    "therapist": "booking_requested",
+    "ops": "answer_late_ops",
+}
+
+_ANSWER = ("answer_by", "expires_at", "accept_url", "decline_url", "booking_url")
+_OFFERS = ("offers", "choose_url", "booking_url")
+_STREAK_RULE = ("flag_streak", "deactivate_streak", "dashboard_url")
+
+KINDS: dict[str, EmailKind] = {
+    # A request and its answer.
+    "booking_requested": EmailKind(
+        to=("therapist",),
+        calendar="tentative",
+        values=(*_ANSWER, "payout_minor", "commission_percent", "sessions_that_day"),
+    ),
+    "booking_received": EmailKind(
+        to=("client",),
+        values=("answer_by", "expires_at", "free_cancellation", "booking_url"),
+    ),
+    "booking_accepted": EmailKind(
+        to=("client",),
+        calendar="confirmed",
+        values=("meeting_url", "free_cancellation", "booking_url"),
+    ),
+    "session_confirmed": EmailKind(
+        to=("therapist",), calendar="confirmed", values=("meeting_url", "booking_url")
+    ),
+    "booking_declined": EmailKind(to=("client",), facts=("refund_minor",), values=_OFFERS),
+    "enquiry_declined": EmailKind(to=("therapist",), calendar="cancelled", values=("booking_url",)),
+    # A therapist who has not answered.
+    "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER),
+    "answer_late": EmailKind(to=("therapist",), values=_ANSWER),
+    "answer_late_client": EmailKind(
+        to=("client",), values=("expires_at", "choose_url", "booking_url")
+    ),
+    "answer_late_ops": EmailKind(to=("ops",), values=("therapist_slug", "answer_by", "expires_at")),
+    "booking_expired": EmailKind(to=("client",), facts=("refund_minor", "because"), values=_OFFERS),
+    "enquiry_expired": EmailKind(
+        to=("therapist",), calendar="cancelled", facts=("because",), values=("booking_url",)
+    ),
+    # Cancelling.
+    "booking_withdrawn": EmailKind(
+        to=("therapist",), calendar="cancelled", values=("booking_url",)
+    ),
+    "withdrawal_receipt": EmailKind(
+        to=("client",), facts=("refund_minor",), values=("booking_url",)
+    ),
+    "client_cancelled": EmailKind(
+        to=("therapist",),
+        calendar="cancelled",
+        facts=("payout_minor", "commission_minor"),
+        values=("free_cancellation", "booking_url"),
+    ),
+    "cancellation_receipt": EmailKind(
+        to=("client",),
+        calendar="cancelled",
+        facts=("refund_minor", "charge_minor", "within_notice"),
+        values=("free_cancellation", "booking_url"),
+    ),
+    "therapist_cancelled": EmailKind(
+        to=("client",), calendar="cancelled", facts=("refund_minor",), values=_OFFERS
+    ),
+    "cancellation_recorded": EmailKind(
+        to=("therapist",),
+        calendar="cancelled",
+        facts=("streak",),
+        values=("warn_streak", "flag_streak", "deactivate_streak", "booking_url"),
+    ),
+    # The session, and what people write to one another.
+    "session_reminder": EmailKind(
+        to=("client", "therapist"), values=("meeting_url", "booking_url")
+    ),
+    "no_show_recorded": EmailKind(
+        to=("client",), facts=("charge_minor",), values=("support_email", "booking_url")
+    ),
+    "new_message": EmailKind(to=("client", "therapist"), values=("booking_url",)),
+    # Ways in.
+    "sign_in": EmailKind(to=("therapist",), values=("sign_in_url", "sign_in_minutes")),
+    "your_links": EmailKind(to=("client",), values=("live_bookings",)),
+    # A therapist's account.
+    "streak_warning": EmailKind(to=("therapist",), facts=("streak",), values=_STREAK_RULE),
+    "account_flagged": EmailKind(to=("therapist",), facts=("streak",), values=_STREAK_RULE),
+    "account_deactivated": EmailKind(
+        to=("therapist",),
+        facts=("streak",),
+        values=("deactivate_streak", "sessions", "support_email", "dashboard_url"),
+    ),
+    "account_reactivated": EmailKind(to=("therapist",), values=_STREAK_RULE),
+    "account_alert": EmailKind(
+        to=("ops",), facts=("what", "streak"), values=("therapist_slug", "sessions")
+    ),
+}

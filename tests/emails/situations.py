@@ -1,0 +1,80 @@
+"""Samples of the emails in other situations, beside those of emails/samples.py."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from emails.message import Message, Offer
+from emails.samples import ANSWER_BY, CHOOSE_URL, ONE_DAY, SESSION, STARTS_AT, sample
+
+FREE = replace(SESSION, kind="free_consultation", price_minor=0)
+SAME_ZONE = replace(SESSION, client_zone="Europe/London")
+IN_AUCKLAND = replace(SESSION, client_zone="Pacific/Auckland")
+NEXT_DAY = Offer(
+    therapist_name="Chi",
+    starts_at=STARTS_AT + ONE_DAY,
+    url=f"{CHOOSE_URL}?therapist=chi",
+    price_minor=0,
+    currency="GBP",
+)
+
+reminder = partial(sample, "answer_reminder")
+receipt = partial(sample, "cancellation_receipt")
+recorded = partial(sample, "cancellation_recorded")
+expired = partial(sample, "booking_expired")
+
+SITUATIONS: dict[str, Callable[[], Message]] = {
+    "booking_requested.free": partial(
+        sample, "booking_requested", session=FREE, sessions_that_day=(FREE,)
+    ),
+    "booking_requested.same_zone": partial(sample, "booking_requested", session=SAME_ZONE),
+    "booking_requested.far_zone": partial(sample, "booking_requested", session=IN_AUCKLAND),
+    "booking_received.free": partial(sample, "booking_received", session=FREE),
+    "booking_accepted.free": partial(sample, "booking_accepted", session=FREE),
+    "booking_accepted.no_meeting_url": partial(sample, "booking_accepted", meeting_url=None),
+    "session_confirmed.no_meeting_url": partial(sample, "session_confirmed", meeting_url=None),
+    "booking_declined.free": partial(sample, "booking_declined", session=FREE, offers=()),
+    "answer_reminder.an_hour_left": partial(reminder, sent_at=ANSWER_BY - timedelta(minutes=65)),
+    "answer_reminder.seconds_left": partial(reminder, sent_at=ANSWER_BY - timedelta(seconds=20)),
+    "answer_reminder.due": partial(reminder, sent_at=ANSWER_BY + timedelta(hours=1)),
+    "answer_late_client.free": partial(sample, "answer_late_client", session=FREE),
+    "booking_expired.no_offers": partial(expired, offers=()),
+    "booking_expired.deactivated": partial(expired, offers=(), because="deactivated"),
+    "booking_expired.free": partial(expired, session=FREE, offers=(NEXT_DAY,)),
+    "enquiry_expired.deactivated": partial(sample, "enquiry_expired", because="deactivated"),
+    "withdrawal_receipt.free": partial(sample, "withdrawal_receipt", session=FREE),
+    "client_cancelled.in_time": partial(
+        sample, "client_cancelled", payout_minor=0, commission_minor=0
+    ),
+    "client_cancelled.free": partial(
+        sample, "client_cancelled", session=FREE, payout_minor=0, commission_minor=0
+    ),
+    "cancellation_receipt.in_time": partial(receipt, within_notice=False, charge_minor=0),
+    "cancellation_receipt.free": partial(receipt, session=FREE),
+    "cancellation_receipt.free_in_time": partial(receipt, session=FREE, within_notice=False),
+    "therapist_cancelled.free": partial(
+        sample, "therapist_cancelled", session=FREE, offers=(NEXT_DAY,)
+    ),
+    "cancellation_recorded.first": partial(recorded, streak=1),
+    "cancellation_recorded.free": partial(recorded, session=FREE, streak=1),
+    "cancellation_recorded.flagged": partial(recorded, streak=4),
+    "cancellation_recorded.deactivated": partial(recorded, streak=5),
+    "session_reminder.client_no_meeting_url": partial(
+        sample, "session_reminder", "client", meeting_url=None
+    ),
+    "session_reminder.therapist_no_meeting_url": partial(
+        sample, "session_reminder", "therapist", meeting_url=None
+    ),
+    "no_show_recorded.free": partial(sample, "no_show_recorded", session=FREE),
+    "your_links.none": partial(sample, "your_links", session=None, live_bookings=()),
+    "account_deactivated.no_sessions": partial(
+        sample, "account_deactivated", session=None, sessions=()
+    ),
+    "account_alert.flagged": partial(
+        sample, "account_alert", session=None, what="flagged", streak=4, sessions=()
+    ),
+    "account_alert.unreachable_no_enquiry": partial(
+        sample, "account_alert", session=None, what="unreachable", sessions=()
+    ),
+}
