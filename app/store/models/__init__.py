@@ -19,7 +19,15 @@ from app.store.models.outbox import (
     Role,
     Suppression,
 )
-from app.store.models.people import AccountState, Client, SignIn, Therapist, TimeOff, Window
+from app.store.models.people import (
+    AccountState,
+    Client,
+    SignIn,
+    Therapist,
+    TimeOff,
+    Window,
+    email_key,
+)
 from app.store.models.system import IdempotentAnswer, JobFigures
 
 __all__ = [
@@ -47,6 +55,7 @@ __all__ = [
     "TimelineEntry",
     "Window",
     "Writing",
+    "email_key",
 ]
 
 TABLES: tuple[type[Table], ...] = (

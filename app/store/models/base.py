@@ -1,4 +1,4 @@
-"""What all tables have in common."""
+"""The base class of all tables."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +9,8 @@ from app.store.db.database import db
 
 
 class Table(peewee.Model):
-    """The base of all tables."""
-
     if TYPE_CHECKING:
-        # peewee makes these on its own: `id`, and below the ids and backrefs of foreign keys.
+        # peewee adds `id`, and for foreign keys the attributes that tables declare like this.
         id = AutoField()
 
         # peewee's stubs declare it in a way that mypy cannot read from a class.
@@ -25,6 +23,8 @@ class Table(peewee.Model):
         only_save_dirty = True
 
 
-def partial(model: type[Table], name: str, *fields: Any, where: Any, unique: bool = False) -> None:
-    """Give a table an index over the rows for which `where` holds."""
+def add_index(
+    model: type[Table], name: str, *fields: Any, where: Any = None, unique: bool = False
+) -> None:
+    """Declare an index over the rows that fit `where`, or over all."""
     model.add_index(model.index(*fields, name=name, where=where, unique=unique))

@@ -1,4 +1,4 @@
-"""Bookings and what hangs on them: held times, timeline, ledger, writings, standing."""
+"""Tables of bookings: held times, timeline, ledger, what people wrote, therapists' standing."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,22 +10,28 @@ from peewee import BooleanField, CharField, ForeignKeyField, IntegerField, Model
 from app import config
 from app.rules import acceptance, lifecycle
 from app.rules.lifecycle import MOVES, Actor, Kind, Move, Status, Times, Via
-from app.store.models.base import Table, partial
+from app.store.models.base import Table, add_index
 from app.store.models.fields import EncryptedTextField, EnumField, FactsField, InstantField
 from app.store.models.people import Client, Therapist
 
 
 class Purpose(StrEnum):
-    """What a piece of writing is."""
+    """What a Writing is for."""
 
+    # From the client, with the request.
     NOTE = "note"
+    # From the therapist, with a decline.
     REASON = "reason"
     MESSAGE = "message"
+    # The therapist's own; nobody else reads it.
     PRIVATE_NOTE = "private_note"
 
 
 class Booking(Table):
-    """One client, one therapist, one start time, one price."""
+    """One client, one therapist, one start time, one price.
+
+    Only services/bookings/transitions.py writes `status` and the columns that follow from it.
+    """
 
     if TYPE_CHECKING:
         therapist_id: int
@@ -33,29 +39,43 @@ class Booking(Table):
         replaces_id: int | None
         timeline: "ModelSelect[TimelineEntry]"
 
+    # Public, for example MB-7K3QXD.
     reference = CharField(max_length=16, unique=True)
     therapist = ForeignKeyField(Therapist, backref="bookings", on_delete="RESTRICT", index=False)
     client = ForeignKeyField(Client, backref="bookings", on_delete="RESTRICT")
     kind = EnumField(Kind)
+    # May lag behind the clock until a job has run: see `status_at`.
     status = EnumField(Status)
     requested_at = InstantField()
+    # Until when an answer is on time.
     answer_by = InstantField()
+    # When an unanswered enquiry ends, or did when the therapist's account was deactivated.
     expires_at = InstantField()
     starts_at = InstantField()
     ends_at = InstantField()
+    # The price at the request; 0 for a free consultation.
     fee_minor = IntegerField()
     currency = CharField(max_length=3)
+    # Whether this booking uses up the client's one free consultation with the therapist.
     uses_free_consultation = BooleanField(default=False)
+    # Links carry the epoch at which they were minted; raising it ends them.
     epoch = IntegerField(default=1)
+    # The SEQUENCE of its calendar entry.
     sequence = IntegerField(default=0)
+    # When the mail server took the request email; lateness counts from here.
     handed_over_at = InstantField(null=True)
+    # When the therapist accepted or declined.
     answered_at = InstantField(null=True)
+    # When the first move other than accepting took effect.
     ended_at = InstantField(null=True)
+    # Expired because of the account, so the ranking does not count it as unanswered.
     ended_by_deactivation = BooleanField(default=False)
+    # When each step is due; null once it is done or no longer applies.
     reminder_due_at = InstantField(null=True)
     late_due_at = InstantField(null=True)
     day_reminder_due_at = InstantField(null=True)
     hour_reminder_due_at = InstantField(null=True)
+    # When an accepted session counts as completed.
     completes_at = InstantField()
     # The booking in whose place Choose Someone Else requested this one.
     replaces = ForeignKeyField("self", null=True, backref="replacements", on_delete="SET NULL")
@@ -91,9 +111,10 @@ class Booking(Table):
 
 
 class HeldTime(Table):
-    """One cell of a therapist's time that a live booking holds."""
+    """A cell of a therapist's time that a live booking holds; the key rules out double bookings."""
 
     therapist = ForeignKeyField(Therapist, on_delete="CASCADE", index=False)
+    # The cell's start; cells are as long as `Policy.cell_minutes`.
     cell_at = InstantField()
     booking = ForeignKeyField(Booking, backref="held_times", on_delete="CASCADE")
 
@@ -102,41 +123,47 @@ class HeldTime(Table):
 
 
 class TimelineEntry(Table):
-    """What happened to a booking: when, by whom, through which door, with which numbers."""
+    """An event of a booking. Entries are only added, in the order in which they took effect."""
 
     if TYPE_CHECKING:
         booking_id: int
 
     booking = ForeignKeyField(Booking, backref="timeline", on_delete="CASCADE", index=False)
+    # The status that a move led to, or: requested, reminded, late.
     event = CharField(max_length=32)
     by = EnumField(Actor)
     via = EnumField(Via)
     at = InstantField()
+    # The numbers that were applied; replay computes ledger and status from them.
     facts = FactsField()
 
     class Meta:
+        # Unique: each event happens once per booking. The second one serves the metric of moves.
         indexes = ((("booking", "event"), True), (("event", "via"), False))
 
 
 class LedgerLine(Table):
-    """Money owed to (+) or by (-) an account because of one booking."""
+    """Money owed to (+) or by (-) an account; a booking's lines sum to zero."""
 
     if TYPE_CHECKING:
         booking_id: int
 
     booking = ForeignKeyField(Booking, backref="ledger", on_delete="RESTRICT", index=False)
+    # The event of the timeline that moved the money.
     event = CharField(max_length=32)
+    # client, held, therapist or commission.
     account = CharField(max_length=16)
     amount_minor = IntegerField()
     currency = CharField(max_length=3)
     at = InstantField()
 
     class Meta:
+        # Unique: no event moves money twice.
         indexes = ((("booking", "event", "account"), True),)
 
 
 class Writing(Table):
-    """What people wrote: notes, reasons, messages; encrypted, and never in an email."""
+    """A text that a person wrote. No email carries it."""
 
     if TYPE_CHECKING:
         booking_id: int
@@ -149,25 +176,30 @@ class Writing(Table):
 
 
 class StandingEntry(Table):
-    """What happened to a therapist's standing, in the order in which it took effect."""
+    """An event of a therapist's standing, in the order in which it took effect."""
 
     if TYPE_CHECKING:
         therapist_id: int
         booking_id: int | None
 
     therapist = ForeignKeyField(Therapist, backref="standing_entries", on_delete="CASCADE")
+    # A member of StandingEvent, or a step that was announced.
     event = CharField(max_length=32)
+    # The booking that caused it, if one did.
     booking = ForeignKeyField(Booking, null=True, on_delete="CASCADE", index=False)
+    # The streak after the event.
     streak = IntegerField()
     at = InstantField()
 
     class Meta:
+        # Unique: a booking changes a standing once.
         indexes = ((("booking", "event"), True),)
 
 
 _requested = Booking.status == Status.REQUESTED
 _accepted = Booking.status == Status.ACCEPTED
-partial(
+# The database's own refusal of a second free consultation, whatever runs at once.
+add_index(
     Booking,
     "booking_one_free_consultation",
     Booking.therapist,
@@ -175,11 +207,14 @@ partial(
     where=Booking.uses_free_consultation,
     unique=True,
 )
-partial(Booking, "booking_to_remind", Booking.reminder_due_at, where=_requested)
-partial(Booking, "booking_late", Booking.late_due_at, where=_requested)
-partial(Booking, "booking_to_expire", Booking.expires_at, where=_requested)
-partial(Booking, "booking_to_complete", Booking.completes_at, where=_accepted)
-partial(Booking, "booking_day_reminder", Booking.day_reminder_due_at, where=_accepted)
-partial(Booking, "booking_hour_reminder", Booking.hour_reminder_due_at, where=_accepted)
-Booking.add_index(Booking.index(Booking.therapist, Booking.starts_at, name="booking_calendar"))
-Booking.add_index(Booking.index(Booking.therapist, Booking.requested_at, name="booking_history"))
+# One index for each job that looks for due bookings.
+add_index(Booking, "booking_to_remind", Booking.reminder_due_at, where=_requested)
+add_index(Booking, "booking_late", Booking.late_due_at, where=_requested)
+add_index(Booking, "booking_to_expire", Booking.expires_at, where=_requested)
+add_index(Booking, "booking_to_complete", Booking.completes_at, where=_accepted)
+add_index(Booking, "booking_day_reminder", Booking.day_reminder_due_at, where=_accepted)
+add_index(Booking, "booking_hour_reminder", Booking.hour_reminder_due_at, where=_accepted)
+# Open times and the dashboard: a therapist's bookings of a span.
+add_index(Booking, "booking_calendar", Booking.therapist, Booking.starts_at)
+# Ranking: a therapist's enquiries of the last 90 days.
+add_index(Booking, "booking_history", Booking.therapist, Booking.requested_at)

@@ -20,7 +20,7 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class _Typed(Generic[V]):
-    """Tells a type checker what a field of ours holds, as peewee's stubs do for peewee's own."""
+    """Tells a type checker what a field holds, as peewee's stubs do for peewee's own fields."""
 
     if TYPE_CHECKING:
 
@@ -33,7 +33,7 @@ class _Typed(Generic[V]):
 
 
 class InstantField(_Typed[V], peewee.BigIntegerField):
-    """An aware UTC datetime, kept as microseconds since 1970 so both databases order it alike."""
+    """An aware UTC datetime, stored as microseconds since 1970: both databases sort it alike."""
 
     if TYPE_CHECKING:
 
@@ -46,18 +46,17 @@ class InstantField(_Typed[V], peewee.BigIntegerField):
         def __new__(cls, **options: Any) -> Any: ...
 
     def db_value(self, value: datetime | int | None) -> int | None:
-        """Microseconds since 1970; a naive datetime raises TypeError."""
+        """Microseconds since 1970. Raises TypeError for a naive datetime."""
         if value is None or isinstance(value, int):
             return value
         return (value - _EPOCH) // _MICROSECOND
 
     def python_value(self, value: int | None) -> datetime | None:
-        """An aware UTC datetime."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
 class EnumField(_Typed[E], peewee.CharField):
-    """One member of a StrEnum, kept as its text."""
+    """A member of a StrEnum, stored as its text."""
 
     if TYPE_CHECKING:
 
@@ -68,19 +67,16 @@ class EnumField(_Typed[E], peewee.CharField):
         self.enumeration = enumeration
 
     def python_value(self, value: str | None) -> E | None:
-        """The member whose text is stored."""
         return None if value is None else self.enumeration(value)
 
 
 class FactsField(_Typed[dict[str, Any]], peewee.TextField):
-    """A small mapping of plain values, kept as JSON text."""
+    """A small mapping of plain values, stored as JSON text."""
 
     def db_value(self, value: dict[str, Any] | None) -> str:
-        """JSON with sorted keys."""
         return json.dumps(value or {}, sort_keys=True)
 
     def python_value(self, value: str | None) -> dict[str, Any]:
-        """The mapping; empty if nothing was stored."""
         return dict(json.loads(value)) if value else {}
 
 
@@ -90,16 +86,15 @@ def _cipher(keys: tuple[str, ...]) -> MultiFernet:
 
 
 class EncryptedTextField(_Typed[str], peewee.TextField):
-    """Text that only NOTES_KEY opens; written with its newest key."""
+    """Text encrypted with the newest key of NOTES_KEY; every key in it decrypts."""
 
     def db_value(self, value: str | None) -> str | None:
-        """The ciphertext."""
         if value is None:
             return None
         return _cipher(config.current().notes_key).encrypt(value.encode()).decode("ascii")
 
     def python_value(self, value: str | None) -> str | None:
-        """The text. Raises NotesKeyWrong where no key opens it."""
+        """Decrypt. Raises NotesKeyWrong if no key fits."""
         if value is None:
             return None
         try:

@@ -1,19 +1,17 @@
-"""Emails on their way, every attempt at them, and what keeps some from leaving."""
+"""Tables of the outbox: emails, delivery attempts, suppressed addresses, holds."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from peewee import CharField, ForeignKeyField, IntegerField
 
-from app.store.models.base import Table, partial
+from app.store.models.base import Table, add_index
 from app.store.models.bookings import Booking
 from app.store.models.fields import EnumField, FactsField, InstantField
 from app.store.models.people import Client, Therapist
 
 
 class OutboxStatus(StrEnum):
-    """Where an email stands."""
-
     QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
@@ -22,37 +20,43 @@ class OutboxStatus(StrEnum):
 
 
 class Role(StrEnum):
-    """To whom an email goes."""
-
     CLIENT = "client"
     THERAPIST = "therapist"
     OPS = "ops"
 
 
 class OutboxEmail(Table):
-    """An email to be sent: what it is about, to whom, and where it stands. Holds no live token."""
+    """An email to be sent. It is rendered when it is sent, so the row holds no live link."""
 
     if TYPE_CHECKING:
         booking_id: int | None
         therapist_id: int | None
         client_id: int | None
 
+    # The booking's reference, or a name of the account or request that caused it. Message-IDs
+    # derive from these four columns.
     about = CharField(max_length=80)
     kind = CharField(max_length=32)
     role = EnumField(Role)
     ordinal = IntegerField(default=1)
+    # Either a booking, or the therapist or client of an email about no booking.
     booking = ForeignKeyField(Booking, null=True, backref="emails", on_delete="CASCADE")
     therapist = ForeignKeyField(Therapist, null=True, on_delete="CASCADE", index=False)
     client = ForeignKeyField(Client, null=True, on_delete="CASCADE", index=False)
+    # Emails of one thread leave in the order of their ids.
     thread = CharField(max_length=96)
+    # The numbers of the event that caused it.
     facts = FactsField()
     status = EnumField(OutboxStatus, default=OutboxStatus.QUEUED)
     created_at = InstantField()
+    # When to try it (queued), or when its claim's lease ends (sending).
     due_at = InstantField()
     first_tried_at = InstantField(null=True)
     attempts = IntegerField(default=0)
+    # Names the claim that may send it.
     lease_token = CharField(max_length=32, null=True)
     last_error = CharField(max_length=300, null=True)
+    # When it was sent, failed or skipped.
     settled_at = InstantField(null=True)
 
     @property
@@ -64,6 +68,7 @@ class OutboxEmail(Table):
         return about.client if self.role is Role.CLIENT else about.therapist
 
     class Meta:
+        # Unique: nothing is sent twice.
         indexes = ((("about", "kind", "role", "ordinal"), True),)
 
 
@@ -71,59 +76,75 @@ class Outcome(StrEnum):
     """How one attempt to deliver an email ended."""
 
     SENT = "sent"
+    # The server refused it for now.
     DEFERRED = "deferred"
+    # No server took or refused it: no connection, no login.
     BLOCKED = "blocked"
     REFUSED_ADDRESS = "refused_address"
     REFUSED_CONTENT = "refused_content"
+    # It could not be rendered, or a bug of ours.
     FAULT = "fault"
+    # Retried for as long as it may be.
     GIVEN_UP = "given_up"
+    # Not tried: an earlier email showed that the mailbox does not exist.
     SUPPRESSED = "suppressed"
+    # Not tried: it would no longer be true.
     SKIPPED = "skipped"
+    # Another worker took the email over, or it was skipped during the attempt.
     LOST = "lost"
 
 
 class DeliveryAttempt(Table):
-    """One attempt to deliver an email: only ever added, and kept where the email goes."""
+    """An attempt to deliver an email. Rows are only added, so that counters never decrease."""
 
     if TYPE_CHECKING:
         email_id: int | None
 
+    # Null once the email is purged or erased.
     email = ForeignKeyField(OutboxEmail, null=True, backref="tries", on_delete="SET NULL")
     at = InstantField()
+    # The index serves the metric of attempts by outcome.
     outcome = EnumField(Outcome, index=True)
+    # The mail server's reply code.
     code = IntegerField(null=True)
+    # What the mail server or our own check answered; safe to log.
     said = CharField(max_length=300, null=True)
 
 
 class Suppression(Table):
-    """An address that a mail server refused for good."""
+    """An address that a mail server refused for good; nothing is sent to it."""
 
+    # `email_key` of the address.
     address_key = CharField(max_length=254, unique=True)
     reason = CharField(max_length=300)
     at = InstantField()
 
 
 class Hold(Table):
-    """What stands still until ops lets it go, and since when."""
+    """A part of the system that ops has stopped, and since when."""
 
+    # Only "outbox" so far.
     name = CharField(max_length=32, unique=True)
     at = InstantField()
 
 
-partial(
+# Claiming: emails that are due, longest overdue first.
+add_index(
     OutboxEmail,
     "outbox_due",
     OutboxEmail.due_at,
     where=OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING]),
 )
-partial(
+# Claiming: whether an earlier email of the thread still waits.
+add_index(
     OutboxEmail,
     "outbox_thread",
     OutboxEmail.thread,
     OutboxEmail.id,
     where=OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING]),
 )
-partial(
+# Metrics: how many emails were sent, failed and skipped.
+add_index(
     OutboxEmail,
     "outbox_ended",
     OutboxEmail.status,

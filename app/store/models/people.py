@@ -1,4 +1,4 @@
-"""The people: therapists with their times, clients, and how therapists sign in."""
+"""Tables of people: therapists with their availability, clients, and therapists' sign-ins."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -17,7 +17,7 @@ from peewee import (
 )
 
 from app.rules import ranking
-from app.store.models.base import Table, partial
+from app.store.models.base import Table, add_index
 from app.store.models.fields import InstantField
 
 
@@ -30,12 +30,17 @@ class AccountState(StrEnum):
     ACTIVE = "active"
 
 
+def email_key(address: str) -> str:
+    """The identity of an address: the same in upper and lower case."""
+    return address.strip().casefold()
+
+
 def _given_name(name: str) -> str:
     return name.split(maxsplit=1)[0]
 
 
 class Therapist(Table):
-    """Offers sessions; holds the profile, the standing and the ranking that the rules left."""
+    """A therapist with profile, standing and ranking. The row is the lock on all their bookings."""
 
     if TYPE_CHECKING:
         windows: "ModelSelect[Window]"
@@ -43,26 +48,41 @@ class Therapist(Table):
     slug = CharField(max_length=64, unique=True)
     name = CharField(max_length=120)
     email = CharField(max_length=254)
+    # `email_key(email)`: the address without regard to case.
     email_key = CharField(max_length=254, unique=True)
+    # IANA name; availability is in this zone.
     timezone = CharField(max_length=64)
+    # Price of a paid session; a booking keeps the rate at its request.
     rate_minor = IntegerField()
     currency = CharField(max_length=3)
     offers_free_consultation = BooleanField(default=True)
     meeting_url = CharField(max_length=500, null=True)
     headline = CharField(max_length=200, default="")
     about = TextField(default="")
+    # Comma separated.
     specialisms = CharField(max_length=500, default="")
+    # Temporarily deactivated by the therapist: not listed, takes no new bookings.
     is_paused = BooleanField(default=False)
+    # Not listed, but can be booked by direct link.
     is_hidden = BooleanField(default=False)
+    # Set by too many cancellations in a row; only ops reactivates.
     deactivated_at = InstantField(null=True)
+    # Set by cancellations in a row; lifted by the next completed session.
     flagged_at = InstantField(null=True)
+    # Sessions that the therapist cancelled in a row.
     streak = IntegerField(default=0)
+    # The last step of standing that was announced: 0 none, 1 warned, 2 flagged, 3 deactivated.
     streak_told = IntegerField(default=0)
+    # Since when the scheduler has to apply the standing rules; null if nothing changed.
     standing_due_at = InstantField(null=True)
+    # Ranking from 0 to 100, unrounded.
     score = DoubleField(default=100.0)
+    # Ranking's first tie-break; three hours while nothing was answered.
     median_answer_s = IntegerField(default=10_800)
     ranked_at = InstantField(null=True)
+    # When the score has to be computed next: something happened, or time alone changes it.
     ranking_due_at = InstantField(null=True)
+    # Random; with the date it orders therapists of equal score, so that they take turns.
     tie_seed = BigIntegerField()
     created_at = InstantField()
 
@@ -103,13 +123,15 @@ class Therapist(Table):
 
 
 class Window(Table):
-    """A stretch of weekly availability, in minutes of the therapist's own day (0 to 1440)."""
+    """A span of weekly availability in the therapist's zone."""
 
     if TYPE_CHECKING:
         therapist_id: int
 
     therapist = ForeignKeyField(Therapist, backref="windows", on_delete="CASCADE")
+    # 0 is Monday.
     weekday = IntegerField()
+    # Minutes of the local day, 0 to 1440; the end is not included.
     start_minute = IntegerField()
     end_minute = IntegerField()
 
@@ -129,15 +151,18 @@ class TimeOff(Table):
     ends_at = InstantField()
 
     class Meta:
+        # Open times: time off of a therapist that has not ended.
         indexes = ((("therapist", "ends_at"), False),)
 
 
 class Client(Table):
-    """Asks for sessions; is their email address, without regard to case."""
+    """A person who requests sessions, identified by their email address."""
 
     email = CharField(max_length=254)
+    # `email_key(email)`: the address without regard to case.
     email_key = CharField(max_length=254, unique=True)
     name = CharField(max_length=120)
+    # IANA name.
     timezone = CharField(max_length=64)
     created_at = InstantField()
 
@@ -158,31 +183,36 @@ class Client(Table):
 
 
 class SignIn(Table):
-    """A sign-in that was asked for; it opens one session, once."""
+    """A Sign In link that a therapist requested; it opens one session, once."""
 
     if TYPE_CHECKING:
         therapist_id: int
 
+    # Random; what the link's token names.
     key = CharField(max_length=32, unique=True)
     therapist = ForeignKeyField(Therapist, on_delete="CASCADE")
+    # Where the therapist goes after signing in: a path of this site.
     next_path = CharField(max_length=200)
     created_at = InstantField()
     used_at = InstantField(null=True)
 
 
-partial(
+# Job apply_standing: therapists whose standing has to be applied.
+add_index(
     Therapist,
     "therapist_standing_due",
     Therapist.standing_due_at,
     where=Therapist.standing_due_at.is_null(False),
 )
-partial(
+# Job apply_standing: therapists whose score has to be computed.
+add_index(
     Therapist,
     "therapist_ranking_due",
     Therapist.ranking_due_at,
     where=Therapist.ranking_due_at.is_null(False),
 )
-partial(
+# Find a Therapist: listed therapists, best first.
+add_index(
     Therapist,
     "therapist_listed",
     Therapist.score.desc(),

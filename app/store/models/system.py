@@ -1,4 +1,4 @@
-"""What the house keeps for itself: answers it has given, and how its jobs fare."""
+"""Tables of the system itself: answers to idempotent requests, and statistics of jobs."""
 
 from peewee import BigIntegerField, CharField, DoubleField, IntegerField, TextField
 
@@ -7,9 +7,10 @@ from app.store.models.fields import InstantField
 
 
 class IdempotentAnswer(Table):
-    """The answer that a request with an Idempotency-Key was given."""
+    """The answer to a request with an Idempotency-Key, for when it is sent again."""
 
     key = CharField(max_length=64, unique=True)
+    # Hash of the request's body: the same key with another body is refused.
     body_hash = CharField(max_length=64)
     http_status = IntegerField()
     body = TextField()
@@ -17,17 +18,22 @@ class IdempotentAnswer(Table):
 
 
 class JobFigures(Table):
-    """How a job of the timetable has fared in all schedulers together, and when it last stirred."""
+    """Statistics of a job over all schedulers, and its heartbeat."""
 
-    # Not a number of its own: each write would use one up, also where the row exists.
+    # The key, because an upsert would use up a number of a sequence each time.
     name = CharField(max_length=32, primary_key=True)
     runs = BigIntegerField()
     failed_runs = BigIntegerField()
+    # Time spent in runs.
     seconds = DoubleField()
+    # Items done and failed, over all runs.
     done = BigIntegerField()
     failed = BigIntegerField()
     last_finished_at = InstantField(null=True)
     last_took_s = DoubleField(null=True)
+    # Seconds by which the most overdue item of the last run was late.
     last_lag_s = DoubleField(null=True)
+    # The heartbeat.
     alive_at = InstantField()
+    # Seconds without a heartbeat before the job counts as hung.
     patience_s = IntegerField()

@@ -1,5 +1,6 @@
 """Named reads; each is served by an index."""
 
+from app.store.models import email_key
 from app.store.queries.bookings import (
     ACCEPTED,
     LISTED,
@@ -11,7 +12,6 @@ from app.store.queries.bookings import (
     booking_by_reference,
     client_by_email,
     email_by_id,
-    email_key,
     enquiries_of,
     every_therapist,
     failed_emails_to,

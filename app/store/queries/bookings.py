@@ -21,6 +21,7 @@ from app.store.models import (
     TimelineEntry,
     TimeOff,
     Writing,
+    email_key,
 )
 
 M = TypeVar("M", bound=Model)
@@ -30,11 +31,6 @@ ACCEPTED = Booking.status == Status.ACCEPTED
 LONGEST_SESSION = timedelta(days=1)
 """SESSION_MINUTES allows no longer one."""
 LISTED = Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden
-
-
-def email_key(address: str) -> str:
-    """The identity of an email address: the same without regard to case."""
-    return address.strip().casefold()
 
 
 def locked_therapist(therapist_id: int) -> Therapist:
