@@ -55,11 +55,17 @@ MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """When most stories begin: a Monday morning in London, outside every change of clocks."""
 
 
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    """A mail server on loopback that keeps what it is given."""
+@pytest.fixture(scope="session")
+def session_mail() -> Iterator[MailServer]:
     with MailServer() as server:
         yield server
+
+
+@pytest.fixture
+def mail(session_mail: MailServer) -> MailServer:
+    """A mail server on loopback that has taken nothing yet."""
+    session_mail.clear()
+    return session_mail
 
 
 @pytest.fixture
