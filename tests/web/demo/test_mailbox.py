@@ -106,7 +106,7 @@ def test_there_is_no_mailbox_outside_a_demo(app: Flask) -> None:
 
 def test_an_empty_mailbox_says_what_to_do_first(visitor: FlaskClient) -> None:
     shown = page(visitor, "/mailbox")
-    assert "No email here yet." in shown
+    assert "No emails yet" in shown
     assert 'href="/">Find a Therapist</a>' in shown
 
 

@@ -87,11 +87,11 @@ def test_a_filter_that_makes_no_sense_is_refused_by_name_and_kept(
 
 
 def test_nobody_who_fits_is_an_answer_of_its_own(cast: Cast, visitor: Visitor) -> None:
-    assert "Nobody fits all of that" in text(visitor.get("/?name=zzz"))
+    assert "No therapist matches" in text(visitor.get("/?name=zzz"))
 
 
 def test_an_empty_house_says_so(app: Flask, visitor: Visitor) -> None:
-    assert "Nobody is taking bookings just now" in text(visitor.get("/"))
+    assert "No therapist is taking bookings" in text(visitor.get("/"))
 
 
 def test_twenty_cards_to_a_page_and_every_therapist_on_exactly_one(
@@ -194,7 +194,7 @@ def test_while_only_one_zone_has_changed_clocks_each_sees_their_own(
     # London went back on 25 October, New York does on 1 November: four hours apart in between.
     assert re.search(r'value="2026-10-28T10:00:00Z">06:00', page.text)
     assert re.search(r'value="2026-11-02T10:00:00Z">05:00', page.text)
-    assert "Clocks change in these days" in text(page)
+    assert "clocks change" in text(page)
 
 
 def test_a_time_that_clocks_show_twice_is_told_apart(cast: Cast, at: Any, visitor: Visitor) -> None:
@@ -235,5 +235,5 @@ def test_nothing_open_for_weeks_is_said_and_no_form_is_shown(
         clock.now(),
     )
     page = text(visitor.get("/therapists/fay"))
-    assert "Nothing open in the next 60 days" in page
+    assert "No open times in the next 60 days" in page
     assert "Your name" not in page

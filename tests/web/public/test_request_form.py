@@ -110,7 +110,7 @@ def test_a_second_free_consultation_is_refused_and_a_paid_session_proposed(
     data = filled(visitor, kind="free_consultation", starts_at="2026-11-03T12:00:00Z")
     answer = visitor.post(ASHA, data=data)
     assert answer.status_code == 409
-    assert "The free consultation has been used" in text(answer)
+    assert "free consultation is used up" in text(answer)
     assert re.search(r'id="kind-paid" value="paid" checked', answer.text)
     assert 'value="2026-11-03T12:00:00Z" checked' in answer.text
 
