@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,11 @@ from hypothesis.internal.conjecture import providers
 from app import clock, config, create_app, flask_config
 from app.config import Settings
 from app.mailer import Mailer
-from app.rules.weekly_hours import parse_windows
-from app.services.therapists import accounts
 from app.store.db import database
-from app.store.models import Therapist
 from app.web.security import limiter
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
+from tests.scenarios.cast import MONDAY, Cast, read_cast
 from tests.scenarios.story import Story
 
 pytest_plugins = [
@@ -50,9 +47,6 @@ if runs(True, False):
     # Or examples would be drawn from the constants of all our code as well: whoever adds a number
     # to a module would be judged by other examples of everything else.
     pytest.MonkeyPatch().setattr(providers, "_get_local_constants", providers.Constants)
-
-MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
-"""When most stories begin: a Monday morning in London, outside every change of clocks."""
 
 
 @pytest.fixture(scope="session")
@@ -116,15 +110,6 @@ def app(shared_app: Flask, settings: Settings) -> Iterator[Flask]:
     shared_app.config.update(before)
 
 
-@dataclass(frozen=True)
-class Cast:
-    """Therapists of the stories: Asha in London, Bran in New York, Chi on Lord Howe."""
-
-    asha: Therapist
-    bran: Therapist
-    chi: Therapist
-
-
 @pytest.fixture
 def at(time_machine: Any) -> Any:
     """`at(instant)` moves the clock; it stands still until moved again."""
@@ -136,33 +121,11 @@ def at(time_machine: Any) -> Any:
     return move_to
 
 
-def therapist(name: str, zone: str, rate_minor: int = 6000, **more: Any) -> Therapist:
-    """A therapist who works every day from nine to five in their own zone."""
-    first = name.split()[0].lower()
-    return accounts.add_therapist(
-        accounts.NewTherapist(
-            slug=first,
-            name=name,
-            email=f"{first}@therapists.example",
-            timezone=zone,
-            rate_minor=rate_minor,
-            windows=parse_windows("Mon-Sun 09:00-17:00"),
-            meeting_url=f"https://meet.example/{first}",
-            **more,
-        ),
-        clock.now(),
-    )
-
-
 @pytest.fixture
 def cast(app: Flask, at: Any) -> Cast:
     """The therapists, on Monday morning."""
     at(MONDAY)
-    return Cast(
-        asha=therapist("Asha Rao", "Europe/London"),
-        bran=therapist("Bran Cole", "America/New_York", 8000),
-        chi=therapist("Chi Nakamura", "Australia/Lord_Howe", 7000),
-    )
+    return read_cast()
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from app.scheduler.process import run_once
 from app.services.bookings import messages
 from app.store import attempts
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
-from tests.conftest import MONDAY
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import MailServer, unused_port
+from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import DEE, Story
 
 NOTE = "I have not slept since the fire"

@@ -13,7 +13,7 @@ from app import clock, config, links
 from app.config import Settings
 from app.errors import LinkInvalid
 from app.links import LinkPurpose
-from tests.conftest import MONDAY
+from tests.scenarios.cast import MONDAY
 
 FACTS = {"holder": "t7", "subject": "MB-7K3QXD", "epoch": 2}
 PURPOSES = list(LinkPurpose)

@@ -17,7 +17,7 @@ from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job, JobResult
 from app.services.jobs.runner import JobRunner
 from app.store.models import SignIn
-from tests.conftest import MONDAY
+from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import DEE, ELI, Story
 
 NOTE = "I have not slept since the fire"

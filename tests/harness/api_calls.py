@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.rules.lifecycle import Actor, Move, Via
 from app.services.bookings import transitions
-from tests.conftest import MONDAY
+from tests.scenarios.cast import MONDAY
 
 KEY = {"Authorization": "Bearer test-api-key"}
 TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)

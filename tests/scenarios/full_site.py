@@ -12,7 +12,7 @@ from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store.models import Booking
 from app.web.links import tokens
-from tests.conftest import MONDAY
+from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import ELI, Story
 
 House = Mapping[str, Booking]

@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.store.db import database
-from tests.conftest import Cast
 from tests.harness.api_calls import Call, caller, wanted
+from tests.scenarios.cast import Cast
 
 
 class Visitor(FlaskClient):

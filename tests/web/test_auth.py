@@ -10,9 +10,9 @@ from app import clock
 from app.services.jobs import due
 from app.services.therapists import accounts
 from app.store.models import SignIn, Therapist
-from tests.conftest import Cast
 from tests.harness.page_stories import all_rows, ask, forms, link, now_of, press, sign_in
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import Cast
 from tests.scenarios.story import total
 from tests.web.conftest import Visitor, another_visitor
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, abort
 
 from app import errors
-from tests.conftest import Cast
+from tests.scenarios.cast import Cast
 from tests.web.conftest import Visitor
 
 # What an error page says does not depend on the database.

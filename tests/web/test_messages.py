@@ -14,9 +14,9 @@ from app.services.bookings import messages
 from app.services.bookings.messages import keep_private_note
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
 from app.web.links import tokens
-from tests.conftest import Cast
 from tests.harness.page_stories import all_rows, forms, press, sign_in
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import Cast
 from tests.scenarios.story import ELI, Story
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 

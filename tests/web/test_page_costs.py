@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 
 from app.rules.lifecycle import Kind
-from tests.conftest import therapist
 from tests.harness.page_stories import sign_in
 from tests.harness.soak import runs
 from tests.scenarios import full_site
+from tests.scenarios.cast import therapist
 from tests.scenarios.full_site import House
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, another_visitor, counted_queries

@@ -13,7 +13,7 @@ from app.links import LinkPurpose, mint
 from app.services import auth
 from app.store.models import SignIn
 from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
-from tests.conftest import Cast
+from tests.scenarios.cast import Cast
 from tests.web.conftest import Visitor, another_visitor
 
 # Doors are the same whatever the database is.

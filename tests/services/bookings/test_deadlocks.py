@@ -12,8 +12,8 @@ from app.services.jobs import batching, due
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Therapist
-from tests.conftest import MONDAY, Cast
 from tests.harness.waiting import PATIENCE_S
+from tests.scenarios.cast import MONDAY, Cast
 from tests.scenarios.story import ELI, Story, total
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

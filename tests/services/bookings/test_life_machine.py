@@ -27,9 +27,9 @@ from app.services.therapists import ranking, standing
 from app.store import queries
 from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, Therapist
-from tests.conftest import MONDAY, therapist
 from tests.harness.soak import runs
 from tests.scenarios.booking_model import FEES, Model, Told
+from tests.scenarios.cast import MONDAY, therapist
 from tests.scenarios.story import DEE, ELI, JOBS, total
 
 pytestmark = pytest.mark.both_databases

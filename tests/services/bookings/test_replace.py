@@ -12,7 +12,7 @@ from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store import queries
 from app.store.models import Booking, Therapist, TimeOff
-from tests.conftest import therapist
+from tests.scenarios.cast import therapist
 from tests.scenarios.story import ELI, Story
 from tests.web.conftest import counted_queries
 

@@ -13,7 +13,7 @@ from app.services.bookings import log, transitions
 from app.services.jobs import batching, due
 from app.store.db.database import db
 from app.store.models import Booking, OutboxEmail, Therapist
-from tests.conftest import MONDAY
+from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import ELI, Story, total
 from tests.slow.faults.test_database_file import file_of
 

@@ -18,8 +18,8 @@ from app.store import job_stats
 from app.store.db import database
 from app.store.job_stats import JobDelta
 from app.store.models import JobFigures
-from tests.conftest import MONDAY
 from tests.harness.processes import ROOT
+from tests.scenarios.cast import MONDAY
 from tests.web.conftest import counted_queries
 
 

@@ -1,6 +1,5 @@
 """One Chromium for each module, and a site of its own for each test."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ from app import config, create_app
 from app.config import Settings
 from app.store.db import database
 from tests.harness.browser_site import DESKTOP, Person, chromium, served, window
+from tests.harness.databases import sqlite_copy
 from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
 
 Arrive = Callable[..., Person]
@@ -26,11 +26,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def database_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """An empty database of one kind only: a page looks the same on both."""
-    path = tmp_path / "mindsum.db"
-    shutil.copy(sqlite_template, path)
-    return f"sqlite:///{path}"
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A SQLite database: a page looks the same on both kinds."""
+    return sqlite_copy(request, tmp_path)
 
 
 @pytest.fixture

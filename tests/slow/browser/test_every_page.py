@@ -16,10 +16,10 @@ from app.rules.lifecycle import Actor
 from app.services.mail.sender import OutboxSender
 from app.store.db import database
 from app.web.links import tokens
-from tests.conftest import MONDAY, therapist
 from tests.harness.browser_site import DESKTOP, PHONE, Person, served, window
 from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
 from tests.scenarios import full_site
+from tests.scenarios.cast import MONDAY, therapist
 from tests.scenarios.story import Story, total
 from tests.slow.browser.conftest import Arrive
 

@@ -18,9 +18,9 @@ from app.errors import StoreUnavailable
 from app.store.db import database, errors, sqlite
 from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
-from tests.conftest import Cast
 from tests.harness.processes import ROOT
 from tests.harness.waiting import PATIENCE_S
+from tests.scenarios.cast import Cast
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

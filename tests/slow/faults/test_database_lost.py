@@ -17,9 +17,9 @@ from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store.db import database, errors, postgresql
 from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
-from tests.conftest import Cast
 from tests.harness.postgresql_server import end_backends, tell
 from tests.harness.waiting import PATIENCE_S
+from tests.scenarios.cast import Cast
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 

@@ -12,9 +12,9 @@ from app import cli
 from app.store.db import database
 from app.store.db.database import db
 from app.store.models import Booking, Therapist
-from tests.conftest import Cast
 from tests.harness.page_stories import link, sign_in
 from tests.harness.postgresql_server import end_backends, tell
+from tests.scenarios.cast import Cast
 from tests.scenarios.story import Story
 from tests.slow.faults.test_database_file import file_of
 from tests.web.conftest import Visitor, another_visitor

@@ -15,8 +15,8 @@ from app.store import job_stats
 from app.store.db import database
 from app.store.db.database import db
 from app.store.job_stats import JobDelta
-from tests.conftest import MONDAY
 from tests.harness.postgresql_server import tell
+from tests.scenarios.cast import MONDAY
 from tests.slow.faults.test_stopped_in_time import nobody_writes
 from tests.web.conftest import Visitor, another_visitor
 

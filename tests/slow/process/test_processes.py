@@ -12,11 +12,11 @@ from flask import Flask
 
 from app import clock
 from app.store.models import OutboxEmail
-from tests.conftest import therapist
 from tests.harness.processes import API_KEY, Site
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
 from tests.harness.waiting import PATIENCE_S, until
+from tests.scenarios.cast import therapist
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from app.store.models import Booking, OutboxEmail
-from tests.conftest import MONDAY
 from tests.harness.api_calls import DEE, SECOND, TUESDAY_10, Call, accept, assert_problem, wanted, z
 from tests.harness.waiting import PATIENCE_S
+from tests.scenarios.cast import MONDAY
 
 
 def test_a_request_is_answered_with_exactly_the_promised_fields(ask: Call) -> None:

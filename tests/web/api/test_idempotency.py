@@ -11,9 +11,9 @@ import pytest
 from app import config
 from app.services.jobs import due
 from app.store.models import Booking, IdempotentAnswer, LedgerLine, OutboxEmail
-from tests.conftest import MONDAY
 from tests.harness.api_calls import ELI, SECOND, TUESDAY_10, Call, assert_problem, wanted, z
 from tests.harness.waiting import PATIENCE_S
+from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import total
 
 pytestmark = pytest.mark.both_databases

@@ -13,8 +13,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from app.web.api.problems import KINDS
-from tests.conftest import Cast
 from tests.harness.api_calls import KEY, caller, wanted
+from tests.scenarios.cast import Cast
 
 OPERATIONS = (
     "post /api/v1/bookings",

@@ -12,8 +12,8 @@ from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Booking, Therapist
 from app.web.security import API_LIMIT
-from tests.conftest import Cast
 from tests.harness.api_calls import DEE, ELI, KEY, TUESDAY_10, Call, assert_problem, wanted, z
+from tests.scenarios.cast import Cast
 
 
 @pytest.mark.parametrize(

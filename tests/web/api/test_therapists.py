@@ -6,8 +6,8 @@ import pytest
 
 from app.services.therapists import accounts
 from app.store.models import Therapist
-from tests.conftest import MONDAY
 from tests.harness.api_calls import TUESDAY_10, Call, assert_problem, wanted, z
+from tests.scenarios.cast import MONDAY
 
 
 def test_listed_therapists_come_best_first(call: Call, at: Any) -> None:

@@ -14,7 +14,6 @@ from app.rules.lifecycle import Actor, Kind, Move, Status, Via
 from app.services.bookings import ledger, replace, transitions
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Writing
-from tests.conftest import MONDAY, Cast
 from tests.harness.page_stories import (
     HOUR,
     TUESDAY_10,
@@ -29,6 +28,7 @@ from tests.harness.page_stories import (
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
 from tests.harness.waiting import PATIENCE_S
+from tests.scenarios.cast import MONDAY, Cast
 from tests.web.conftest import Visitor, counted_queries
 
 THURSDAY_10 = TUESDAY_10 + 48 * HOUR

@@ -11,10 +11,10 @@ from app.rules.lifecycle import Actor, Kind
 from app.services import clients
 from app.services.jobs import due
 from app.store.models import Booking, LedgerLine
-from tests.conftest import Cast
 from tests.harness.page_stories import sign_in
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import Cast
 from tests.scenarios.story import ELI, Story, total
 from tests.web.conftest import Visitor, counted_queries
 

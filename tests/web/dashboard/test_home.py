@@ -10,7 +10,6 @@ from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
 from app.services.bookings import cancel, transitions
 from app.store.models import Booking, Therapist, TimelineEntry
-from tests.conftest import MONDAY, Cast
 from tests.harness.page_stories import (
     HOUR,
     TUESDAY_10,
@@ -24,6 +23,7 @@ from tests.harness.page_stories import (
 )
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import MONDAY, Cast
 from tests.web.conftest import Visitor, counted_queries
 
 

@@ -13,9 +13,9 @@ from app.services import availability
 from app.services.therapists import profile
 from app.services.therapists.profile import Away
 from app.store.models import Therapist, TimeOff, Window
-from tests.conftest import MONDAY, Cast
 from tests.harness.page_stories import all_rows, forms, now_of, sign_in
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import MONDAY, Cast
 from tests.scenarios.story import ELI, Story
 from tests.web.conftest import Visitor, counted_queries
 

@@ -10,9 +10,9 @@ from flask import Flask
 from app.services.jobs import due
 from app.services.therapists import accounts
 from app.store.models import Booking, Therapist
-from tests.conftest import Cast
 from tests.harness.page_stories import sign_in
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import Cast
 from tests.scenarios.story import Story, total
 from tests.web.conftest import Visitor, counted_queries
 

@@ -13,10 +13,10 @@ from app.rules.lifecycle import Actor, Kind, Via
 from app.services import clients
 from app.services.bookings import cancel
 from app.store.models import Client
-from tests.conftest import Cast
 from tests.harness.page_stories import sign_in
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import Cast
 from tests.scenarios.story import DEE, ELI, Story
 from tests.web.conftest import Visitor, counted_queries
 

@@ -21,7 +21,7 @@ from app.store import outlook
 from app.store.db import database
 from app.store.models import Booking
 from emails.samples import SAMPLES
-from tests.conftest import MONDAY, therapist
+from tests.scenarios.cast import MONDAY, therapist
 from tests.scenarios.story import total
 
 TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)

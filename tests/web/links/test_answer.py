@@ -13,10 +13,10 @@ from app.rules.lifecycle import Actor, Move, Status, Via
 from app.services.bookings import cancel, transitions
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
 from app.web.links import tokens as tickets
-from tests.conftest import Cast
 from tests.harness.page_stories import HOUR, all_rows, ask, forms, link, now_of, press, sign_in
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
+from tests.scenarios.cast import Cast
 from tests.web.conftest import Visitor, another_visitor
 
 BY_LINK = {"by": Actor.THERAPIST, "via": Via.LINK}

@@ -22,10 +22,10 @@ from app.store import attempts, job_stats, outbox
 from app.store.db import database
 from app.store.job_stats import JobDelta
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
-from tests.conftest import MONDAY
 from tests.harness.databases import postgresql_in
 from tests.harness.smtp_server import FaultyServer, unused_port
 from tests.harness.waiting import until
+from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 

@@ -11,8 +11,8 @@ from flask import Flask
 from app import clock
 from app.services.therapists import accounts
 from app.store.models import TimeOff
-from tests.conftest import MONDAY, Cast, therapist
 from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text
+from tests.scenarios.cast import MONDAY, Cast, therapist
 from tests.web.conftest import Visitor, counted_queries
 
 pytestmark = pytest.mark.both_databases

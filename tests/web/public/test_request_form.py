@@ -11,8 +11,8 @@ from app.rules.lifecycle import Kind, Status
 from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import Booking, Client, Writing
-from tests.conftest import MONDAY, Cast
 from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text, token
+from tests.scenarios.cast import MONDAY, Cast
 from tests.web.conftest import Visitor, another_visitor
 
 
