@@ -14,7 +14,7 @@ from app import create_app
 from app.cli import admin, bookings, clients, emails, outbox, therapists
 from app.cli.common import Mistake
 from app.errors import DomainError, NotesKeyWrong, StoreUnavailable
-from app.services.ops.placing import BackupFailed
+from app.services.ops.backup import BackupFailed
 
 MISTAKE = 2
 FAULT = 1

@@ -79,7 +79,7 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
         return
     click.echo(f"Restored {put.bookings} bookings from {file}.")
     if put.set_aside:
-        click.echo(f"What stood there could not be read; it is kept as {put.set_aside}.")
+        click.echo(f"The database that was there is kept as {put.set_aside}; delete it in the end.")
     click.echo(f"The outbox is held, and {put.emails_waiting} emails wait in it.")
     click.echo("Look at them (mindsum outbox list), leave out what had left (mindsum outbox skip),")
     click.echo("then let the others go (mindsum outbox release).")

@@ -1,8 +1,11 @@
-"""Backing up a SQLite database while it is in use, and putting a backup in its place."""
+"""Backs up a SQLite database while it is in use, and puts a backup in its place."""
 
 import os
+import shutil
 import sqlite3
-from contextlib import closing, suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,27 +13,40 @@ from pathlib import Path
 import peewee
 import structlog
 
-from app.services.ops import placing
-from app.services.ops.placing import BackupFailed, BackupRefused
+from app.errors import DomainError
 from app.store import outbox
 from app.store.db import database
-from app.store.db.sqlite import write_lock
 from app.store.models import Hold, OutboxEmail, OutboxStatus
 
-BUSY_SECONDS = 30.0
-"""How long to wait for whoever else writes."""
+BUSY_S = 30.0
 
+# The low byte of SQLite's error code is the kind of error.
+_KIND = 0xFF
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_OWNER_ONLY = 0o600
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_COMPANIONS = ("-wal", "-shm", "-journal")
 
 _log = structlog.get_logger("mindsum")
 
 
+class BackupRefused(DomainError):
+    """What was asked for cannot be done; nothing was changed."""
+
+    code = "backup_refused"
+
+
+class BackupFailed(BackupRefused):
+    """The machine or the live database is at fault; nothing was changed."""
+
+    code = "backup_failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put in place: its bookings, the emails still queued, the schema steps it lacked.
+    """What a restored database holds.
 
-    `set_aside` is the file that keeps what stood there before, where that was past reading.
+    `steps` are the schema steps that it lacked; `set_aside` is where the database that stood there
+    is kept, None if there was none.
     """
 
     bookings: int
@@ -39,36 +55,40 @@ class Restored:
     set_aside: str | None = None
 
 
-def backup(path: Path) -> int:
-    """Write the bound database, as it is at this moment, to a new file; its size in bytes.
+def live_file() -> Path:
+    """The file of the bound database. Raises BackupRefused for PostgreSQL."""
+    if not database.is_sqlite():
+        raise BackupRefused("This is for SQLite; for PostgreSQL use pg_dump and pg_restore.")
+    return Path(database.db.obj.database)
 
-    Writers go on meanwhile. The file is readable by its owner only: it holds people's addresses.
-    Raises BackupRefused; as BackupFailed where the database itself cannot be copied.
+
+def backup(path: Path) -> int:
+    """Write the bound database, as of this moment, to a new file; its size in bytes.
+
+    Only the owner may read the file, because it holds people's addresses. Raises BackupRefused.
     """
     live = live_file()
     if os.path.lexists(path):
         raise BackupRefused(f"{path} exists already; name a new file.")
     if not live.exists():
         raise BackupFailed(f"There is no database at {live}.")
-    with placing.beside(path) as made:
+    with _temporary_file_beside(path) as copy:
         try:
-            _copy(live, made)
-            _check(made)
+            _copy(live, copy)
+            _check(copy)
         except BackupRefused as error:
             raise BackupFailed(str(error)) from error
-        placing.name(made, path)
+        copy.rename(path)
     size = path.stat().st_size
     _log.info("backup_made", bytes=size)
     return size
 
 
 def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> Restored:
-    """Put a backup in place of the database `into`, its schema current and its outbox held.
+    """Put a backup in place of the database `into`, with a current schema and a held outbox.
 
-    All of it takes effect at once, also for processes that have the database open; until then
-    nothing has changed. A ruin of a database, which no process can use, is set aside. Raises
-    BackupRefused where the file is no sound backup of ours, or where `into` holds anything and
-    `replace` was not said.
+    Raises BackupRefused where the file is no sound backup, where a process has `into` open, or
+    where `into` holds anything and `replace` is False.
     """
     if not _is_file(path):
         raise BackupRefused(f"There is no file {path}.")
@@ -78,120 +98,149 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         raise BackupRefused(f"The database at {into} is not empty; it would be replaced.")
     with suppress(OSError):
         into.parent.mkdir(parents=True, exist_ok=True)
-    with placing.beside(into) as made:
-        _copy(path, made)
-        _check(made)
-        steps = _prepare(made, now)
-        bookings, waiting = _count(made, "booking"), _count_waiting(made)
-        with write_lock(into):
-            set_aside = _put_in_place(made, into, now)
+    with _temporary_file_beside(into) as copy:
+        _copy(path, copy)
+        _check(copy)
+        steps = _upgrade_and_hold(copy, now)
+        bookings = _count(copy, "booking")
+        waiting = _count(copy, "outbox_email WHERE status IN ('queued', 'sending')")
+        set_aside = _replace(into, copy, now)
     _log.warning("backup_restored", bookings=bookings, waiting=waiting, set_aside=set_aside)
     return Restored(bookings, waiting, steps, set_aside)
 
 
-def _put_in_place(made: Path, into: Path, now: datetime) -> str | None:
-    if placing.is_ruin(into):
-        return str(placing.replace_ruin(made, into, now))
-    with suppress(FileExistsError):
-        into.touch(_OWNER_ONLY, exist_ok=False)
-    _copy(made, into)
-    return None
+@contextmanager
+def _temporary_file_beside(path: Path) -> Iterator[Path]:
+    """In the same folder, so that it can be renamed; readable by its owner only."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise BackupRefused(f"{path} cannot be written: {error.strerror}.") from error
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        for suffix in ("", *_COMPANIONS):
+            Path(name + suffix).unlink(missing_ok=True)
 
 
-def _prepare(made: Path, now: datetime) -> list[str]:
-    """Bring a copy's schema up to date and hold its outbox; the steps it lacked.
+def _copy(source: Path, target: Path) -> None:
+    """Copy all pages as of one moment, with SQLite's online backup."""
 
-    Emails that some worker had in hand wait again, since they were written: nobody has them here.
-    """
-    other = peewee.SqliteDatabase(str(made))
+    def stop_if_locked(status: int, _remaining: int, _pages: int) -> None:
+        # SQLite has waited for BUSY_S by then; Python would begin again, without end.
+        if status & _KIND in _BUSY:
+            raise BackupFailed(
+                f"{source} could not be copied: another program has locked it for {BUSY_S:g} s."
+            )
+
+    try:
+        with closing(_open(source)) as one, closing(_open(target)) as other:
+            one.backup(other, pages=-1, progress=stop_if_locked)
+    except sqlite3.Error as error:
+        raise _error_for(f"{source} could not be copied to {target}", error) from error
+
+
+def _check(path: Path) -> None:
+    """Raise BackupRefused unless the file is a sound database of ours."""
+    try:
+        with closing(_open(path)) as connection:
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise _error_for("That is no sound SQLite database", error) from error
+    if verdict != "ok":
+        raise BackupRefused(f"That database is damaged: {verdict}.")
+    if orphan is not None:
+        raise BackupRefused(f"That database is damaged: {orphan[0]} lacks its {orphan[2]}.")
+    if not {"booking", "outbox_email", "ledger_line"} <= tables:
+        raise BackupRefused("That database is not one of Mindsum Bookings.")
+
+
+def _upgrade_and_hold(path: Path, now: datetime) -> list[str]:
+    """Bring the schema up to date and hold the outbox; the schema steps that were lacking."""
+    other = peewee.SqliteDatabase(str(path))
     with other.connection_context(), other.bind_ctx([Hold, OutboxEmail]):
         try:
             steps = database.upgrade_file(other)
         except ValueError as error:
             raise BackupRefused(f"That backup cannot be used: {error}.") from None
-        # Not outbox.hold: that looks for the bound database, which may be what was lost.
         Hold.insert(name=outbox.OUTBOX, at=now).on_conflict_ignore().execute()
-        waiting = {"status": OutboxStatus.QUEUED, "lease_token": None}
-        in_hand = OutboxEmail.status == OutboxStatus.SENDING
-        OutboxEmail.update(due_at=OutboxEmail.created_at, **waiting).where(in_hand).execute()
+        # No scheduler has the emails any more that were claimed when the backup was made.
+        claimed = OutboxEmail.status == OutboxStatus.SENDING
+        OutboxEmail.update(
+            status=OutboxStatus.QUEUED, lease_token=None, due_at=OutboxEmail.created_at
+        ).where(claimed).execute()
     return steps
 
 
-def _is_file(path: Path) -> bool:
-    with suppress(OSError):
-        return path.is_file()
-    # No such name can be, or nobody may look.
-    return False
-
-
-def live_file() -> Path:
-    """The file of the bound database. Raises BackupRefused where that is PostgreSQL."""
-    if not database.is_sqlite():
-        raise BackupRefused("This is for SQLite; for PostgreSQL use pg_dump and pg_restore.")
-    return Path(database.db.obj.database)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """All pages as of one moment, in one transaction of the target."""
-
-    def give_up_if_locked(status: int, _remaining: int, _pages: int) -> None:
-        # SQLite has waited BUSY_SECONDS by then; Python would begin again, without end.
-        if status & placing.PRIMARY in _BUSY:
-            raise BackupFailed(
-                f"{source} could not be copied to {target}: another program has kept one of them"
-                f" locked for {BUSY_SECONDS:g} s."
-            )
-
+def _replace(into: Path, copy: Path, now: datetime) -> str | None:
+    """Put `copy` in place of `into`; where the file that stood there is kept."""
+    _require_unused(into)
+    aside = into.with_name(f"{into.name}.replaced-{now:%Y%m%dT%H%M%SZ}")
+    if os.path.lexists(aside):
+        raise BackupFailed(f"{aside} exists already; move it away.")
+    had_file = into.exists()
     try:
-        with closing(_open(source)) as one, closing(_open(target)) as other:
-            one.backup(other, pages=-1, progress=give_up_if_locked)
-    except sqlite3.Error as error:
-        raise _wrong(f"{source} could not be copied to {target}", error) from error
+        if had_file:
+            shutil.copymode(into, copy)
+            # Whoever restores may be another user than the service.
+            with suppress(PermissionError):
+                shutil.chown(copy, into.stat().st_uid, into.stat().st_gid)
+        # The log of the old database would damage the new one.
+        for suffix in ("", *_COMPANIONS):
+            with suppress(FileNotFoundError):
+                Path(f"{into}{suffix}").rename(f"{aside}{suffix}")
+        copy.rename(into)
+    except OSError as error:
+        raise BackupFailed(f"{into} could not be replaced: {error.strerror}.") from error
+    return str(aside) if had_file else None
 
 
-def _wrong(what: str, error: sqlite3.Error) -> BackupRefused:
-    kind = BackupRefused if placing.tells_of_ruin(error) else BackupFailed
-    return kind(f"{what}: {error}.")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=BUSY_SECONDS)
-
-
-def _check(path: Path) -> None:
-    """Raises BackupRefused unless this is a sound database of ours."""
+def _require_unused(path: Path) -> None:
+    """Raise BackupRefused if another process has the database open."""
+    if not path.exists():
+        return
     try:
-        with closing(_open(path)) as opened:
-            (verdict,) = opened.execute("PRAGMA integrity_check(1)").fetchone()
-            orphan = opened.execute("PRAGMA foreign_key_check").fetchone()
-            names = {row[0] for row in opened.execute("SELECT name FROM sqlite_master")}
+        with closing(sqlite3.connect(path, timeout=1)) as connection:
+            # SQLite ends write-ahead logging only for the last connection.
+            connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
-        raise _wrong("That is no sound SQLite database", error) from error
-    if verdict != "ok":
-        raise BackupRefused(f"That database is damaged: {verdict}.")
-    if orphan is not None:
-        raise BackupRefused(f"That database is damaged: {orphan[0]} lacks its {orphan[2]}.")
-    if not {"booking", "outbox_email", "ledger_line"} <= names:
-        raise BackupRefused("That database is not one of Mindsum Bookings.")
+        # A damaged file is of no use to any process.
+        if error.sqlite_errorcode & _KIND not in _DAMAGED:
+            in_use = f"{path} is in use; stop web and scheduler first"
+            raise BackupRefused(f"{in_use} ({error}).") from error
 
 
 def _is_empty(path: Path) -> bool:
     if not path.exists():
         return True
-    if placing.is_ruin(path):
+    try:
+        with closing(_open(path)) as connection:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        return not any(_count(path, name) for name in tables & {"therapist", "client", "booking"})
+    except sqlite3.Error:
         return False
-    with suppress(sqlite3.Error), closing(_open(path)) as opened:
-        tables = {row[0] for row in opened.execute("SELECT name FROM sqlite_master")}
-        mine = tables & {"therapist", "client", "booking"}
-        return not any(opened.execute(f"SELECT 1 FROM {name}").fetchone() for name in mine)  # noqa: S608 - three fixed names
+
+
+def _is_file(path: Path) -> bool:
+    # OSError: the name is too long, or the folder may not be read.
+    with suppress(OSError):
+        return path.is_file()
     return False
 
 
-def _count(path: Path, table: str, where: str = "1 = 1") -> int:
-    with closing(_open(path)) as opened:
-        found = opened.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()  # noqa: S608 - ours
-    return int(found[0])
+def _count(path: Path, rows: str) -> int:
+    with closing(_open(path)) as connection:
+        (count,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()  # noqa: S608 - ours
+    return int(count)
 
 
-def _count_waiting(path: Path) -> int:
-    return _count(path, "outbox_email", "status IN ('queued', 'sending')")
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_S)
+
+
+def _error_for(what: str, error: sqlite3.Error) -> BackupRefused:
+    is_damaged = getattr(error, "sqlite_errorcode", 0) & _KIND in _DAMAGED
+    return (BackupRefused if is_damaged else BackupFailed)(f"{what}: {error}.")

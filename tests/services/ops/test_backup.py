@@ -1,4 +1,4 @@
-"""Backups of SQLite: taken while it is in use, and put in place with the outbox held."""
+"""Backups of SQLite: taken while it is in use; restored while it is not, with the outbox held."""
 
 import shutil
 import sqlite3
@@ -11,7 +11,7 @@ import pytest
 
 from app.rules.lifecycle import Status
 from app.services.ops import backup as backups
-from app.services.ops.backup import BackupRefused
+from app.services.ops.backup import BackupRefused, Restored
 from app.store import outbox
 from app.store.db import database
 from app.store.models import Booking
@@ -29,6 +29,12 @@ def run_sql(path: Path, *statements: str) -> None:
             opened.execute(statement)
 
 
+def restore(story: Story, path: Path, *, replace: bool = True) -> Restored:
+    """Restore the story's own database, with web and scheduler stopped."""
+    database.db.close()
+    return backups.restore(path, backups.live_file(), story.now, replace=replace)
+
+
 @on_sqlite
 def test_a_restored_database_is_as_it_was_and_its_outbox_is_held(
     story: Story, tmp_path: Path
@@ -38,7 +44,7 @@ def test_a_restored_database_is_as_it_was_and_its_outbox_is_held(
     assert size == (tmp_path / "monday.db").stat().st_size
     lost = story.ask(client=ELI, starts_at=story.now + timedelta(hours=54))
     story.accept(kept)
-    restored = backups.restore(tmp_path / "monday.db", backups.live_file(), story.now, replace=True)
+    restored = restore(story, tmp_path / "monday.db")
     assert (restored.bookings, restored.emails_waiting, restored.steps) == (1, 2, [])
     assert story.reload(kept).status is Status.REQUESTED
     assert not Booking.select().where(Booking.reference == lost.reference).exists()
@@ -96,7 +102,7 @@ def test_a_backup_into_no_folder_is_refused_by_name(story: Story, tmp_path: Path
     with pytest.raises(BackupRefused, match="nowhere"):
         backups.backup(tmp_path / "nowhere" / "one.db")
     backups.backup(tmp_path / "one.db")
-    with pytest.raises(BackupRefused, match=r"one\.db/x cannot be written"):
+    with pytest.raises(BackupRefused, match=r"one\.db/x/live\.db cannot be written"):
         backups.restore(tmp_path / "one.db", tmp_path / "one.db" / "x" / "live.db", story.now)
 
 
@@ -107,7 +113,7 @@ def test_a_database_with_anything_in_it_is_not_replaced_unasked(
     backups.backup(tmp_path / "one.db")
     booking = story.ask()
     with pytest.raises(BackupRefused, match="not empty"):
-        backups.restore(tmp_path / "one.db", backups.live_file(), story.now)
+        restore(story, tmp_path / "one.db", replace=False)
     assert story.reload(booking).reference == booking.reference
     assert outbox.held_since() is None
 
@@ -122,7 +128,7 @@ def test_an_older_backup_gets_the_schema_of_today(story: Story, tmp_path: Path) 
         "DROP TABLE hold",
         "DELETE FROM schema_migration WHERE name = '0002_suppression'",
     )
-    restored = backups.restore(old, backups.live_file(), story.now, replace=True)
+    restored = restore(story, old)
     assert restored.steps == ["0002_suppression"]
     assert database.pending_upgrades() == []
     assert outbox.held_since() == story.now
@@ -165,7 +171,7 @@ def test_what_is_no_sound_backup_is_refused_and_changes_nothing(
     backups.backup(bad := tmp_path / "bad.db")
     spoil(bad)
     with pytest.raises(BackupRefused, match=why):
-        backups.restore(bad, backups.live_file(), story.now, replace=True)
+        restore(story, bad)
     assert story.reload(booking).reference == booking.reference
     assert outbox.held_since() is None
     assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
@@ -174,15 +180,26 @@ def test_what_is_no_sound_backup_is_refused_and_changes_nothing(
 @on_sqlite
 def test_a_database_is_not_restored_from_itself(story: Story) -> None:
     with pytest.raises(BackupRefused, match="itself"):
-        backups.restore(backups.live_file(), backups.live_file(), story.now, replace=True)
+        restore(story, backups.live_file())
+
+
+@on_sqlite
+def test_a_database_that_a_process_has_open_is_not_replaced(story: Story, tmp_path: Path) -> None:
+    backups.backup(tmp_path / "one.db")
+    booking = story.ask()
+    with pytest.raises(BackupRefused, match="in use; stop web and scheduler"):
+        backups.restore(tmp_path / "one.db", backups.live_file(), story.now, replace=True)
+    assert story.reload(booking).reference == booking.reference
+    assert [each for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 
 def beheaded(path: Path) -> None:
     path.write_bytes(b"\x5a" * 100 + path.read_bytes()[100:])
 
 
-RUINS: dict[str, Callable[[Path], object]] = {
-    "a diary": lambda path: path.write_text("Dear diary, " * 100),
+PREDECESSORS: dict[str, Callable[[Path], object]] = {
+    "sound": lambda path: None,
+    "no database": lambda path: path.write_text("Dear diary, " * 100),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:20_000]),
     "without its header": beheaded,
     "scribbled over": scribbled,
@@ -190,70 +207,60 @@ RUINS: dict[str, Callable[[Path], object]] = {
 
 
 @on_sqlite
-@pytest.mark.parametrize("ruin", RUINS.values(), ids=RUINS)
-def test_a_ruin_is_set_aside_whole_and_the_backup_takes_its_place(
-    story: Story, tmp_path: Path, ruin: Callable[[Path], object]
+@pytest.mark.parametrize("spoil", PREDECESSORS.values(), ids=PREDECESSORS)
+def test_whatever_stood_there_is_kept_whole_and_the_backup_takes_its_place(
+    story: Story, tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     kept = story.ask()
     backups.backup(tmp_path / "monday.db")
-    shutil.copy(tmp_path / "monday.db", ruined := tmp_path / "ruined.db")
-    ruin(ruined)
-    ruined.chmod(0o640)
-    (tmp_path / "ruined.db-wal").write_bytes(b"of the ruin")
-    was = ruined.read_bytes()
+    shutil.copy(tmp_path / "monday.db", live := tmp_path / "live.db")
+    run_sql(live, "PRAGMA journal_mode = DELETE")
+    spoil(live)
+    live.chmod(0o640)
+    was = live.read_bytes()
     with pytest.raises(BackupRefused, match="not empty"):
-        backups.restore(tmp_path / "monday.db", ruined, story.now)
-    restored = backups.restore(tmp_path / "monday.db", ruined, story.now, replace=True)
+        backups.restore(tmp_path / "monday.db", live, story.now)
+    restored = backups.restore(tmp_path / "monday.db", live, story.now, replace=True)
     assert restored.set_aside is not None
-    aside = Path(restored.set_aside)
-    assert aside.read_bytes() == was
-    assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"of the ruin"
-    assert ruined.stat().st_mode & 0o777 == 0o640
-    database.bind(f"sqlite:///{ruined}")
+    assert Path(restored.set_aside).read_bytes() == was
+    assert live.stat().st_mode & 0o777 == 0o640
+    database.bind(f"sqlite:///{live}")
     assert story.reload(kept).status is Status.REQUESTED
     assert outbox.held_since() == story.now
-    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
+    assert [each for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 
 @on_sqlite
-def test_a_ruin_that_cannot_be_set_aside_stays_and_the_restore_says_so(
-    story: Story, tmp_path: Path
-) -> None:
-    backups.backup(tmp_path / "one.db")
-    (ruined := tmp_path / "ruined.db").write_text("Dear diary")
-    taken = tmp_path / f"ruined.db.ruined-{story.now:%Y%m%dT%H%M%SZ}"
-    taken.write_text("an older ruin")
-    with pytest.raises(BackupRefused, match="set aside"):
-        backups.restore(tmp_path / "one.db", ruined, story.now, replace=True)
-    assert (ruined.read_text(), taken.read_text()) == ("Dear diary", "an older ruin")
-
-
-@on_sqlite
-def test_a_damaged_database_that_still_opens_is_replaced_as_a_sound_one_is(
-    story: Story, tmp_path: Path
-) -> None:
+def test_the_log_of_a_damaged_database_goes_with_it(story: Story, tmp_path: Path) -> None:
     story.ask()
     backups.backup(tmp_path / "one.db")
-    shutil.copy(tmp_path / "one.db", damaged := tmp_path / "damaged.db")
-    with closing(sqlite3.connect(damaged)) as opened:
-        where = "SELECT rootpage FROM sqlite_master WHERE name = 'held_time'"
-        [page] = opened.execute(where).fetchone()
-        [size] = opened.execute("PRAGMA page_size").fetchone()
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[: size * (page - 1)] + b"\x5a" * size + whole[size * page :])
+    (damaged := tmp_path / "damaged.db").write_text("Dear diary, " * 1000)
+    (tmp_path / "damaged.db-wal").write_bytes(b"of the damaged one")
     restored = backups.restore(tmp_path / "one.db", damaged, story.now, replace=True)
-    assert (restored.bookings, restored.set_aside) == (1, None)
+    assert Path(f"{restored.set_aside}-wal").read_bytes() == b"of the damaged one"
+    assert not (tmp_path / "damaged.db-wal").exists()
+
+
+@on_sqlite
+def test_what_was_set_aside_before_is_never_overwritten(story: Story, tmp_path: Path) -> None:
+    backups.backup(tmp_path / "one.db")
+    (live := tmp_path / "live.db").write_text("Dear diary")
+    earlier = tmp_path / f"live.db.replaced-{story.now:%Y%m%dT%H%M%SZ}"
+    earlier.write_text("an older diary")
+    with pytest.raises(BackupRefused, match="exists already"):
+        backups.restore(tmp_path / "one.db", live, story.now, replace=True)
+    assert (live.read_text(), earlier.read_text()) == ("Dear diary", "an older diary")
 
 
 @on_sqlite
 def test_a_backup_gives_up_on_a_database_that_another_program_keeps_to_itself(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backups, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(backups, "BUSY_S", 0.05)
     database.db.close()
     with closing(sqlite3.connect(backups.live_file())) as shell:
         shell.executescript("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE")
-        with pytest.raises(BackupRefused, match=r"locked for 0\.05 s"):
+        with pytest.raises(BackupRefused, match=r"locked it for 0\.05 s"):
             backups.backup(tmp_path / "one.db")
     assert not [each for each in tmp_path.iterdir() if "one.db" in each.name]
     assert backups.backup(tmp_path / "one.db")

@@ -58,6 +58,8 @@ class Recipe:
             postgresql_tool("pg_dump", "-Fc", "--no-owner", f"--file={self.file}", self.url)
 
     def restore(self, now: datetime) -> None:
+        # Web and scheduler are stopped.
+        database.db.close()
         if database.is_sqlite():
             backups.restore(self.file, backups.live_file(), now, replace=True)
             return
@@ -129,6 +131,7 @@ def test_what_a_worker_had_in_hand_when_the_backup_was_made_waits_again(
     claims = outbox.claim(story.now, 9)
     backups.backup(tmp_path / "one.db")
     lost_at = story.wait(seconds=1)
+    database.db.close()
     backups.restore(tmp_path / "one.db", backups.live_file(), story.now, replace=True)
     assert [
         (each.status, each.lease_token, each.due_at) for each in OutboxEmail.select()
