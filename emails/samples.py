@@ -25,7 +25,7 @@ ONE_HOUR_BEFORE = STARTS_AT - timedelta(hours=1)
 CHOOSE_URL = f"{SITE}/link/choose/WyJNQi03SzNRWEQiLDFd.aQdE2w.p1XwHc5Lr8uJdTz0GkqSeBv7Nno"
 BOOKING_URLS: dict[Role, str] = {
     "client": f"{SITE}/link/manage/WyJNQi03SzNRWEQiLDFd.aQdE2w.mT7cG0cN8o1vVbA4s3LkQfYx2Zk",
-    "therapist": f"{SITE}/link/view/WyJNQi03SzNRWEQiLDFd.aQdE2w.Zb3KfR9tYw6MxCj1HsLeUo8Pq4A",
+    "therapist": f"{SITE}/link/session/WyJNQi03SzNRWEQiLDFd.aQdE2w.Zb3KfR9tYw6MxCj1HsLeUo8Pq4A",
 }
 READERS: dict[Role, tuple[str, str, str]] = {
     "client": ("dee@example.com", "Dee", "America/New_York"),
@@ -74,7 +74,7 @@ OFFERS = tuple(
     Offer(
         therapist_name=name,
         starts_at=STARTS_AT,
-        url=f"{CHOOSE_URL}?with={name.lower()}",
+        url=f"{CHOOSE_URL}?therapist={name.lower()}",
         price_minor=price,
         currency="GBP",
     )
@@ -115,8 +115,8 @@ VALUES: dict[str, Any] = {
     "accept_url": f"{SITE}/link/accept/WyJNQi03SzNRWEQiLDFd.aQdE2w.J8sDk2LmQw0RtYb5VnXc7GhZe1U",
     "decline_url": f"{SITE}/link/decline/WyJNQi03SzNRWEQiLDFd.aQdE2w.T4yUi9OpAs6DfGh2JkLz8XcVb0N",
     "choose_url": CHOOSE_URL,
-    "sign_in_url": f"{SITE}/sign-in/WzFd.aQdE2w.Kk3",
-    "dashboard_url": f"{SITE}/dashboard/sessions",
+    "sign_in_url": f"{SITE}/link/sign-in/WzFd.aQdE2w.Kk3",
+    "dashboard_url": f"{SITE}/dashboard",
 }
 
 
