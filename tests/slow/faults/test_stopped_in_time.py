@@ -17,7 +17,8 @@ from app.scheduler import process
 from app.scheduler.process import SchedulerProcess
 from app.services.jobs.result import Job, JobResult
 from app.store import job_stats
-from tests.harness.processes import PATIENCE_S, Town, is_quiet, until
+from tests.harness.processes import Site
+from tests.harness.waiting import PATIENCE_S, is_quiet, until
 from tests.scenarios.story import Story
 from tests.slow.faults.test_database_file import file_of
 
@@ -85,15 +86,18 @@ def test_statistics_that_cannot_be_written_do_not_hold_up_its_end(
 
     scheduler = scheduler_of(lambda _is_late: work, stops_within_s=0.5)
     scheduler.start()
-    until(job_stats.figures)
+    until("the first job figures", job_stats.figures)
     with nobody_writes(database_url):
         is_locked.set()
         assert not scheduler.stop()
     assert "event=scheduler_stopped" in (said := capsys.readouterr().err)
     assert "abandoned=purge" in said
     # Nothing was wrong but that it would have taken too long.
-    runs = until(lambda: [e.runs for e in job_stats.figures() if e.runs])
-    assert runs == [1]
+    assert until("the run to be counted", runs_of_jobs) == [1]
+
+
+def runs_of_jobs() -> list[int]:
+    return [each.runs for each in job_stats.figures() if each.runs]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -105,16 +109,16 @@ def test_a_run_that_has_not_ended_at_half_time_learns_that_it_is_late(
     def work(is_late: Callable[[], bool]) -> Work:
         def run(_now: object) -> Iterator[JobResult]:
             was_late.append(is_late())
-            was_late.append(until(is_late))
+            was_late.append(until("the scheduler to be late", is_late))
             yield JobResult()
 
         return run
 
     scheduler = scheduler_of(work, stops_within_s=0.2)
     scheduler.start()
-    until(lambda: was_late)
+    until("the job to begin", lambda: was_late)
     scheduler.stop()
-    until(lambda: was_late[1:])
+    until("the job to end", lambda: was_late[1:])
     assert was_late == [False, True]
 
 
@@ -123,13 +127,16 @@ def test_a_process_ends_while_a_stranger_keeps_the_database_from_being_written(
     story: Story, database_url: str, tmp_path: Path
 ) -> None:
     story.ask()
-    town = Town(database_url, tmp_path, story.mail)
-    with town.process("-c", IMPATIENT_SCHEDULER) as running:
+    site = Site(database_url, tmp_path, story.mail)
+    with site.spawn("-c", IMPATIENT_SCHEDULER) as running:
         (log,) = tmp_path.glob("*.log")
-        until(lambda: "event=job " in log.read_text())
+        until("event=job in the log", log.read_text, lambda said: "event=job " in said)
         with nobody_writes(database_url):
             # Deliveries run twice a second, and each writes a heartbeat at its end.
-            until(lambda: is_quiet(lambda: [each.alive_at for each in job_stats.figures()]))
+            until(
+                "the last heartbeat",
+                lambda: is_quiet(lambda: [each.alive_at for each in job_stats.figures()]),
+            )
             running.send_signal(signal.SIGTERM)
             assert running.wait(PATIENCE_S) == 1
     assert re.search("event=scheduler_stopped .*abandoned=", log.read_text())
