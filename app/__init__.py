@@ -1,18 +1,25 @@
-"""Mindsum Bookings: create_app wires the house together and decides nothing."""
+"""Mindsum Bookings: create_app wires the application together."""
 
-from flask import Flask
+from typing import TYPE_CHECKING
 
-from app import clock, config, logs, web
-from app.config import Settings
-from app.mailer import Mailer
-from app.store.db import database
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.config import Settings
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: "Settings | None" = None) -> "Flask":
     """The application, from `settings` or else from the environment.
 
     Raises ConfigError, one line, where a setting is missing, bad or contradicts another.
     """
+    # Imported here, so that importing one module of this package does not import all others.
+    from flask import Flask  # noqa: PLC0415
+
+    from app import clock, config, logs, web  # noqa: PLC0415
+    from app.mailer import Mailer  # noqa: PLC0415
+    from app.store.db import database  # noqa: PLC0415
+
     settings = settings or config.load()
     config.use(settings)
     logs.configure(settings.log_format)
@@ -26,8 +33,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def flask_config(settings: Settings) -> dict[str, object]:
-    """The settings under the names that Flask and its extensions read."""
+def flask_config(settings: "Settings") -> dict[str, object]:
+    """Settings under the names that Flask and its extensions read."""
     return {
         "SECRET_KEY": settings.secret_key,
         "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
@@ -43,7 +50,7 @@ def flask_config(settings: Settings) -> dict[str, object]:
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": settings.ratelimit_storage_uri,
         "RATELIMIT_HEADERS_ENABLED": True,
-        # Where the counts cannot be reached, people must still be able to book.
+        # If the counts cannot be read, people must still be able to book.
         "RATELIMIT_SWALLOW_ERRORS": True,
         "MAIL_SERVER": settings.mail_server,
         "MAIL_PORT": settings.mail_port,

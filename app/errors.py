@@ -7,6 +7,8 @@ class DomainError(Exception):
     """Something a caller asked for cannot be; `code` is its stable name."""
 
     code = "error"
+    # Whether the service is at fault, and not what the caller asked for.
+    is_fault = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class NotesKeyWrong(DomainError):
     """Stored text cannot be read with any key in NOTES_KEY; the text itself is untouched."""
 
     code = "notes_key_wrong"
+    is_fault = True
 
     def __init__(self) -> None:
         super().__init__(

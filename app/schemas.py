@@ -1,4 +1,7 @@
-"""What the API gives: pydantic models, from which its OpenAPI document is written."""
+"""JSON representations, shared by the API and the command line's `--json`.
+
+The API's OpenAPI document is written from these models and their docstrings.
+"""
 
 import json
 from datetime import datetime
@@ -12,10 +15,10 @@ from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 
 
 class Out(BaseModel):
-    """Something we send; `text()` is its JSON."""
+    """JSON that we send."""
 
     def text(self) -> str:
-        """JSON in ASCII, instants in RFC 3339 with Z."""
+        """JSON in ASCII without absent fields; instants in RFC 3339 with Z."""
         return json.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
@@ -42,9 +45,9 @@ class BookingOut(Out):
     price: Money
 
     @classmethod
-    def of(cls, booking: Booking, now: datetime, **more: object) -> Self:
-        """The booking as it stands at `now`."""
-        facts: dict[str, Any] = {
+    def from_booking(cls, booking: Booking, now: datetime, **more: object) -> Self:
+        """The booking at `now`; `more` are the fields of a subclass."""
+        fields: dict[str, Any] = {
             "reference": booking.reference,
             "status": booking.status,
             "therapist": booking.therapist.slug,
@@ -57,7 +60,7 @@ class BookingOut(Out):
             "late": booking.is_late_at(now),
             "price": Money(amount=booking.fee_minor, currency=booking.currency),
         }
-        return cls(**facts, **more)
+        return cls(**fields, **more)
 
 
 class TimelineLine(Out):
@@ -77,21 +80,20 @@ class LedgerEntry(Out):
 
 
 class BookingDetail(BookingOut):
-    """A booking with all that happened and all that is owed."""
+    """A booking with its timeline and its ledger lines."""
 
     timeline: list[TimelineLine]
     ledger: list[LedgerEntry]
 
     @classmethod
-    def whole(
+    def with_history(
         cls,
         booking: Booking,
         timeline: list[TimelineEntry],
         lines: list[LedgerLine],
         now: datetime,
     ) -> Self:
-        """The booking as it stands at `now`, with its timeline and its ledger lines."""
-        return cls.of(
+        return cls.from_booking(
             booking,
             now,
             timeline=[
@@ -112,16 +114,16 @@ class TherapistOut(Out):
     free_consultation: bool
 
     @classmethod
-    def of(cls, therapist: Therapist, **more: object) -> Self:
-        """The therapist's card."""
-        facts: dict[str, Any] = {
+    def from_therapist(cls, therapist: Therapist, **more: object) -> Self:
+        """The therapist; `more` are the fields of a subclass."""
+        fields: dict[str, Any] = {
             "slug": therapist.slug,
             "name": therapist.name,
             "score": float(therapist.shown_score),
             "rate": Money(amount=therapist.rate_minor, currency=therapist.currency),
             "free_consultation": therapist.offers_free_consultation,
         }
-        return cls(**facts, **more)
+        return cls(**fields, **more)
 
 
 class FactorOut(Out):
@@ -158,9 +160,8 @@ class TherapistDetail(TherapistOut):
     ranking: list[FactorOut]
 
     @classmethod
-    def whole(cls, therapist: Therapist, factors: tuple[Factor, ...]) -> Self:
-        """The therapist with account state, standing and the factors of the score."""
-        return cls.of(
+    def with_factors(cls, therapist: Therapist, factors: tuple[Factor, ...]) -> Self:
+        return cls.from_therapist(
             therapist,
             account=therapist.state.value,
             flagged=therapist.is_flagged,

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from app import cli, config
-from app.cli.words import instant
+from app.cli.common import utc
 from app.config import Settings
 from app.rules.lifecycle import Actor
 from app.scheduler.process import run_once
@@ -80,7 +80,9 @@ ADD = (
 def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
     """Every command below a group, by its words."""
     found = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         is_group = isinstance(command, click.Group)
         found += commands(command, *path, name) if is_group else [(*path, name)]
     return found
@@ -114,6 +116,19 @@ def test_every_command_can_answer_in_json_and_explains_itself(
     help_text = mindsum(*words, "--help")
     assert (help_text.status, help_text.err) == (0, "")
     assert "--json" in help_text.out
+
+
+@pytest.mark.process
+def test_help_imports_neither_flask_nor_the_database() -> None:
+    program = (
+        "import sys; from app.cli import run; status = run(['--help']);"
+        "print({'flask', 'peewee', 'rich'} & set(sys.modules)); sys.exit(status)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "therapist  Open and look after" in ran.stdout
+    assert ran.stdout.endswith("set()\n")
 
 
 def test_a_therapist_added_is_listed_and_can_be_booked(mindsum: Mindsum) -> None:
@@ -177,6 +192,7 @@ USAGE = [
     (("booking", "list", "--therapist", "zoe"), "there is no therapist 'zoe'"),
     (("booking", "show"), "REF is missing"),
     (("booking", "show", "MB-NOPE22"), "there is no booking 'MB-NOPE22'"),
+    (("booking", "show", "NOPE"), "REF should be a reference such as MB-7K3QXD, not 'NOPE'"),
     (("booking", "cancel", "MB-NOPE22"), "--by is missing"),
     *(
         (("outbox", "skip", "--due-before", at), "--due-before should be an instant such as 2026-")
@@ -264,10 +280,9 @@ def test_a_started_session_cannot_be_cancelled(story: Story, mindsum: Mindsum) -
     booking = story.ask()
     story.accept(booking)
     story.at(booking.starts_at)
-    assert mindsum("booking", "cancel", booking.reference, "--by", "client").mistake == (
-        f"{booking.reference} cannot be cancelled by the client: "
-        "it is accepted and the time for that is over"
-    )
+    mistake = mindsum("booking", "cancel", booking.reference, "--by", "client").mistake
+    assert mistake.startswith(f"{booking.reference} cannot be cancelled by the client")
+    assert "too late" in mistake
 
 
 def test_showing_a_booking_never_shows_what_people_wrote(story: Story, mindsum: Mindsum) -> None:
@@ -343,13 +358,13 @@ def test_the_outbox_shows_where_emails_stand_and_never_what_they_say(
 def test_an_email_is_shown_with_every_attempt_at_it(story: Story, mindsum: Mindsum) -> None:
     story.ask()
     email = OutboxEmail.select().order_by(OutboxEmail.id).first()
-    assert "Nobody has tried" in mindsum("outbox", "show", str(email.id)).out
+    assert "No attempt" in mindsum("outbox", "show", str(email.id)).out
     first, second = story.now, story.now + timedelta(minutes=1)
     attempts.note(email, Outcome.DEFERRED, first, "recipient: 451 later", code=451)
     attempts.note(email, Outcome.SENT, second)
     assert mindsum("outbox", "show", str(email.id), "--json").data["history"] == [
-        {"at": instant(first), "outcome": "deferred", "code": 451, "said": "recipient: 451 later"},
-        {"at": instant(second), "outcome": "sent", "code": None, "said": None},
+        {"at": utc(first), "outcome": "deferred", "code": 451, "said": "recipient: 451 later"},
+        {"at": utc(second), "outcome": "sent", "code": None, "said": None},
     ]
     last = [line.split() for line in mindsum("outbox", "show", str(email.id)).out.splitlines()[-2:]]
     assert last[0][-5:] == ["deferred", "451", "recipient:", "451", "later"]
@@ -362,9 +377,7 @@ def test_a_failed_email_is_queued_again_and_a_sent_one_is_not(
     story.ask()
     story.deliver()
     number = OutboxEmail.select().order_by(OutboxEmail.id).first().id
-    assert mindsum("outbox", "retry", str(number)).mistake == (
-        f"email {number} is sent; only a failed one can be tried again"
-    )
+    assert mindsum("outbox", "retry", str(number)).mistake.startswith(f"email {number} is sent")
     OutboxEmail.update(status=OutboxStatus.FAILED).execute()
     assert mindsum("outbox", "retry", str(number), "--json").data == {"queued": 1}
     assert mindsum("outbox", "retry", "--json").data == {"queued": 1}
@@ -502,7 +515,8 @@ def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: 
 def test_a_database_that_is_not_there_is_a_fault_and_none_is_made(tmp_path: Path) -> None:
     failed = typed(tmp_path, "booking", "list")
     assert (failed.status, failed.out) == (1, "")
-    assert failed.err.endswith("ops.db: is its disk there? (mindsum db upgrade begins anew)\n")
+    assert "no database at" in failed.err
+    assert "mindsum db upgrade" in failed.err
     assert list(tmp_path.iterdir()) == []
 
 

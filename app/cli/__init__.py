@@ -1,41 +1,59 @@
-"""The command line: `mindsum`, for whoever runs the service."""
+"""The command line, `mindsum`, for ops.
+
+Commands are imported when they are used, so that help and mistakes appear at once.
+"""
 
 import logging
-import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
-import peewee
-from flask import Flask
-from flask.cli import ScriptInfo
 
 from app import create_app
-from app.cli import admin, bookings, clients, emails, outbox, therapists
-from app.cli.common import Mistake
-from app.errors import DomainError, NotesKeyWrong, StoreUnavailable
-from app.services.ops.backup import BackupFailed
+from app.errors import DomainError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 MISTAKE = 2
 FAULT = 1
-_FAULTS = (NotesKeyWrong, BackupFailed)
+
+_COMMANDS = {
+    "booking": ("bookings", "Find, read, answer and cancel bookings."),
+    "check": ("admin", "Check settings, database, scheduler, outbox and mail server."),
+    "client": ("clients", "Export and erase what is held on a client."),
+    "db": ("admin", "Upgrade, back up and restore the database."),
+    "demo": ("admin", "Run everything on this machine, with therapists and a mailbox."),
+    "emails": ("emails", "Look at the emails."),
+    "ledger": ("admin", "Read what is owed because of a booking."),
+    "outbox": ("outbox", "Look at emails, and retry, hold or skip them."),
+    "replay": ("admin", "Recompute what is stored from what happened."),
+    "therapist": ("therapists", "Open and look after therapists' accounts."),
+}
 
 
-@click.group(help="Run Mindsum Bookings from the command line.")
+class _LazyGroup(click.Group):
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, help_text = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"app.cli.{module}"), cmd_name)
+        command.help = command.help or help_text
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_LazyGroup, help="Run Mindsum Bookings from the command line.")
 def mindsum() -> None:
-    """Hold the commands."""
-
-
-for command in (admin.demo, admin.db, admin.check, admin.replay, admin.ledger):
-    mindsum.add_command(command)
-for group in (
-    therapists.therapist,
-    bookings.booking,
-    outbox.outbox,
-    clients.client,
-    emails.emails,
-):
-    mindsum.add_command(group)
+    pass
 
 
 def main() -> None:
@@ -43,26 +61,30 @@ def main() -> None:
     sys.exit(run())
 
 
-def run(arguments: Sequence[str] | None = None, create: Callable[[], Flask] = create_app) -> int:
-    """Run one command; its exit status.
+def run(arguments: Sequence[str] | None = None, create: "Callable[[], Flask]" = create_app) -> int:
+    """Run one command in the application that `create` makes; returns the exit status.
 
-    0 when it was done, 1 when the service is at fault or a check failed, 2 for a mistake. Mistakes
-    and faults are one line on standard error.
+    0 if it was done, 1 if the service is at fault or a check failed, 2 for a mistake of the person
+    who typed it. Mistakes and faults are one line on standard error.
     """
-    # Whoever gave the command reads what came of it; log lines would only say it twice.
+    # The command prints what it did; log lines would repeat that.
     logging.disable(logging.WARNING)
-    script = ScriptInfo(create_app=create, set_debug_flag=False)
     try:
-        status = mindsum.main(arguments, prog_name="mindsum", standalone_mode=False, obj=script)
+        status = mindsum.main(arguments, prog_name="mindsum", standalone_mode=False, obj=create)
     except click.Abort:
         return _say("stopped", 130)
     except click.ClickException as error:
-        return _say(_in_words(error), MISTAKE)
+        return _say(_message(error), MISTAKE)
     except StoreUnavailable as error:
         return _say(f"the database cannot be used now: {error}", FAULT)
     except DomainError as error:
-        return _say(str(error), FAULT if isinstance(error, _FAULTS) else MISTAKE)
-    except peewee.PeeweeException as error:
+        return _say(str(error), FAULT if error.is_fault else MISTAKE)
+    except Exception as error:
+        # Imported only now: commands like `emails preview` never need it.
+        import peewee  # noqa: PLC0415
+
+        if not isinstance(error, peewee.PeeweeException):
+            raise
         return _say(f"the database failed: {error}", FAULT)
     finally:
         logging.disable(logging.NOTSET)
@@ -75,27 +97,24 @@ def _say(words: str, status: int) -> int:
     return status
 
 
-def _in_words(error: click.ClickException) -> str:
+def _message(error: click.ClickException) -> str:
     """What click found wrong, in one line that names what would be right."""
-    if isinstance(error, Mistake):
-        return error.message
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "mindsum"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return _wants_a_command(error.ctx)
+        group = error.ctx.command
+        assert isinstance(group, click.Group)
+        return f"{path} needs one of: {', '.join(group.list_commands(error.ctx))}"
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        where = error.ctx.command_path if error.ctx else "mindsum"
-        return f"{_name(error.param)} is missing: see {where} --help"
+        return f"{_name(error.param)} is missing: see {path} --help"
     if isinstance(error, click.BadParameter) and error.param is not None:
         link = " " if error.message.startswith("should") else ": "
         return f"{_name(error.param)}{link}{error.message}"
-    words = re.sub(r"^([A-Z])", lambda first: first[1].lower(), error.format_message())
-    return words.rstrip(".")
-
-
-def _wants_a_command(context: click.Context) -> str:
-    group = context.command
-    if isinstance(group, click.Group):
-        return f"{context.command_path} needs one of: {', '.join(group.list_commands(context))}"
-    return f"{context.command_path} needs more: see {context.command_path} --help"
+    if isinstance(error, click.UsageError):
+        # Click's own messages are sentences: "No such option: --jsn".
+        message = error.format_message()
+        return (message[:1].lower() + message[1:]).rstrip(".")
+    return error.message
 
 
 def _name(parameter: click.Parameter) -> str:

@@ -1,21 +1,27 @@
-"""The house itself: the demo, the schema, its health, its books."""
+"""The service itself: demo, database, check, ledger and replay."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import peewee
-from flask import current_app
-from flask.cli import ScriptInfo, with_appcontext
+from flask import Flask
 from rich.console import Console
 
 from app import clock, config
-from app.cli.common import json_option, machine, table, whole_number, with_database
-from app.cli.words import instant
-from app.demo import run as local_demo
+from app.cli.common import (
+    json_option,
+    print_json,
+    print_table,
+    reference_argument,
+    utc,
+    whole_number,
+    with_app,
+    with_database,
+)
 from app.errors import ConfigError, StoreUnavailable
-from app.services.bookings import ledger as books
+from app.services.bookings import ledger as ledger_lines
 from app.services.ops import backup as backups
 from app.services.ops import health
 from app.services.ops import replay as replaying
@@ -26,29 +32,33 @@ from emails import formatting
 
 @click.command()
 @click.option(
-    "--port", type=whole_number(1, 65535), help="The site's port; PORT, or 8000, if none."
+    "--port", type=whole_number(1, 65535), help="The site's port; without it PORT, or 8000."
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), help="Keep everything in a folder."
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep everything in this folder.",
 )
 def demo(port: int | None, data: Path | None) -> int:
-    """Serve everything on this machine, with therapists to ask and a mailbox to read."""
-    return local_demo.run(port or config.load().port, data)
+    # Only this command needs honcho and the demo's therapists.
+    from app.demo import run as demo_run  # noqa: PLC0415
+
+    return demo_run.run(port or config.load().port, data)
 
 
 @click.group()
 def db() -> None:
-    """Look after the database."""
+    pass
 
 
 @db.command()
 @json_option
-@with_appcontext
+@with_app
 def upgrade(as_json: bool) -> None:
-    """Bring the schema up to date; safe to run twice, and from several places at once."""
+    """Bring the schema up to date; can be run twice, also from several places at once."""
     steps = database.upgrade()
     if as_json:
-        machine({"applied": steps})
+        print_json({"applied": steps})
     else:
         click.echo(f"Applied: {', '.join(steps)}." if steps else "The schema is up to date.")
 
@@ -56,12 +66,12 @@ def upgrade(as_json: bool) -> None:
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
-@with_appcontext
+@with_app
 def backup(file: Path, as_json: bool) -> None:
     """Write the SQLite database to a new file while it is in use."""
     size = backups.backup(file)
     if as_json:
-        machine({"file": str(file), "bytes": size})
+        print_json({"file": str(file), "bytes": size})
     else:
         click.echo(f"Wrote {file}: {size} bytes.")
 
@@ -70,24 +80,24 @@ def backup(file: Path, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--replace", is_flag=True, help="Even if the present database is not empty.")
 @json_option
-@with_appcontext
+@with_app
 def restore(file: Path, replace: bool, as_json: bool) -> None:
-    """Put a backup in place of the SQLite database; its emails wait for: outbox release."""
-    put = backups.restore(file, backups.live_file(), clock.now(), replace=replace)
+    """Put a backup in place of the SQLite database; its emails wait for `outbox release`."""
+    restored = backups.restore(file, backups.live_file(), clock.now(), replace=replace)
     if as_json:
-        machine(asdict(put))
+        print_json(asdict(restored))
         return
-    click.echo(f"Restored {put.bookings} bookings from {file}.")
-    if put.set_aside:
-        click.echo(f"The database that was there is kept as {put.set_aside}; delete it in the end.")
-    click.echo(f"The outbox is held, and {put.emails_waiting} emails wait in it.")
-    click.echo("Look at them (mindsum outbox list), leave out what had left (mindsum outbox skip),")
-    click.echo("then let the others go (mindsum outbox release).")
+    click.echo(f"Restored {restored.bookings} bookings from {file}.")
+    if restored.set_aside:
+        click.echo(f"The replaced database is kept as {restored.set_aside}; delete it in the end.")
+    click.echo(f"The outbox is on hold with {restored.emails_waiting} emails waiting.")
+    click.echo("Look at them (mindsum outbox list), skip those sent since the backup was taken")
+    click.echo("(mindsum outbox skip), then send the others (mindsum outbox release).")
 
 
 @dataclass(frozen=True, slots=True)
-class Checkup:
-    """One thing that was looked at."""
+class CheckResult:
+    """One line of `mindsum check`."""
 
     check: str
     ok: bool
@@ -98,94 +108,94 @@ class Checkup:
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
-    """Look at settings, database, scheduler, outbox and mail server; 1 if one will not do."""
-    found = list(_checkups(context.ensure_object(ScriptInfo)))
+    """Check settings, database, scheduler, outbox and mail server; exit status 1 if one fails."""
+    results = list(_check_all(context.obj))
     if as_json:
-        machine([asdict(each) for each in found])
+        print_json([asdict(each) for each in results])
     else:
-        for each in found:
+        for each in results:
             click.echo(f"{each.check:<9} {'ok' if each.ok else 'FAILED':<7} {each.detail}")
-    return 0 if all(each.ok for each in found) else 1
+    return 0 if all(each.ok for each in results) else 1
 
 
-def _checkups(script: ScriptInfo) -> Iterator[Checkup]:
+def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
     try:
-        app = script.load_app()
+        app = create()
     except ConfigError as error:
-        yield Checkup("settings", False, str(error))
+        yield CheckResult("settings", False, str(error))
         return
     settings = config.current()
-    lack = config.missing_address(settings)
-    yield Checkup("settings", lack is None, str(lack or f"for {settings.public_url}"))
+    missing = config.missing_address(settings)
+    yield CheckResult("settings", missing is None, str(missing or f"for {settings.public_url}"))
     with app.app_context():
-        yield from _database()
-        problem = current_app.extensions["mailer"].check()
-        where = f"{settings.mail_server}:{settings.mail_port} takes mail"
-        yield Checkup("mail", problem is None, problem or where)
+        yield from _check_database()
+        problem = app.extensions["mailer"].check()
+        mail_server = f"{settings.mail_server}:{settings.mail_port}"
+        yield CheckResult("mail", problem is None, problem or f"{mail_server} takes mail")
 
 
-def _database() -> Iterator[Checkup]:
-    """The database, then what /readyz finds in it; the database alone where that cannot be read."""
+def _check_database() -> Iterator[CheckResult]:
+    """The database, and what /readyz checks in it; the database alone if it cannot be read."""
     kind = "SQLite" if database.is_sqlite() else "PostgreSQL"
     try:
         pending = database.pending_upgrades()
         with database.connection():
-            found = [] if pending else health.checks(clock.now(), tries_writing=True)
+            checks = [] if pending else health.checks(clock.now(), tries_writing=True)
     except (StoreUnavailable, peewee.DatabaseError) as error:
-        yield Checkup("database", False, f"{kind} does not answer: {str(error).splitlines()[0]}")
+        detail = f"{kind} does not answer: {str(error).splitlines()[0]}"
+        yield CheckResult("database", False, detail)
         return
     if pending:
-        lacks = f"{kind} lacks {', '.join(pending)}: mindsum db upgrade"
-        yield Checkup("database", False, lacks)
+        detail = f"{kind} lacks {', '.join(pending)}: run mindsum db upgrade"
+        yield CheckResult("database", False, detail)
         return
-    for each in found:
+    for each in checks:
         if each.name == "database":
-            says = "can be read and written, and its schema is current" if each.is_ok else each.says
-            yield Checkup(each.name, each.is_ok, f"{kind} {says}")
-        # That it is current was said just now.
-        elif each.name != "schema":
-            yield Checkup(each.name, each.is_ok, each.says)
+            good = "can be read and written, and its schema is current"
+            yield CheckResult(each.name, each.is_ok, f"{kind} {good if each.is_ok else each.says}")
+        elif each.name != "schema":  # said in the line of the database
+            yield CheckResult(each.name, each.is_ok, each.says)
 
 
 @click.group()
 def ledger() -> None:
-    """Read the books."""
+    pass
 
 
 @ledger.command("show")
-@click.argument("reference", metavar="REF")
+@reference_argument
 @json_option
 @with_database
 def ledger_show(reference: str, as_json: bool) -> None:
-    """Print what is owed because of one booking."""
+    """Print the ledger lines of one booking."""
     booking = queries.booking_by_reference(reference)
-    lines = books.lines_of(booking)
+    lines = ledger_lines.lines_of(booking)
     total = sum(line.amount_minor for line in lines)
     if as_json:
         entries = [
             {
-                "at": instant(line.at),
+                "at": utc(line.at),
                 "event": line.event,
                 "account": line.account,
                 "amount": line.amount_minor,
             }
             for line in lines
         ]
-        machine({"reference": booking.reference, "currency": booking.currency,
+        print_json({"reference": booking.reference, "currency": booking.currency,
                  "lines": entries, "sum": total})  # fmt: skip
         return
-    table(
+    print_table(
         ("at (UTC)", "event", "account", "amount"),
         [
             (
-                instant(line.at),
+                utc(line.at),
                 line.event,
                 line.account,
                 formatting.money(line.amount_minor, line.currency),
             )
             for line in lines
         ],
-        none=f"{booking.reference} has no ledger lines: it is free.",
+        empty=f"{booking.reference} has no ledger lines: it is free.",
     )
     if lines:
         click.echo(f"sum {formatting.money(total, booking.currency)}")
@@ -199,11 +209,11 @@ def replay(as_json: bool) -> int:
     with Console(stderr=True).status("Replaying every booking and therapist"):
         differences = list(replaying.compare(clock.now()))
     if as_json:
-        machine({"differences": [asdict(each) for each in differences]})
+        print_json({"differences": [asdict(each) for each in differences]})
     else:
-        table(
+        print_table(
             ("subject", "field", "stored", "replayed"),
             [(each.subject, each.field, each.stored, each.replayed) for each in differences],
-            none="Everything stored follows from what happened.",
+            empty="Everything stored follows from what happened.",
         )
     return 1 if differences else 0

@@ -1,19 +1,21 @@
-"""Bookings: finding them, reading them, answering and cancelling for others."""
+"""`mindsum booking`: find, read, answer and cancel bookings."""
 
 import click
 
 from app import clock
 from app.cli.common import (
     Checked,
-    details,
     json_option,
-    machine,
     one_of,
-    table,
+    print_details,
+    print_json,
+    print_table,
+    reference_argument,
+    require_done,
+    utc,
     whole_number,
     with_database,
 )
-from app.cli.words import insist, instant
 from app.rules.lifecycle import Actor, Move, Status, Via
 from app.schemas import BookingDetail, BookingOut
 from app.services import validation
@@ -22,17 +24,15 @@ from app.store import queries
 from app.store.models import Booking
 from emails import formatting
 
-reference_argument = click.argument("reference", metavar="REF")
-
 
 @click.group()
 def booking() -> None:
-    """Find, read, answer and cancel bookings."""
+    pass
 
 
 @booking.command("list")
-@click.option("--status", type=one_of(Status), help="Only bookings that stand there.")
-@click.option("--therapist", "slug", metavar="SLUG", help="Only bookings of one therapist.")
+@click.option("--status", type=one_of(Status), help="Only bookings with this status.")
+@click.option("--therapist", "slug", metavar="SLUG", help="Only bookings of this therapist.")
 @click.option("--late", is_flag=True, help="Only enquiries whose answer is overdue.")
 @click.option("--limit", type=whole_number(1, 1000), default=50, show_default=True,
               help="The most to print, newest first.")  # fmt: skip
@@ -47,25 +47,25 @@ def list_(status: str | None, slug: str | None, late: bool, limit: int, as_json:
         late_at=now if late else None,
         limit=limit,
     )
-    shown = [BookingOut.of(each, now) for each in found]
+    shown = [BookingOut.from_booking(each, now) for each in found]
     if as_json:
-        machine(shown)
+        print_json(shown)
         return
-    table(
+    print_table(
         ("reference", "status", "therapist", "starts (UTC)", "answer by (UTC)", "late", "price"),
         [
             (
                 each.reference,
                 each.status,
                 each.therapist,
-                instant(each.starts_at),
-                instant(each.answer_by),
+                utc(each.starts_at),
+                utc(each.answer_by),
                 "late" if each.late else "",
                 formatting.money(each.price.amount, each.price.currency),
             )
             for each in shown
         ],
-        none="No booking fits.",
+        empty="No booking fits.",
     )
 
 
@@ -74,8 +74,8 @@ def list_(status: str | None, slug: str | None, late: bool, limit: int, as_json:
 @json_option
 @with_database
 def show(reference: str, as_json: bool) -> None:
-    """Print a booking's state, timeline and ledger; never what people wrote."""
-    _tell(transitions.refresh(reference, via=Via.CLI, now=clock.now()), as_json)
+    """Print a booking's state, timeline and ledger, without what people wrote."""
+    _print_booking(transitions.refresh(reference, via=Via.CLI, now=clock.now()), as_json)
 
 
 @booking.command()
@@ -87,69 +87,69 @@ def accept(reference: str, as_json: bool) -> None:
     outcome = transitions.make_move(
         reference, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now()
     )
-    insist(outcome, "accepted")
-    _tell(outcome.booking, as_json)
+    require_done(outcome, "accepted")
+    _print_booking(outcome.booking, as_json)
 
 
 @booking.command()
 @reference_argument
 @click.option("--reason", type=Checked("TEXT", validation.text), default="",
-              help="Why, for the client; it waits behind their link.")  # fmt: skip
+              help="Why; the client reads it behind their link, never in an email.")  # fmt: skip
 @json_option
 @with_database
 def decline(reference: str, reason: str, as_json: bool) -> None:
-    """Decline an enquiry for its therapist; the client is refunded."""
+    """Decline an enquiry for its therapist; the client pays nothing."""
     outcome = transitions.make_move(
         reference, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
     )
-    insist(outcome, "declined")
-    _tell(outcome.booking, as_json)
+    require_done(outcome, "declined")
+    _print_booking(outcome.booking, as_json)
 
 
 @booking.command("cancel")
 @reference_argument
 @click.option("--by", "who", type=one_of(("client", "therapist")), required=True,
-              help="For whom; it decides who pays what.")  # fmt: skip
+              help="Who cancels; it decides who pays what.")  # fmt: skip
 @json_option
 @with_database
 def cancel_booking(reference: str, who: str, as_json: bool) -> None:
     """Cancel a session for client or therapist; a client's open enquiry is withdrawn."""
     outcome = cancel.cancel(reference, by=Actor(who), via=Via.CLI, now=clock.now())
-    insist(outcome, f"cancelled by the {who}")
-    _tell(outcome.booking, as_json)
+    require_done(outcome, f"cancelled by the {who}")
+    _print_booking(outcome.booking, as_json)
 
 
-def _tell(found: Booking, as_json: bool) -> None:
+def _print_booking(found: Booking, as_json: bool) -> None:
     timeline, lines = queries.timeline_of(found), ledger.lines_of(found)
-    whole = BookingDetail.whole(found, timeline, lines, clock.now())
+    whole = BookingDetail.with_history(found, timeline, lines, clock.now())
     if as_json:
-        machine(whole)
+        print_json(whole)
         return
     money = (whole.price.amount, whole.price.currency)
-    details(
+    print_details(
         (
             ("reference", whole.reference),
             ("status", f"{whole.status}{' (answered late)' if whole.late else ''}"),
             ("therapist", whole.therapist),
             ("kind", whole.kind),
-            ("starts", instant(whole.starts_at)),
-            ("ends", instant(whole.ends_at)),
-            ("requested", instant(whole.requested_at)),
-            ("answer by", instant(whole.answer_by)),
-            ("expires", instant(whole.expires_at)),
+            ("starts", utc(whole.starts_at)),
+            ("ends", utc(whole.ends_at)),
+            ("requested", utc(whole.requested_at)),
+            ("answer by", utc(whole.answer_by)),
+            ("expires", utc(whole.expires_at)),
             ("price", formatting.money(*money)),
         )
     )
     click.echo()
-    table(
+    print_table(
         ("at (UTC)", "event", "by", "via"),
-        [(instant(line.at), line.event, line.by, line.via) for line in whole.timeline],
-        none="Nothing has happened yet.",
+        [(utc(line.at), line.event, line.by, line.via) for line in whole.timeline],
+        empty="Nothing has happened yet.",
     )
     if whole.ledger:
         click.echo()
-        table(
+        print_table(
             ("account", "amount"),
             [(line.account, formatting.money(line.amount, money[1])) for line in whole.ledger],
-            none="",
+            empty="",
         )

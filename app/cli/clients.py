@@ -1,11 +1,11 @@
-"""Clients: giving people what is held on them, and removing it."""
+"""`mindsum client`: export and erase what is held on a client."""
 
 import json
 
 import click
 
 from app import clock
-from app.cli.common import Mistake, json_option, machine, with_database
+from app.cli.common import Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
 from app.services import clients
 
@@ -14,7 +14,7 @@ email_argument = click.argument("email")
 
 @click.group()
 def client() -> None:
-    """Export and erase what is held on a client."""
+    pass
 
 
 @client.command()
@@ -22,12 +22,12 @@ def client() -> None:
 @json_option
 @with_database
 def export(email: str, as_json: bool) -> None:
-    """Print all that is held on a client, as JSON that people can read too."""
-    held = clients.export(email)
+    """Print everything held on a client, as indented JSON."""
+    data = clients.export(email)
     if as_json:
-        machine(held)
+        print_json(data)
     else:
-        click.echo(json.dumps(held, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 @client.command()
@@ -35,12 +35,12 @@ def export(email: str, as_json: bool) -> None:
 @json_option
 @with_database
 def erase(email: str, as_json: bool) -> None:
-    """Remove what is held on a client; the ledger stays, without their name."""
+    """Remove everything held on a client; the ledger stays, without their name."""
     try:
         bookings = clients.erase(email, clock.now())
     except InvalidFields as error:
         raise Mistake(f"{email} {error.errors[0].message}") from None
     if as_json:
-        machine({"erased": True, "bookings": bookings})
+        print_json({"erased": True, "bookings": bookings})
     else:
-        click.echo(f"Erased. Bookings that stay without a name: {bookings}.")
+        click.echo(f"Erased. {bookings} bookings stay in the ledger without a name.")

@@ -1,24 +1,34 @@
-"""What every command shares: an open database, typed values, output for people and machines."""
+"""What commands share: the application and its database, typed values, output."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from flask.cli import with_appcontext
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
 from app.errors import NotFound
+from app.rules.lifecycle import Verdict
+from app.services import validation
+from app.services.bookings.transitions import MoveResult
 from app.store.db import database
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LONGEST_SHOWN = 60
-"""Characters of a bad value that an error message repeats."""
+SHOWN_CHARACTERS = 60
+# Names of the arguments that say which row a command is about.
+_ARGUMENTS = ("reference", "slug", "email", "number")
+_WHY_NOT = {
+    Verdict.OVERTAKEN: "it is {status}",
+    Verdict.TOO_LATE: "it is {status} and it is too late for that",
+    Verdict.TOO_EARLY: "it is {status} and it is too early for that",
+    Verdict.FORBIDDEN: "it is {status} and only others may do that",
+}
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON with stable fields instead of a table."
@@ -26,13 +36,13 @@ json_option = click.option(
 
 
 class Mistake(click.ClickException):
-    """Something that was asked for cannot be; its words are told as they are."""
+    """A mistake of the person who typed the command; the message is printed as it is."""
 
 
 class Checked(click.ParamType):  # type: ignore[type-arg] # its values are of any type
-    """A value that `parse` reads; what it refuses with ValueError is told as a mistake.
+    """A value that `parse` reads; a ValueError of it becomes a mistake.
 
-    `should_be` says what a right one is; without it, the ValueError's own words are used.
+    `should_be` says what a right value is; without it the ValueError's own message is shown.
     """
 
     def __init__(
@@ -43,15 +53,20 @@ class Checked(click.ParamType):  # type: ignore[type-arg] # its values are of an
         self._should_be = should_be
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The parsed value."""
+        """Called by click; a default is parsed already."""
         if not isinstance(value, str):
             return value
         try:
             return self._parse(value)
         except ValueError as error:
-            shown = repr(value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "…")
-            words = f"should be {self._should_be()}" if self._should_be else str(error).rstrip(".")
-            self.fail(f"{words}, not {shown}", param, ctx)
+            typed = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "…"
+            right = f"should be {self._should_be()}" if self._should_be else str(error).rstrip(".")
+            self.fail(f"{right}, not {typed!r}", param, ctx)
+
+
+REFERENCE = Checked("REF", validation.reference, lambda: "a reference such as MB-7K3QXD")
+INSTANT = Checked("INSTANT", validation.instant, lambda: "an instant such as 2026-11-03T10:00:00Z")
+reference_argument = click.argument("reference", metavar="REF", type=REFERENCE)
 
 
 def one_of(values: Iterable[str]) -> Checked:
@@ -77,12 +92,23 @@ def whole_number(least: int, most: int) -> Checked:
     return Checked("N", parse, lambda: f"a whole number from {least} to {most}")
 
 
-def with_database(command: Callable[P, R]) -> Callable[..., R]:
-    """Give a command the application and one connection to a database whose schema is current."""
+def with_app(command: Callable[P, R]) -> Callable[P, R]:
+    """Run a command in the application that `run` was told to create."""
 
-    @with_appcontext
     @wraps(command)
-    def connected(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with click.get_current_context().obj().app_context():
+            return command(*args, **kwargs)
+
+    return wrapped
+
+
+def with_database(command: Callable[P, R]) -> Callable[P, R]:
+    """Run a command with one connection to a database whose schema is current."""
+
+    @with_app
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         with database.connection():
             pending = database.pending_upgrades()
             if pending:
@@ -91,47 +117,53 @@ def with_database(command: Callable[P, R]) -> Callable[..., R]:
             try:
                 return command(*args, **kwargs)
             except NotFound as error:
-                asked = next(
-                    (
-                        kwargs[name]
-                        for name in ("reference", "slug", "email", "number")
-                        if name in kwargs
-                    ),
-                    None,
-                )
-                raise Mistake(f"there is no {error.what} {asked!r}") from None
+                typed = next((kwargs[name] for name in _ARGUMENTS if name in kwargs), None)
+                raise Mistake(f"there is no {error.what} {typed!r}") from None
 
-    return connected
+    return wrapped
 
 
-def machine(data: object) -> None:
-    """Print JSON on one line; models as the API gives them."""
-    click.echo(json.dumps(data, default=_plain))
+def require_done(result: MoveResult, participle: str) -> None:
+    """Raise a mistake that names the booking's state, unless the move was made now or before."""
+    if not result.is_done:
+        booking = result.booking
+        why_not = _WHY_NOT[result.verdict].format(status=booking.status)
+        raise Mistake(f"{booking.reference} cannot be {participle}: {why_not}")
 
 
-def _plain(value: object) -> object:
+def utc(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC to the second, such as 2026-11-03T10:00:00Z."""
+    return validation.instant_text(at) if at else None
+
+
+def print_json(data: object) -> None:
+    """Print JSON on one line; models as the API sends them."""
+    click.echo(json.dumps(data, default=_to_json))
+
+
+def _to_json(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_none=True)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -> None:
-    """Print a table, or `none` where it has no rows."""
-    built = Table(*columns, box=None, pad_edge=False, header_style="bold")
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print a table, or the line `empty` if there are no rows."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        built.add_row(*("" if cell is None else str(cell) for cell in row))
-    if not built.row_count:
-        click.echo(none)
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    if not table.row_count:
+        click.echo(empty)
         return
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
-        # A file or a pipe has no width: nothing is wrapped there.
+        # A file or a pipe has no width, so nothing should be wrapped.
         console.width = 400
-    console.print(built)
+    console.print(table)
 
 
-def details(pairs: Iterable[tuple[str, object]]) -> None:
-    """Print one labelled value a line."""
+def print_details(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print one labelled value a line, without those that are absent."""
     shown = [(label, str(value)) for label, value in pairs if value not in (None, "")]
     width = max((len(label) for label, _ in shown), default=0)
     for label, value in shown:

@@ -1,16 +1,16 @@
-"""What every email looks like, as files; needs neither settings nor a database."""
+"""`mindsum emails`: every email as files; needs neither settings nor a database."""
 
 from pathlib import Path
 
 import click
 
-from app.cli.common import Mistake, json_option, machine
+from app.cli.common import Mistake, json_option, print_json
 from emails import preview as previews
 
 
 @click.group()
 def emails() -> None:
-    """Look at the emails."""
+    pass
 
 
 @emails.command()
@@ -30,6 +30,6 @@ def preview(folder: Path, as_json: bool) -> None:
     except OSError as error:
         raise Mistake(f"cannot write to {folder}: {error.strerror}") from None
     if as_json:
-        machine({"files": [str(file) for file in files]})
+        print_json({"files": [str(file) for file in files]})
     else:
         click.echo(f"Wrote {len(files)} files; open {files[-1]}.")

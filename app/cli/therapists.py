@@ -1,9 +1,17 @@
-"""Therapists: opening accounts, reading them, changing the state they are in."""
+"""`mindsum therapist`: open accounts, read them and change their state."""
 
 import click
 
 from app import clock, config
-from app.cli.common import Checked, Mistake, details, json_option, machine, table, with_database
+from app.cli.common import (
+    Checked,
+    Mistake,
+    json_option,
+    print_details,
+    print_json,
+    print_table,
+    with_database,
+)
 from app.errors import InvalidFields
 from app.rules.weekly_hours import Window, format_windows, parse_windows
 from app.schemas import TherapistDetail
@@ -28,7 +36,7 @@ def _rate_example() -> str:
 
 @click.group()
 def therapist() -> None:
-    """Open and look after therapists' accounts."""
+    pass
 
 
 @therapist.command()
@@ -71,7 +79,7 @@ def add(
     except InvalidFields as error:
         first = error.errors[0]
         raise Mistake(f"--{first.field} {first.message}") from None
-    _tell(added, as_json)
+    _print_account(added, as_json)
 
 
 @therapist.command("list")
@@ -81,9 +89,9 @@ def list_(as_json: bool) -> None:
     """List all therapists, also those who are not listed on the site."""
     found = queries.every_therapist()
     if as_json:
-        machine([_facts(each) for each in found])
+        print_json([_json(each) for each in found])
         return
-    table(
+    print_table(
         ("slug", "name", "account", "streak", "flagged", "score", "rate"),
         [
             (
@@ -97,7 +105,7 @@ def list_(as_json: bool) -> None:
             )
             for each in found
         ],
-        none="No therapist yet: mindsum therapist add opens an account.",
+        empty="No therapist yet: mindsum therapist add opens an account.",
     )
 
 
@@ -107,7 +115,7 @@ def list_(as_json: bool) -> None:
 @with_database
 def show(slug: str, as_json: bool) -> None:
     """Print an account: its state, standing, hours, and what makes its score."""
-    _tell(queries.therapist_by_slug(slug), as_json)
+    _print_account(queries.therapist_by_slug(slug), as_json)
 
 
 @therapist.command()
@@ -115,12 +123,12 @@ def show(slug: str, as_json: bool) -> None:
 @json_option
 @with_database
 def reactivate(slug: str, as_json: bool) -> None:
-    """Give a deactivated account back: streak zero, no flag."""
+    """Reopen a deactivated account with streak 0 and no flag."""
     was_deactivated = standing.reactivate(slug, clock.now())
     found = queries.therapist_by_slug(slug)
     if not was_deactivated:
         raise Mistake(f"{slug} is {found.state}; only a deactivated account can be reactivated")
-    _tell(found, as_json)
+    _print_account(found, as_json)
 
 
 @therapist.command()
@@ -130,7 +138,7 @@ def reactivate(slug: str, as_json: bool) -> None:
 @with_database
 def pause(slug: str, off: bool, as_json: bool) -> None:
     """Temporarily deactivate: not listed, no new bookings."""
-    _tell(accounts.pause(slug, on=not off), as_json)
+    _print_account(accounts.pause(slug, on=not off), as_json)
 
 
 @therapist.command()
@@ -139,8 +147,8 @@ def pause(slug: str, off: bool, as_json: bool) -> None:
 @json_option
 @with_database
 def hide(slug: str, off: bool, as_json: bool) -> None:
-    """Make the profile invisible: not listed, bookable by whoever has its link."""
-    _tell(accounts.hide(slug, on=not off), as_json)
+    """Make the profile invisible: not listed, still bookable by direct link."""
+    _print_account(accounts.hide(slug, on=not off), as_json)
 
 
 @therapist.command()
@@ -149,9 +157,9 @@ def hide(slug: str, off: bool, as_json: bool) -> None:
 @json_option
 @with_database
 def address(slug: str, email: str, as_json: bool) -> None:
-    """Write to another address, also what waits.
+    """Change the email address, also for emails that wait.
 
-    Sign-ins and sessions of the old one end; its links to enquiries go on.
+    Sign-ins and sessions of the old address end; its links to enquiries go on working.
     """
     try:
         changed = accounts.change_address(slug, email, clock.now())
@@ -160,16 +168,16 @@ def address(slug: str, email: str, as_json: bool) -> None:
     unsent = queries.failed_emails_to(changed)
     failed = [each.id for each in unsent if not expiry.why_stale(each, clock.now())]
     if as_json:
-        machine({**_facts(changed), "failed_emails": failed})
+        print_json({**_json(changed), "failed_emails": failed})
         return
-    click.echo(f"Emails to {slug} go to {changed.email} from now on.")
+    click.echo(f"Emails to {slug} now go to {changed.email}.")
     for number in failed:
-        click.echo(f"This one failed before: mindsum outbox retry {number}")
+        click.echo(f"One email failed before; to send it again: mindsum outbox retry {number}")
 
 
-def _facts(found: Therapist) -> dict[str, object]:
-    """The API's account of a therapist, and what only ops should know."""
-    detail = TherapistDetail.whole(found, ranking.explain(found, clock.now()))
+def _json(found: Therapist) -> dict[str, object]:
+    """The API's fields, and those that are for ops alone."""
+    detail = TherapistDetail.with_factors(found, ranking.explain(found, clock.now()))
     return {
         **detail.model_dump(mode="json"),
         "email": found.email,
@@ -179,11 +187,11 @@ def _facts(found: Therapist) -> dict[str, object]:
     }
 
 
-def _tell(found: Therapist, as_json: bool) -> None:
+def _print_account(found: Therapist, as_json: bool) -> None:
     if as_json:
-        machine(_facts(found))
+        print_json(_json(found))
         return
-    details(
+    print_details(
         (
             ("slug", found.slug),
             ("name", found.name),
@@ -200,8 +208,8 @@ def _tell(found: Therapist, as_json: bool) -> None:
         )
     )
     click.echo()
-    table(
-        ("factor", "value", "as the therapist reads it"),
+    print_table(
+        ("factor", "value", "explanation"),
         [(each.name, each.value, each.explanation) for each in ranking.explain(found, clock.now())],
-        none="",
+        empty="",
     )

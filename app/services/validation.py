@@ -87,6 +87,11 @@ def instant(value: str) -> datetime:
     return at
 
 
+def instant_text(at: datetime) -> str:
+    """An aware instant as `instant` reads it, in UTC and to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def day(value: str) -> date:
     """A calendar date, YYYY-MM-DD."""
     clean = value.strip()

@@ -39,6 +39,7 @@ class BackupFailed(BackupRefused):
     """The machine or the live database is at fault; nothing was changed."""
 
     code = "backup_failed"
+    is_fault = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,9 @@ def cancel_booking(reference: str) -> Response:
 @blueprint.get("/v1/therapists")
 def list_therapists() -> Response:
     """Therapists on Find a Therapist, best first."""
-    return _list([TherapistOut.of(each) for each in queries.therapists_listed(clock.now())])
+    return _list(
+        [TherapistOut.from_therapist(each) for each in queries.therapists_listed(clock.now())]
+    )
 
 
 @blueprint.get("/v1/therapists/<slug>")
@@ -123,7 +125,7 @@ def show_therapist(slug: str) -> Response:
     """One therapist, listed or not, with standing and ranking."""
     therapist = _therapist(slug)
     factors = ranking.explain(therapist, clock.now())
-    return _json(TherapistDetail.whole(therapist, factors).text())
+    return _json(TherapistDetail.with_factors(therapist, factors).text())
 
 
 @blueprint.get("/v1/therapists/<slug>/slots")
@@ -162,7 +164,7 @@ def _booking_input(body: dict[str, Any]) -> BookingIn:
 
 def _book(params: BookingIn, now: datetime) -> Answer:
     booking = request_booking(params.request(), via=Via.API, now=now)
-    return Answer(201, BookingOut.of(booking, now).text())
+    return Answer(201, BookingOut.from_booking(booking, now).text())
 
 
 def _therapist(slug: str) -> Therapist:
@@ -202,7 +204,9 @@ def _refusal(error: DomainError) -> Answer:
 
 
 def _booking_detail(booking: Booking, now: datetime) -> BookingDetail:
-    return BookingDetail.whole(booking, queries.timeline_of(booking), ledger.lines_of(booking), now)
+    return BookingDetail.with_history(
+        booking, queries.timeline_of(booking), ledger.lines_of(booking), now
+    )
 
 
 def _refusal_reason(outcome: MoveResult) -> str:
