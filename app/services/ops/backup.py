@@ -24,6 +24,7 @@ BUSY_S = 30.0
 _KIND = 0xFF
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_HEADER = b"SQLite format 3\0"
 _COMPANIONS = ("-wal", "-shm", "-journal")
 
 _log = structlog.get_logger("mindsum")
@@ -201,7 +202,7 @@ def _replace(into: Path, copy: Path, now: datetime) -> str | None:
 
 def _require_unused(path: Path) -> None:
     """Raise BackupRefused if another process has the database open."""
-    if not path.exists():
+    if not _has_sqlite_header(path):
         return
     try:
         with closing(sqlite3.connect(path, timeout=1)) as connection:
@@ -214,9 +215,16 @@ def _require_unused(path: Path) -> None:
             raise BackupRefused(f"{in_use} ({error}).") from error
 
 
+def _has_sqlite_header(path: Path) -> bool:
+    # SQLite itself would delete the log beside a file that has none.
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        return file.read(len(_HEADER)) == _HEADER
+    return False
+
+
 def _is_empty(path: Path) -> bool:
-    if not path.exists():
-        return True
+    if not _has_sqlite_header(path):
+        return not path.exists() or path.stat().st_size == 0
     try:
         with closing(_open(path)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
