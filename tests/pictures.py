@@ -157,8 +157,7 @@ def fill_today(story: Story) -> dict[str, Booking]:
         story.accept(booking)
     story.wait(hours=2)
     question = "Is there anything I should bring, or read beforehand?"
-    accepted = week["accepted"].reference
-    messages.send(accepted, question, author=Actor.CLIENT, now=story.now)
+    messages.send(week["accepted"], question, author=Actor.CLIENT, now=story.now)
     story.at(TODAY - timedelta(hours=4))
     week["late"] = story.ask(starts_at=_on(6, 14), client=gwen)
     story.sent()

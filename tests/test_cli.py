@@ -287,7 +287,7 @@ def test_a_started_session_cannot_be_cancelled(story: Story, mindsum: Mindsum) -
 
 def test_showing_a_booking_never_shows_what_people_wrote(story: Story, mindsum: Mindsum) -> None:
     booking = story.ask(note=NOTE)
-    messages.send(booking.reference, NOTE, author=Actor.THERAPIST, now=story.now)
+    messages.send(booking, NOTE, author=Actor.THERAPIST, now=story.now)
     for flags in ((), ("--json",)):
         shown = mindsum("booking", "show", booking.reference, *flags)
         assert shown.status == 0

@@ -110,7 +110,7 @@ def test_a_whole_life_leaves_no_name_address_word_or_token_in_the_log(
     )
     sent = story.sent()
     story.accept(accepted)
-    messages.send(accepted.reference, MESSAGE, author=Actor.THERAPIST, now=story.now)
+    messages.send(accepted, MESSAGE, author=Actor.THERAPIST, now=story.now)
     story.decline(declined, REASON)
     sent += story.sent()
     story.cancel(accepted, Actor.CLIENT)

@@ -84,9 +84,8 @@ def show(reference: str, as_json: bool) -> None:
 @with_database
 def accept(reference: str, as_json: bool) -> None:
     """Accept an enquiry for its therapist."""
-    outcome = transitions.make_move(
-        reference, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now()
-    )
+    found = queries.booking_by_reference(reference)
+    outcome = transitions.make_move(found, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now())
     require_done(outcome, "accepted")
     _print_booking(outcome.booking, as_json)
 
@@ -99,8 +98,9 @@ def accept(reference: str, as_json: bool) -> None:
 @with_database
 def decline(reference: str, reason: str, as_json: bool) -> None:
     """Decline an enquiry for its therapist; the client pays nothing."""
+    found = queries.booking_by_reference(reference)
     outcome = transitions.make_move(
-        reference, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
+        found, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
     )
     require_done(outcome, "declined")
     _print_booking(outcome.booking, as_json)
@@ -114,7 +114,8 @@ def decline(reference: str, reason: str, as_json: bool) -> None:
 @with_database
 def cancel_booking(reference: str, who: str, as_json: bool) -> None:
     """Cancel a session for client or therapist; a client's open enquiry is withdrawn."""
-    outcome = cancel.cancel(reference, by=Actor(who), via=Via.CLI, now=clock.now())
+    found = queries.booking_by_reference(reference)
+    outcome = cancel.cancel(found, by=Actor(who), via=Via.CLI, now=clock.now())
     require_done(outcome, f"cancelled by the {who}")
     _print_booking(outcome.booking, as_json)
 

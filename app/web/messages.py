@@ -33,7 +33,7 @@ def write_to_client(reference: str) -> ResponseReturnValue:
         return home.show(booking, HTTPStatus.CONFLICT)
 
     def keep(body: str) -> None:
-        messages.send(booking.reference, body, author=Actor.THERAPIST, now=now)
+        messages.send(booking, body, author=Actor.THERAPIST, now=now)
 
     name = booking.client.given_name
     return _kept(booking, "message", keep, f"Sent. {name} is told that a message waits.")
@@ -47,7 +47,7 @@ def keep_note(reference: str) -> ResponseReturnValue:
         return home.show(booking, HTTPStatus.CONFLICT)
 
     def keep(body: str) -> None:
-        messages.keep_private_note(booking.reference, body, now=now)
+        messages.keep_private_note(booking, body, now=now)
 
     return _kept(booking, "private_note", keep, "Kept. Only you can read it.")
 
@@ -60,7 +60,7 @@ def write_to_therapist(token: str) -> ResponseReturnValue:
     booking = tokens.load_booking(LinkPurpose.MANAGE, token, now)
     typed = request.form.get("message", "")
     try:
-        messages.send(booking.reference, _something(typed), author=Actor.CLIENT, now=now)
+        messages.send(booking, _something(typed), author=Actor.CLIENT, now=now)
     except ValueError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         return manage.manage_page(booking, now, status, typed=typed, error=str(error))

@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from app import clock
 from app.rules.lifecycle import Actor, Move, Via
 from app.services.bookings import transitions
+from app.store import queries
 from tests.scenarios.cast import MONDAY
 
 KEY = {"Authorization": "Bearer test-api-key"}
@@ -59,4 +60,5 @@ def assert_problem(response: TestResponse, status: int, code: str, *fields: str)
 
 
 def accept(reference: str) -> None:
-    transitions.make_move(reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
+    booking = queries.booking_by_reference(reference)
+    transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())

@@ -34,7 +34,7 @@ def furnish(story: Story) -> dict[str, Booking]:
         story.accept(house[name])
     story.wait(hours=27)
     story.sweep()
-    cancel.mark_no_show(house["no_show"].reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(house["no_show"], via=Via.DASHBOARD, now=story.now)
     house |= {name: ask(_LATER + timedelta(hours=hour)) for hour, name in enumerate(_THEN)}
     house["free"] = ask(_LATER + timedelta(hours=7), client=ELI, kind=Kind.FREE_CONSULTATION)
     story.sent()
@@ -45,8 +45,8 @@ def furnish(story: Story) -> dict[str, Booking]:
     story.cancel(house["cancelled_by_client"], Actor.CLIENT)
     story.cancel(house["cancelled_by_therapist"], Actor.THERAPIST)
     for author in (Actor.CLIENT, Actor.THERAPIST):
-        messages.send(house["accepted"].reference, "Until then.", author=author, now=story.now)
-    messages.keep_private_note(house["accepted"].reference, "Ask about sleep.", now=story.now)
+        messages.send(house["accepted"], "Until then.", author=author, now=story.now)
+    messages.keep_private_note(house["accepted"], "Ask about sleep.", now=story.now)
     profile.add_time_off("asha", _AWAY, story.now)
     story.wait(hours=4)
     story.sweep()

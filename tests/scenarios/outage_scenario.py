@@ -70,7 +70,7 @@ class Street(Story):
             case "accept" | "decline" | "withdraw":
                 getattr(self, deed)(booking)
             case "no_show":
-                cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=self.now)
+                cancel.mark_no_show(booking, via=Via.DASHBOARD, now=self.now)
             case _:
                 self.cancel(booking, Actor(deed))
         if life.is_claimed_by_the_dead:

@@ -103,12 +103,12 @@ class Story:
 
     def accept(self, booking: Booking) -> MoveResult:
         return transitions.make_move(
-            booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=self.now
+            booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=self.now
         )
 
     def decline(self, booking: Booking, reason: str = "") -> MoveResult:
         return transitions.make_move(
-            booking.reference,
+            booking,
             Move.DECLINE,
             by=Actor.THERAPIST,
             via=Via.LINK,
@@ -118,11 +118,11 @@ class Story:
 
     def withdraw(self, booking: Booking) -> MoveResult:
         return transitions.make_move(
-            booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.now
+            booking, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.now
         )
 
     def cancel(self, booking: Booking, by: Actor) -> MoveResult:
-        return cancel.cancel(booking.reference, by=by, via=Via.DASHBOARD, now=self.now)
+        return cancel.cancel(booking, by=by, via=Via.DASHBOARD, now=self.now)
 
     def sweep(self) -> None:
         """One run of every job of the clock; none may fail."""

@@ -54,9 +54,9 @@ def live_a_little(story: Story) -> list[Booking]:
     at = story.now.replace(hour=16, minute=0, second=0, microsecond=0) + 2 * DAY
     kept = story.ask(starts_at=at, client=CANARY, note=NOTE)
     story.accept(kept)
-    messages.send(kept.reference, MESSAGE, author=Actor.CLIENT, now=story.now)
-    messages.send(kept.reference, REPLY, author=Actor.THERAPIST, now=story.now)
-    messages.keep_private_note(kept.reference, PRIVATE, now=story.now)
+    messages.send(kept, MESSAGE, author=Actor.CLIENT, now=story.now)
+    messages.send(kept, REPLY, author=Actor.THERAPIST, now=story.now)
+    messages.keep_private_note(kept, PRIVATE, now=story.now)
     declined = story.ask("bran", starts_at=at, client=CANARY)
     story.decline(declined, reason=REASON)
     cancelled = story.ask("bran", starts_at=at + DAY, client=CANARY, kind=Kind.FREE_CONSULTATION)
@@ -242,7 +242,7 @@ def test_nothing_is_ever_sent_to_the_address_that_stands_for_an_erased_client(
     story.deliver()
     story.at(booking.completes_at)
     clients.erase(CANARY[1], story.now)
-    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
     story.sweep()
     assert story.deliver() == []
     unsent = OutboxEmail.select().where(OutboxEmail.kind == "no_show_recorded")
@@ -276,12 +276,10 @@ def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
     free = story.ask(
         client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=story.now.replace(hour=15) + 3 * DAY
     )
-    messages.send(free.reference, "hello", author=Actor.CLIENT, now=story.now)
+    messages.send(free, "hello", author=Actor.CLIENT, now=story.now)
     before = clients.export(DEE[1])
     clients.erase(CANARY[1], story.now)
     assert clients.export(DEE[1]) == before
     with pytest.raises(FreeConsultationUsed):
         story.ask(client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=free.starts_at + DAY)
-    transitions.make_move(
-        free.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now
-    )
+    transitions.make_move(free, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now)

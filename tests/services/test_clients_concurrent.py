@@ -116,7 +116,7 @@ def test_a_message_being_written_at_that_moment_is_erased_with_the_rest(story: S
 
     @in_transaction
     def write() -> threading.Thread:
-        messages.keep_private_note(booking.reference, "about Dee", now=story.now)
+        messages.keep_private_note(booking, "about Dee", now=story.now)
         erasing = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
         until("a connection to wait for a lock", somebody_waits)
         return erasing
@@ -133,9 +133,9 @@ def test_a_page_opened_before_the_erasure_asks_nobody_and_writes_nothing_after_i
     clients.erase(DEE[1], story.now)
     at = story.now + DAY + 7 * HOUR
     with pytest.raises(NotFound):
-        replace.choose_another(booking.reference, "bran", at, via=Via.LINK, now=story.now)
+        replace.choose_another(booking, "bran", at, via=Via.LINK, now=story.now)
     with pytest.raises(NotFound):
-        messages.send(booking.reference, "I am Dee", author=Actor.CLIENT, now=story.now)
+        messages.send(booking, "I am Dee", author=Actor.CLIENT, now=story.now)
     assert Booking.select().count() == 1
     assert Writing.select().count() == 0
 

@@ -153,8 +153,8 @@ def test_another_therapist_can_neither_read_nor_write(
     app: Flask, story: Story, mail: MailServer, visitor: Visitor
 ) -> None:
     booking = story.ask(note=CANARY)
-    messages.send(booking.reference, CANARY, author=Actor.CLIENT, now=story.now)
-    keep_private_note(booking.reference, CANARY, now=story.now)
+    messages.send(booking, CANARY, author=Actor.CLIENT, now=story.now)
+    keep_private_note(booking, CANARY, now=story.now)
     sign_in(app, mail, visitor, "bran@therapists.example")
     token = forms(visitor.get("/dashboard/profile"))[0].fields["csrf_token"]
     rows = all_rows()
@@ -247,7 +247,7 @@ def test_a_long_thread_shows_its_newest_and_all_on_request(
         dee.get(manage(app, booking))
     for number in range(40):
         author: Any = (Actor.CLIENT, Actor.THERAPIST)[number % 2]
-        messages.send(booking.reference, f"message {number}.", author=author, now=story.now)
+        messages.send(booking, f"message {number}.", author=author, now=story.now)
     for visitor, path, before in (
         (asha, page_of(booking), few),
         (dee, manage(app, booking), few_of_dee),

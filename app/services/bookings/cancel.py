@@ -44,18 +44,20 @@ def terms_of_cancelling(booking: Booking, *, by: Actor, now: datetime) -> Terms 
 
 @in_transaction
 def cancel(
-    reference: str, *, by: Actor, via: Via, now: datetime, agreed: str | None = None
+    booking: Booking, *, by: Actor, via: Via, now: datetime, agreed: str | None = None
 ) -> MoveResult:
     """Cancel for client or therapist; a client's open enquiry is withdrawn.
 
-    `agreed` is the key of the terms that a page showed. Raises NotFound, or TermsChanged if the
-    terms have changed since.
+    `agreed` is the key of the terms that a page showed. Raises TermsChanged if the terms have
+    changed since.
     """
-    booking = transitions.lock_booking(reference)
-    terms = terms_of_cancelling(booking, by=by, now=now)
-    if agreed is not None and terms is not None and terms.key != agreed:
-        raise TermsChanged
-    return transitions.make_move(reference, _move_for(booking, by), by=by, via=via, now=now)
+    locked = transitions.lock_booking(booking)
+    if agreed is not None:
+        terms = terms_of_cancelling(locked, by=by, now=now)
+        if terms is not None and terms.key != agreed:
+            raise TermsChanged
+    move = _move_for(locked, by)
+    return transitions.make_locked_move(locked, move, by=by, via=via, now=now)
 
 
 def _move_for(booking: Booking, by: Actor) -> Move:
@@ -65,6 +67,6 @@ def _move_for(booking: Booking, by: Actor) -> Move:
     return Move.WITHDRAW if is_enquiry else Move.CANCEL_BY_CLIENT
 
 
-def mark_no_show(reference: str, *, via: Via, now: datetime) -> MoveResult:
-    """Record, for the therapist, that the client did not come. Raises NotFound."""
-    return transitions.make_move(reference, Move.NO_SHOW, by=Actor.THERAPIST, via=via, now=now)
+def mark_no_show(booking: Booking, *, via: Via, now: datetime) -> MoveResult:
+    """Record, for the therapist, that the client did not come."""
+    return transitions.make_move(booking, Move.NO_SHOW, by=Actor.THERAPIST, via=via, now=now)

@@ -11,7 +11,7 @@ from app.store.models import Booking, LedgerLine, Therapist
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """What one session brought its therapist, and when it was earned (aware UTC)."""
+    """What one session earned its therapist."""
 
     booking: Booking
     event: str
@@ -21,32 +21,36 @@ class Earning:
 
     @property
     def commission_minor(self) -> int:
-        """What of the fee the house keeps."""
         return int(self.booking.fee_minor) - self.payout_minor
 
 
 def post(booking: Booking, event: str, lines: Sequence[Line], at: datetime) -> None:
-    """Write what `event` moves, in the caller's transaction. Lines sum to zero."""
+    """Write the lines of an event. Raises ValueError if they do not sum to zero."""
     if sum(amount for _, amount in lines) != 0:
         raise ValueError(f"ledger lines of {booking.reference} do not sum to zero")
-    for account, amount in lines:
-        LedgerLine.create(
-            booking=booking,
-            event=event,
-            account=account,
-            amount_minor=amount,
-            currency=booking.currency,
-            at=at,
-        )
+    if lines:
+        LedgerLine.insert_many(
+            [
+                {
+                    "booking": booking,
+                    "event": event,
+                    "account": account,
+                    "amount_minor": amount,
+                    "currency": booking.currency,
+                    "at": at,
+                }
+                for account, amount in lines
+            ]
+        ).execute()
 
 
 def lines_of(booking: Booking) -> list[LedgerLine]:
-    """The booking's lines in the order in which they were written."""
+    """The booking's lines, oldest first."""
     return list(LedgerLine.select().where(LedgerLine.booking == booking).order_by(LedgerLine.id))
 
 
 def earnings_of(therapist: Therapist) -> list[Earning]:
-    """Every session that earned the therapist something, the newest first."""
+    """Every session that earned the therapist something, newest first."""
     return [
         Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
         for line in queries.ledger_lines_of(therapist, Account.THERAPIST)

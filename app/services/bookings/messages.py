@@ -13,13 +13,13 @@ _RECIPIENT = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 
 
 @in_transaction
-def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
+def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writing:
     """Store a validated message and enqueue the email that announces it.
 
-    The same words twice in a row are one message: the button was pressed twice. Raises NotFound,
-    also if the client was erased.
+    The same words twice in a row are one message: the button was pressed twice. Raises NotFound
+    if the client was erased.
     """
-    booking = transitions.lock_booking(reference)
+    booking = transitions.lock_booking(booking)
     if booking.client.is_erased:
         raise NotFound("booking")
     last = writings_of(booking, Purpose.MESSAGE)[-1:]
@@ -38,10 +38,11 @@ def send(reference: str, body: str, *, author: Actor, now: datetime) -> Writing:
 
 
 @in_transaction
-def keep_private_note(reference: str, body: str, *, now: datetime) -> Writing:
-    """Store a note that only the booking's therapist can read. Raises NotFound."""
-    booking = transitions.lock_booking(reference)
-    return _write(booking, Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now)
+def keep_private_note(booking: Booking, body: str, *, now: datetime) -> Writing:
+    """Store a note that only the booking's therapist can read."""
+    return _write(
+        transitions.lock_booking(booking), Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now
+    )
 
 
 def writings_of(booking: Booking, *purposes: Purpose) -> list[Writing]:

@@ -1,5 +1,6 @@
 """Choose Someone Else: who could take a booking, and asking them in its place."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from peewee import ModelSelect
@@ -28,7 +29,7 @@ _NEAR = timedelta(days=7)
 
 @in_transaction
 def choose_another(
-    reference: str, slug: str, starts_at: datetime, *, via: Via, now: datetime
+    booking: Booking, slug: str, starts_at: datetime, *, via: Via, now: datetime
 ) -> Booking:
     """Request `slug` in place of a booking and withdraw the booking if it is still open.
 
@@ -36,40 +37,35 @@ def choose_another(
     `request.request_booking` raises; NotFound also if the client was erased; BookingStands if the
     booking was accepted or another therapist is already asked in its place.
     """
-    old = queries.booking_by_reference(reference)
     other = queries.therapist_by_slug(slug)
-    if other.id == old.therapist_id:
+    if other.id == booking.therapist_id:
         raise InvalidFields(FieldError("therapist", "Please choose a different therapist."))
-    # In the order of their ids: two clients who swap therapists must not wait for each other.
-    for therapist_id in sorted((old.therapist_id, other.id)):
-        queries.locked_therapist(therapist_id)
-    old = queries.booking_by_id(old.id)
+    queries.lock_therapists([booking.therapist_id, other.id])
+    old = queries.booking_by_id(booking.id)
     if old.client.is_erased:
         raise NotFound("booking")
-    for replacement in queries.replacements_of(old):
+    replacements = queries.replacements_of(old)
+    for replacement in replacements:
         if (replacement.therapist_id, replacement.starts_at) == (other.id, starts_at):
             return replacement
-    current = current_replacement(old, now)
+    current = _current(replacements, now)
     if current is not None:
         raise BookingStands(current.reference)
     if old.status in NOT_REPLACEABLE:
         raise BookingStands(old.reference)
     new = request.request_booking(_same_request(old, slug, starts_at), via=via, now=now)
-    transitions.make_move(old.reference, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
+    transitions.make_locked_move(old, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
     return new
 
 
 def current_replacement(booking: Booking, now: datetime) -> Booking | None:
     """The booking that was requested in place of this one and still stands, if any."""
+    return _current(queries.replacements_of(booking), now)
+
+
+def _current(replacements: Sequence[Booking], now: datetime) -> Booking | None:
     standing = NOT_REPLACEABLE | {Status.REQUESTED}
-    return next(
-        (
-            replacement
-            for replacement in queries.replacements_of(booking)
-            if replacement.status_at(now) in standing
-        ),
-        None,
-    )
+    return next((each for each in replacements if each.status_at(now) in standing), None)
 
 
 def _same_request(old: Booking, slug: str, starts_at: datetime) -> BookingRequest:

@@ -61,11 +61,10 @@ def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booki
 
 @in_transaction
 def _request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
-    therapist_id = queries.therapist_by_slug(wanted.therapist).id
-    queries.locked_therapist(therapist_id)
-    transitions.catch_up_therapist(therapist_id, via=via, now=now)
-    # Read after catching up: a completion that was due may have deactivated the account.
-    therapist = queries.therapist_by_id(therapist_id)
+    therapist = queries.locked_therapist_by_slug(wanted.therapist)
+    if transitions.catch_up_therapist(therapist.id, via=via, now=now):
+        # A completion that was due may have deactivated the account.
+        therapist = queries.therapist_by_id(therapist.id)
     policy = config.current().policy
     minutes = open_times.length_minutes(wanted.kind, policy)
     is_taken = _check(therapist, wanted, minutes, now=now, policy=policy)
@@ -145,8 +144,9 @@ def _client(wanted: BookingRequest, now: datetime) -> Client:
             timezone=wanted.timezone,
             created_at=now,
         ).on_conflict_ignore().execute()
-    client.name, client.timezone = wanted.name, wanted.timezone
-    client.save(only=["name", "timezone"])
+    if (client.name, client.timezone) != (wanted.name, wanted.timezone):
+        client.name, client.timezone = wanted.name, wanted.timezone
+        client.save(only=["name", "timezone"])
     return client
 
 

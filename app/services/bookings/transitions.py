@@ -68,22 +68,27 @@ def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | No
     )
 
 
-def lock_booking(reference: str) -> Booking:
-    """The booking, with its therapist locked until the commit. Raises NotFound."""
-    booking = queries.booking_by_reference(reference)
-    queries.locked_therapist(booking.therapist_id)
+def lock_booking(booking: Booking) -> Booking:
+    """The booking as it is now that its therapist is locked until the commit."""
+    queries.lock_therapists([booking.therapist_id])
     return queries.booking_by_id(booking.id)
 
 
 @in_transaction
 def make_move(
-    reference: str, move: Move, *, by: Actor, via: Via, now: datetime, reason: str = ""
+    booking: Booking, move: Move, *, by: Actor, via: Via, now: datetime, reason: str = ""
 ) -> MoveResult:
-    """Make `move` if the table of moves allows it. Raises NotFound.
+    """Make `move` if the table of moves allows it.
 
     A refused move changes nothing, except that moves due by the clock are stored first.
     """
-    booking = lock_booking(reference)
+    return make_locked_move(lock_booking(booking), move, by=by, via=via, now=now, reason=reason)
+
+
+def make_locked_move(
+    booking: Booking, move: Move, *, by: Actor, via: Via, now: datetime, reason: str = ""
+) -> MoveResult:
+    """`make_move` for a booking that `lock_booking` returned; the result holds the same object."""
     catch_up(booking, via=via, now=now)
     if move is Move.CANCEL_BY_THERAPIST:
         # A completion that is due resets the streak before this cancellation adds to it.
@@ -103,14 +108,14 @@ def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
     booking = queries.booking_by_reference(reference)
     if booking.due_move(now) is None:
         return booking
-    return _lock_and_catch_up(reference, via=via, now=now)
+    return _lock_and_catch_up(booking, via=via, now=now)
 
 
 @in_transaction
-def _lock_and_catch_up(reference: str, *, via: Via, now: datetime) -> Booking:
-    booking = lock_booking(reference)
-    catch_up(booking, via=via, now=now)
-    return booking
+def _lock_and_catch_up(booking: Booking, *, via: Via, now: datetime) -> Booking:
+    locked = lock_booking(booking)
+    catch_up(locked, via=via, now=now)
+    return locked
 
 
 def catch_up(
@@ -129,12 +134,17 @@ def catch_up(
         _apply(booking, move, by=Actor.SYSTEM, via=via, at=at, now=now, due_at=due_at)
 
 
-def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> None:
-    """Store every move that is due by the clock on a locked therapist's bookings, in order."""
+def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> bool:
+    """Store every move that is due by the clock on a locked therapist's bookings, in order.
+
+    Returns whether there was one.
+    """
     is_due = queries.overdue_expiry(now) | queries.overdue_completion(now)
     bookings = queries.with_therapist_and_client(is_due & (Booking.therapist == therapist_id))
-    for booking in bookings.order_by(Booking.completes_at):
+    due = list(bookings.order_by(Booking.completes_at))
+    for booking in due:
         catch_up(booking, via=via, now=now)
+    return bool(due)
 
 
 @in_transaction

@@ -43,6 +43,14 @@ def locked_therapist(therapist_id: int) -> Therapist:
     return therapist
 
 
+def locked_therapist_by_slug(slug: str) -> Therapist:
+    """As `locked_therapist`. Raises NotFound."""
+    therapist: Therapist | None = _locking(Therapist.select().where(Therapist.slug == slug)).first()
+    if therapist is None:
+        raise NotFound("therapist")
+    return therapist
+
+
 def locked_client(address: str) -> Client | None:
     """The client with that address, for whom nobody else writes until the commit.
 
@@ -63,9 +71,11 @@ def _locking(query: "ModelSelect[M]") -> "ModelSelect[M]":
 
 
 def lock_therapists(therapist_ids: Iterable[int]) -> None:
-    """Take the locks of several therapists, in an order in which nobody can wait for another."""
-    for therapist_id in sorted(set(therapist_ids)):
-        locked_therapist(therapist_id)
+    """Lock therapists until the commit, in the order of their ids, which rules out deadlocks."""
+    if is_sqlite():
+        return  # its write transaction is the lock
+    query = Therapist.select(Therapist.id).where(Therapist.id.in_(set(therapist_ids)))
+    list(_locking(query.order_by(Therapist.id)))
 
 
 def lock_therapist_if_free(therapist_id: int) -> bool:

@@ -101,9 +101,9 @@ def show_booking(reference: str) -> Response:
 def cancel_booking(reference: str) -> Response:
     """Cancel for the client or the therapist; a client's open enquiry is withdrawn."""
     now = clock.now()
-    known = queries.booking_by_reference(_checked_reference(reference)).reference
+    booking = queries.booking_by_reference(_checked_reference(reference))
     params = checked(CancelIn, json_object(request.get_data()))
-    outcome = cancel.cancel(known, by=params.by, via=Via.API, now=now)
+    outcome = cancel.cancel(booking, by=params.by, via=Via.API, now=now)
     whole = _booking_detail(outcome.booking, now)
     if outcome.is_done:
         return _json(whole.text())

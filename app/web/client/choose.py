@@ -57,7 +57,7 @@ def choose(token: str) -> ResponseReturnValue:
     booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
     try:
         slug, starts_at = _choice(request.form.get("choice", ""))
-        asked = replace.choose_another(booking.reference, slug, starts_at, via=Via.LINK, now=now)
+        asked = replace.choose_another(booking, slug, starts_at, via=Via.LINK, now=now)
     except BookingStands as error:
         standing = queries.booking_by_reference(error.reference)
         return manage.manage_page(standing, now, HTTPStatus.CONFLICT)

@@ -49,10 +49,10 @@ def show_cancel(token: str) -> ResponseReturnValue:
 def cancel_booking(token: str) -> ResponseReturnValue:
     """Withdraw or cancel on the terms that the page has shown."""
     now = clock.now()
-    reference = tokens.load_booking(LinkPurpose.MANAGE, token, now).reference
+    booking = tokens.load_booking(LinkPurpose.MANAGE, token, now)
     agreed = request.form.get("agreed")
     try:
-        outcome = cancel.cancel(reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
+        outcome = cancel.cancel(booking, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
     except TermsChanged:
         return _cancel_page(tokens.load_booking(LinkPurpose.MANAGE, token, now), now, changed=True)
     status = tokens.http_status(outcome.booking, outcome.verdict, now)

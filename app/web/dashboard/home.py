@@ -91,7 +91,7 @@ def cancel_session(reference: str) -> ResponseReturnValue:
     agreed = request.form.get("agreed")
     try:
         outcome = cancel.cancel(
-            booking.reference, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, agreed=agreed
+            booking, by=Actor.THERAPIST, via=Via.DASHBOARD, now=now, agreed=agreed
         )
     except TermsChanged:
         return _cancel_page(base.own_booking(reference), changed=True)
@@ -118,7 +118,7 @@ def show_no_show(reference: str) -> ResponseReturnValue:
 def no_show(reference: str) -> ResponseReturnValue:
     """Record that the client did not come."""
     booking = base.own_booking(reference)
-    outcome = cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=clock.now())
+    outcome = cancel.mark_no_show(booking, via=Via.DASHBOARD, now=clock.now())
     return _result(outcome, Move.NO_SHOW)
 
 
@@ -180,7 +180,7 @@ def _cancel_page(booking: Booking, *, changed: bool = False) -> ResponseReturnVa
 
 def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
     by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
-    outcome = transitions.make_move(booking.reference, move, by=by, via=via, now=now, reason=reason)
+    outcome = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
     return _result(outcome, move)
 
 

@@ -36,9 +36,7 @@ def accept(token: str) -> ResponseReturnValue:
     """Accept the enquiry."""
     now = clock.now()
     booking = tokens.load_booking(LinkPurpose.ACCEPT, token, now)
-    outcome = transitions.make_move(
-        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now
-    )
+    outcome = transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
     return _result_page(outcome, Move.ACCEPT)
 
 
@@ -59,7 +57,7 @@ def decline(token: str) -> ResponseReturnValue:
     except ValueError as error:
         return _confirm_page(booking, Move.DECLINE, typed=typed, error=str(error))
     outcome = transitions.make_move(
-        booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
+        booking, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
     )
     return _result_page(outcome, Move.DECLINE)
 

@@ -160,6 +160,6 @@ def test_the_timeline_is_in_the_order_of_taking_effect_whoever_read_the_clock_fi
     story.wait(seconds=2)
     story.accept(booking)
     # Who asked for this waited for the therapist's lock meanwhile.
-    cancel.cancel(booking.reference, by=Actor.CLIENT, via=Via.API, now=earlier)
+    cancel.cancel(booking, by=Actor.CLIENT, via=Via.API, now=earlier)
     told = [line.event for line in queries.timeline_of(story.reload(booking))]
     assert told == ["requested", "accepted", "cancelled_by_client"]

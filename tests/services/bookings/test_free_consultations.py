@@ -50,13 +50,13 @@ def completed_with_no_sweep(story: Story) -> None:
 def missed(story: Story) -> None:
     booking = accepted(story)
     story.at(booking.ends_at)
-    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
 
 
 def missed_after_completion(story: Story) -> None:
     booking = accepted(story)
     story.at(booking.completes_at)
-    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
 
 
 def cancelled_by_client(notice: timedelta) -> Callable[[Story], None]:

@@ -35,7 +35,7 @@ def let_in(words: str) -> str | None:
 def write(story: Story, booking: Booking, words: str) -> None:
     """The same words from the client to the therapist and back."""
     for author in (Actor.CLIENT, Actor.THERAPIST):
-        messages.send(booking.reference, words, author=author, now=story.now)
+        messages.send(booking, words, author=author, now=story.now)
 
 
 def everything_in(parsed: EmailMessage) -> str:

@@ -170,16 +170,19 @@ class Lives(RuleBasedStateMachine):
             case _:
                 self.answer(told, deed)
 
+    def stored(self, told: Told) -> Booking:
+        return queries.booking_by_reference(told.reference)
+
     def answer(self, told: Told, status: str) -> None:
         move = Move.ACCEPT if status == "accepted" else Move.DECLINE
         outcome = transitions.make_move(
-            told.reference, move, by=Actor.THERAPIST, via=Via.LINK, now=self.model.now
+            self.stored(told), move, by=Actor.THERAPIST, via=Via.LINK, now=self.model.now
         )
         self.did(told, outcome, status, allowed=told.status == "requested")
 
     def withdraw(self, told: Told) -> None:
         outcome = transitions.make_move(
-            told.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.model.now
+            self.stored(told), Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=self.model.now
         )
         self.did(told, outcome, "withdrawn", allowed=told.status == "requested")
 
@@ -187,13 +190,13 @@ class Lives(RuleBasedStateMachine):
         before_start, now = self.model.now < told.starts_at, self.model.now
         status = "withdrawn" if told.status == "requested" else "cancelled_by_client"
         allowed = told.is_live and before_start
-        outcome = cancel.cancel(told.reference, by=Actor.CLIENT, via=Via.LINK, now=now)
+        outcome = cancel.cancel(self.stored(told), by=Actor.CLIENT, via=Via.LINK, now=now)
         self.did(told, outcome, status, allowed=allowed)
 
     def cancel_for_therapist(self, told: Told) -> None:
         now = self.model.now
         allowed = told.status == "accepted" and now < told.starts_at
-        outcome = cancel.cancel(told.reference, by=Actor.THERAPIST, via=Via.API, now=now)
+        outcome = cancel.cancel(self.stored(told), by=Actor.THERAPIST, via=Via.API, now=now)
         self.did(told, outcome, "cancelled_by_therapist", allowed=allowed)
         if allowed:
             self.model.remember(now, told.slug, "cancelled")
@@ -201,7 +204,7 @@ class Lives(RuleBasedStateMachine):
     def mark_no_show(self, told: Told) -> None:
         over = told.ends_at <= self.model.now <= told.ends_at + timedelta(minutes=10) + 7 * DAY
         allowed = told.status in ("accepted", "completed") and over
-        outcome = cancel.mark_no_show(told.reference, via=Via.DASHBOARD, now=self.model.now)
+        outcome = cancel.mark_no_show(self.stored(told), via=Via.DASHBOARD, now=self.model.now)
         self.did(told, outcome, "no_show", allowed=allowed)
 
     @rule(slug=st.sampled_from(list(FEES)), times=st.integers(1, 5))

@@ -116,7 +116,6 @@ BALANCES = {
 
 
 def act(story: Story, booking: Booking, what: str) -> None:
-    reference, now = booking.reference, story.now
     match what:
         case "client withdraws":
             story.withdraw(booking)
@@ -127,7 +126,7 @@ def act(story: Story, booking: Booking, what: str) -> None:
         case "therapist cancels":
             story.cancel(booking, Actor.THERAPIST)
         case "therapist reports":
-            cancel.mark_no_show(reference, via=Via.DASHBOARD, now=now)
+            cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
         case _:
             story.sweep()
 
@@ -259,7 +258,7 @@ def test_a_free_session_moves_no_money_however_it_ends(story: Story, end: str) -
     story.at(booking.completes_at)
     story.sweep()
     if end == "no_show":
-        cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+        cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
     assert story.reload(booking).status == end.replace("cancelled late", "cancelled_by_client")
     assert ledger.lines_of(booking) == []
 
@@ -269,7 +268,7 @@ def test_a_no_show_after_completion_earns_the_fee_only_once(story: Story) -> Non
     story.accept(booking)
     story.at(booking.completes_at)
     story.sweep()
-    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
     assert [(line.event, line.account) for line in ledger.lines_of(booking)] == [
         ("requested", "client"),
         ("requested", "held"),
@@ -318,7 +317,7 @@ def test_terms_that_have_changed_since_they_were_shown_are_not_applied(story: St
     assert shown is not None
     now = story.at(booking.starts_at - DAY)
     with pytest.raises(cancel.TermsChanged):
-        cancel.cancel(booking.reference, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=shown.key)
+        cancel.cancel(booking, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=shown.key)
     assert story.reload(booking).status == "accepted"
     assert owed(booking) == {"client": -6000, "held": 6000}
 

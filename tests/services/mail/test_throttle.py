@@ -269,7 +269,7 @@ def test_moves_go_on_while_the_outbox_is_held(story: Story) -> None:
     outbox.hold(story.now)
     booking = story.ask()
     story.accept(booking)
-    messages.send(booking.reference, "Is the room on the ground floor?",
+    messages.send(booking, "Is the room on the ground floor?",
                   author=Actor.CLIENT, now=story.now)  # fmt: skip
     outbox.release(story.now)
     kinds = {kind for kind, _ in story.deliver()}

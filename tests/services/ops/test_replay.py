@@ -52,7 +52,7 @@ def live_at_random(story: Story, seed: int, steps: int) -> None:
         elif deed == "withdraw":
             story.withdraw(booking)
         elif deed == "no_show":
-            cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+            cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
         else:
             story.cancel(booking, Actor(deed))
 

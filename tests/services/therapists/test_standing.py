@@ -161,7 +161,7 @@ def client_cancels_late(story: Story) -> None:
 def report_a_no_show_before_completion(story: Story) -> None:
     booking = accepted(story)
     story.at(booking.ends_at)
-    cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
     story.at(booking.completes_at)
 
 
@@ -239,7 +239,7 @@ def test_a_no_show_reported_after_completion_changes_no_streak(
     cancels(story, 1)
     assert asha().streak == 1
     story.at(booking.completes_at + reported_after_days * DAY)
-    outcome = cancel.mark_no_show(booking.reference, via=Via.DASHBOARD, now=story.now)
+    outcome = cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
     assert outcome.booking.status == "no_show"
     assert asha().streak == 1
 

@@ -35,15 +35,11 @@ THURSDAY_10 = TUESDAY_10 + 48 * HOUR
 
 
 def accept(booking: Booking) -> None:
-    transitions.make_move(
-        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
-    )
+    transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
 
 
 def decline(booking: Booking) -> None:
-    transitions.make_move(
-        booking.reference, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
-    )
+    transitions.make_move(booking, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
 
 
 def balance(booking: Booking) -> dict[str, int]:
@@ -344,7 +340,7 @@ def test_two_clients_who_swap_therapists_at_once_do_not_wait_for_one_another(cas
     def swap(old: Booking, slug: str, starts_at: datetime) -> None:
         with database.connection():
             together.wait(PATIENCE_S)
-            replace.choose_another(old.reference, slug, starts_at, via=Via.LINK, now=clock.now())
+            replace.choose_another(old, slug, starts_at, via=Via.LINK, now=clock.now())
 
     with ThreadPoolExecutor(len(olds)) as pool:
         for swapped in [pool.submit(swap, *each) for each in olds]:

@@ -40,9 +40,7 @@ def page_of(booking: Booking) -> str:
 
 def accepted(**more: Any) -> Booking:
     booking = ask(**more)
-    transitions.make_move(
-        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
-    )
+    transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
     return now_of(booking)
 
 
@@ -136,9 +134,7 @@ def test_an_enquiry_is_answered_on_its_page_and_again_changes_nothing(
 def test_an_answer_that_came_too_late_shows_what_has_happened(asha: Visitor, at: Any) -> None:
     booking = ask()
     [form] = [f for f in forms(asha.get(page_of(booking))) if f.action.endswith("/accept")]
-    transitions.make_move(
-        booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now()
-    )
+    transitions.make_move(booking, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
     overtaken = asha.post(form.action, data=form.fields)
     assert overtaken.status_code == 409
     assert "Dee withdrew the enquiry" in overtaken.text

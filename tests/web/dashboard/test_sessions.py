@@ -60,7 +60,7 @@ def told(story: Story) -> dict[str, str]:
     story.cancel(bookings["called off"], Actor.CLIENT)
     story.cancel(bookings["dropped"], Actor.THERAPIST)
     story.at(bookings["missed"].ends_at)
-    cancel.mark_no_show(bookings["missed"].reference, via=Via.DASHBOARD, now=story.now)
+    cancel.mark_no_show(bookings["missed"], via=Via.DASHBOARD, now=story.now)
     story.at(bookings["free"].completes_at)
     bookings["asked"] = story.ask(starts_at=first + timedelta(hours=48))
     return {name: booking.reference for name, booking in bookings.items()}

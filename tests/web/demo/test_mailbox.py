@@ -135,9 +135,7 @@ def test_newer_emails_come_first(demo: Flask, visitor: FlaskClient, at: Any) -> 
     booking = ask()
     deliver(demo)
     at(MONDAY + timedelta(minutes=5))
-    transitions.make_move(
-        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
-    )
+    transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
     deliver(demo)
     kinds = re.findall(r'<span class="tag">(.*?)</span>', page(visitor, f"/mailbox?to={DEE}"))
     assert kinds == ["booking_accepted", "booking_received"]
@@ -278,9 +276,7 @@ def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
     demo: Flask, visitor: FlaskClient
 ) -> None:
     booking = ask()
-    transitions.make_move(
-        booking.reference, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
-    )
+    transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
     deliver(demo)
     due: list[datetime | None] = []
     for _ in range(3):

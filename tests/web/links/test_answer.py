@@ -78,22 +78,20 @@ def test_a_reason_that_cannot_be_taken_keeps_what_was_typed_and_declines_nothing
 
 
 def _accepted(booking: Booking) -> None:
-    transitions.make_move(booking.reference, Move.ACCEPT, now=clock.now(), **BY_LINK)
+    transitions.make_move(booking, Move.ACCEPT, now=clock.now(), **BY_LINK)
 
 
 def _declined(booking: Booking) -> None:
-    transitions.make_move(booking.reference, Move.DECLINE, now=clock.now(), **BY_LINK)
+    transitions.make_move(booking, Move.DECLINE, now=clock.now(), **BY_LINK)
 
 
 def _withdrawn(booking: Booking) -> None:
-    transitions.make_move(
-        booking.reference, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now()
-    )
+    transitions.make_move(booking, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
 
 
 def _cancelled(booking: Booking) -> None:
     _accepted(booking)
-    cancel.cancel(booking.reference, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
+    cancel.cancel(booking, by=Actor.CLIENT, via=Via.LINK, now=clock.now())
 
 
 def _untouched(booking: Booking) -> None:

@@ -1,0 +1,60 @@
+"""What a click costs: it loads its booking once before and once after the lock."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.links import LinkPurpose
+from app.store.db import database
+from app.store.models import Booking
+from app.web.links import tokens
+from tests.harness.pages import filled
+from tests.scenarios.story import Story
+from tests.web.conftest import Visitor, counted_queries
+
+Click = Callable[[Visitor, Story, Booking], Any]
+LOAD = re.compile(r'INNER JOIN "client" .* WHERE \("t1"\."(reference|id)" = ')
+
+
+def press(purpose: LinkPurpose, after: str = "") -> Click:
+    return lambda visitor, _, booking: visitor.post(tokens.path(purpose, booking) + after)
+
+
+def choose_another(visitor: Visitor, story: Story, booking: Booking) -> Any:
+    choice = {"choice": f"bran@{story.now:%Y-%m-%d}T15:00:00Z"}
+    return visitor.post(tokens.path(LinkPurpose.CHOOSE, booking), data=choice)
+
+
+# At most so many statements on SQLite, and so many loads of the booking; PostgreSQL locks as well.
+CLICKS: dict[str, tuple[Click, int, int]] = {
+    "accept": (press(LinkPurpose.ACCEPT), 7, 2),
+    "decline": (press(LinkPurpose.DECLINE), 9, 2),
+    "withdraw, and show the page": (press(LinkPurpose.MANAGE, "/cancel"), 12, 2),
+    # A third time, to show how it stands.
+    "choose someone else": (choose_another, 27, 3),
+}
+
+
+@pytest.mark.parametrize("name", CLICKS)
+def test_a_click_loads_its_booking_once_before_and_once_after_the_lock(
+    name: str, app: Flask, story: Story, visitor: Visitor
+) -> None:
+    click, statements, loads = CLICKS[name]
+    booking = story.ask()
+    with app.test_request_context(), counted_queries() as seen:
+        assert click(visitor, story, booking).status_code == 200
+    assert len([each for each in seen if LOAD.search(each)]) == loads
+    assert len(seen) <= statements + (not database.is_sqlite()), seen
+
+
+def test_a_request_loads_its_therapist_once_before_and_once_after_the_lock(
+    story: Story, visitor: Visitor
+) -> None:
+    typed = filled(visitor)
+    with counted_queries() as seen:
+        assert visitor.post("/therapists/asha", data=typed).status_code == 303
+    assert len([each for each in seen if 'FROM "therapist"' in each]) == 2
+    assert len(seen) <= 18, seen
