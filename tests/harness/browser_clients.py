@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from app import clock
-from tests.harness.mail_reader import Postbox
+from tests.harness.mail_reader import MailReader
 from tests.harness.processes import Site
 from tests.harness.waiting import PATIENCE_S
 
@@ -49,7 +49,7 @@ class Person:
 
     number: int
     site: Site
-    postbox: Postbox
+    mail_reader: MailReader
     notes: Notes
     chance: random.Random
 
@@ -90,19 +90,19 @@ class Person:
 
     def answer(self) -> None:
         """Accept or decline by a link in the newest email, or in any older one."""
-        letters = self.postbox.letters(*TO_ANSWER)
-        if not letters:
+        emails = self.mail_reader.emails(*TO_ANSWER)
+        if not emails:
             time.sleep(0.1)
             return
-        letter = letters[-1 - int(len(letters) * self.chance.random() ** 3)]
+        email = emails[-1 - int(len(emails) * self.chance.random() ** 3)]
         aim = self.chance.choice(["accept", "accept", "accept", "decline"])
-        path = self.site.link(letter.mail, aim)
+        path = self.site.link(email.mail, aim)
         self._say("open", "GET", path)
-        another = threading.Thread(target=self._click, args=(aim, path, letter.about))
+        another = threading.Thread(target=self._click, args=(aim, path, email.reference))
         is_double = self.chance.random() < 0.3
         if is_double:
             another.start()
-        self._click(aim, path, letter.about)
+        self._click(aim, path, email.reference)
         if is_double:
             another.join()
 
@@ -164,16 +164,16 @@ class Person:
         self._say("my-links", "POST", "/my-links", form=form)
 
     def _own_link(self, kinds: tuple[str, ...], aim: str) -> str:
-        mine = self.postbox.letters(*kinds, to=f"dee{self.number // 2}@clients.example")
+        mine = self.mail_reader.emails(*kinds, to=f"dee{self.number // 2}@clients.example")
         if not mine:
             return ""
-        letter = mine[-1 - int(len(mine) * self.chance.random() ** 2)]
-        self._about = letter.about
-        if letter.kind == "your_links" or (
-            letter.kind == "session_reminder" and aim not in letter.mail.raw.decode()
+        email = mine[-1 - int(len(mine) * self.chance.random() ** 2)]
+        self._about = email.reference
+        if email.kind == "your_links" or (
+            email.kind == "session_reminder" and aim not in email.mail.raw.decode()
         ):
             return ""
-        return self.site.link(letter.mail, aim)
+        return self.site.link(email.mail, aim)
 
     def _command(self, *arguments: str) -> bool:
         try:

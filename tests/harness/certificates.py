@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A self-signed certificate: what a server serves it with, and the file that trusts it."""
+    """`context` is for a server; the file at `path` makes a client trust it."""
 
     context: ssl.SSLContext
     path: Path
 
 
 def self_signed(directory: Path, host: str) -> Certificate:
-    """A fresh certificate for an IP address or a name, its file in `directory`."""
+    """A new certificate for an IP address or a name; its files are written to `directory`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a mail server of the tests")])
     named: x509.GeneralName = x509.DNSName(host)

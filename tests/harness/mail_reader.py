@@ -1,4 +1,4 @@
-"""What has come by email so far, found by whom it went to; each message is read once."""
+"""The emails that a server took, by kind and recipient; each message is parsed once."""
 
 import re
 import threading
@@ -12,40 +12,42 @@ _HEADERS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One message that the server took: its number, kind, booking ("" if none) and reader."""
+class ReceivedEmail:
+    """`reference` is the booking's, or empty."""
 
-    number: str
+    message_id: str
     kind: str
-    about: str
+    reference: str
     to: str
     mail: Accepted
 
 
-def opened(mail: Accepted) -> Letter:
-    head = mail.raw.partition(b"\r\n\r\n")[0]
-    found = {name.lower(): value.decode() for name, value in _HEADERS.findall(head)}
-    return Letter(
-        found[b"message-id"],
-        found[b"x-mindsum-email"],
-        found.get(b"x-mindsum-booking", ""),
-        mail.rcpt_tos[0],
-        mail,
-    )
-
-
-class Postbox:
-    """Everybody's letters, oldest first; safe from any thread."""
+class MailReader:
+    """Reads all emails that a server takes, oldest first; safe from any thread."""
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
-        self._letters: list[Letter] = []
+        self._emails: list[ReceivedEmail] = []
         self._lock = threading.Lock()
 
-    def letters(self, *kinds: str, to: str = "") -> list[Letter]:
-        """The letters of those kinds (of all, if none is named), to one address or to anybody."""
+    def emails(self, *kinds: str, to: str = "") -> list[ReceivedEmail]:
+        """The emails of those kinds (of all kinds if none is named) to that address, if any."""
         with self._lock:
-            for mail in self._server.messages[len(self._letters) :]:
-                self._letters.append(opened(mail))
-            found = list(self._letters)
-        return [each for each in found if (not kinds or each.kind in kinds) and to in ("", each.to)]
+            for mail in self._server.messages[len(self._emails) :]:
+                self._emails.append(_read(mail))
+            emails = list(self._emails)
+        return [
+            each for each in emails if (not kinds or each.kind in kinds) and to in ("", each.to)
+        ]
+
+
+def _read(mail: Accepted) -> ReceivedEmail:
+    head = mail.raw.partition(b"\r\n\r\n")[0]
+    headers = {name.lower(): value.decode() for name, value in _HEADERS.findall(head)}
+    return ReceivedEmail(
+        headers[b"message-id"],
+        headers[b"x-mindsum-email"],
+        headers.get(b"x-mindsum-booking", ""),
+        mail.rcpt_tos[0],
+        mail,
+    )

@@ -18,7 +18,7 @@ from app.store.models import (
 )
 from emails.message import message_id
 from tests.harness.browser_clients import Notes
-from tests.harness.mail_reader import Letter
+from tests.harness.mail_reader import ReceivedEmail
 from tests.harness.processes import Site
 
 DAY = timedelta(hours=24)
@@ -71,7 +71,7 @@ class Told:
         return first, float("inf") if self.is_charged else last
 
 
-def everything(site: Site, notes: Notes, letters: list[Letter], kills: int) -> Iterator[str]:
+def everything(site: Site, notes: Notes, emails: list[ReceivedEmail], kills: int) -> Iterator[str]:
     """Every fault of the house, in words."""
     lines = defaultdict[int, list[TimelineEntry]](list)
     for line in TimelineEntry.select().order_by(TimelineEntry.id):
@@ -83,7 +83,7 @@ def everything(site: Site, notes: Notes, letters: list[Letter], kills: int) -> I
         yield from _emails_of(each)
     yield from _at_once(told)
     yield from _promises(told, notes)
-    yield from _post(site, letters, kills)
+    yield from _post(site, emails, kills)
     for therapist in Therapist.select():
         yield from _standing(therapist, told)
 
@@ -178,11 +178,11 @@ def _promises(told: list[Told], notes: Notes) -> Iterator[str]:
             yield f"{reference}: still open though someone else was chosen"
 
 
-def _post(site: Site, letters: list[Letter], kills: int) -> Iterator[str]:
+def _post(site: Site, emails: list[ReceivedEmail], kills: int) -> Iterator[str]:
     """Every email left, or was skipped; none twice but where a process was killed."""
-    came, kinds = Counter(each.number for each in letters), defaultdict[str, set[object]](set)
-    for each in letters:
-        kinds[each.number].add((each.kind, each.about, each.to))
+    came, kinds = Counter(each.message_id for each in emails), defaultdict[str, set[object]](set)
+    for each in emails:
+        kinds[each.message_id].add((each.kind, each.reference, each.to))
     host = str(urlsplit(site.environment["PUBLIC_URL"]).hostname)
     for row in OutboxEmail.select():
         about = row.booking or row

@@ -19,7 +19,7 @@ from app.rules.weekly_hours import parse_windows
 from app.services.therapists import accounts, standing
 from app.store.models import Booking, OutboxEmail, Therapist, TimelineEntry
 from tests.harness.browser_clients import THERAPISTS, Notes, Person
-from tests.harness.mail_reader import Postbox
+from tests.harness.mail_reader import MailReader
 from tests.harness.processes import Site
 from tests.harness.random_kill import Household
 from tests.harness.smtp_server import MailServer
@@ -56,25 +56,25 @@ def test_whatever_people_do_at_once_and_whoever_is_killed_all_of_it_stays_true(
     site: Site, tell_figures: Callable[[str], None], round_: int
 ) -> None:
     seed = int(os.environ.get("LIVES_SEED", 0)) or runs(703328, random.randrange(1, 10**6)) + round_
-    house, postbox, notes = Household(site), Postbox(site.mail), Notes()
+    house, mail_reader, notes = Household(site), MailReader(site.mail), Notes()
     people = [
-        Person(number, site, postbox, notes, random.Random(f"{seed}-{number}"))
+        Person(number, site, mail_reader, notes, random.Random(f"{seed}-{number}"))
         for number in range(PEOPLE)
     ]
     with house.running():
         varied = live(site, house, people, notes, random.Random(seed))
         settle_down(site)
-    letters = postbox.letters()
-    faults = notes.wrong + list(invariants.everything(site, notes, letters, house.killed.total()))
+    emails = mail_reader.emails()
+    faults = notes.wrong + list(invariants.everything(site, notes, emails, house.killed.total()))
     faults += re.findall(r".*(?:Traceback|event=\w+_fault|event=\w+_failed).*", house.log())
     assert faults[:5] == [], f"{len(faults)} faults; LIVES_SEED={seed}, {notes.said}"
     assert "Everything stored follows" in site.mindsum("replay"), f"LIVES_SEED={seed}"
     stand = Counter(booking.status.value for booking in Booking.select())
     assert varied >= VARIETY, f"too quiet a life; LIVES_SEED={seed}: {stand}"
-    again = len(letters) - len({each.number for each in letters})
+    again = len(emails) - len({each.message_id for each in emails})
     tell_figures(
         f"seed {seed}: {stand.total()} bookings ({dict(stand)}), {len(notes.done)} moves,"
-        f" {len(letters)} emails, {again} of them again; killed {dict(house.killed)}"
+        f" {len(emails)} emails, {again} of them again; killed {dict(house.killed)}"
     )
 
 
