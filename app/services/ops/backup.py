@@ -217,7 +217,7 @@ def _require_unused(path: Path) -> None:
 
 def _has_sqlite_header(path: Path) -> bool:
     # SQLite itself would delete the log beside a file that has none.
-    with suppress(FileNotFoundError), path.open("rb") as file:
+    with suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
         return file.read(len(_HEADER)) == _HEADER
     return False
 
