@@ -360,8 +360,8 @@ def test_an_email_is_shown_with_every_attempt_at_it(story: Story, mindsum: Minds
     email = OutboxEmail.select().order_by(OutboxEmail.id).first()
     assert "No attempt" in mindsum("outbox", "show", str(email.id)).out
     first, second = story.now, story.now + timedelta(minutes=1)
-    attempts.note(email, Outcome.DEFERRED, first, "recipient: 451 later", code=451)
-    attempts.note(email, Outcome.SENT, second)
+    attempts.add(email, Outcome.DEFERRED, first, "recipient: 451 later", code=451)
+    attempts.add(email, Outcome.SENT, second)
     assert mindsum("outbox", "show", str(email.id), "--json").data["history"] == [
         {"at": utc(first), "outcome": "deferred", "code": 451, "said": "recipient: 451 later"},
         {"at": utc(second), "outcome": "sent", "code": None, "said": None},

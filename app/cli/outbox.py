@@ -21,7 +21,7 @@ from app.cli.common import (
 )
 from app.services.ops import outbox_skip
 from app.services.ops.outbox_skip import SkipResult
-from app.store import attempts, queries, requeue
+from app.store import attempts, queries
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
 from app.store.queries import metrics
@@ -90,7 +90,7 @@ def show(number: int, as_json: bool) -> None:
     """Print an email's state and every attempt to deliver it, without its text and links."""
     email = queries.email_by_id(number)
     fields = _json(email)
-    history = [_attempt_json(each) for each in attempts.of_email(email)]
+    history = [_attempt_json(each) for each in attempts.list_for(email)]
     if as_json:
         print_json({**fields, "history": history})
         return
@@ -109,7 +109,7 @@ def show(number: int, as_json: bool) -> None:
 @with_database
 def retry(number: int | None, as_json: bool) -> None:
     """Send one failed email again, or all of them."""
-    queued = requeue.retry(number, clock.now())
+    queued = store.retry_failed(number, clock.now())
     if number is not None and not queued:
         status = queries.email_by_id(number).status
         raise Mistake(f"email {number} is {status}; only a failed one can be sent again")

@@ -1,1 +1,1 @@
-"""What is so: tables, named reads and the outbox."""
+"""The database: tables, queries, and the outbox."""

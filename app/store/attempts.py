@@ -1,4 +1,4 @@
-"""Every attempt to deliver an email: only ever added to, so that what is counted never falls."""
+"""Delivery attempts: only ever added, so that counts of them never decrease."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,12 +8,12 @@ from peewee import SQL, fn
 
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome
 
-LONGEST_SAID = 300
+MAX_SAID = 300
+# How many of the newest attempts `has_sent_between` looks at.
 NEWEST = 1000
-"""So many attempts are looked at, however many there are."""
 
 
-def note(
+def add(
     email: OutboxEmail,
     outcome: Outcome,
     now: datetime,
@@ -21,18 +21,18 @@ def note(
     *,
     code: int | None = None,
 ) -> None:
-    """Write down how an attempt ended, in the caller's transaction if there is one.
+    """Store how an attempt ended.
 
-    `said` is kept for good: it must be safe to log. `code` is the mail server's reply, if any.
+    `said` is kept for good, so it must be safe to log. `code` is the mail server's reply code.
     """
-    kept = said[:LONGEST_SAID] if said else None
+    kept = said[:MAX_SAID] if said else None
     DeliveryAttempt.insert(email=email, at=now, outcome=outcome, code=code, said=kept).execute()
 
 
-def of_email(email: OutboxEmail) -> list[DeliveryAttempt]:
-    """The attempts at one email, in the order in which they were made."""
-    tries = DeliveryAttempt.select().where(DeliveryAttempt.email == email)
-    return list(tries.order_by(DeliveryAttempt.id))
+def list_for(email: OutboxEmail) -> list[DeliveryAttempt]:
+    """The attempts at one email, oldest first."""
+    attempts = DeliveryAttempt.select().where(DeliveryAttempt.email == email)
+    return list(attempts.order_by(DeliveryAttempt.id))
 
 
 def has_sent_since_last(email: OutboxEmail) -> bool:
@@ -43,7 +43,7 @@ def has_sent_since_last(email: OutboxEmail) -> bool:
 
 
 def has_sent_between(start: datetime, end: datetime) -> bool:
-    """Whether one of the newest attempts was made from `start` to `end` and ended as sent."""
+    """Whether one of the NEWEST attempts was made from `start` to `end` and ended as sent."""
     newest = (
         DeliveryAttempt.select(DeliveryAttempt.outcome, DeliveryAttempt.at)
         .order_by(DeliveryAttempt.id.desc())
@@ -53,7 +53,7 @@ def has_sent_between(start: datetime, end: datetime) -> bool:
 
 
 def counts() -> dict[Outcome, int]:
-    """How many attempts ever ended in each way."""
+    """How many attempts ever ended with each outcome."""
     rows: Iterable[Any] = (
         DeliveryAttempt.select(DeliveryAttempt.outcome, fn.COUNT(SQL("*")))
         .group_by(DeliveryAttempt.outcome)

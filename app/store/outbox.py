@@ -1,4 +1,4 @@
-"""The outbox: enqueue in the caller's transaction, claim with a lease, settle with its token."""
+"""The outbox: enqueue with the move, claim with a lease, send after the commit."""
 
 import secrets
 from collections.abc import Iterable
@@ -10,23 +10,25 @@ from uuid import uuid4
 from peewee import SQL, Expression, fn
 
 from app import config
+from app.store import suppressions
 from app.store.db.database import db, in_transaction, is_sqlite
 from app.store.models import Booking, Client, Hold, OutboxEmail, OutboxStatus, Role, Therapist
 
+# A lease is this many MAIL_TIMEOUTs; the slowest SMTP conversation takes at most 15.
 TIMEOUTS_IN_A_LEASE = 20
-"""A lease outlasts the slowest SMTP conversation, which takes at most 15 timeouts."""
 
+# The name of the outbox's Hold.
 OUTBOX = "outbox"
-"""The name of its hold."""
 
+# Word for word as in the partial indexes: SQLite does not use them with bound values.
 _PENDING = SQL("status IN ('queued', 'sending')")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one email until its lease runs out; `email` is as it was before.
+    """The right to send one email until its lease ends.
 
-    But for its attempts, of which this is one.
+    `email` is the row as it was before the claim, except that `attempts` counts this one.
     """
 
     email: OutboxEmail
@@ -34,7 +36,7 @@ class Claim:
 
     @property
     def due_at(self) -> datetime:
-        """Since when it had been due; since it was written, if some worker had had it."""
+        """Since when it was due. If another worker had it, that is only known as its creation."""
         was_queued = self.email.status is OutboxStatus.QUEUED
         return self.email.due_at if was_queued else self.email.created_at
 
@@ -52,17 +54,16 @@ def enqueue(
     facts: dict[str, Any] | None = None,
     due_at: datetime | None = None,
 ) -> OutboxEmail:
-    """Write one email to be sent after the caller's transaction commits.
+    """Queue one email in the caller's transaction; it is sent after the commit.
 
-    `due_at` is the moment of the step that it tells of, however late that is taken: so what a
-    restored database brings about once more stands before the moment of the loss.
-    `about` is what the email's identity derives from (a booking's reference if one is given);
-    (about, kind, role, ordinal) is unique, so that nothing can be told twice. Raises
-    IntegrityError where it was.
+    `about` defaults to the booking's reference. Raises IntegrityError if (about, kind, role,
+    ordinal) was queued before. `due_at` is the moment of the step that the email is about, even
+    if the step runs later: emails that a restored database queues again are then older than the
+    moment of the loss, and can be told apart.
     """
     subject = about or (booking.reference if booking else None)
     if subject is None:
-        raise ValueError("an email is about a booking, or says what it is about")
+        raise ValueError("an email needs a booking or `about`")
     email: OutboxEmail = OutboxEmail.create(
         about=subject,
         kind=kind,
@@ -80,19 +81,19 @@ def enqueue(
 
 
 def random_ordinal() -> int:
-    """What tells an email about no booking from all others of its kind to the same address.
+    """An ordinal for an email about no booking, so that its Message-ID is never used again.
 
-    Row ids and counts come again once rows are forgotten, erased or restored, and with them
-    Message-IDs, of which a mail server shows its reader the first only.
+    Row ids and counts repeat after a purge, an erasure or a restore, and a mail server shows its
+    reader only the first of two messages with one Message-ID.
     """
     return 1 + secrets.randbelow(2**31 - 1)
 
 
 @in_transaction
 def claim(now: datetime, limit: int) -> list[Claim]:
-    """Take up to `limit` due emails, the oldest of each thread only, so that order is kept.
+    """Claim up to `limit` due emails, at most one of each thread so that their order is kept.
 
-    An email whose worker died is due again when its lease has run out. None while it is held.
+    Emails whose lease has ended are due again. Claims nothing while the outbox is held.
     """
     locking = "" if is_sqlite() else "FOR UPDATE SKIP LOCKED"
     rows = db.execute_sql(
@@ -111,8 +112,8 @@ def claim(now: datetime, limit: int) -> list[Claim]:
     ids = [row[0] for row in rows]
     if not ids:
         return []
-    these = OutboxEmail.id.in_(ids)
-    emails = {each.id: each for each in OutboxEmail.select().where(these)}
+    claimed = OutboxEmail.id.in_(ids)
+    emails = {email.id: email for email in OutboxEmail.select().where(claimed)}
     for email in emails.values():
         email.attempts += 1
     token = uuid4().hex
@@ -121,41 +122,43 @@ def claim(now: datetime, limit: int) -> list[Claim]:
         lease_token=token,
         due_at=now + lease(),
         attempts=OutboxEmail.attempts + 1,
-    ).where(these).execute()
-    return [Claim(emails[each], token) for each in ids]
+    ).where(claimed).execute()
+    return [Claim(emails[email_id], token) for email_id in ids]
 
 
 @in_transaction
-def renew(claimed: Claim, now: datetime) -> bool:
-    """Lengthen the lease just before sending; False if another worker has taken the email."""
-    renewed = OutboxEmail.update(due_at=now + lease()).where(_still_ours(claimed)).execute()
-    return bool(renewed)
+def renew(claim: Claim, now: datetime) -> bool:
+    """Start the lease again just before sending; False if another worker has the email."""
+    return bool(OutboxEmail.update(due_at=now + lease()).where(_is_valid(claim)).execute())
 
 
-def may_go(claimed: Claim) -> bool:
-    """Whether nobody has taken the email over or has ended it, and nothing is held."""
+def may_send(claim: Claim) -> bool:
+    """Whether the claim is still valid and the outbox is not held."""
     held = fn.EXISTS(Hold.select(SQL("1")).where(Hold.name == OUTBOX))
-    return bool(OutboxEmail.select().where(_still_ours(claimed) & ~held).exists())
+    return bool(OutboxEmail.select().where(_is_valid(claim) & ~held).exists())
 
 
-def _still_ours(claimed: Claim) -> Expression:
+def _is_valid(claim: Claim) -> Expression:
     return (
-        (OutboxEmail.id == claimed.email.id)
-        & (OutboxEmail.lease_token == claimed.token)
+        (OutboxEmail.id == claim.email.id)
+        & (OutboxEmail.lease_token == claim.token)
         & (OutboxEmail.status == OutboxStatus.SENDING)
     )
 
 
-def settle(
-    claimed: Claim,
+def end_claim(
+    claim: Claim,
     status: OutboxStatus,
     *,
     now: datetime,
     error: str | None = None,
     retry_at: datetime | None = None,
-    burns_attempt: bool = True,
+    counts_as_attempt: bool = True,
 ) -> bool:
-    """Write down how a claimed email ended; False, and nothing written, if the lease was lost."""
+    """Store how a claimed email ended, or when to retry it.
+
+    Returns False, and writes nothing, if the claim is no longer valid.
+    """
     changes: dict[str, Any] = {
         "status": status,
         "lease_token": None,
@@ -164,51 +167,88 @@ def settle(
     }
     if retry_at is None:
         changes["settled_at"] = now
-    if burns_attempt:
-        changes["first_tried_at"] = claimed.email.first_tried_at or now
+    if counts_as_attempt:
+        changes["first_tried_at"] = claim.email.first_tried_at or now
     else:
         changes["attempts"] = OutboxEmail.attempts - 1
-    return bool(OutboxEmail.update(**changes).where(_still_ours(claimed)).execute())
+    return bool(OutboxEmail.update(**changes).where(_is_valid(claim)).execute())
 
 
 @in_transaction
 def give_back(
     claims: Iterable[Claim], now: datetime, *, not_before: datetime | None = None
 ) -> None:
-    """Put claimed emails that were not tried back as they were, or to be due from later on."""
-    for claimed in claims:
-        settle(
-            claimed, OutboxStatus.QUEUED, now=now, error=claimed.email.last_error,
-            retry_at=not_before or claimed.due_at, burns_attempt=False,
-        )  # fmt: skip
+    """Queue claimed emails that were not tried as they were, or due from `not_before`."""
+    for claim in claims:
+        end_claim(
+            claim,
+            OutboxStatus.QUEUED,
+            now=now,
+            error=claim.email.last_error,
+            retry_at=not_before or claim.due_at,
+            counts_as_attempt=False,
+        )
+
+
+@in_transaction
+def retry_failed(email_id: int | None, now: datetime) -> int:
+    """Queue one failed email, or all (None), as if new; returns how many.
+
+    Their addresses are tried even if a mail server refused them for good.
+    """
+    failed = OutboxEmail.status == OutboxStatus.FAILED
+    chosen = failed if email_id is None else failed & (OutboxEmail.id == email_id)
+    suppressions.lift(chosen)
+    return int(
+        OutboxEmail.update(
+            status=OutboxStatus.QUEUED,
+            due_at=now,
+            attempts=0,
+            first_tried_at=None,
+            settled_at=None,
+            last_error=None,
+        )
+        .where(chosen)
+        .execute()
+    )
+
+
+@in_transaction
+def restart_queued(therapist: Therapist, now: datetime) -> None:
+    """Make a therapist's queued emails due now, with no attempts, after an address change."""
+    bookings = Booking.select(Booking.id).where(Booking.therapist == therapist)
+    is_theirs = (OutboxEmail.therapist == therapist) | OutboxEmail.booking.in_(bookings)
+    OutboxEmail.update(due_at=now, attempts=0, first_tried_at=None).where(
+        is_theirs, OutboxEmail.role == Role.THERAPIST, OutboxEmail.status == OutboxStatus.QUEUED
+    ).execute()
 
 
 @in_transaction
 def hold(now: datetime) -> None:
-    """Keep every sender from claiming until `release`; a hold that is on stays as it is."""
+    """Stop claiming until `release`; an earlier hold stays as it is."""
     Hold.insert(name=OUTBOX, at=now).on_conflict_ignore().execute()
 
 
 @in_transaction
 def release(now: datetime) -> int:
-    """Let the outbox go again; how many emails are due at `now`."""
+    """End the hold; returns how many emails are due."""
     Hold.delete().where(Hold.name == OUTBOX).execute()
     return due_count(now)
 
 
 def held_since() -> datetime | None:
-    """Since when nothing is sent; None if the outbox is not held."""
+    """Since when the outbox is held; None if it is not."""
     row = Hold.get_or_none(Hold.name == OUTBOX)
     return row.at if row else None
 
 
 def due_count(now: datetime) -> int:
-    """How many emails could be sent at `now`."""
+    """How many emails are due, including claimed ones whose lease has ended."""
     return int(OutboxEmail.select().where(_PENDING, OutboxEmail.due_at <= now).count())
 
 
 def oldest_due_at(now: datetime) -> datetime | None:
-    """Since when the most overdue email has been due; None if none is."""
+    """Since when the most overdue email is due; None if none is."""
     oldest = (
         OutboxEmail.select(OutboxEmail.due_at)
         .where(_PENDING, OutboxEmail.due_at <= now)
@@ -219,7 +259,7 @@ def oldest_due_at(now: datetime) -> datetime | None:
 
 
 def lease() -> timedelta:
-    """How long a claim lasts from when it was taken or renewed."""
+    """How long a claim lasts, from when it was taken or renewed."""
     return timedelta(seconds=TIMEOUTS_IN_A_LEASE * config.current().mail_timeout)
 
 

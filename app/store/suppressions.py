@@ -5,17 +5,16 @@ from typing import Any
 
 from peewee import JOIN, Expression, ForeignKeyField, ModelSelect, fn
 
-from app.store import queries
-from app.store.models import Booking, Client, OutboxEmail, Role, Suppression, Therapist
+from app.store.models import Booking, Client, OutboxEmail, Role, Suppression, Therapist, email_key
 
 
 def key_of(email: OutboxEmail) -> str | None:
     """The key of the address that an email goes to; None for ops, which is never suppressed.
 
-    An alarm must be tried each time, and a wrong OPS_EMAIL is mended in the settings.
+    An alarm must be tried each time; a wrong OPS_EMAIL is corrected in the settings.
     """
     recipient = email.recipient
-    return queries.email_key(recipient.email) if recipient else None
+    return email_key(recipient.email) if recipient else None
 
 
 def add(key: str, reason: str, now: datetime) -> None:
@@ -24,28 +23,30 @@ def add(key: str, reason: str, now: datetime) -> None:
 
 
 def reason_for(email: OutboxEmail) -> str | None:
-    """Why nothing is sent to the email's address; None if it may be tried."""
+    """Why the email's address is suppressed; None if it is not."""
     key = key_of(email)
     return _reason(key) if key is not None else None
 
 
 def reason_at(address: str) -> str | None:
-    """Why nothing is sent to an address; None if it may be tried."""
-    return _reason(queries.email_key(address))
+    """Why an address is suppressed; None if it is not."""
+    return _reason(email_key(address))
 
 
 def lift(which: Expression) -> int:
-    """Let the addresses of those rows of the outbox be tried again; how many were suppressed."""
+    """Lift the suppressions of the recipients of some emails; returns how many there were.
+
+    `which` is a condition on OutboxEmail.
+    """
     clients = _keys(Client, Booking.client, OutboxEmail.client, which, Role.CLIENT)
     therapists = _keys(Therapist, Booking.therapist, OutboxEmail.therapist, which, Role.THERAPIST)
-    asked = Suppression.address_key.in_(clients) | Suppression.address_key.in_(therapists)
-    return int(Suppression.delete().where(asked).execute())
+    recipients = Suppression.address_key.in_(clients) | Suppression.address_key.in_(therapists)
+    return int(Suppression.delete().where(recipients).execute())
 
 
 def forget(address: str) -> None:
-    """Remove what is held on an address."""
-    key = queries.email_key(address)
-    Suppression.delete().where(Suppression.address_key == key).execute()
+    """Remove the suppression of an address."""
+    Suppression.delete().where(Suppression.address_key == email_key(address)).execute()
 
 
 def _reason(key: str) -> str | None:

@@ -79,7 +79,7 @@ class Deadly:
             mail.lease = lambda: lease
         mail.claim = self._then("after_claim", outbox.claim)
         mail.renew = self._then("after_renew", outbox.renew)
-        mail.settle = self._settling(outbox.settle)
+        mail.end_claim = self._settling(outbox.end_claim)
         connection: Any = Connection
         connection.deliver = self._delivering(Connection.deliver)
         client: Any = smtplib.SMTP

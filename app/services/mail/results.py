@@ -86,19 +86,19 @@ def record(claim: Claim, result: Result, now: datetime) -> Result:
         # The therapist first, then the email, as in every other transaction: else they deadlock.
         queries.locked_therapist(about.therapist_id)
     result = _with_limits(email, result, now)
-    is_ours = result is not LOST and outbox.settle(
+    is_ours = result is not LOST and outbox.end_claim(
         claim,
         result.status,
         now=now,
         error=result.reason,
         retry_at=result.retry_at,
-        burns_attempt=result.counts_as_attempt,
+        counts_as_attempt=result.counts_as_attempt,
     )
     if not is_ours:
         result = LOST
     # Erasing a client or forgetting old emails may have deleted the row during the try.
     if is_ours or OutboxEmail.select().where(OutboxEmail.id == email.id).exists():
-        attempts.note(email, result.outcome, now, result.reason, code=result.code)
+        attempts.add(email, result.outcome, now, result.reason, code=result.code)
     _act_on(email, result, now)
     # The pause that a blocked email causes has a log line of its own.
     if result.outcome is not Outcome.BLOCKED:

@@ -140,7 +140,7 @@ class OutboxSender:
     def _may_finish(self, claim: Claim, renewed_at: datetime) -> Callable[[], bool]:
         """Whether the lease, and this process, last until the reply to the whole message."""
         until = renewed_at + outbox.lease() * LEASE_UNTIL_END
-        return lambda: self._clock() < until and not self._must_stop() and outbox.may_go(claim)
+        return lambda: self._clock() < until and not self._must_stop() and outbox.may_send(claim)
 
     def _result_of(
         self, error: MailError | UnsafeValue, email: OutboxEmail, connection: Connection

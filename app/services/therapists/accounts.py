@@ -12,7 +12,7 @@ from app import config
 from app.errors import FieldError, InvalidFields
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
-from app.store import queries, requeue, suppressions
+from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
 from app.store.db.errors import Key, violated
 from app.store.models import SignIn, Therapist, Window
@@ -90,7 +90,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
     unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
     SignIn.update(used_at=now).where(unused).execute()
     suppressions.forget(address)
-    requeue.begin_anew(therapist, now)
+    outbox.restart_queued(therapist, now)
     on_commit(lambda: _log.warning("therapist_address_changed", therapist=slug))
     return therapist
 

@@ -12,7 +12,7 @@ from app import clock
 from app.errors import StoreUnavailable
 from app.services import auth, clients
 from app.services.mail import sender as sender_module
-from app.store import outbox, requeue
+from app.store import outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from tests.harness.smtp_server import Fault, FaultyServer, MailServer, unused_port
@@ -61,7 +61,7 @@ def test_a_permanent_refusal_fails_at_once_and_can_be_retried(story: Story, app:
     assert "550" in OutboxEmail.get().last_error
     assert "@" not in OutboxEmail.get().last_error
     # The third is the alert to ops that the therapist cannot be asked.
-    assert requeue.retry(None, story.now) == 3
+    assert outbox.retry_failed(None, story.now) == 3
     assert len(story.deliver()) == 3
 
 
@@ -115,8 +115,8 @@ def test_a_claimed_email_belongs_to_one_worker_until_its_lease_runs_out(story: S
     second = outbox.claim(story.now, 10)
     assert len(second) == 2
     assert not outbox.renew(first[0], story.now)
-    assert not outbox.settle(first[0], OutboxStatus.SENT, now=story.now)
-    assert outbox.settle(second[0], OutboxStatus.SENT, now=story.now)
+    assert not outbox.end_claim(first[0], OutboxStatus.SENT, now=story.now)
+    assert outbox.end_claim(second[0], OutboxStatus.SENT, now=story.now)
 
 
 def test_an_email_whose_lease_runs_out_while_it_is_sent_is_withheld_and_sent_again(
@@ -157,14 +157,14 @@ def test_an_email_is_recorded_as_sent_when_a_lost_database_is_back(
     story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     story.ask()
-    settle, failures = outbox.settle, [StoreUnavailable("the database is away")] * 3
+    settle, failures = outbox.end_claim, [StoreUnavailable("the database is away")] * 3
 
     def settle_later(*arguments: Any, **more: Any) -> bool:
         if failures:
             raise failures.pop()
         return settle(*arguments, **more)
 
-    monkeypatch.setattr(outbox, "settle", settle_later)
+    monkeypatch.setattr(outbox, "end_claim", settle_later)
     monkeypatch.setattr(sender_module, "STORE_RETRY_S", 0)
     assert len(story.deliver()) == 2
     assert emails() == [("booking_requested", "sent", 1), ("booking_received", "sent", 1)]

@@ -13,7 +13,7 @@ from app.rules.lifecycle import Actor
 from app.services import auth, clients
 from app.services.mail import undelivered
 from app.services.mail.sender import OutboxSender
-from app.store import outbox, requeue
+from app.store import outbox
 from app.store.db import database
 from app.store.models import OutboxEmail, Role, Suppression
 from tests.harness.smtp_server import FaultyServer
@@ -126,7 +126,7 @@ def test_ops_hears_each_time_that_an_address_stops_working(story: Story, app: Fl
         auth.request_sign_in(ASHA, "/dashboard", story.now)
         with refusing(app, ASHA) as (sender, _):
             total(sender.deliver())
-        requeue.retry(None, story.now)
+        outbox.retry_failed(None, story.now)
         story.deliver()
     assert statuses("account_alert") == ["sent", "sent"]
 
@@ -138,7 +138,7 @@ def test_an_alert_about_an_address_that_is_tried_again_is_not_sent(
     with refusing(app, ASHA, OPS) as (sender, _):
         total(sender.deliver())
     assert statuses("account_alert") == ["failed"]
-    requeue.retry(None, story.now)
+    outbox.retry_failed(None, story.now)
     story.deliver()
     assert statuses("account_alert") == ["skipped"]
 
@@ -150,7 +150,7 @@ def test_an_alert_about_a_withdrawn_request_is_skipped_once_the_address_is_retri
     with refusing(app, ASHA, OPS) as (sender, _):
         total(sender.deliver())
     story.withdraw(booking)
-    requeue.retry(None, story.now)
+    outbox.retry_failed(None, story.now)
     assert OPS not in [recipient for _, recipient in story.deliver()]
     assert statuses("account_alert") == ["skipped"]
 
@@ -162,7 +162,7 @@ def test_an_alert_about_a_withdrawn_request_is_sent_while_the_address_is_dead(
     with refusing(app, ASHA, OPS) as (sender, _):
         total(sender.deliver())
     story.withdraw(booking)
-    requeue.retry(OutboxEmail.get(kind="account_alert").id, story.now)
+    outbox.retry_failed(OutboxEmail.get(kind="account_alert").id, story.now)
     assert OPS in [recipient for _, recipient in story.deliver()]
 
 
@@ -182,7 +182,7 @@ def test_the_address_of_ops_is_tried_every_time(story: Story, app: Flask, logged
     assert suppressed() == [ASHA]
     assert statuses("account_alert") == ["failed"]
     assert len(logged("therapist_unreachable")) == len(logged("ops_unreachable")) == 1
-    requeue.retry(None, story.now)
+    outbox.retry_failed(None, story.now)
     assert OPS in [recipient for _, recipient in story.deliver()]
 
 
@@ -193,10 +193,10 @@ def test_a_retry_lifts_the_suppression_of_the_retried_address_alone(
     with refusing(app, ASHA, DEE[1]) as (sender, _):
         total(sender.deliver())
     assert suppressed() == [ASHA, DEE[1]]
-    assert requeue.retry(OutboxEmail.get(kind="booking_requested").id, story.now) == 1
+    assert outbox.retry_failed(OutboxEmail.get(kind="booking_requested").id, story.now) == 1
     assert suppressed() == [DEE[1]]
     assert story.deliver() == [("booking_requested", ASHA)]
-    assert requeue.retry(None, story.now) == 1
+    assert outbox.retry_failed(None, story.now) == 1
     assert suppressed() == []
     assert story.deliver() == [("booking_received", DEE[1])]
 
@@ -205,7 +205,7 @@ def test_a_retry_that_fails_again_sends_no_second_alert(story: Story, app: Flask
     story.ask()
     with refusing(app, ASHA) as (sender, server):
         total(sender.deliver())
-        requeue.retry(None, story.now)
+        outbox.retry_failed(None, story.now)
         total(sender.deliver())
         assert [each.rcpt_tos[0] for each in server.messages].count(OPS) == 1
     assert statuses("booking_requested") == ["failed"]
@@ -218,7 +218,7 @@ def test_a_second_refusal_of_an_enquiry_is_logged_and_sends_no_second_alert(
     booking = story.ask()
     with refusing(app, ASHA) as (sender, _):
         total(sender.deliver())
-        requeue.retry(OutboxEmail.get(kind="booking_requested").id, story.now)
+        outbox.retry_failed(OutboxEmail.get(kind="booking_requested").id, story.now)
         total(sender.deliver())
     lines = logged("therapist_unreachable")
     assert [line["booking"] for line in lines] == [booking.reference] * 2
@@ -233,7 +233,7 @@ def test_a_second_refusal_of_an_account_sends_no_second_alert_while_one_waits(
     with FaultyServer(script) as server:
         sender = sender_to(app, server.port)
         total(sender.deliver())
-        requeue.retry(OutboxEmail.get(kind="sign_in").id, story.now)
+        outbox.retry_failed(OutboxEmail.get(kind="sign_in").id, story.now)
         total(sender.deliver())
     assert len(logged("therapist_unreachable")) == 2
     assert len(statuses("account_alert")) == 1

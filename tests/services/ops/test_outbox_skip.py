@@ -46,7 +46,7 @@ def test_one_that_is_being_sent_is_refused_until_its_lease_has_run_out(story: St
     assert outbox_skip.skip_due_before(story.now, story.now).skipped == 0
     story.wait(days=1)
     assert outbox_skip.skip([claimed.email.id], story.now) == 1
-    assert not outbox.settle(claimed, OutboxStatus.SENT, now=story.now)
+    assert not outbox.end_claim(claimed, OutboxStatus.SENT, now=story.now)
 
 
 def test_all_that_were_due_before_an_instant_are_left_out_and_no_other(story: Story) -> None:

@@ -276,8 +276,8 @@ def test_an_address_that_puts_its_email_off_does_not_make_the_house_unready(
     OutboxEmail.update(status="sent").where(OutboxEmail.id == other.id).execute()
     now = at(MONDAY + timedelta(hours=3))
     stir()
-    attempts.note(other, Outcome.SENT, now - timedelta(seconds=sent_s_ago))
-    attempts.note(put_off, Outcome.DEFERRED, now)
+    attempts.add(other, Outcome.SENT, now - timedelta(seconds=sent_s_ago))
+    attempts.add(put_off, Outcome.DEFERRED, now)
     assert failing(visitor) == {}
     says = visitor.get("/readyz").json["checks"]["outbox"]["says"]
     assert says == (
@@ -291,7 +291,7 @@ def test_an_address_that_puts_its_email_off_does_not_make_the_house_unready(
 def test_a_delivery_from_before_the_clock_went_back_does_not_count_as_one_of_now(
     visitor: Visitor, at: Any
 ) -> None:
-    attempts.note(write_email(), Outcome.SENT, MONDAY + timedelta(hours=1))
+    attempts.add(write_email(), Outcome.SENT, MONDAY + timedelta(hours=1))
     at(MONDAY + timedelta(minutes=11))
     stir()
     assert set(failing(visitor)) == {"outbox"}
@@ -474,7 +474,7 @@ def test_deliveries_are_counted_by_outcome_and_those_that_never_came_are_nought(
 ) -> None:
     email = write_email()
     for outcome in (Outcome.DEFERRED, Outcome.DEFERRED, Outcome.SENT):
-        attempts.note(email, outcome, clock.now())
+        attempts.add(email, outcome, clock.now())
     counted = of(figures(visitor), "mindsum_deliveries_total")
     assert set(counted) == {f'outcome="{outcome}"' for outcome in Outcome}
     assert {name: count for name, count in counted.items() if count} == {
@@ -489,7 +489,7 @@ def test_erasing_a_client_and_losing_an_email_lower_no_count(
     booking = story.ask()
     story.decline(booking)
     for email in OutboxEmail.select():
-        attempts.note(email, Outcome.SENT, clock.now())
+        attempts.add(email, Outcome.SENT, clock.now())
     before = figures(visitor)
     clients.erase(DEE[1], clock.now())
     after = figures(visitor)
@@ -506,8 +506,8 @@ def test_erasing_a_client_and_losing_an_email_lower_no_count(
 
 def test_what_a_server_said_is_kept_in_short(app: Flask) -> None:
     email = write_email()
-    attempts.note(email, Outcome.REFUSED_ADDRESS, MONDAY, "x" * 400, code=550)
-    (left,) = attempts.of_email(email)
+    attempts.add(email, Outcome.REFUSED_ADDRESS, MONDAY, "x" * 400, code=550)
+    (left,) = attempts.list_for(email)
     assert (left.outcome, left.at, left.code, left.said) == (
         Outcome.REFUSED_ADDRESS, MONDAY, 550, "x" * 300,
     )  # fmt: skip
