@@ -1,11 +1,12 @@
-"""Typed domain errors: each says what happened and carries what a door needs to answer."""
+"""Domain errors: each says what happened and carries the data that an answer needs."""
 
 from dataclasses import dataclass
 
 
 class DomainError(Exception):
-    """Something a caller asked for cannot be; `code` is its stable name."""
+    """A request that cannot be fulfilled."""
 
+    # Stable: API answers carry it.
     code = "error"
     # Whether the service is at fault, and not what the caller asked for.
     is_fault = False
@@ -13,15 +14,13 @@ class DomainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One bad field: its name and a sentence that says what would be right."""
+    """A bad field: its name, and a sentence that says what would be right."""
 
     field: str
     message: str
 
 
 class InvalidFields(DomainError):
-    """Input was refused at the door; nothing was done."""
-
     code = "invalid_fields"
 
     def __init__(self, *errors: FieldError) -> None:
@@ -30,7 +29,7 @@ class InvalidFields(DomainError):
 
 
 class NotFound(DomainError):
-    """There is no such thing, or not for whoever asks."""
+    """There is no such thing, or the caller may not see it."""
 
     code = "not_found"
 
@@ -40,8 +39,6 @@ class NotFound(DomainError):
 
 
 class TherapistUnavailable(DomainError):
-    """The therapist takes no bookings at present."""
-
     code = "therapist_unavailable"
 
     def __init__(self, slug: str) -> None:
@@ -50,8 +47,6 @@ class TherapistUnavailable(DomainError):
 
 
 class FreeConsultationUsed(DomainError):
-    """The client has had, or has asked for, the free initial consultation with this therapist."""
-
     code = "free_consultation_used"
 
     def __init__(self) -> None:
@@ -62,8 +57,6 @@ class FreeConsultationUsed(DomainError):
 
 
 class SlotTaken(DomainError):
-    """Somebody else holds that time."""
-
     code = "slot_taken"
 
     def __init__(self) -> None:
@@ -71,30 +64,28 @@ class SlotTaken(DomainError):
 
 
 class TermsChanged(DomainError):
-    """What cancelling would cost is no longer what was shown and agreed to; nothing was done."""
+    """Cancelling would no longer cost what the page showed; nothing was done."""
 
     code = "terms_changed"
 
     def __init__(self) -> None:
-        super().__init__("What this costs has changed since the page was shown; nothing was done.")
+        super().__init__("The cost has changed since you opened this page. Nothing was done.")
 
 
-class BookingStands(DomainError):
-    """Someone else cannot be asked in place of a booking that was accepted or is asked elsewhere.
+class NotReplaceable(DomainError):
+    """The booking was accepted, or another therapist is already asked in its place.
 
-    `reference` is the booking that stands.
+    `reference` is the booking that was accepted or is asked in its place.
     """
 
-    code = "booking_stands"
+    code = "not_replaceable"
 
     def __init__(self, reference: str) -> None:
-        super().__init__(f"{reference} stands, so nobody else was asked.")
+        super().__init__(f"{reference} is still going ahead, so no other therapist was asked.")
         self.reference = reference
 
 
 class IdempotencyConflict(DomainError):
-    """The same Idempotency-Key came with another body."""
-
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
@@ -102,25 +93,23 @@ class IdempotencyConflict(DomainError):
 
 
 class LinkInvalid(DomainError):
-    """The token is cut, forged, signed with a retired key or meant for another purpose."""
+    """The token is cut, forged, signed with a retired key or for another purpose."""
 
     code = "link_invalid"
 
 
 class LinkExpired(DomainError):
-    """The token's time is over."""
-
     code = "link_expired"
 
 
 class LinkGone(DomainError):
-    """What the token points to has been erased, or was never there."""
+    """What the link opened was erased or never existed."""
 
     code = "link_gone"
 
 
 class ConfigError(DomainError):
-    """A setting is missing, bad or contradicts another; `name` says which."""
+    """The setting `name` is missing, bad or contradicts another."""
 
     code = "config"
 
@@ -130,7 +119,7 @@ class ConfigError(DomainError):
 
 
 class NotesKeyWrong(DomainError):
-    """Stored text cannot be read with any key in NOTES_KEY; the text itself is untouched."""
+    """No key in NOTES_KEY decrypts a stored text; the text itself is untouched."""
 
     code = "notes_key_wrong"
     is_fault = True
@@ -148,4 +137,4 @@ class StoreUnavailable(DomainError):
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """The database was lost while it committed: all of it was done, or nothing."""
+    """The connection was lost during the commit: everything was done, or nothing."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from peewee import ModelSelect
 
 from app import config
-from app.errors import BookingStands, FieldError, InvalidFields, NotFound
+from app.errors import FieldError, InvalidFields, NotFound, NotReplaceable
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
 from app.services import availability
 from app.services.availability import OpenSlot
@@ -34,7 +34,7 @@ def choose_another(
     """Request `slug` in place of a booking and withdraw the booking if it is still open.
 
     The same choice again returns the booking that it led to. Raises what
-    `request.request_booking` raises; NotFound also if the client was erased; BookingStands if the
+    `request.request_booking` raises; NotFound also if the client was erased; NotReplaceable if the
     booking was accepted or another therapist is already asked in its place.
     """
     other = queries.therapist_by_slug(slug)
@@ -50,9 +50,9 @@ def choose_another(
             return replacement
     current = _current(replacements, now)
     if current is not None:
-        raise BookingStands(current.reference)
+        raise NotReplaceable(current.reference)
     if old.status in NOT_REPLACEABLE:
-        raise BookingStands(old.reference)
+        raise NotReplaceable(old.reference)
     new = request.request_booking(_same_request(old, slug, starts_at), via=via, now=now)
     transitions.make_locked_move(old, Move.WITHDRAW, by=Actor.CLIENT, via=via, now=now)
     return new

@@ -8,12 +8,12 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.errors import (
-    BookingStands,
     DomainError,
     FieldError,
     FreeConsultationUsed,
     InvalidFields,
     NotFound,
+    NotReplaceable,
     SlotTaken,
     TherapistUnavailable,
 )
@@ -58,7 +58,7 @@ def choose(token: str) -> ResponseReturnValue:
     try:
         slug, starts_at = _choice(request.form.get("choice", ""))
         asked = replace.choose_another(booking, slug, starts_at, via=Via.LINK, now=now)
-    except BookingStands as error:
+    except NotReplaceable as error:
         standing = queries.booking_by_reference(error.reference)
         return manage.manage_page(standing, now, HTTPStatus.CONFLICT)
     except (*_NOW_GONE, InvalidFields, NotFound) as error:
