@@ -1,6 +1,6 @@
-"""A therapist's open times, and whose times are open at a given hour."""
+"""Which times therapists have open."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from app.rules.availability import Span
 from app.rules.lifecycle import Kind
 from app.rules.policy import Policy
 from app.rules.weekly_hours import Window
+from app.services import validation
 from app.store import queries
 from app.store.models import Therapist
 from app.store.queries import directory
@@ -18,86 +19,87 @@ from app.store.queries import directory
 
 @dataclass(frozen=True, slots=True)
 class OpenSlot:
-    """A start that a therapist has open."""
+    """A start that a therapist has open, aware UTC."""
 
     therapist: Therapist
     starts_at: datetime
 
     @property
     def key(self) -> str:
-        """The start as links and forms carry it: RFC 3339, UTC."""
-        return self.starts_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        """The start as links, forms and the API carry it."""
+        return validation.instant_text(self.starts_at)
 
 
-def length_minutes(kind: Kind, policy: Policy) -> int:
-    """How long a session of that kind lasts."""
-    return policy.session_minutes if kind is Kind.PAID else policy.consultation_minutes
+class OpenTimes:
+    """The open times of several therapists for one kind of session.
 
+    Everything within `span` is read at once: as many queries for a hundred therapists as for one.
+    Whether a therapist takes bookings of that kind at all is not checked here.
+    """
 
-def windows_of(therapist: Therapist) -> list[Window]:
-    """The therapist's weekly availability."""
-    return [Window(row.weekday, row.start_minute, row.end_minute) for row in therapist.windows]
+    def __init__(
+        self, therapists: Sequence[Therapist], kind: Kind, span: Span, now: datetime
+    ) -> None:
+        ids = [therapist.id for therapist in therapists]
+        # A session that started before the span may still run, and one that starts at its end must
+        # not run into the next.
+        busy_span = span[0] - queries.LONGEST_SESSION, span[1] + queries.LONGEST_SESSION
+        self._windows = directory.windows(ids)
+        self._busy = directory.busy_spans(ids, *busy_span, now)
+        self._policy = config.current().policy
+        self._length_minutes = length_minutes(kind, self._policy)
+        self._now = now
+
+    def __call__(self, therapist: Therapist, part: Span) -> list[datetime]:
+        """Every open start in [part[0], part[1]), a part of the span."""
+        return availability.open_times(
+            self._windows[therapist.id],
+            ZoneInfo(therapist.timezone),
+            self._busy[therapist.id],
+            length_minutes=self._length_minutes,
+            from_at=part[0],
+            until_at=part[1],
+            now=self._now,
+            policy=self._policy,
+        )
+
+    def first(self, therapist: Therapist, part: Span, limit: int) -> list[datetime]:
+        """The first `limit` open starts in that part."""
+        starts = availability.next_open_times(
+            self._windows[therapist.id],
+            ZoneInfo(therapist.timezone),
+            self._busy[therapist.id],
+            length_minutes=self._length_minutes,
+            from_at=part[0],
+            now=self._now,
+            policy=self._policy,
+            limit=limit,
+        )
+        return [starts_at for starts_at in starts if starts_at < part[1]]
 
 
 def open_times(
     therapist: Therapist, kind: Kind, *, from_at: datetime, until_at: datetime, now: datetime
 ) -> list[datetime]:
-    """Every start in [from_at, until_at) that can be asked for now; none if none may be."""
+    """Every start in [from_at, until_at) that can be requested; [] if none may be."""
     if not therapist.takes_bookings:
         return []
     if kind is Kind.FREE_CONSULTATION and not therapist.offers_free_consultation:
         return []
-    policy = config.current().policy
-    # A session that started up to a day earlier may still be under way.
-    busy_from = from_at - timedelta(days=1)
-    return availability.open_times(
-        windows_of(therapist),
-        ZoneInfo(therapist.timezone),
-        queries.held_spans(therapist, busy_from, until_at + timedelta(days=1), now)
-        + queries.time_off_spans(therapist, busy_from, until_at + timedelta(days=1)),
-        length_minutes=length_minutes(kind, policy),
-        from_at=from_at,
-        until_at=until_at,
-        now=now,
-        policy=policy,
-    )
+    span = from_at, until_at
+    return OpenTimes([therapist], kind, span, now)(therapist, span)
 
 
-def open_times_of_each(
-    therapists: Sequence[Therapist], kind: Kind, span: Span, now: datetime
-) -> Callable[[Therapist, Span], list[datetime]]:
-    """What tells the open times of each of some listed therapists in any part of `span`.
-
-    All is read at once, in as many queries for many as for one.
-    """
-    policy = config.current().policy
-    ids = [therapist.id for therapist in therapists]
-    windows = directory.windows(ids)
-    day = timedelta(days=1)
-    busy = directory.busy_spans(ids, span[0] - day, span[1] + day, now)
-
-    def open_times_within(therapist: Therapist, part: Span) -> list[datetime]:
-        return availability.open_times(
-            windows[therapist.id],
-            ZoneInfo(therapist.timezone),
-            busy[therapist.id],
-            length_minutes=length_minutes(kind, policy),
-            from_at=part[0],
-            until_at=part[1],
-            now=now,
-            policy=policy,
-        )
-
-    return open_times_within
-
-
-def free_at(
-    therapists: Iterable[Therapist], kind: Kind, starts_at: datetime, now: datetime
-) -> list[OpenSlot]:
-    """Those of `therapists` who have exactly that start open, in the order given."""
+def is_open(therapist: Therapist, kind: Kind, starts_at: datetime, now: datetime) -> bool:
+    """Whether exactly that start can be requested."""
     until_at = starts_at + timedelta(microseconds=1)
-    return [
-        OpenSlot(therapist, starts_at)
-        for therapist in therapists
-        if open_times(therapist, kind, from_at=starts_at, until_at=until_at, now=now)
-    ]
+    return bool(open_times(therapist, kind, from_at=starts_at, until_at=until_at, now=now))
+
+
+def length_minutes(kind: Kind, policy: Policy) -> int:
+    return policy.session_minutes if kind is Kind.PAID else policy.consultation_minutes
+
+
+def windows_of(therapist: Therapist) -> list[Window]:
+    """The therapist's weekly hours."""
+    return [Window(row.weekday, row.start_minute, row.end_minute) for row in therapist.windows]

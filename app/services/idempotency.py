@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request, sent again, gets the answer it was first given."""
+"""Idempotency keys: a request that is sent again gets the answer it got the first time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +16,12 @@ from app.errors import (
 from app.store.db.database import in_transaction
 from app.store.models import IdempotentAnswer
 
+# These are answers, so they are kept; bad input can be corrected and sent again.
 KEPT_REFUSALS = (TherapistUnavailable, FreeConsultationUsed, SlotTaken)
-"""Refusals that are answers, so they are kept; bad input can be mended and sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status and a body, as they go out."""
-
     http_status: int
     body: str
 
@@ -36,11 +34,11 @@ def answer_once(
     work: Callable[[], Answer],
     refusal: Callable[[DomainError], Answer],
 ) -> Answer:
-    """The answer kept under `key`, or else that of `work`, kept in one transaction with its rows.
+    """The answer stored under `key`, or else the answer of `work`, stored in its transaction.
 
-    `refusal` words one of KEPT_REFUSALS, which leaves nothing of `work` behind. Of any number of
-    callers at once, one does the work and all get its answer. Raises IdempotencyConflict where the
-    kept answer is to another body, and whatever else `work` raises.
+    If `work` raises one of KEPT_REFUSALS, it is rolled back and `refusal` makes the answer. Of
+    several callers at once, one does the work and all get its answer. Raises IdempotencyConflict if
+    the stored answer is to another body, and whatever else `work` raises.
     """
     try:
         return _first_or_kept(key, body_hash, now, work)
@@ -53,7 +51,7 @@ def _first_or_kept(key: str, body_hash: str, now: datetime, work: Callable[[], A
     try:
         return _answer(key, body_hash, now, work)
     except IntegrityError:
-        # Another caller's rows were committed while we worked; ours were rolled back whole.
+        # Another caller committed first; our rows were rolled back.
         return _answer(key, body_hash, now, work)
 
 

@@ -9,7 +9,7 @@ from app import config
 from app.errors import FieldError, InvalidFields, NotFound, NotReplaceable
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
 from app.services import availability
-from app.services.availability import OpenSlot
+from app.services.availability import OpenSlot, OpenTimes
 from app.services.bookings import request, transitions
 from app.services.bookings.request import BookingRequest
 from app.store import queries
@@ -95,7 +95,7 @@ def alternatives_for(booking: Booking, now: datetime) -> list[OpenSlot]:
     rest = others.where(Therapist.id.not_in([therapist.id for therapist in first]))
     from_at = max(now, starts_at - _NEAR)
     near_span = from_at, from_at + 2 * _NEAR
-    open_times = availability.open_times_of_each(first, kind, near_span, now)
+    open_times = OpenTimes(first, kind, near_span, now)
     policy = config.current().policy
     if starts_at - now >= policy.min_notice:
         same_time = starts_at, starts_at + timedelta(microseconds=1)
@@ -126,7 +126,7 @@ def _first_open(
     found: list[tuple[Therapist, list[datetime]]] = []
     offset, size = 0, _FIRST_BATCH
     while len(found) < MOST_ALTERNATIVES and (batch := list(others.offset(offset).limit(size))):
-        open_times = availability.open_times_of_each(batch, kind, span, now)
+        open_times = OpenTimes(batch, kind, span, now)
         found += [(each, times) for each in batch if (times := open_times(each, span))]
         offset, size = offset + size, min(4 * size, _LARGEST_BATCH)
     return found

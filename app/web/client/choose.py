@@ -105,8 +105,8 @@ def _preselected(booking: Booking, slots: list[OpenSlot], now: datetime) -> Open
         return None
     if therapist.id == booking.therapist_id:
         return None
-    free = availability.free_at([therapist], booking.kind, starts_at, now)
-    return free[0] if free else None
+    is_open = availability.is_open(therapist, booking.kind, starts_at, now)
+    return OpenSlot(therapist, starts_at) if is_open else None
 
 
 def _refusal_text(refusal: DomainError | None) -> str:

@@ -150,7 +150,7 @@ def _page(
 ) -> Response:
     now = clock.now()
     if not therapist.takes_bookings:
-        others = search.others(therapist, now)
+        others = search.alternatives_to(therapist, now)
         html = render_template(
             "public/unavailable.html",
             therapist=therapist,
