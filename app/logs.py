@@ -1,4 +1,4 @@
-"""Logs for ops: one line per thing, text for a terminal or JSON for a machine."""
+"""Logs for ops: one line per event, as text or JSON."""
 
 import logging
 import sys
@@ -13,16 +13,18 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from app import clock
 
 
-def _by_our_clock(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {"at": clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z", **event}
 
 
-def _without_nothing(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _drop_none(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: value for name, value in event.items() if value is not None}
 
 
-def _on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Blank out what could break or recolour a line: a server's reply may hold anything."""
+def _replace_control_characters(
+    _logger: WrappedLogger, _method: str, event: EventDict
+) -> EventDict:
+    # A mail server's reply may hold anything, also what breaks or recolours a line.
     return {
         name: "".join(each if each.isprintable() else " " for each in value)
         if isinstance(value, str)
@@ -31,8 +33,8 @@ def _on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     }
 
 
-def _where_not_what(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Show an exception as its type and the way to it: messages repeat people's own values."""
+def _name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace an exception by its types and the lines it passed; messages may repeat addresses."""
     info = event.pop("exc_info", None)
     if not info:
         return event
@@ -40,19 +42,19 @@ def _where_not_what(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     if error is None:
         return event
     frames = traceback.extract_tb(error.__traceback__)
-    way = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
-    return {**event, "error": " < ".join(_chain(error)), "at_code": way}
+    lines = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+    return {**event, "error": " < ".join(_causes(error)), "at_code": lines}
 
 
-def _chain(error: BaseException | None) -> Iterator[str]:
-    """The types of an error and of what led to it."""
+def _causes(error: BaseException | None) -> Iterator[str]:
+    """The types of an error and of those that caused it."""
     while error is not None:
         yield type(error).__name__
         error = error.__cause__ or error.__context__
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to whatever standard error is at the time, for it can be redirected meanwhile."""
+class _StandardErrorHandler(logging.StreamHandler[TextIO]):
+    # `sys.stderr` is looked up for each line, since it can be replaced while the process runs.
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -60,13 +62,13 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 def configure(log_format: Literal["text", "json"]) -> None:
-    """Send every log line of this process to standard error in that format."""
+    """Send this process's log lines to standard error in that format."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
-        _without_nothing,
-        _where_not_what,
-        _on_one_line,
-        _by_our_clock,
+        _drop_none,
+        _name_exception,
+        _replace_control_characters,
+        _add_time,
     ]
     last: Processor = (
         structlog.processors.JSONRenderer()
@@ -79,7 +81,7 @@ def configure(log_format: Literal["text", "json"]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = _StandardError()
+    handler = _StandardErrorHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
@@ -91,6 +93,6 @@ def configure(log_format: Literal["text", "json"]) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
-    # Their chatter names peers and timings, not anything that was done for a booking.
+    # Their lines are about connections and timings, and about no booking.
     for noisy in ("apscheduler", "werkzeug", "_granian", "mail.log", "peewee", "flask_wtf"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The demo's local mail server: takes mail over real SMTP, keeps it in a Maildir, reads it back."""
+"""The demo's mail server: receives mail over SMTP into a Maildir, and reads it back."""
 
 import asyncio
 import json
@@ -29,11 +29,7 @@ _ENVELOPE_FIELD = b"X-Envelope: "
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """One message as the server took it.
-
-    `id` finds it again, `received_at` is an aware UTC datetime by the demo's clock, `raw` are its
-    bytes without what the server added.
-    """
+    """One message; `received_at` is by the demo's clock, `raw` without the field that we add."""
 
     id: str
     received_at: datetime
@@ -43,29 +39,28 @@ class StoredMessage:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """The parsed message."""
         return parse(self.raw)
 
 
 class LocalMailServer(Controller):
-    """An SMTP server in a thread of its own, handing each message to an aiosmtpd `handler`.
+    """An SMTP server in a thread of its own, with an aiosmtpd `handler`.
 
-    Port 0 takes a free one; `port` tells which. Raises OSError if the port is taken.
+    Port 0 takes a free one, which `port` then names. Raises OSError if the port is taken.
     """
 
     def __init__(self, handler: object, host: str, port: int, *, takes_utf8: bool = True) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family)
-        self._conversations: WeakSet[SMTP] = WeakSet()
+        self._protocols: WeakSet[SMTP] = WeakSet()
         super().__init__(
             handler,
             hostname=host,
             port=self._listener.getsockname()[1],
-            # Named, or aiosmtpd asks DNS for this machine's name.
+            # Otherwise aiosmtpd asks DNS for this machine's name.
             server_hostname="localhost",
             enable_SMTPUTF8=takes_utf8,
             data_size_limit=LARGEST_MESSAGE_BYTES,
-            # A busy machine may let a thread wait for longer than the usual five seconds.
+            # On a busy machine the default of five seconds is too short.
             ready_timeout=60,
         )
 
@@ -76,13 +71,13 @@ class LocalMailServer(Controller):
         self.stop()
 
     def factory(self) -> SMTP:
-        """The protocol of one connection, remembered so that `stop` can end it."""
+        """Called for each connection, which `stop` ends."""
         protocol = SMTP(self.handler, loop=self.loop, **self.SMTP_kwargs)
-        self._conversations.add(protocol)
+        self._protocols.add(protocol)
         return protocol
 
     def stop(self, no_assert: bool = False) -> None:
-        """Hang up on everyone and end the thread; what was answered with 250 is stored."""
+        """Close every connection and end the thread; what was answered with 250 is stored."""
         asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
         super().stop(no_assert)
 
@@ -92,7 +87,7 @@ class LocalMailServer(Controller):
     async def _hang_up(self) -> None:
         if self.server is not None:
             self.server.close()
-        for protocol in list(self._conversations):
+        for protocol in list(self._protocols):
             if isinstance(protocol.transport, asyncio.WriteTransport):
                 protocol.transport.abort()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -126,7 +121,7 @@ class _MaildirWriter:
         }
         raw = envelope.original_content or b""
         self._maildir.add(_ENVELOPE_FIELD + json.dumps(facts).encode("ascii") + b"\r\n" + raw)
-        # The mailbox module syncs the file, but not its name in the folder.
+        # mailbox syncs the file, but not the folder that holds its name.
         folder = os.open(self._directory / "new", os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -135,11 +130,11 @@ class _MaildirWriter:
 
 
 def serve_maildir(host: str, port: int, directory: Path) -> LocalMailServer:
-    """Start a mail server that stores what it takes in `directory`; end it with `stop()`.
+    """Start a mail server that stores messages in `directory`; end it with `stop()`.
 
-    Port 0 takes a free one. Raises OSError if the port or the directory cannot be had.
+    Port 0 takes a free one. Raises OSError if the port or the directory cannot be used.
     """
-    # Its INFO lines repeat every command, addresses included.
+    # Its INFO lines repeat every command with its addresses.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     server = LocalMailServer(_MaildirWriter(directory), host, port)
     server.start()
@@ -147,7 +142,7 @@ def serve_maildir(host: str, port: int, directory: Path) -> LocalMailServer:
 
 
 def parse(raw: bytes) -> EmailMessage:
-    """The message in `raw`; header fields may hold UTF-8, as SMTPUTF8 lets them."""
+    """The message in `raw`; its header may be UTF-8 (SMTPUTF8)."""
     head, separator, body = raw.partition(b"\r\n\r\n")
     rest = (separator + body).decode("ascii", "surrogateescape")
     text = head.decode("utf-8", "surrogateescape") + rest
@@ -156,7 +151,7 @@ def parse(raw: bytes) -> EmailMessage:
 
 def stored_messages(directory: Path) -> list[StoredMessage]:
     """All messages, newest first; none if the server has not run yet."""
-    # Its folders are made one by one, perhaps by another process just now.
+    # Another process may be creating the folders at this moment.
     with suppress(mailbox.NoSuchMailboxError, FileNotFoundError):
         maildir = mailbox.Maildir(directory, create=False)
         found = filter(None, (_read(maildir, key) for key in maildir.iterkeys()))
@@ -165,7 +160,7 @@ def stored_messages(directory: Path) -> list[StoredMessage]:
 
 
 def find(directory: Path, message_id: str) -> StoredMessage | None:
-    """The message with that id (of `StoredMessage`, not the Message-ID), None if there is none."""
+    """The message with that `id`, which is not its Message-ID; None if there is none."""
     with suppress(mailbox.NoSuchMailboxError):
         return _read(mailbox.Maildir(directory, create=False), message_id)
     return None

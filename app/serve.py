@@ -1,4 +1,4 @@
-"""The web process: look at the settings, then become granian; `python -m app.serve`."""
+"""The web process, `python -m app.serve`: checks the settings, then becomes granian."""
 
 import errno
 import os
@@ -22,15 +22,13 @@ from app.web.ops.request_metrics import FOLDER_VARIABLE
 
 HOST = "0.0.0.0"  # noqa: S104 - a platform's router, or a proxy, stands in front
 BLOCKING_THREADS = 8
-ENDS_WITHIN_S = 8
-"""How long a worker may take to end; one that has only just begun does not hear that it should."""
-
-PORT_FREE_WITHIN_S = ENDS_WITHIN_S + 2
-"""How long a start waits for those who still end: workers of a server that was itself killed."""
+STOPS_WITHIN_S = 8
+# If a server was killed, its workers keep the port for a while.
+PORT_FREE_WITHIN_S = STOPS_WITHIN_S + 2
 
 
 def command(settings: Settings) -> list[str]:
-    """The server's command line. Never with an access log: addresses hold signed links."""
+    # Without an access log: addresses hold signed links.
     return [
         sys.executable, "-m", "granian", "app.serve:worker",
         "--interface", "wsgi",
@@ -40,7 +38,7 @@ def command(settings: Settings) -> list[str]:
         "--workers", str(settings.web_concurrency),
         "--blocking-threads", str(BLOCKING_THREADS),
         "--respawn-failed-workers",
-        "--workers-kill-timeout", str(ENDS_WITHIN_S),
+        "--workers-kill-timeout", str(STOPS_WITHIN_S),
         "--no-access-log",
         "--log-level", "error",
     ]  # fmt: skip
@@ -49,23 +47,23 @@ def command(settings: Settings) -> list[str]:
 def make_metrics_folder(port: int) -> Path:
     """An empty folder where the workers of the server on `port` keep their request counts.
 
-    Raises OSError where there is no room for one, or another user's file is in its place.
+    Raises OSError if there is no room for it, or another user's file has its name.
     """
     folder = Path(tempfile.gettempdir()) / f"mindsum-metrics-{os.getuid()}-{port}"
-    # No other server uses it: `port` was free just now.
+    # No other server uses it, because the port was free.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     return folder
 
 
 def _check_port(port: int) -> None:
-    """Raises ConfigError where somebody goes on listening: granian would share the port with it."""
-    until = time.monotonic() + PORT_FREE_WITHIN_S
+    """Wait until the port is free. Raises ConfigError: granian would share it without a word."""
+    give_up_at = time.monotonic() + PORT_FREE_WITHIN_S
     while True:
         try:
             socket.create_server((HOST, port)).close()
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > give_up_at:
                 reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
                 raise ConfigError("PORT", f"should be a free port, not {port} ({reason})") from None
             time.sleep(0.2)
@@ -74,37 +72,37 @@ def _check_port(port: int) -> None:
 
 
 def worker() -> Flask:
-    """The application in a worker of granian's; when its server is killed, the worker ends too."""
+    """The application, in a worker of granian that also ends when its server is killed."""
     server = parent_process()
     if server is not None:
-        Thread(target=_end_after, args=(server.pid,), daemon=True).start()
+        Thread(target=_stop_after, args=(server.pid,), daemon=True).start()
     return create_app()
 
 
-def _end_after(server_pid: int) -> None:
+def _stop_after(server_pid: int) -> None:
     while os.getppid() == server_pid:
         time.sleep(0.5)
-    # Said again and again, since a worker that is only beginning does not hear it.
-    for _ in range(2 * ENDS_WITHIN_S):
+    # Repeated, because a worker that is still starting ignores the signal.
+    for _ in range(2 * STOPS_WITHIN_S):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.5)
     os._exit(1)
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; a setting that will not do is one line and exit status 2."""
+    """Serve until SIGTERM or SIGINT; a bad setting is one line and exit status 2."""
     try:
         settings = config.load()
         _check_port(settings.port)
     except ConfigError as error:
-        print(f"web: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it
+        print(f"web: {error}", file=sys.stderr)  # noqa: T201 - to the terminal
         sys.exit(2)
     os.environ.pop(FOLDER_VARIABLE, None)
     # Without a folder each worker counts for itself.
     with suppress(OSError):
         os.environ[FOLDER_VARIABLE] = str(make_metrics_folder(settings.port))
     arguments = command(settings)
-    os.execv(arguments[0], arguments)  # noqa: S606 - our own words, no shell
+    os.execv(arguments[0], arguments)  # noqa: S606 - our own arguments, no shell
 
 
 if __name__ == "__main__":

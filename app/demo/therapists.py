@@ -1,4 +1,4 @@
-"""The demo's therapists: who they are, where they live and when they work."""
+"""The demo's therapists."""
 
 from datetime import datetime
 
@@ -13,18 +13,12 @@ _DOMAIN = "therapists.example"
 
 @in_transaction
 def add_missing(now: datetime) -> None:
-    """Add every therapist of the cast who has no account yet; the others stay as they are."""
+    """Add every therapist that has no account yet; the others stay as they are."""
     for therapist in _CAST:
-        if not _is_there(therapist.slug):
+        try:
+            queries.therapist_by_slug(therapist.slug)
+        except NotFound:
             accounts.add_therapist(therapist, now)
-
-
-def _is_there(slug: str) -> bool:
-    try:
-        queries.therapist_by_slug(slug)
-    except NotFound:
-        return False
-    return True
 
 
 def _therapist(
@@ -76,7 +70,7 @@ _CAST = (
         headline="For grief, endings and what comes after them",
         about=(
             "Loss has no timetable. In twenty years as a hospice counsellor I have learnt to go "
-            "at the pace of whoever sits opposite. Sessions are unhurried; silence is welcome."
+            "at the pace of the person opposite. Sessions are unhurried; silence is welcome."
         ),
         specialisms="Grief, Depression, Life changes",
     ),
@@ -107,4 +101,3 @@ _CAST = (
     ),
 )
 ADDRESSES = tuple(therapist.email for therapist in _CAST)
-"""Where each of them gets their mail."""
