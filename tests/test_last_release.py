@@ -145,7 +145,7 @@ def is_wording(where: str) -> bool:
 
 def test_its_books_add_up_after_the_upgrade(upgraded: Flask) -> None:
     with upgraded.app_context():
-        assert list(replay.compare(THEN)) == []
+        assert list(replay.find_differences(THEN)) == []
 
 
 def test_the_api_answers_for_its_bookings_as_it_did(upgraded: Flask) -> None:

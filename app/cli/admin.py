@@ -207,7 +207,7 @@ def ledger_show(reference: str, as_json: bool) -> None:
 def replay(as_json: bool) -> int:
     """Recompute what is stored from what happened; exit status 1 if something differs."""
     with Console(stderr=True).status("Replaying every booking and therapist"):
-        differences = list(replaying.compare(clock.now()))
+        differences = list(replaying.find_differences(clock.now()))
     if as_json:
         print_json({"differences": [asdict(each) for each in differences]})
     else:

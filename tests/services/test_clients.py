@@ -174,7 +174,7 @@ def test_erase_keeps_the_ledger_and_the_timeline(story: Story) -> None:
     assert [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)] == lines
     assert [story.timeline(booking) for booking in booked] == timelines
     assert [each.payout_minor for each in ledger.earnings_of(booked[0].therapist)] == [5400]
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
 
 
 def test_erase_kills_the_links_that_were_sent(story: Story) -> None:

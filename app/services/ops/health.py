@@ -1,4 +1,4 @@
-"""Whether the house is in order, and the figures that ops watch."""
+"""Health checks of the service, and the metrics that operators watch."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,13 +11,13 @@ from app.store.db import database, errors
 from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome, Writing
 from app.store.queries import metrics
 
-OUTBOX_WITHIN = timedelta(minutes=10)
-UNHEARD = "cannot be heard of while the database cannot be written"
+OUTBOX_STUCK_AFTER = timedelta(minutes=10)
+NO_HEARTBEAT_POSSIBLE = "cannot be judged while the database cannot be written"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that has to be so, and how it is."""
+    """The result of one check, and what it found in words."""
 
     name: str
     is_ok: bool
@@ -25,63 +25,62 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What ops watch, as of one moment.
+class Metrics:
+    """What operators watch, as of one moment.
 
-    `levels` are counts and ages in seconds by name; an age is absent where there is nothing to be
-    old. `moves` are (what happened, through which door, how often).
+    `levels` are counts, and ages in seconds, by name. `moves` are (event, via, count).
     """
 
     levels: dict[str, float]
     emails: dict[OutboxStatus, int]
     outcomes: dict[Outcome, int]
     moves: list[tuple[str, str, int]]
-    job_stats: list[JobFigures]
+    jobs: list[JobFigures]
 
 
 def checks(now: datetime, *, tries_writing: bool = False) -> list[Check]:
-    """Database, schema, notes, scheduler and outbox, in turn; two where the schema is not current.
+    """Database, schema, notes, scheduler and outbox; only the first two if the schema is behind.
 
-    Whether the database can be written is tried if asked for, or where the scheduler is not well.
-    Raises StoreUnavailable or a database error where the database does not answer.
+    Whether the database can be written is tried with `tries_writing`, or if the scheduler fails
+    its check. Raises StoreUnavailable or a database error if the database does not answer.
     """
-    answers, schema = Check("database", is_ok=True, says="answers"), _schema()
+    db, schema = Check("database", is_ok=True, says="answers"), _schema()
     if not schema.is_ok:
-        return [answers, schema]
+        return [db, schema]
     scheduler = _scheduler(now)
-    refusal = _refusal(now) if tries_writing or not scheduler.is_ok else None
-    if refusal is not None:
-        answers = Check("database", is_ok=False, says=f"cannot be written: {refusal}")
+    write_error = _write_error(now) if tries_writing or not scheduler.is_ok else None
+    if write_error is not None:
+        db = Check("database", is_ok=False, says=f"cannot be written: {write_error}")
         if not scheduler.is_ok:
-            scheduler = Check("scheduler", is_ok=False, says=UNHEARD)
-    return [answers, schema, _notes(), scheduler, _outbox(now)]
+            scheduler = Check("scheduler", is_ok=False, says=NO_HEARTBEAT_POSSIBLE)
+    return [db, schema, _notes(), scheduler, _outbox(now)]
 
 
-def figures(now: datetime) -> Figures | None:
-    """The figures; None where the schema is not current, so that they cannot be had.
+def collect_metrics(now: datetime) -> Metrics | None:
+    """The metrics; None if the schema is behind, so that they cannot be read.
 
-    Raises StoreUnavailable or a database error where the database does not answer.
+    Raises StoreUnavailable or a database error if the database does not answer.
     """
     if database.pending_upgrades():
         return None
-    told = job_stats.figures()
-    return Figures(_levels(now, told), metrics.emails(), attempts.counts(), metrics.moves(), told)
+    jobs = job_stats.figures()
+    return Metrics(_levels(now, jobs), metrics.emails(), attempts.counts(), metrics.moves(), jobs)
 
 
-def _levels(now: datetime, told: list[JobFigures]) -> dict[str, float]:
+def _levels(now: datetime, jobs: list[JobFigures]) -> dict[str, float]:
     overdue = Booking.select().where(queries.overdue_expiry(now)).count()
     waiting = metrics.longest_waiting()
-    found = {
+    levels = {
         "enquiries_open": float(Booking.select().where(queries.REQUESTED).count()),
         "enquiries_overdue": float(overdue),
         "outbox_due": float(outbox.due_count(now)),
         "outbox_held": float(outbox.held_since() is not None),
         "outbox_oldest_due_age_seconds": _waited_s(waiting, now) if waiting else 0.0,
     }
-    if told:
-        last_at = max(job.alive_at for job in told)
-        found["scheduler_heartbeat_age_seconds"] = (now - last_at).total_seconds()
-    return found
+    if jobs:
+        last_at = max(job.alive_at for job in jobs)
+        levels["scheduler_heartbeat_age_seconds"] = (now - last_at).total_seconds()
+    return levels
 
 
 def _schema() -> Check:
@@ -90,8 +89,8 @@ def _schema() -> Check:
     return Check("schema", is_ok=True, says="is current")
 
 
-def _refusal(now: datetime) -> str | None:
-    """What the database says where it does not let a scheduler tell of itself; None if it does."""
+def _write_error(now: datetime) -> str | None:
+    """The database's words if it refuses a heartbeat; None if it takes it."""
     try:
         job_stats.try_adding(now)
     except (StoreUnavailable, PeeweeException) as error:
@@ -100,7 +99,7 @@ def _refusal(now: datetime) -> str | None:
 
 
 def _notes() -> Check:
-    """Whether what people wrote can be read: the first of it, and the last."""
+    """Whether the oldest and the newest stored text can be decrypted."""
     try:
         for order in (Writing.id, Writing.id.desc()):
             Writing.select(Writing.body).order_by(order).first()
@@ -142,35 +141,35 @@ def _age_s(job: JobFigures, now: datetime) -> float:
 
 
 def _outbox(now: datetime) -> Check:
-    """Whether emails leave: those that their own addresses put off may wait, no others."""
+    """Whether emails are sent; those that wait because of their own address do not count."""
     waiting = metrics.longest_waiting()
     says = f"oldest waits {_waited_s(waiting, now):.0f} s" if waiting else "has nothing waiting"
-    fault = _standstill(now)
+    fault = _outbox_fault(now)
     if outbox.held_since() is not None:
         says += "; it is held: look, then run: mindsum outbox release"
     elif fault:
         says += f"; {fault}"
-    elif waiting and _waited_s(waiting, now) > OUTBOX_WITHIN.total_seconds():
+    elif waiting and _waited_s(waiting, now) > OUTBOX_STUCK_AFTER.total_seconds():
         says += f"; it is not stuck; look: mindsum outbox show {waiting.id}"
     return Check("outbox", fault is None, says)
 
 
-def _standstill(now: datetime) -> str | None:
-    """Why the outbox is stuck, and what to look at; None if it is not."""
-    since = now - OUTBOX_WITHIN
+def _outbox_fault(now: datetime) -> str | None:
+    """Why the outbox is stuck, and which command shows more; None if it is not stuck."""
+    since = now - OUTBOX_STUCK_AFTER
     late = metrics.waiting_since(since)
     if not late.addresses or attempts.has_sent_between(since, now):
         return None
-    none_was_sent = f"none was sent for {OUTBOX_WITHIN // timedelta(minutes=1)} min"
+    none_was_sent = f"none was sent for {OUTBOX_STUCK_AFTER // timedelta(minutes=1)} min"
     if late.not_put_off is not None:
         return f"{none_was_sent}; look: mindsum outbox show {late.not_put_off}"
-    is_theirs = late.addresses == 1 or (
-        # The server took others since: what it puts off are these addresses.
-        late.all_tried_at is not None and attempts.has_sent_between(late.all_tried_at, now)
+    # If the server has taken other emails since, then it is only these addresses that it defers.
+    has_sent_others = late.all_tried_at is not None and attempts.has_sent_between(
+        late.all_tried_at, now
     )
-    if is_theirs:
+    if late.addresses == 1 or has_sent_others:
         return None
-    return f"{none_was_sent}: {late.addresses} addresses put theirs off; look: mindsum outbox list"
+    return f"{none_was_sent}: {late.addresses} addresses are deferred; look: mindsum outbox list"
 
 
 def _waited_s(email: OutboxEmail, now: datetime) -> float:

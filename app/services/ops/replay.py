@@ -1,4 +1,4 @@
-"""Replay: recompute what is stored from what happened, and name every difference."""
+"""Recomputes what is stored from the timeline, and reports every difference."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ _COUNTED = frozenset(event.value for event in StandingEvent)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One stored value that does not follow from what happened."""
+    """A stored value that does not follow from the timeline."""
 
     subject: str
     field: str
@@ -35,15 +35,15 @@ class Difference:
     replayed: str
 
 
-def compare(now: datetime) -> Iterator[Difference]:
-    """Every difference between what is stored and what the timeline leads to."""
+def find_differences(now: datetime) -> Iterator[Difference]:
     with snapshot():
         for bookings in _batches():
-            entries, lines = _of_each(TimelineEntry, bookings), _of_each(LedgerLine, bookings)
+            entries = _rows_by_booking(TimelineEntry, bookings)
+            lines = _rows_by_booking(LedgerLine, bookings)
             for booking in bookings:
-                yield from _booking(booking, entries[booking.id], lines[booking.id])
+                yield from _check_booking(booking, entries[booking.id], lines[booking.id])
         for therapist in Therapist.select().order_by(Therapist.id).iterator():
-            yield from _therapist(therapist, now)
+            yield from _check_therapist(therapist, now)
 
 
 def _batches() -> Iterator[list[Booking]]:
@@ -55,31 +55,31 @@ def _batches() -> Iterator[list[Booking]]:
         last_id = bookings[-1].id
 
 
-def _of_each(table: type[T], bookings: list[Booking]) -> dict[int, list[T]]:
+def _rows_by_booking(table: type[T], bookings: list[Booking]) -> dict[int, list[T]]:
     """The rows of each booking by its id, in the order in which they were written."""
-    found: dict[int, list[T]] = defaultdict(list)
+    rows: dict[int, list[T]] = defaultdict(list)
     span = table.booking.between(bookings[0].id, bookings[-1].id)
     for row in table.select().where(span).order_by(table.id):
-        found[row.booking_id].append(row)
-    return found
+        rows[row.booking_id].append(row)
+    return rows
 
 
-def _booking(
+def _check_booking(
     booking: Booking, entries: list[TimelineEntry], lines: list[LedgerLine]
 ) -> Iterator[Difference]:
-    status, problem = _status(entry.event for entry in entries)
+    status, problem = _replay_status(entry.event for entry in entries)
     if problem:
         yield Difference(booking.reference, "timeline", problem, "a move that exists")
-    yield from _differ(booking.reference, "status", booking.status.value, status)
+    yield from _compare(booking.reference, "status", booking.status.value, status)
     stored = sorted((line.event, line.account, line.amount_minor) for line in lines)
-    replayed = sorted(_lines(entries))
-    yield from _differ(booking.reference, "ledger", stored, replayed)
+    replayed = sorted(_replay_ledger(entries))
+    yield from _compare(booking.reference, "ledger", stored, replayed)
     total = sum(amount for _, _, amount in stored)
-    yield from _differ(booking.reference, "ledger sum", total, 0)
+    yield from _compare(booking.reference, "ledger sum", total, 0)
 
 
-def _status(events: Iterable[str]) -> tuple[str, str]:
-    """The status that the events lead to, and the first event that the table does not know."""
+def _replay_status(events: Iterable[str]) -> tuple[str, str]:
+    """The status that the events lead to, and the first event that was not allowed there."""
     status = ""
     for event in events:
         if event == "requested" and not status:
@@ -93,8 +93,8 @@ def _status(events: Iterable[str]) -> tuple[str, str]:
     return status, ""
 
 
-def _lines(entries: list[TimelineEntry]) -> Iterator[tuple[str, str, int]]:
-    """The ledger lines that the numbers in the timeline lead to."""
+def _replay_ledger(entries: list[TimelineEntry]) -> Iterator[tuple[str, str, int]]:
+    """(event, account, amount) of each ledger line that the timeline leads to."""
     for entry in entries:
         if entry.event == "requested":
             lines = cancellation.request_lines(entry.facts["fee_minor"])
@@ -110,7 +110,7 @@ def _settlement(facts: dict[str, Any]) -> Settlement:
     return Settlement(**{name: facts[name] for name in Settlement.__dataclass_fields__})
 
 
-def _therapist(therapist: Therapist, now: datetime) -> Iterator[Difference]:
+def _check_therapist(therapist: Therapist, now: datetime) -> Iterator[Difference]:
     events = (
         StandingEvent(entry.event)
         for entry in StandingEntry.select()
@@ -119,27 +119,27 @@ def _therapist(therapist: Therapist, now: datetime) -> Iterator[Difference]:
         if entry.event in _COUNTED
     )
     replayed = standing_rules.replay(events, config.current().policy)
-    yield from _differ(therapist.slug, "streak", therapist.streak, replayed.streak)
+    yield from _compare(therapist.slug, "streak", therapist.streak, replayed.streak)
     if therapist.standing_due_at is None:
-        yield from _standing(therapist, replayed)
+        yield from _check_standing(therapist, replayed)
     is_current = therapist.ranking_due_at is None or therapist.ranking_due_at > now
     if is_current:
-        yield from _score(therapist, therapist.ranked_at or now)
+        yield from _check_score(therapist, therapist.ranked_at or now)
 
 
-def _standing(therapist: Therapist, replayed: Standing) -> Iterator[Difference]:
+def _check_standing(therapist: Therapist, replayed: Standing) -> Iterator[Difference]:
     is_flagged = therapist.is_flagged
     is_deactivated = therapist.is_deactivated
-    yield from _differ(therapist.slug, "flagged", is_flagged, replayed.is_flagged)
-    yield from _differ(therapist.slug, "deactivated", is_deactivated, replayed.is_deactivated)
+    yield from _compare(therapist.slug, "flagged", is_flagged, replayed.is_flagged)
+    yield from _compare(therapist.slug, "deactivated", is_deactivated, replayed.is_deactivated)
 
 
-def _score(therapist: Therapist, ranked_at: datetime) -> Iterator[Difference]:
+def _check_score(therapist: Therapist, ranked_at: datetime) -> Iterator[Difference]:
     score = float(ranking.compute(therapist, ranked_at).score)
     if abs(score - therapist.score) > SCORE_TOLERANCE:
         yield Difference(therapist.slug, "score", f"{therapist.score}", f"{score}")
 
 
-def _differ(subject: str, field: str, stored: object, replayed: object) -> Iterator[Difference]:
+def _compare(subject: str, field: str, stored: object, replayed: object) -> Iterator[Difference]:
     if stored != replayed:
         yield Difference(subject, field, str(stored), str(replayed))

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from app import clock
 from app.errors import StoreUnavailable
 from app.services.ops import health
-from app.services.ops.health import Figures
+from app.services.ops.health import Metrics
 from app.store.db import database
 from app.store.models import JobFigures
 
@@ -36,7 +36,7 @@ class StoredFigures(Collector):
         is_up, found = True, None
         try:
             with database.snapshot():
-                found = health.figures(clock.now())
+                found = health.collect_metrics(clock.now())
         except (StoreUnavailable, peewee.DatabaseError, peewee.InterfaceError):
             is_up = False
         yield _gauge("database_up", "Whether the database answers", float(is_up))
@@ -47,7 +47,7 @@ class StoredFigures(Collector):
             yield from _stored(found)
 
 
-def _stored(found: Figures) -> Iterator[Metric]:
+def _stored(found: Metrics) -> Iterator[Metric]:
     for name, value in found.levels.items():
         yield _gauge(name, _LEVELS[name], value)
     emails = GaugeMetricFamily(
@@ -68,7 +68,7 @@ def _stored(found: Figures) -> Iterator[Metric]:
     for kind, via, count in found.moves:
         moves.add_metric((kind, via), count)
     yield moves
-    yield from _of_jobs(found.job_stats)
+    yield from _of_jobs(found.jobs)
 
 
 def _of_jobs(jobs: list[JobFigures]) -> Iterator[Metric]:

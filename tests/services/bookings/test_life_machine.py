@@ -361,11 +361,11 @@ class Lives(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "model"):
             return
-        assert list(replay.compare(self.model.now)) == []
+        assert list(replay.find_differences(self.model.now)) == []
         self.sweep()
         self.scores_are_those_of_the_reference()
         self.bookings_are_where_the_model_has_them()
-        assert list(replay.compare(self.model.now)) == []
+        assert list(replay.find_differences(self.model.now)) == []
         self.ranking_keeps_its_promises()
 
 

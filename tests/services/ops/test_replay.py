@@ -64,11 +64,13 @@ def test_a_random_life_replays_to_what_is_stored(
     monkeypatch.setattr(replay, "BATCH", 7)
     live_at_random(story, seed, 90)
     assert len({booking.status for booking in Booking.select()}) >= 4, "too quiet a life"
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
     story.wait(hours=30)
-    assert list(replay.compare(story.now)) == [], "what no sweep has written down yet is no fault"
+    assert list(replay.find_differences(story.now)) == [], (
+        "what no sweep has written down yet is no fault"
+    )
     story.sweep()
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
 
 
 @pytest.fixture
@@ -82,17 +84,17 @@ def told(story: Story) -> Booking:
         story.accept(other)
         story.cancel(other, Actor.THERAPIST)
     story.sweep()
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
     return story.reload(booking)
 
 
 def found(story: Story) -> list[tuple[str, str]]:
-    return [(each.subject, each.field) for each in replay.compare(story.now)]
+    return [(each.subject, each.field) for each in replay.find_differences(story.now)]
 
 
 def test_a_changed_status_is_found(story: Story, told: Booking) -> None:
     Booking.update(status=Status.NO_SHOW).where(Booking.id == told.id).execute()
-    assert list(replay.compare(story.now)) == [
+    assert list(replay.find_differences(story.now)) == [
         Difference(told.reference, "status", stored="no_show", replayed="completed")
     ]
 
@@ -123,7 +125,7 @@ def test_a_lost_ledger_line_is_found(story: Story, told: Booking) -> None:
 
 def test_a_changed_streak_is_found(story: Story, told: Booking) -> None:
     Therapist.update(streak=2).where(Therapist.slug == "asha").execute()
-    assert list(replay.compare(story.now)) == [
+    assert list(replay.find_differences(story.now)) == [
         Difference("asha", "streak", stored="2", replayed="3")
     ]
 
@@ -147,7 +149,7 @@ def test_an_account_given_back_behind_our_back_is_found(story: Story, told: Book
 @pytest.mark.parametrize("slug", ["asha", "chi"], ids=["ranked", "never asked"])
 def test_a_changed_score_is_found(story: Story, told: Booking, slug: str) -> None:
     Therapist.update(score=99.0).where(Therapist.slug == slug).execute()
-    assert list(replay.compare(story.now)) == [
+    assert list(replay.find_differences(story.now)) == [
         Difference(slug, "score", stored="99.0", replayed="100.0")
     ]
 
@@ -172,7 +174,7 @@ def test_however_few_are_read_at_a_time_each_is_judged_by_its_own_lines(
 def test_looking_changes_nothing(story: Story, told: Booking) -> None:
     before = [booking.__data__ for booking in Booking.select().order_by(Booking.id)]
     story.wait(hours=100)
-    list(replay.compare(story.now))
+    list(replay.find_differences(story.now))
     assert [booking.__data__ for booking in Booking.select().order_by(Booking.id)] == before
 
 

@@ -125,7 +125,7 @@ def test_the_whole_story_from_warned_to_reactivated(story: Story) -> None:
     assert open_times(story)
     cancels(story, 3)
     assert steps_told(story) == [("streak_warning", ASHA)], "the count starts anew"
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
 
 
 def open_times(story: Story) -> list[object]:
@@ -261,7 +261,7 @@ def test_of_several_steps_due_at_once_only_the_furthest_is_told(
     cancels(story, times)
     assert steps_told(story) == told
     assert (asha().flagged_at is not None) == (times >= 4)
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
 
 
 def test_each_step_is_told_when_it_is_reached(story: Story) -> None:
@@ -343,7 +343,7 @@ def test_a_completion_in_the_same_minute_does_not_undo_a_deactivation(
     assert story.reload(held).status == "completed"
     assert story.reload(open_one).status == "expired"
     assert story.reload(open_two).status == "expired"
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
 
 
 def test_a_deactivated_therapist_still_manages_sessions_and_stays_deactivated(
@@ -361,7 +361,7 @@ def test_a_deactivated_therapist_still_manages_sessions_and_stays_deactivated(
     story.deliver()
     assert steps_told(story) == []
     assert asha().streak == 1
-    assert list(replay.compare(story.now)) == []
+    assert list(replay.find_differences(story.now)) == []
 
 
 def test_an_enquiry_that_had_expired_by_the_clock_is_not_ended_by_the_deactivation(

@@ -22,7 +22,7 @@ from tests.web.conftest import Visitor, another_visitor
 
 Looked = dict[str, tuple[bool, str]]
 
-UNHEARD = "cannot be heard of while the database cannot be written"
+UNHEARD = "cannot be judged while the database cannot be written"
 
 
 @pytest.fixture(autouse=True)

@@ -218,7 +218,7 @@ def test_an_outbox_whose_every_address_is_put_off_is_stuck(
         "recipient: 451 4.3.0 temporary lookup failure"
     }
     assert failing(visitor) == {
-        "outbox": "oldest waits 660 s; none was sent for 10 min: 2 addresses put theirs off; "
+        "outbox": "oldest waits 660 s; none was sent for 10 min: 2 addresses are deferred; "
         "look: mindsum outbox list"
     }
 
