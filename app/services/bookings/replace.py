@@ -33,7 +33,7 @@ def choose_another(
 ) -> Booking:
     """Request `slug` in place of a booking and withdraw the booking if it is still open.
 
-    The same choice again returns the booking that it led to. Raises what
+    Returns the new booking, or the one that the same choice led to before. Raises what
     `request.request_booking` raises; NotFound also if the client was erased; NotReplaceable if the
     booking was accepted or another therapist is already asked in its place.
     """
@@ -78,7 +78,7 @@ def _same_request(old: Booking, slug: str, starts_at: datetime) -> BookingReques
         starts_at=starts_at,
         kind=old.kind,
         note=notes[0] if notes else "",
-        replaces_id=old.id,
+        replaces=old,
     )
 
 

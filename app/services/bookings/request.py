@@ -31,19 +31,17 @@ from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
 @dataclass(frozen=True, slots=True)
 class BookingRequest:
-    """What a client requests, already validated. `starts_at` is aware UTC.
+    """What a client requests, already validated. `starts_at` is aware UTC."""
 
-    `replaces_id` is the id of the booking in whose place this one is requested.
-    """
-
-    therapist: str
+    therapist: str  # the slug
     name: str
     email: str
     timezone: str
     starts_at: datetime
     kind: Kind
     note: str = ""
-    replaces_id: int | None = None
+    # The booking in whose place this one is requested.
+    replaces: Booking | None = None
 
 
 def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
@@ -56,7 +54,7 @@ def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booki
         return _request_booking(wanted, via=via, now=now)
     except IntegrityError as error:
         # Two requests passed the same check at once: the unique keys decide.
-        raise _named(error) from error
+        raise _refusal(error) from error
 
 
 @in_transaction
@@ -179,7 +177,7 @@ def _create(
         reminder_due_at=acceptance.remind_at(now, policy),
         late_due_at=answer_by,
         completes_at=ends_at + policy.completes_after,
-        replaces=wanted.replaces_id,
+        replaces=wanted.replaces,
     )
     return booking
 
@@ -218,7 +216,7 @@ def _record(
     log.booking_event("requested", booking, via=via, answer_by=booking.answer_by.isoformat())
 
 
-def _named(error: IntegrityError) -> Exception:
+def _refusal(error: IntegrityError) -> Exception:
     match violated(error):
         case Key.HELD_TIME:
             return SlotTaken()

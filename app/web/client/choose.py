@@ -63,7 +63,7 @@ def choose(token: str) -> ResponseReturnValue:
         return manage.manage_page(standing, now, HTTPStatus.CONFLICT)
     except (*_NOW_GONE, InvalidFields, NotFound) as error:
         return _choices_page(booking, now, refusal=error)
-    return _replacement_page(queries.booking_by_id(booking.id), asked, now)
+    return _replacement_page(asked.replaces, asked, now)
 
 
 def _choice(text: str) -> tuple[str, datetime]:
