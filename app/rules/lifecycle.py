@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -72,7 +72,6 @@ class Times:
     """The instants on which one booking's moves depend, aware UTC."""
 
     requested_at: datetime
-    answer_by: datetime
     expires_at: datetime
     starts_at: datetime
     ends_at: datetime
@@ -131,29 +130,6 @@ MOVES: dict[Move, Rule] = {
 
 # Statuses in which a booking holds its time.
 LIVE = frozenset({Status.REQUESTED, Status.ACCEPTED})
-
-
-def times_of(
-    *,
-    requested_at: datetime,
-    answer_by: datetime,
-    expires_at: datetime,
-    starts_at: datetime,
-    ends_at: datetime,
-    completes_after: timedelta,
-    no_show_within: timedelta,
-) -> Times:
-    """The instants of a booking, from those it stores and two numbers of the policy."""
-    completes_at = ends_at + completes_after
-    return Times(
-        requested_at=requested_at,
-        answer_by=answer_by,
-        expires_at=expires_at,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        completes_at=completes_at,
-        no_show_until=completes_at + no_show_within,
-    )
 
 
 def due_move(status: Status, times: Times, now: datetime) -> Move | None:

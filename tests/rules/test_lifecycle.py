@@ -13,27 +13,23 @@ from app.rules.lifecycle import (
     Verdict,
     due_move,
     judge,
-    times_of,
 )
-from app.rules.policy import Policy
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 REQUESTED_AT = datetime(2027, 3, 1, 9, tzinfo=UTC)
 STARTS_AT = REQUESTED_AT + timedelta(days=5)
 ENDS_AT = STARTS_AT + timedelta(minutes=50)
-TIMES = times_of(
+TIMES = Times(
     requested_at=REQUESTED_AT,
-    answer_by=REQUESTED_AT + 3 * HOUR,
     expires_at=REQUESTED_AT + 24 * HOUR,
     starts_at=STARTS_AT,
     ends_at=ENDS_AT,
-    completes_after=Policy().completes_after,
-    no_show_within=Policy().no_show_within,
+    completes_at=ENDS_AT + timedelta(minutes=10),
+    no_show_until=ENDS_AT + timedelta(days=7, minutes=10),
 )
 MARKS = [
     TIMES.requested_at,
-    TIMES.answer_by,
     TIMES.expires_at,
     TIMES.starts_at,
     TIMES.ends_at,
@@ -123,15 +119,3 @@ def test_the_clock_makes_its_moves_whether_or_not_a_job_ran(
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.REQUESTED, Status.ACCEPTED}))
 def test_the_clock_leaves_what_has_ended_alone(status: Status) -> None:
     assert due_move(status, TIMES, TIMES.no_show_until + timedelta(days=365)) is None
-
-
-def test_completion_and_no_show_follow_from_the_end() -> None:
-    assert TIMES == Times(
-        requested_at=REQUESTED_AT,
-        answer_by=REQUESTED_AT + 3 * HOUR,
-        expires_at=REQUESTED_AT + 24 * HOUR,
-        starts_at=STARTS_AT,
-        ends_at=ENDS_AT,
-        completes_at=ENDS_AT + timedelta(minutes=10),
-        no_show_until=ENDS_AT + timedelta(minutes=10, days=7),
-    )

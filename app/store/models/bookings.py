@@ -83,15 +83,13 @@ class Booking(Table):
     @property
     def times(self) -> Times:
         """The instants on which the booking's moves depend."""
-        policy = config.current().policy
-        return lifecycle.times_of(
+        return Times(
             requested_at=self.requested_at,
-            answer_by=self.answer_by,
             expires_at=self.expires_at,
             starts_at=self.starts_at,
             ends_at=self.ends_at,
-            completes_after=policy.completes_after,
-            no_show_within=policy.no_show_within,
+            completes_at=self.completes_at,
+            no_show_until=self.completes_at + config.current().policy.no_show_within,
         )
 
     def due_move(self, now: datetime) -> tuple[Move, datetime] | None:

@@ -45,6 +45,12 @@ def test_a_request_writes_booking_timeline_emails_money_and_held_time_at_once(
     assert booking.reference.startswith("MB-")
 
 
+def test_completion_and_the_last_moment_for_a_no_show_follow_from_the_end(story: Story) -> None:
+    times = story.ask().times
+    assert times.completes_at == times.ends_at + timedelta(minutes=10)
+    assert times.no_show_until == times.ends_at + timedelta(days=7, minutes=10)
+
+
 def test_the_note_is_encrypted_at_rest(story: Story) -> None:
     booking = story.ask(note="I have not slept for a week.")
     stored = database.db.execute_sql("SELECT body FROM writing").fetchone()[0]
