@@ -25,8 +25,6 @@ from emails.formatting import CURRENCIES
 DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https
 DEVELOPMENT_NOTES_KEY = urlsafe_b64encode(sha256(b"development-only").digest()).decode()
 
-_LONGEST_ADDRESS = 254
-_ADDRESS = r'[^\s@<>(),:;\\"\[\]]+@[^\s@<>(),:;\\"\[\]]+'
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 
@@ -67,15 +65,12 @@ class Settings(BaseSettings):
     mail_password: str | None = Field(None, description="a text")
     mail_default_sender: str = Field(
         "Mindsum Bookings <bookings@mindsum.invalid>",
-        pattern=rf"^({_ADDRESS}|[^<>]*<{_ADDRESS}>)$",
         description="an address, such as Mindsum <bookings@example.org>",
     )
     mail_timeout: float = Field(
         10, gt=0, le=300, allow_inf_nan=False, description="seconds above 0, at most 300"
     )
-    ops_email: str = Field(
-        "ops@mindsum.invalid", pattern=rf"^{_ADDRESS}$", description="one email address"
-    )
+    ops_email: str = Field("ops@mindsum.invalid", description="one email address")
     api_keys: Listed = Field((), description="keys, comma separated")
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
     web_concurrency: int = Field(2, ge=1, le=64, description="a whole number from 1 to 64")
@@ -148,19 +143,14 @@ class Settings(BaseSettings):
 
     @field_validator("mail_default_sender")
     @classmethod
-    def _can_send(cls, value: str) -> str:
-        address = sender_mailbox("sender", value)
-        # An unquoted "@" or "," in the display name makes a mail program read another address.
-        is_meant = value.rpartition("<")[2].startswith(f"{address.username}@")
-        if not is_meant or len(address.addr_spec) > _LONGEST_ADDRESS:
-            raise ValueError("not a sender")
+    def _is_sender(cls, value: str) -> str:
+        sender_mailbox("sender", value)
         return value
 
     @field_validator("ops_email")
     @classmethod
-    def _can_be_sent_to(cls, value: str) -> str:
-        if len(mailbox("recipient", value).addr_spec) > _LONGEST_ADDRESS:
-            raise ValueError("too long")
+    def _is_address(cls, value: str) -> str:
+        mailbox("recipient", value)
         return value
 
     @field_validator("ratelimit_storage_uri")

@@ -7,6 +7,10 @@ from email.utils import parseaddr
 
 from emails.safety import UnsafeValue, clean_name
 
+# RFC 5321 allows 256 octets with the angle brackets.
+MAX_LENGTH = 254
+# RFC 5322: these, like spaces, may stand in a local part only in quotes.
+_SPECIALS = frozenset('()<>[]:;@\\,"')
 _DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62}))*")
 
 
@@ -33,9 +37,14 @@ def mailbox(field: str, value: str) -> Address:
     local, at, domain = value.rpartition("@")
     if len(local) > 1 and local[0] == local[-1] == '"':
         local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    elif _SPECIALS & set(local) or any(char.isspace() for char in local):
+        raise UnsafeValue(field, "one email address")
     if not at or not local or len(local) > 64 or not _is_printable(local):
         raise UnsafeValue(field, "one email address")
-    return Address(username=local, domain=ascii_domain(field, domain))
+    address = Address(username=local, domain=ascii_domain(field, domain))
+    if len(address.addr_spec) > MAX_LENGTH:
+        raise UnsafeValue(field, f"an email address of at most {MAX_LENGTH} characters")
+    return address
 
 
 def sender_mailbox(field: str, value: str) -> Address:
@@ -43,6 +52,9 @@ def sender_mailbox(field: str, value: str) -> Address:
     if not _is_printable(value):
         raise UnsafeValue(field, "an address, with or without a name before it")
     name, address = parseaddr(value) if "<" in value else ("", value)
+    # An unquoted "," or "@" in the name makes parseaddr read another address.
+    if "<" in value and not value.endswith(f"<{address}>"):
+        raise UnsafeValue(field, "an address, with or without a name before it")
     bare = mailbox(field, address)
     return Address(clean_name(name, "Mindsum"), bare.username, bare.domain)
 
