@@ -28,7 +28,6 @@ FILE_LINES = 400
 FUNCTION_LINES = 40
 ENDPOINT_LINES = 15
 LONGER_FILES = {
-    "app/store/queries/bookings.py": 400,  # a list of named reads
     "emails/samples.py": 350,  # a list of examples
 }
 

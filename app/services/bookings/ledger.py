@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.rules.cancellation import Account, Line
-from app.store import queries
+from app.rules.cancellation import Line
 from app.store.models import Booking, LedgerLine, Therapist
+from app.store.queries import therapist_bookings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +53,5 @@ def earnings_of(therapist: Therapist) -> list[Earning]:
     """Every session that earned the therapist something, newest first."""
     return [
         Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
-        for line in queries.ledger_lines_of(therapist, Account.THERAPIST)
+        for line in therapist_bookings.payout_lines(therapist)
     ]

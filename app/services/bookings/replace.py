@@ -102,7 +102,7 @@ def alternatives_for(booking: Booking, now: datetime) -> list[OpenSlot]:
         free = [therapist for therapist in first if open_times(therapist, same_time)]
         if len(free) < MOST_ALTERNATIVES and not is_everyone:
             ends_at = starts_at + timedelta(minutes=availability.length_minutes(kind, policy))
-            idle = rest.where(directory.idle(starts_at, ends_at, now))
+            idle = rest.where(directory.free_between(starts_at, ends_at, now))
             free += [therapist for therapist, _ in _first_open(idle, kind, same_time, now)]
         if free:
             return [OpenSlot(therapist, starts_at) for therapist in free[:MOST_ALTERNATIVES]]
@@ -134,7 +134,7 @@ def _first_open(
 
 def _others(booking: Booking, kind: Kind, now: datetime) -> "ModelSelect[Therapist]":
     """Every other listed therapist that the client may request, best-ranked first."""
-    listed = queries.therapists_listed(now).where(Therapist.id != booking.therapist_id)
+    listed = queries.listed_therapists(now).where(Therapist.id != booking.therapist_id)
     if kind is Kind.FREE_CONSULTATION:
         used = queries.free_consultations_of(booking.client)
         listed = listed.where(Therapist.offers_free_consultation, Therapist.id.not_in(used))

@@ -1,24 +1,48 @@
-"""Named reads of Find a Therapist: many therapists at once, in a fixed number of queries."""
+"""Find a Therapist: listed therapists, and many therapists' time in a fixed number of queries."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from peewee import SQL, Expression, fn
+from peewee import SQL, Expression, ModelSelect, fn
 
+from app.rules import ranking
 from app.rules.weekly_hours import Window
-from app.store import queries
 from app.store.models import Booking, Therapist, TimeOff
 from app.store.models import Window as WindowRow
+from app.store.queries.bookings import holding
 
+# Word for word as in the index therapist_listed.
+LISTED = Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden
+
+# [start, end) spans by therapist id.
 Spans = dict[int, list[tuple[datetime, datetime]]]
-"""[start, end) spans by therapist id."""
+
+
+def listed_therapists(now: datetime) -> "ModelSelect[Therapist]":
+    """Listed therapists, best first; equals take turns from day to day."""
+    product = Therapist.tie_seed * ranking.daily_multiplier(now.date())
+    # ranking.tie_break in SQL, spelled out because peewee's % is LIKE.
+    turn = product - product / ranking.TIE_PRIME * ranking.TIE_PRIME
+    return (
+        Therapist.select()
+        .where(LISTED)
+        .order_by(Therapist.score.desc(), Therapist.median_answer_s, turn, Therapist.id)
+    )
+
+
+def listed_ids(now: datetime) -> list[int]:
+    """The ids of listed therapists, best first."""
+    return [therapist.id for therapist in listed_therapists(now).select(Therapist.id)]
 
 
 def therapists(
     now: datetime, *, name: str, specialism: str, is_free: bool, offset: int, limit: int
 ) -> list[Therapist]:
-    """Listed therapists, best first, whose name and specialisms hold those words."""
-    found = queries.therapists_listed(now)
+    """Listed therapists, best first, whose name and specialisms contain these words.
+
+    `is_free`: only those who offer a free consultation.
+    """
+    found = listed_therapists(now)
     if name:
         found = found.where(Therapist.name.contains(name))
     if specialism:
@@ -28,23 +52,23 @@ def therapists(
     return list(found.offset(offset).limit(limit))
 
 
-def idle(start: datetime, end: datetime, now: datetime) -> Expression:
-    """Therapists of whom no held booking and no time off touches [start, end)."""
+def free_between(start: datetime, end: datetime, now: datetime) -> Expression:
+    """Therapists without a held booking or time off that touches [start, end)."""
     held = Booking.select(SQL("1")).where(
-        Booking.therapist == Therapist.id, queries.holding(start, end, now)
+        Booking.therapist == Therapist.id, holding(start, end, now)
     )
     time_off = TimeOff.select(SQL("1")).where(
         TimeOff.therapist == Therapist.id, TimeOff.ends_at > start, TimeOff.starts_at < end
     )
-    is_idle: Expression = ~fn.EXISTS(held) & ~fn.EXISTS(time_off)
-    return is_idle
+    condition: Expression = ~fn.EXISTS(held) & ~fn.EXISTS(time_off)
+    return condition
 
 
 def specialisms() -> list[str]:
     """Every specialism of a listed therapist, in order."""
-    rows = Therapist.select(Therapist.specialisms).where(queries.LISTED).distinct()
-    named = {part.strip() for row in rows for part in row.specialisms.split(",")}
-    return sorted(named - {""}, key=str.casefold)
+    rows = Therapist.select(Therapist.specialisms).where(LISTED).distinct()
+    names = {part.strip() for row in rows for part in row.specialisms.split(",")}
+    return sorted(names - {""}, key=str.casefold)
 
 
 def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
@@ -54,16 +78,16 @@ def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
         WindowRow.therapist, WindowRow.weekday, WindowRow.start_minute, WindowRow.end_minute
     ).where(WindowRow.therapist.in_(ids))
     each: tuple[int, int, int, int]
-    for each in rows.tuples():  # type: ignore[assignment] # stubs know models only
+    for each in rows.tuples():  # type: ignore[assignment] # the stubs know models only
         found[each[0]].append(Window(*each[1:]))
     return found
 
 
 def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime) -> Spans:
-    """What held bookings and time off cover of [start, end), by therapist id."""
-    found: Spans = {each: [] for each in ids}
+    """Held bookings and time off that touch [start, end), by therapist id."""
+    found: Spans = {therapist_id: [] for therapist_id in ids}
     held = Booking.select(Booking.therapist, Booking.starts_at, Booking.ends_at).where(
-        Booking.therapist.in_(ids), queries.holding(start, end, now)
+        Booking.therapist.in_(ids), holding(start, end, now)
     )
     time_off = TimeOff.select(TimeOff.therapist, TimeOff.starts_at, TimeOff.ends_at).where(
         TimeOff.therapist.in_(ids), TimeOff.ends_at > start, TimeOff.starts_at < end

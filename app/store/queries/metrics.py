@@ -1,4 +1,4 @@
-"""What is counted for ops; each count reads an index alone, or the few emails that wait."""
+"""Counts for ops; each reads an index alone, or only the emails that wait."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from peewee import SQL, fn
 from app.store.db.database import db
 from app.store.models import OutboxEmail, OutboxStatus, TimelineEntry
 
-# As the partial indexes have it, word for word: bound values would not let SQLite use them.
+# Word for word as in the partial indexes: SQLite does not use them with bound values.
 _PENDING = SQL("status IN ('queued', 'sending')")
 _ENDED = SQL("status IN ('sent', 'failed', 'skipped')")
 
 
 def emails() -> dict[OutboxStatus, int]:
-    """How many emails stand at each point."""
-    found = dict.fromkeys(OutboxStatus, 0)
-    # Apart, for no index holds all of them: one that did would be written at every step.
+    """The number of emails of each status."""
+    counts = dict.fromkeys(OutboxStatus, 0)
+    # Two queries: one index over all emails would have to be written at every step of each.
     for part in (_PENDING, _ENDED):
         rows: Iterable[Any] = (
             OutboxEmail.select(OutboxEmail.status, fn.COUNT(SQL("*")))
@@ -26,14 +26,14 @@ def emails() -> dict[OutboxStatus, int]:
             .group_by(OutboxEmail.status)
             .tuples()
         )
-        found |= dict(rows)
-    return found
+        counts |= dict(rows)
+    return counts
 
 
 def longest_waiting() -> OutboxEmail | None:
-    """The email written first of those that have not ended: its id and `created_at`.
+    """The oldest email that is queued or being sent; only its id and `created_at` are loaded.
 
-    Not by when it is due: each attempt that fails puts that off.
+    Its `due_at` would mislead: every failed attempt puts that off.
     """
     first: OutboxEmail | None = (
         OutboxEmail.select(OutboxEmail.id, OutboxEmail.created_at)
@@ -46,9 +46,9 @@ def longest_waiting() -> OutboxEmail | None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What emails wait for: how many addresses they go to, and since when all have been tried.
+    """Emails that wait: to how many addresses, and since when all of them have been tried.
 
-    `not_put_off` is the first that no answer about its address keeps waiting, if there is one.
+    `not_put_off` is the id of the oldest that no answer about its address keeps waiting.
     """
 
     addresses: int
@@ -57,10 +57,7 @@ class Waiting:
 
 
 def waiting_since(before: datetime) -> Waiting:
-    """What emails written before `before` wait for.
-
-    Only the first of a thread counts: the others wait for it.
-    """
+    """Emails created before `before` that wait; of each thread only the first."""
     addresses, not_put_off, tried_at = db.execute_sql(
         f"""SELECT
           COUNT(DISTINCT CASE role
@@ -82,7 +79,7 @@ def waiting_since(before: datetime) -> Waiting:
 
 
 def moves() -> list[tuple[str, str, int]]:
-    """How many lines all timelines have, by what happened and through which door."""
+    """(event, via, number of timeline entries)."""
     rows: Iterable[Any] = (
         TimelineEntry.select(TimelineEntry.event, TimelineEntry.via, fn.COUNT(SQL("*")))
         .group_by(TimelineEntry.event, TimelineEntry.via)

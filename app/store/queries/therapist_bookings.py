@@ -1,6 +1,7 @@
-"""Named reads of a therapist's practice: sessions by what became of them, and earnings."""
+"""One therapist's bookings: enquiries, sessions, held time, pages of the dashboard, earnings."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import cast
@@ -9,14 +10,80 @@ from peewee import Expression
 
 from app.rules.cancellation import Account
 from app.rules.lifecycle import Kind, Status
-from app.store import queries
 from app.store.models import Booking, Client, LedgerLine, Therapist
-from app.store.queries import ACCEPTED, paging
-from app.store.queries.paging import Page
+from app.store.queries.bookings import (
+    ACCEPTED,
+    REQUESTED,
+    holding,
+    overdue_completion,
+    with_therapist_and_client,
+)
+
+
+def _enquiries(therapist: Therapist, now: datetime) -> Expression:
+    return (Booking.therapist == therapist) & REQUESTED & (Booking.expires_at > now)
+
+
+def _upcoming_sessions(therapist: Therapist, now: datetime) -> Expression:
+    return (Booking.therapist == therapist) & ACCEPTED & (Booking.ends_at > now)
+
+
+def enquiries_of(therapist: Therapist, now: datetime) -> list[Booking]:
+    """Unanswered, unexpired bookings, the most urgent first."""
+    enquiries = with_therapist_and_client(_enquiries(therapist, now))
+    return list(enquiries.order_by(Booking.expires_at))
+
+
+def open_enquiries_of(therapist: Therapist) -> list[Booking]:
+    """Unanswered bookings, including those that have expired by the clock."""
+    return list(with_therapist_and_client((Booking.therapist == therapist) & REQUESTED))
+
+
+def upcoming_sessions_of(therapist: Therapist, now: datetime) -> list[Booking]:
+    """Accepted sessions that have not ended, soonest first."""
+    sessions = with_therapist_and_client(_upcoming_sessions(therapist, now))
+    return list(sessions.order_by(Booking.starts_at))
+
+
+def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> list[Booking]:
+    """Accepted sessions that touch [start, end), soonest first."""
+    return list(
+        with_therapist_and_client(
+            (Booking.therapist == therapist)
+            & ACCEPTED
+            & (Booking.starts_at < end)
+            & (Booking.ends_at > start)
+        ).order_by(Booking.starts_at)
+    )
+
+
+def held_spans(
+    therapist: Therapist, start: datetime, end: datetime, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The [start, end) of each booking that holds its time at `now` and touches [start, end)."""
+    rows = (
+        Booking.select(Booking.starts_at, Booking.ends_at)
+        .where(Booking.therapist == therapist, holding(start, end, now))
+        .order_by(Booking.starts_at)
+    )
+    return [(row.starts_at, row.ends_at) for row in rows]
+
+
+def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:
+    """Bookings that were requested after `since`."""
+    return list(
+        Booking.select().where(Booking.therapist == therapist, Booking.requested_at > since)
+    )
+
+
+def has_overdue_completion(therapist: Therapist, now: datetime) -> bool:
+    """Whether a session is completed by the clock, but not stored as completed yet."""
+    due = overdue_completion(now) & (Booking.therapist == therapist)
+    return bool(Booking.select().where(due).exists())
 
 
 class View(StrEnum):
-    """Which of a therapist's bookings are wanted."""
+    """Which bookings a page of My Sessions shows."""
 
     ALL = "all"
     UPCOMING = "upcoming"
@@ -27,41 +94,73 @@ class View(StrEnum):
 
 
 _NEVER_ACCEPTED = (Status.REQUESTED, Status.DECLINED, Status.WITHDRAWN, Status.EXPIRED)
-_HELD = (Status.COMPLETED, Status.NO_SHOW)
+_TOOK_PLACE = (Status.COMPLETED, Status.NO_SHOW)
 _CANCELLED = (Status.CANCELLED_BY_CLIENT, Status.CANCELLED_BY_THERAPIST)
 
-# By the clock, whether or not a job has written a completion down.
-_FITS: dict[View, Callable[[datetime], Expression]] = {
+# By the clock, whether or not a job has stored the completion.
+_CONDITIONS: dict[View, Callable[[datetime], Expression]] = {
     View.UPCOMING: lambda now: ACCEPTED & (Booking.ends_at > now),
-    View.PAST: lambda now: Booking.status.in_(_HELD) | (ACCEPTED & (Booking.ends_at <= now)),
-    View.COMPLETED: lambda now: (
-        (Booking.status == Status.COMPLETED) | (ACCEPTED & (Booking.completes_at <= now))
-    ),
+    View.PAST: lambda now: Booking.status.in_(_TOOK_PLACE) | (ACCEPTED & (Booking.ends_at <= now)),
+    View.COMPLETED: lambda now: (Booking.status == Status.COMPLETED) | overdue_completion(now),
     View.CANCELLED: lambda now: Booking.status.in_(_CANCELLED),  # noqa: ARG005 - one signature
     View.ENQUIRIES: lambda now: Booking.status.in_(_NEVER_ACCEPTED),  # noqa: ARG005
 }
 
 
-def page(
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of bookings; `number` counts from 1, `total` is the number of rows on all pages."""
+
+    number: int
+    size: int
+    rows: list[Booking]
+    total: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last page; 1 if there are no rows."""
+        return max(1, -(-self.total // self.size))
+
+
+def enquiries_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
+    """Unanswered, unexpired bookings, the most urgent first."""
+    return _page(_enquiries(therapist, now), Booking.expires_at, number, size)
+
+
+def upcoming_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
+    """Accepted sessions that have not ended, soonest first."""
+    return _page(_upcoming_sessions(therapist, now), Booking.starts_at, number, size)
+
+
+def view_page(
     therapist: Therapist, view: View, kind: Kind | None, now: datetime, *, number: int, size: int
 ) -> Page:
-    """One page of a therapist's bookings: upcoming ones soonest first, others newest first."""
-    return paging.of(_mine(therapist, view, kind, now), _order(view), number, size)
+    """Bookings of a view: upcoming ones soonest first, others newest first."""
+    return _page(_in_view(therapist, view, kind, now), _order(view), number, size)
 
 
-def everything(therapist: Therapist, view: View, kind: Kind | None, now: datetime) -> list[Booking]:
-    """All of a therapist's bookings that fit, in the order of their pages."""
-    mine = queries.with_therapist_and_client(_mine(therapist, view, kind, now))
-    return list(mine.order_by(_order(view), Booking.id))
+def all_in_view(
+    therapist: Therapist, view: View, kind: Kind | None, now: datetime
+) -> list[Booking]:
+    """All bookings of a view, in the order of its pages."""
+    bookings = with_therapist_and_client(_in_view(therapist, view, kind, now))
+    return list(bookings.order_by(_order(view), Booking.id))
 
 
-def _mine(therapist: Therapist, view: View, kind: Kind | None, now: datetime) -> Expression:
-    mine: Expression = Booking.therapist == therapist
-    if view in _FITS:
-        mine &= _FITS[view](now)
+def _page(condition: Expression, order: object, number: int, size: int) -> Page:
+    total = int(Booking.select().where(condition).count())
+    number = min(max(number, 1), max(1, -(-total // size)))
+    rows = with_therapist_and_client(condition).order_by(order, Booking.id).paginate(number, size)
+    return Page(number, size, list(rows), total)
+
+
+def _in_view(therapist: Therapist, view: View, kind: Kind | None, now: datetime) -> Expression:
+    condition: Expression = Booking.therapist == therapist
+    if view in _CONDITIONS:
+        condition &= _CONDITIONS[view](now)
     if kind is not None:
-        mine &= Booking.kind == kind
-    return mine
+        condition &= Booking.kind == kind
+    return condition
 
 
 def _order(view: View) -> object:
@@ -69,7 +168,7 @@ def _order(view: View) -> object:
 
 
 def payouts(therapist: Therapist) -> list[tuple[datetime, int, int, str]]:
-    """(earned at, payout, fee, currency) of all that a therapist ever earned, newest first."""
+    """(earned at, payout, fee, currency) of each payout ever, newest first."""
     rows = (
         LedgerLine.select(
             LedgerLine.at, LedgerLine.amount_minor, Booking.fee_minor, LedgerLine.currency
@@ -81,17 +180,19 @@ def payouts(therapist: Therapist) -> list[tuple[datetime, int, int, str]]:
     return cast("list[tuple[datetime, int, int, str]]", list(rows.tuples()))
 
 
-def payout_lines(therapist: Therapist, start: datetime, end: datetime) -> list[LedgerLine]:
-    """What a therapist earned in [start, end), each with booking and client, newest first."""
+def payout_lines(
+    therapist: Therapist, start: datetime | None = None, end: datetime | None = None
+) -> list[LedgerLine]:
+    """Ledger lines of payouts in [start, end), each with booking and client, newest first."""
+    condition = (Booking.therapist == therapist) & (LedgerLine.account == Account.THERAPIST)
+    if start is not None:
+        condition &= LedgerLine.at >= start
+    if end is not None:
+        condition &= LedgerLine.at < end
     return list(
         LedgerLine.select(LedgerLine, Booking, Client)
         .join(Booking)
         .join(Client)
-        .where(
-            Booking.therapist == therapist,
-            LedgerLine.account == Account.THERAPIST,
-            LedgerLine.at >= start,
-            LedgerLine.at < end,
-        )
+        .where(condition)
         .order_by(LedgerLine.at.desc(), LedgerLine.id.desc())
     )

@@ -116,7 +116,7 @@ def cancel_booking(reference: str) -> Response:
 def list_therapists() -> Response:
     """Therapists on Find a Therapist, best first."""
     return _list(
-        [TherapistOut.from_therapist(each) for each in queries.therapists_listed(clock.now())]
+        [TherapistOut.from_therapist(each) for each in queries.listed_therapists(clock.now())]
     )
 
 

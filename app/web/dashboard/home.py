@@ -16,7 +16,7 @@ from app.services.bookings import cancel, transitions
 from app.services.bookings.transitions import MoveResult
 from app.store import queries
 from app.store.models import Booking
-from app.store.queries import paging
+from app.store.queries import therapist_bookings
 from app.web import booking_text
 from app.web.dashboard import base
 from app.web.links import tokens
@@ -40,8 +40,10 @@ def home() -> ResponseReturnValue:
     therapist, now = base.current_therapist(), clock.now()
     is_upcoming = request.args.get("tab") == "upcoming"
     number = base.page_number()
-    enquiries = paging.enquiries(therapist, now, 1 if is_upcoming else number, PAGE)
-    upcoming = paging.upcoming(therapist, now, number if is_upcoming else 1, PAGE)
+    enquiries = therapist_bookings.enquiries_page(
+        therapist, now, 1 if is_upcoming else number, PAGE
+    )
+    upcoming = therapist_bookings.upcoming_page(therapist, now, number if is_upcoming else 1, PAGE)
     return render_template(
         "dashboard/home.html",
         **base.layout_context(),

@@ -43,7 +43,7 @@ _COLUMNS = (
 def sessions() -> ResponseReturnValue:
     """My Sessions, as far as the filters in the address let them through."""
     now, (view, kind) = clock.now(), _filters()
-    page = therapist_bookings.page(
+    page = therapist_bookings.view_page(
         base.current_therapist(), view, kind, now, number=base.page_number(), size=PAGE
     )
     return render_template(
@@ -62,7 +62,7 @@ def sessions() -> ResponseReturnValue:
 def spreadsheet() -> ResponseReturnValue:
     """The same bookings, all pages of them, as CSV."""
     therapist, now, (view, kind) = base.current_therapist(), clock.now(), _filters()
-    found = therapist_bookings.everything(therapist, view, kind, now)
+    found = therapist_bookings.all_in_view(therapist, view, kind, now)
     name = f"sessions-{now:%Y-%m-%d}"
     return csv_export.download(
         name, _COLUMNS, (_row(each, therapist.timezone, now) for each in found)

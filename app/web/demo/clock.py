@@ -9,8 +9,9 @@ from pathlib import Path
 from time import time
 
 from app import clock
-from app.store import outlook, queries
+from app.store import queries
 from app.store.models import OutboxEmail, TimelineEntry
+from app.store.queries import demo
 
 STEPS = {"1h": timedelta(hours=1), "3h": timedelta(hours=3), "1d": timedelta(days=1)}
 TO_NEXT = "next"
@@ -49,7 +50,7 @@ def panel(folder: Path, now: datetime) -> Panel:
     return Panel(
         now=now,
         ahead=clock.offset(),
-        next_due_at=outlook.next_due_at(now),
+        next_due_at=demo.next_due_at(now),
         moved_from=moved_from,
         is_settling=moved_from is not None and _seconds_since_move(folder) < _SETTLING_S,
         happenings=_since(moved_from) if moved_from else [],
@@ -62,7 +63,7 @@ def move(folder: Path, step: str, now: datetime) -> bool:
     False, and nothing is moved, for any other step or where nothing is due.
     """
     if step == TO_NEXT:
-        due_at = outlook.next_due_at(now)
+        due_at = demo.next_due_at(now)
         by = due_at + timedelta(seconds=1) - now if due_at else timedelta(0)
     else:
         by = STEPS.get(step, timedelta(0))
@@ -93,7 +94,7 @@ def _seconds_since_move(folder: Path) -> float:
 
 def _since(moved_from: datetime) -> list[Happening]:
     """What was written after the move, the oldest first."""
-    lines = [_line(line) for line in outlook.latest_timeline(_SHOWN) if line.at > moved_from]
+    lines = [_line(line) for line in demo.newest_timeline_entries(_SHOWN) if line.at > moved_from]
     written = queries.newest_emails(None, _SHOWN)
     emails = [_email(email) for email in written if email.created_at > moved_from]
     return sorted([*lines, *emails], key=lambda happening: happening.at)[-_SHOWN:]

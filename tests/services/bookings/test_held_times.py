@@ -10,6 +10,7 @@ from app.store import queries
 from app.store.db import database
 from app.store.models import Booking
 from app.store.queries import directory
+from app.store.queries.bookings import holding
 from tests.scenarios.story import Story
 
 pytestmark = pytest.mark.both_databases
@@ -52,7 +53,7 @@ def test_of_a_long_past_only_the_days_around_the_span_are_read(story: Story) -> 
     ]
     held = Booking.select(Booking.starts_at, Booking.ends_at).where(
         Booking.therapist == booking.therapist_id,
-        queries.holding(booking.starts_at, booking.ends_at, story.now),
+        holding(booking.starts_at, booking.ends_at, story.now),
     )
     with database.db.atomic():
         for start in range(0, len(rows), 25):

@@ -325,7 +325,7 @@ class Lives(RuleBasedStateMachine):
             return
         for row in Therapist.select():
             assert row.score == pytest.approx(self.model.score(row.slug), abs=1e-9)
-        is_listed = {row.slug for row in queries.therapists_listed(self.model.now)}
+        is_listed = {row.slug for row in queries.listed_therapists(self.model.now)}
         assert is_listed == set(FEES) - self.model.deactivated
 
     def ranking_keeps_its_promises(self) -> None:

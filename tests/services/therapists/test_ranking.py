@@ -34,7 +34,7 @@ def is_current(story: Story, slug: str = "asha") -> bool:
 
 
 def listed(story: Story) -> list[str]:
-    return [therapist.slug for therapist in queries.therapists_listed(story.now)]
+    return [therapist.slug for therapist in queries.listed_therapists(story.now)]
 
 
 def many_therapists(count: int) -> None:
@@ -260,7 +260,7 @@ def test_the_list_is_ordered_by_score_then_answer_time_then_the_day_s_turn(story
     orders = set()
     for day in range(14):
         story.at(story.now + DAY if day else story.now)
-        rows = list(queries.therapists_listed(story.now))
+        rows = list(queries.listed_therapists(story.now))
         turn = {row.slug: rules.tie_break(row.tie_seed, story.now.date()) for row in rows}
         keys = [(-row.score, row.median_answer_s, turn[row.slug]) for row in rows]
         assert keys == sorted(keys)
@@ -338,7 +338,7 @@ def test_find_a_therapist_is_one_read_of_its_index(story: Story) -> None:
     many_therapists(3000)
     Therapist.update(is_paused=True).where(Therapist.slug.endswith("7")).execute()
     database.db.execute_sql("ANALYZE")
-    sql, params = queries.therapists_listed(story.now).limit(20).sql()
+    sql, params = queries.listed_therapists(story.now).limit(20).sql()
     plan = plan_of(sql, params)
     assert "therapist_listed" in plan
     assert "Seq Scan" not in plan

@@ -65,7 +65,7 @@ def steps_told(story: Story) -> list[tuple[str, str]]:
 
 
 def listed(story: Story) -> list[str]:
-    return [therapist.slug for therapist in queries.therapists_listed(story.now)]
+    return [therapist.slug for therapist in queries.listed_therapists(story.now)]
 
 
 def test_the_whole_story_from_warned_to_reactivated(story: Story) -> None:

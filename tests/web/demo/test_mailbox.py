@@ -17,9 +17,9 @@ from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services.bookings import request, transitions
 from app.services.jobs import due as sweeps
 from app.services.mail.sender import OutboxSender
-from app.store import outlook
 from app.store.db import database
 from app.store.models import Booking
+from app.store.queries.demo import next_due_at
 from emails.samples import SAMPLES
 from tests.scenarios.cast import MONDAY, therapist
 from tests.scenarios.story import total
@@ -254,7 +254,7 @@ def test_the_next_thing_due_is_found_through_the_life_of_a_booking(
     demo: Flask, visitor: FlaskClient
 ) -> None:
     second = timedelta(seconds=1)
-    assert outlook.next_due_at(clock.now()) is None
+    assert next_due_at(clock.now()) is None
     ask()
     deliver(demo)
     move(visitor, "next")
@@ -265,11 +265,11 @@ def test_the_next_thing_due_is_found_through_the_life_of_a_booking(
     assert clock.now() == MONDAY + timedelta(hours=3) + second
     total(sweeps.escalate_late(clock.now()))
     deliver(demo)
-    assert outlook.next_due_at(clock.now()) == MONDAY + timedelta(hours=24)
+    assert next_due_at(clock.now()) == MONDAY + timedelta(hours=24)
     move(visitor, "next")
     total(sweeps.expire_enquiries(clock.now()))
     deliver(demo)
-    assert outlook.next_due_at(clock.now()) is None
+    assert next_due_at(clock.now()) is None
 
 
 def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
@@ -280,7 +280,7 @@ def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
     deliver(demo)
     due: list[datetime | None] = []
     for _ in range(3):
-        due.append(outlook.next_due_at(clock.now()))
+        due.append(next_due_at(clock.now()))
         move(visitor, "next")
         total(sweeps.remind_sessions(clock.now()))
         total(sweeps.complete_sessions(clock.now()))

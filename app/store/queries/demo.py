@@ -1,14 +1,14 @@
-"""What the demo's clock panel reads: what will be due next, and what was written last."""
+"""What the demo's clock page reads: what is due next, and what happened last."""
 
 from datetime import datetime
 
 from peewee import fn
 
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
-from app.store.queries import ACCEPTED, REQUESTED
+from app.store.queries.bookings import ACCEPTED, REQUESTED
 
 _QUEUED = OutboxEmail.status == OutboxStatus.QUEUED
-_WAITS = (
+_DUE_COLUMNS = (
     (Booking, Booking.reminder_due_at, REQUESTED),
     (Booking, Booking.late_due_at, REQUESTED),
     (Booking, Booking.expires_at, REQUESTED),
@@ -20,15 +20,15 @@ _WAITS = (
 
 
 def next_due_at(now: datetime) -> datetime | None:
-    """The first instant after `now` at which the scheduler has something to do; None if none."""
+    """The first instant after `now` at which the scheduler has something to do."""
     soonest = (
         table.select(fn.MIN(column)).where(condition, column > now).scalar()
-        for table, column, condition in _WAITS
+        for table, column, condition in _DUE_COLUMNS
     )
     return min((at for at in soonest if at is not None), default=None)
 
 
-def latest_timeline(limit: int) -> list[TimelineEntry]:
-    """The lines written last on any booking's timeline, each with its booking; newest first."""
-    lines = TimelineEntry.select(TimelineEntry, Booking).join(Booking)
-    return list(lines.order_by(TimelineEntry.id.desc()).limit(limit))
+def newest_timeline_entries(limit: int) -> list[TimelineEntry]:
+    """The newest entries of all timelines, each with its booking, newest first."""
+    entries = TimelineEntry.select(TimelineEntry, Booking).join(Booking)
+    return list(entries.order_by(TimelineEntry.id.desc()).limit(limit))

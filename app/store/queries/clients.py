@@ -1,0 +1,42 @@
+"""Clients: finding one, locking them, their live bookings."""
+
+from datetime import datetime
+
+from peewee import ModelSelect
+
+from app.rules.lifecycle import LIVE
+from app.store.models import Booking, Client, email_key
+from app.store.queries.bookings import with_therapist_and_client
+from app.store.queries.locking import locking
+
+
+def client_by_email(address: str) -> Client | None:
+    """The client with that address, without regard to case."""
+    client: Client | None = Client.get_or_none(Client.email_key == email_key(address))
+    return client
+
+
+def locked_client(address: str) -> Client | None:
+    """The client with that address, locked until the commit, after any therapists' locks.
+
+    None if there is none, or if they were erased while this waited for the lock.
+    """
+    query = Client.select().where(Client.email_key == email_key(address))
+    client: Client | None = locking(query).first()
+    return client
+
+
+def live_bookings_of_client(client: Client, now: datetime) -> list[Booking]:
+    """Requested and accepted bookings that have not ended, soonest first."""
+    return list(
+        with_therapist_and_client(
+            (Booking.client == client) & Booking.status.in_(LIVE) & (Booking.ends_at > now)
+        ).order_by(Booking.starts_at)
+    )
+
+
+def free_consultations_of(client: Client) -> "ModelSelect[Booking]":
+    """A subquery: ids of therapists with whom the client's free consultation is used up."""
+    return Booking.select(Booking.therapist).where(
+        Booking.client == client, Booking.uses_free_consultation
+    )

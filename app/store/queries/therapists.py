@@ -1,0 +1,100 @@
+"""Therapists: finding one, locking them, which are due, their time off."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from peewee import Field
+
+from app.errors import NotFound
+from app.store.db.database import is_sqlite
+from app.store.models import Therapist, TimeOff, email_key
+from app.store.queries.locking import locking
+
+
+def therapist_by_slug(slug: str) -> Therapist:
+    """Raises NotFound."""
+    therapist: Therapist | None = Therapist.get_or_none(Therapist.slug == slug)
+    if therapist is None:
+        raise NotFound("therapist")
+    return therapist
+
+
+def therapist_by_id(therapist_id: int) -> Therapist:
+    """Raises NotFound."""
+    therapist: Therapist | None = Therapist.get_or_none(Therapist.id == therapist_id)
+    if therapist is None:
+        raise NotFound("therapist")
+    return therapist
+
+
+def therapist_by_email(address: str) -> Therapist | None:
+    """The therapist with that address, without regard to case."""
+    therapist: Therapist | None = Therapist.get_or_none(Therapist.email_key == email_key(address))
+    return therapist
+
+
+def every_therapist() -> list[Therapist]:
+    """All therapists, whatever their state, by slug."""
+    return list(Therapist.select().order_by(Therapist.slug))
+
+
+def locked_therapist(therapist_id: int) -> Therapist:
+    """The therapist, whose row is the lock on all their bookings until the commit.
+
+    Every use case that writes takes this lock first, which rules out deadlocks.
+    """
+    query = Therapist.select().where(Therapist.id == therapist_id)
+    therapist: Therapist = locking(query).get()
+    return therapist
+
+
+def locked_therapist_by_slug(slug: str) -> Therapist:
+    """As `locked_therapist`. Raises NotFound."""
+    therapist: Therapist | None = locking(Therapist.select().where(Therapist.slug == slug)).first()
+    if therapist is None:
+        raise NotFound("therapist")
+    return therapist
+
+
+def lock_therapists(therapist_ids: Iterable[int]) -> None:
+    """Lock therapists until the commit, in the order of their ids, which rules out deadlocks."""
+    if is_sqlite():
+        return  # its write transaction is the lock
+    query = Therapist.select(Therapist.id).where(Therapist.id.in_(set(therapist_ids)))
+    list(locking(query.order_by(Therapist.id)))
+
+
+def lock_therapist_if_free(therapist_id: int) -> bool:
+    """Take the therapist's lock; False if another transaction has it."""
+    query = Therapist.select(Therapist.id).where(Therapist.id == therapist_id)
+    return locking(query, skip_locked=True).first() is not None
+
+
+def therapists_due(
+    due_at: Field, now: datetime, limit: int, except_ids: list[int]
+) -> list[Therapist]:
+    """Therapists whose `due_at` (a column) has come, the most overdue first."""
+    return list(
+        Therapist.select(Therapist.id, Therapist.slug, due_at)
+        .where((due_at <= now) & Therapist.id.not_in(except_ids))
+        .order_by(due_at)
+        .limit(limit)
+    )
+
+
+def time_off_spans(
+    therapist: Therapist, start: datetime, end: datetime
+) -> list[tuple[datetime, datetime]]:
+    """The [start, end) of each time off that touches [start, end)."""
+    rows = (
+        TimeOff.select()
+        .where(TimeOff.therapist == therapist, TimeOff.ends_at > start, TimeOff.starts_at < end)
+        .order_by(TimeOff.starts_at)
+    )
+    return [(row.starts_at, row.ends_at) for row in rows]
+
+
+def times_off_of(therapist: Therapist, now: datetime, limit: int) -> list[TimeOff]:
+    """Time off that has not ended, soonest first."""
+    current = TimeOff.select().where(TimeOff.therapist == therapist, TimeOff.ends_at > now)
+    return list(current.order_by(TimeOff.starts_at).limit(limit))
