@@ -11,12 +11,13 @@ from flask import Flask
 from app import clock
 from app.errors import StoreUnavailable
 from app.services import auth, clients
+from app.services.mail import results
 from app.services.mail import sender as sender_module
 from app.store import outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from tests.harness.smtp_server import Fault, FaultyServer, MailServer, unused_port
-from tests.scenarios.story import DEE, ELI, Story, sender_to, total
+from tests.scenarios.story import DEE, ELI, Story, sender_to, sending_in_thread, total
 from tests.services.mail.conftest import Logged
 
 pytestmark = pytest.mark.both_databases
@@ -39,7 +40,7 @@ def test_an_email_carries_the_same_message_id_on_every_try(story: Story, app: Fl
     assert len(set(ids)) == 2
 
 
-def test_a_refused_connection_is_tried_again_later_and_burns_only_the_first(
+def test_a_refused_connection_is_tried_again_later_and_costs_only_the_first_an_attempt(
     story: Story, app: Flask
 ) -> None:
     story.ask()
@@ -65,7 +66,7 @@ def test_a_permanent_refusal_fails_at_once_and_can_be_retried(story: Story, app:
     assert len(story.deliver()) == 3
 
 
-def test_a_wrong_password_pauses_the_queue_and_burns_no_attempt(story: Story, app: Flask) -> None:
+def test_a_wrong_password_pauses_the_queue_and_costs_no_attempt(story: Story, app: Flask) -> None:
     story.ask()
     refusal = {"mail": "530 5.7.0 authentication required"}
     with FaultyServer(refusal) as server:
@@ -157,18 +158,41 @@ def test_an_email_is_recorded_as_sent_when_a_lost_database_is_back(
     story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
     story.ask()
-    settle, failures = outbox.end_claim, [StoreUnavailable("the database is away")] * 3
+    record, failures = results.record, [StoreUnavailable("the database is away")] * 3
 
-    def settle_later(*arguments: Any, **more: Any) -> bool:
+    def record_later(*arguments: Any) -> results.Result:
         if failures:
             raise failures.pop()
-        return settle(*arguments, **more)
+        return record(*arguments)
 
-    monkeypatch.setattr(outbox, "end_claim", settle_later)
+    monkeypatch.setattr(results, "record", record_later)
     monkeypatch.setattr(sender_module, "STORE_RETRY_S", 0)
     assert len(story.deliver()) == 2
     assert emails() == [("booking_requested", "sent", 1), ("booking_received", "sent", 1)]
     assert len(logged("email_unsettled")) == 3
+
+
+def test_an_email_that_is_claimed_again_before_it_is_recorded_is_not_sent_again(
+    story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.ask()
+    OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
+    sender = sender_to(app, story.mail.port)
+    record, outages = results.record, [outbox.lease() + timedelta(seconds=1)]
+
+    def record_after_outage(*arguments: Any) -> results.Result:
+        if outages:
+            story.at(story.now + outages.pop())
+            with sending_in_thread(app, sender):
+                pass
+            raise StoreUnavailable("the database is away")
+        return record(*arguments)
+
+    monkeypatch.setattr(results, "record", record_after_outage)
+    monkeypatch.setattr(sender_module, "STORE_RETRY_S", 0)
+    total(sender.deliver())
+    assert len(story.mail.messages) == 1
+    assert emails() == [("booking_requested", "sent", 2)]
 
 
 def test_an_email_to_a_client_who_is_erased_while_it_is_sent_is_withheld(
