@@ -1,12 +1,11 @@
-"""A process of the product that ends or stops itself at a chosen passage of one seam.
+"""Faults planned into a process of the product: it kills or stops itself at a chosen point.
 
-The product knows nothing of this: its own functions are wrapped in the process that is to die.
+The product has no code for this: its functions are wrapped in the process that gets the fault.
 """
 
 import json
 import os
 import re
-import signal
 import smtplib
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
+from signal import SIGKILL, SIGSTOP, pthread_kill
 from typing import Any
 
 from app.mailer.connection import Connection
@@ -24,108 +24,109 @@ from app.store.outbox import Claim
 
 _WRITE = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?', re.IGNORECASE)
 _DOT = b".\r\n"
-_WRITING = {"before_commit", "after_commit", "before_settle"}
+_WRITING = {"before_commit", "after_commit", "before_end"}
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """Where a process ends or stops (by which signal), and the journal in which it says so.
+class PlannedFault:
+    """At which point a process sends itself a signal, and the file in which it notes that.
 
     Points: before_commit, after_commit (of transactions that wrote, to `table` if one is named),
-    after_claim, after_renew, smtp_sender, smtp_recipient, smtp_content (in its middle), smtp_dot
-    (all but the final dot is sent), after_250, before_settle. The passages are counted from 1; a
-    process without a point lives on. `lease_s` shortens its own leases, and nobody else's.
+    after_claim, after_renew, smtp_sender, smtp_recipient, smtp_content (half of it is sent),
+    smtp_dot (all but the final dot is sent), after_250, before_end. The process acts when it
+    reaches the point for the `occurrence`th time, and never without a point. `lease_s` shortens
+    the leases of this process only.
     """
 
     journal: str
     role: str
     point: str = ""
-    passage: int = 1
+    occurrence: int = 1
     table: str = ""
-    by: int = signal.SIGKILL
+    signal: int = SIGKILL
     lease_s: float = 0.0
 
 
 @dataclass(slots=True)
-class Hand:
-    """The email that a thread has in hand: "begun", "ended" (its dot is on the way) or "taken"."""
+class Delivery:
+    """The email that a thread delivers: "begun", "dot_sent" or "accepted" by the server."""
 
     message_id: str
     stage: str = "begun"
     in_content: bool = False
-    is_settling: bool = False
+    is_ending: bool = False
 
 
-class Deadly:
-    """One process's fate, and what its threads have in hand when it comes."""
+class FaultInjector:
+    """Carries out the fault of this process, and notes what its threads deliver at that moment."""
 
-    def __init__(self, fate: Fate) -> None:
-        self._fate = fate
-        self._passed = 0
-        self._hands: dict[int, Hand] = {}
+    def __init__(self, fault: PlannedFault) -> None:
+        self._fault = fault
+        self._reached = 0
+        self._deliveries: dict[int, Delivery] = {}
         self._written = threading.local()
-        # Whoever is about to die keeps it, so that no other thread gets any further meanwhile.
+        # The thread that carries out the fault never releases it: the others stay where they are.
         self._gate = threading.RLock()
 
-    def arm(self) -> None:
-        """Wrap the seams; the application must exist, and nothing be connected yet."""
+    def install(self) -> None:
+        """Wrap the product's functions; call it after create_app and before any connection."""
         bound: Any = database.db.obj
-        bound.execute_sql = self._noting_writes(bound, bound.execute_sql)
-        bound.commit = self._committing(bound.commit)
-        bound.rollback = self._rolling_back(bound.rollback)
+        bound.execute_sql = self._wrap_execute(bound, bound.execute_sql)
+        bound.commit = self._wrap_commit(bound.commit)
+        bound.rollback = self._wrap_rollback(bound.rollback)
         mail: Any = outbox
-        if self._fate.lease_s:
-            lease = timedelta(seconds=self._fate.lease_s)
+        if self._fault.lease_s:
+            lease = timedelta(seconds=self._fault.lease_s)
             mail.lease = lambda: lease
-        mail.claim = self._then("after_claim", outbox.claim)
-        mail.renew = self._then("after_renew", outbox.renew)
-        mail.end_claim = self._settling(outbox.end_claim)
+        mail.claim = self._wrap("after_claim", outbox.claim)
+        mail.renew = self._wrap("after_renew", outbox.renew)
+        mail.end_claim = self._wrap_end_claim(outbox.end_claim)
         connection: Any = Connection
-        connection.deliver = self._delivering(Connection.deliver)
+        connection.deliver = self._wrap_deliver(Connection.deliver)
         client: Any = smtplib.SMTP
-        client.send = self._sending(smtplib.SMTP.send)
+        client.send = self._wrap_send(smtplib.SMTP.send)
 
     def _reach(self, point: str) -> None:
-        """Pass a point, unless it is the end."""
-        with self._apart_from_writing(point), self._gate:
-            if point != self._fate.point:
+        """Carry out the fault if it is planned for this point and occurrence."""
+        with self._while_no_thread_writes(point), self._gate:
+            if point != self._fault.point:
                 return
-            self._passed += 1
-            if self._passed == self._fate.passage:
-                self._write("reached", point=point, hands=self._in_hand())
-                # To this very thread: it must not go on before the process has stopped.
-                signal.pthread_kill(threading.get_ident(), self._fate.by)
+            self._reached += 1
+            if self._reached == self._fault.occurrence:
+                self._write("reached", point=point, deliveries=self._current_deliveries())
+                # To this thread: a signal to the process would let it run on for a moment.
+                pthread_kill(threading.get_ident(), self._fault.signal)
 
-    def _apart_from_writing(self, point: str) -> AbstractContextManager[Any]:
-        """No other thread may be stopped with SQLite's one right to write: nobody could go on."""
-        is_end = point == self._fate.point and self._fate.by == signal.SIGSTOP
+    def _while_no_thread_writes(self, point: str) -> AbstractContextManager[Any]:
+        """Stop no other thread of this process while it holds SQLite's write lock."""
+        is_end = point == self._fault.point and self._fault.signal == SIGSTOP
         return sqlite._thread_lock if is_end and point not in _WRITING else nullcontext()
 
-    def _in_hand(self) -> list[dict[str, Any]]:
+    def _current_deliveries(self) -> list[dict[str, Any]]:
         return [
             {
-                "message_id": hand.message_id,
-                "stage": hand.stage,
+                "message_id": delivery.message_id,
+                "stage": delivery.stage,
                 "is_own": thread == threading.get_ident(),
             }
-            for thread, hand in self._hands.items()
+            for thread, delivery in self._deliveries.items()
         ]
 
     def _write(self, event: str, **facts: Any) -> None:
-        line = json.dumps({"event": event, "pid": os.getpid(), "role": self._fate.role, **facts})
-        journal = os.open(self._fate.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        line = json.dumps({"event": event, "pid": os.getpid(), "role": self._fault.role, **facts})
+        journal = os.open(self._fault.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(journal, line.encode() + b"\n")
         os.fsync(journal)
         os.close(journal)
 
-    def _hand(self) -> Hand | None:
-        return self._hands.get(threading.get_ident())
+    def _delivery(self) -> Delivery | None:
+        return self._deliveries.get(threading.get_ident())
 
-    def _drop(self) -> None:
+    def _forget_delivery(self) -> None:
         with self._gate:
-            self._hands.pop(threading.get_ident(), None)
+            self._deliveries.pop(threading.get_ident(), None)
 
-    def _noting_writes(self, bound: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap_execute(self, bound: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def execute_sql(sql: Any, *arguments: Any, **more: Any) -> Any:
             wrote = _WRITE.match(str(sql))
             if wrote and bound.in_transaction():
@@ -137,33 +138,33 @@ class Deadly:
     def _tables(self) -> set[str]:
         return getattr(self._written, "tables", set())
 
-    def _committing(self, original: Callable[[], None]) -> Callable[[], None]:
+    def _wrap_commit(self, original: Callable[[], None]) -> Callable[[], None]:
         def commit() -> None:
             tables = self._tables()
-            counts = bool(tables) and (not self._fate.table or self._fate.table in tables)
+            counts = bool(tables) and (not self._fault.table or self._fault.table in tables)
             if counts:
                 self._reach("before_commit")
             original()
             self._written.tables = set()
-            hand = self._hand()
-            if hand and hand.is_settling:
-                self._drop()
+            delivery = self._delivery()
+            if delivery and delivery.is_ending:
+                self._forget_delivery()
             if counts:
                 self._reach("after_commit")
 
         return commit
 
-    def _rolling_back(self, original: Callable[[], None]) -> Callable[[], None]:
+    def _wrap_rollback(self, original: Callable[[], None]) -> Callable[[], None]:
         def rollback() -> None:
             self._written.tables = set()
-            hand = self._hand()
-            if hand:
-                hand.is_settling = False
+            delivery = self._delivery()
+            if delivery:
+                delivery.is_ending = False
             original()
 
         return rollback
 
-    def _then(self, point: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap(self, point: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def act(*arguments: Any, **more: Any) -> Any:
             result = original(*arguments, **more)
             if result:
@@ -172,49 +173,49 @@ class Deadly:
 
         return act
 
-    def _settling(self, original: Callable[..., bool]) -> Callable[..., bool]:
-        def settle(claimed: Claim, status: OutboxStatus, **more: Any) -> bool:
+    def _wrap_end_claim(self, original: Callable[..., bool]) -> Callable[..., bool]:
+        def end_claim(claimed: Claim, status: OutboxStatus, **more: Any) -> bool:
             if status is not OutboxStatus.SENT:
                 return original(claimed, status, **more)
-            hand = self._hand()
-            self._reach("before_settle")
+            delivery = self._delivery()
+            self._reach("before_end")
             is_ours = original(claimed, status, **more)
-            if hand and is_ours:
-                hand.is_settling = True
-            elif hand:
-                self._write("outlived", message_id=hand.message_id)
-                self._drop()
+            if delivery and is_ours:
+                delivery.is_ending = True
+            elif delivery:
+                self._write("outlived", message_id=delivery.message_id)
+                self._forget_delivery()
             return is_ours
 
-        return settle
+        return end_claim
 
-    def _delivering(self, original: Callable[..., None]) -> Callable[..., None]:
+    def _wrap_deliver(self, original: Callable[..., None]) -> Callable[..., None]:
         def deliver(connection: Connection, message: EmailMessage, *more: Any) -> None:
-            if (before := self._hand()) is not None:
-                self._write("unsettled", message_id=before.message_id)
-            hand = Hand(str(message["Message-ID"]))
+            if (before := self._delivery()) is not None:
+                self._write("not_ended", message_id=before.message_id)
+            delivery = Delivery(str(message["Message-ID"]))
             with self._gate:
-                self._hands[threading.get_ident()] = hand
+                self._deliveries[threading.get_ident()] = delivery
             try:
                 original(connection, message, *more)
             except BaseException as error:
-                if hand.stage == "ended" and getattr(error, "code", None) is None:
-                    self._write("reply_lost", message_id=hand.message_id)
-                self._drop()
+                if delivery.stage == "dot_sent" and getattr(error, "code", None) is None:
+                    self._write("reply_lost", message_id=delivery.message_id)
+                self._forget_delivery()
                 raise
             with self._gate:
-                hand.stage = "taken"
+                delivery.stage = "accepted"
             self._reach("after_250")
 
         return deliver
 
-    def _sending(
+    def _wrap_send(
         self, original: Callable[[smtplib.SMTP, Any], None]
     ) -> Callable[[smtplib.SMTP, Any], None]:
         def send(client: smtplib.SMTP, data: bytes | str) -> None:
-            hand = self._hand()
+            delivery = self._delivery()
             raw = data if isinstance(data, bytes) else data.encode("utf-8")
-            if hand is None or not hand.in_content:
+            if delivery is None or not delivery.in_content:
                 original(client, data)
                 for verb, point in (
                     (b"MAIL FROM:", "smtp_sender"),
@@ -222,15 +223,15 @@ class Deadly:
                 ):
                     if raw.startswith(verb):
                         self._reach(point)
-                if hand:
-                    hand.in_content = raw == b"DATA\r\n"
+                if delivery:
+                    delivery.in_content = raw == b"DATA\r\n"
                 return
             is_end = raw == _DOT or raw.endswith(b"\r\n" + _DOT)
             self._send_content(client, raw.removesuffix(_DOT) if is_end else raw, original)
             if is_end:
                 self._reach("smtp_dot")
                 with self._gate:
-                    hand.stage, hand.in_content = "ended", False
+                    delivery.stage, delivery.in_content = "dot_sent", False
                 original(client, _DOT)
 
         return send
@@ -240,7 +241,7 @@ class Deadly:
     ) -> None:
         if not content:
             return
-        middle = len(content) // 2 if self._fate.point == "smtp_content" else len(content)
+        middle = len(content) // 2 if self._fault.point == "smtp_content" else len(content)
         original(client, content[:middle])
         self._reach("smtp_content")
         if content[middle:]:

@@ -1,7 +1,7 @@
-"""Hundreds of real processes cheaply: one that has imported everything forks them on demand.
+"""Many processes of the product at little cost: one that has imported everything forks them.
 
-Its parent reads its orders from standard input, a JSON object per line, and writes what becomes of
-its children to standard output.
+It reads orders from standard input, one JSON object a line, and reports to standard output which
+children were forked, stopped, continued or ended.
 """
 
 import json
@@ -24,38 +24,38 @@ from granian.server import Server
 from app import create_app
 from app.scheduler import process as scheduler_process
 from emails import render
-from tests.harness.fault_injection import Deadly, Fate
+from tests.harness.fault_injection import FaultInjector, PlannedFault
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import LOOPBACK, PATIENCE_S
 
 SCHEDULER, WEB = "scheduler", "web"
 _POLL_S = 0.02
 _STOPS_WITHIN_S = 40
-"""How long a process has to finish what is in hand; on a busy machine its own limit is short."""
+"""Seconds that a stopping scheduler has; its usual limit is short for a busy machine."""
 
 
 @dataclass(slots=True)
 class Child:
-    """A process of the product: what it is, and how it stands with it."""
+    """A forked process: its role, its planned fault and its state."""
 
     pid: int
     role: str
     point: str
     is_stopped: bool = False
     exit_status: int | None = None
-    """Negative: the signal that ended it."""
+    """Negative: the number of the signal that ended it. None while it runs."""
 
 
 class ForkSupervisor:
-    """The parent of the processes, from the side of the test; a context manager.
+    """Starts and stops forked processes; as a context manager it stops all at the end.
 
-    `upbringing` is what it does in Python before it bears any, for all of them.
+    `prelude` is Python code that the forking process runs first, for all its children.
     """
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, upbringing: str = "") -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, prelude: str = "") -> None:
         self._environment = dict(environment)
         self._program = (
-            f"{upbringing}\nfrom tests.harness import fork_supervisor\nfork_supervisor.serve()"
+            f"{prelude}\nfrom tests.harness import fork_supervisor\nfork_supervisor.serve()"
         )
         self._log = folder / "forks.log"
         self.journal = folder / "journal"
@@ -77,105 +77,105 @@ class ForkSupervisor:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.end_all()
+            self.stop_all()
         finally:
             with self._process:
                 assert self._process.stdin is not None
                 self._process.stdin.close()
                 self._process.wait(PATIENCE_S)
 
-    def start(self, role: str, point: str = "", **fate: Any) -> Child:
-        """A new process of that role, with its Fate."""
-        order = {"journal": str(self.journal), "role": role, "point": point, **fate}
+    def start(self, role: str, point: str = "", **fault: Any) -> Child:
+        """Fork a process of that role; `fault` are fields of its PlannedFault."""
+        order = {"journal": str(self.journal), "role": role, "point": point, **fault}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         deadline = time.monotonic() + PATIENCE_S
         before = set(self.children)
         while time.monotonic() < deadline:
-            self.look(1)
-            if born := set(self.children) - before:
-                child = self.children[born.pop()]
+            self.read_reports(1)
+            if new := set(self.children) - before:
+                child = self.children[new.pop()]
                 child.role, child.point = role, point
                 return child
-        raise AssertionError(f"no {role} was born: {self.log()[-2000:]}")
+        raise AssertionError(f"no {role} in {PATIENCE_S} s: {self.log()[-2000:]}")
 
-    def look(self, patience_s: float = 0) -> None:
-        """Take in what became of the children since the last look."""
+    def read_reports(self, wait_s: float = 0) -> None:
+        """Update the children from reports; wait so many seconds for the first one."""
         assert self._process.stdout is not None
-        while select.select([self._process.stdout], [], [], patience_s)[0]:
+        while select.select([self._process.stdout], [], [], wait_s)[0]:
             read = os.read(self._process.stdout.fileno(), 65536)
             if not read:
-                raise AssertionError(f"the forks has ended: {self.log()[-2000:]}")
+                raise AssertionError(f"the forking process has ended: {self.log()[-2000:]}")
             *lines, self._unread = (self._unread + read).split(b"\n")
             for line in lines:
-                self._take_in(json.loads(line))
-            patience_s = 0
+                self._update(json.loads(line))
+            wait_s = 0
 
-    def _take_in(self, news: dict[str, int]) -> None:
-        pid = news["pid"]
-        if "born" in news:
+    def _update(self, report: dict[str, int]) -> None:
+        pid = report["pid"]
+        if "forked" in report:
             self.children[pid] = Child(pid, "", "")
             return
-        status = news["status"]
+        status = report["status"]
         child = self.children[pid]
         if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
             child.is_stopped = os.WIFSTOPPED(status)
         else:
             child.exit_status = os.waitstatus_to_exitcode(status)
 
-    def living(self, role: str | None = None) -> list[Child]:
+    def running(self, role: str | None = None) -> list[Child]:
         return [
             child
             for child in self.children.values()
             if child.exit_status is None and role in (None, child.role)
         ]
 
-    def end_all(self, within_s: float = PATIENCE_S) -> None:
-        """SIGTERM to all that live; AssertionError (and SIGKILL) for those that take too long."""
-        self.look()
-        for child in self.living():
-            # It may have ended since.
+    def stop_all(self, within_s: float = PATIENCE_S) -> None:
+        """Send SIGTERM to all that run; AssertionError, and SIGKILL, if one takes too long."""
+        self.read_reports()
+        for child in self.running():
+            # It may have ended since the last report.
             with suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGTERM)
                 os.kill(child.pid, signal.SIGCONT)
         deadline = time.monotonic() + within_s
-        while self.living() and time.monotonic() < deadline:
-            self.look(0.1)
-        stubborn = self.living()
-        for child in stubborn:
+        while self.running() and time.monotonic() < deadline:
+            self.read_reports(0.1)
+        left = self.running()
+        for child in left:
             os.kill(child.pid, signal.SIGKILL)
-        assert not stubborn, [(child.role, child.point) for child in stubborn]
+        assert not left, [(child.role, child.point) for child in left]
 
-    def journalled(self, event: str) -> list[dict[str, Any]]:
-        """What the processes wrote down, oldest first."""
+    def journal_entries(self, event: str) -> list[dict[str, Any]]:
+        """What the fault injectors noted, oldest first."""
         text = self.journal.read_text() if self.journal.exists() else ""
-        # The last line may be being written at this moment.
-        whole = text[: text.rfind("\n") + 1].splitlines()
-        return [each for each in map(json.loads, whole) if each["event"] == event]
+        # A process may be writing the last line at this moment.
+        complete = text[: text.rfind("\n") + 1].splitlines()
+        return [each for each in map(json.loads, complete) if each["event"] == event]
 
     def log(self) -> str:
-        """What the processes logged."""
+        """The logs of all children."""
         return self._log.read_text("utf-8", "replace")
 
 
 def serve() -> None:
-    """Fork what is ordered until standard input ends."""
+    """Fork processes as ordered until standard input ends."""
     app = create_app()
     render.warm_up()
-    # granian forks its worker from a child of ours that has a single thread, as we have.
+    # granian forks its worker from a child of this process, which has one thread.
     multiprocessing.set_start_method("fork")
     scheduler_process.STOPS_WITHIN_S = _STOPS_WITHIN_S
-    # Whoever is asked to stop before it has got as far as to listen has nothing in hand.
+    # A child that is stopped before it has its own handler has nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    alone = len(list(Path("/proc/self/task").iterdir())) == 1
-    assert alone, "a process with threads cannot be forked safely"
-    lives: dict[str, Callable[[], int | None]] = {
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    assert threads == 1, "a process with threads cannot be forked safely"
+    programs: dict[str, Callable[[], int | None]] = {
         SCHEDULER: lambda: scheduler_process.run_forever(app),
         WEB: lambda: _serve_web(app),
     }
     unread = b""
     while True:
-        _tell_what_became()
+        _report_changes()
         if not select.select([0], [], [], _POLL_S)[0]:
             continue
         read = os.read(0, 65536)
@@ -183,43 +183,43 @@ def serve() -> None:
             return
         *lines, unread = (unread + read).split(b"\n")
         for line in lines:
-            fate = Fate(**json.loads(line))
-            _bear(fate, lives[fate.role])
+            fault = PlannedFault(**json.loads(line))
+            _fork(fault, programs[fault.role])
 
 
-def _bear(fate: Fate, live: Callable[[], int | None]) -> None:
+def _fork(fault: PlannedFault, run: Callable[[], int | None]) -> None:
     pid = os.fork()
     if pid:
-        _say(born=1, pid=pid)
+        _report(forked=1, pid=pid)
         return
     status = 1
     try:
-        # Standard output is the forks's line to the test.
+        # Standard output carries the reports.
         os.dup2(2, 1)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
-        Deadly(fate).arm()
-        status = live() or 0
+        FaultInjector(fault).install()
+        status = run() or 0
     finally:
         sys.stderr.flush()
         os._exit(status)
 
 
 def _serve_web(app: Any) -> None:
-    """One granian worker under its own master, sharing the port with its like."""
+    """Serve with one granian worker; several such servers share the port."""
     Server(
         "app:create_app",
         address=LOOPBACK,
         port=int(os.environ["PORT"]),
         interface=Interfaces.WSGI,
         blocking_threads=8,
-        # One that has only just begun does not hear that it should end.
+        # A worker that has only just started ignores the request to end.
         workers_kill_timeout=8,
         log_enabled=False,
     ).serve(target_loader=lambda: app, wrap_loader=False)
 
 
-def _tell_what_became() -> None:
+def _report_changes() -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
@@ -227,8 +227,8 @@ def _tell_what_became() -> None:
             return
         if not pid:
             return
-        _say(pid=pid, status=status)
+        _report(pid=pid, status=status)
 
 
-def _say(**news: int) -> None:
-    os.write(1, json.dumps(news).encode() + b"\n")
+def _report(**fields: int) -> None:
+    os.write(1, json.dumps(fields).encode() + b"\n")

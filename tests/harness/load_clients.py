@@ -1,4 +1,4 @@
-"""Clients who ask and therapists who answer, again and again until the house has heard them."""
+"""Clients who request sessions and therapists who answer, each until the site has replied."""
 
 import http.client
 import random
@@ -12,15 +12,15 @@ from typing import Any
 
 from tests.harness.processes import Site
 from tests.harness.smtp_server import Accepted
+from tests.harness.waiting import PATIENCE_S
 from tests.scenarios.kill_report import header
 
-PATIENCE_S = 120
-_BREATH_S = 0.03
+_PAUSE_S = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What one client asks for."""
+class Wanted:
+    """The session that one client requests."""
 
     number: int
     therapist: str
@@ -29,9 +29,9 @@ class Wish:
 
 @dataclass
 class Clients:
-    """Threads that ask and answer through the web, as long as `allowed` says.
+    """Threads that request up to `allowed` sessions and answer them, through the web.
 
-    Whoever gets no answer asks again: with the same Idempotency-Key, or with the same click.
+    A call that fails is repeated: with the same Idempotency-Key, or as the same click.
     """
 
     site: Site
@@ -39,24 +39,24 @@ class Clients:
     first_at: datetime
     seed: int
     allowed: int = 0
-    told: dict[int, set[str]] = field(default_factory=dict)
-    """The references that the house gave to each wish."""
-    answered: dict[str, str] = field(default_factory=dict)
-    """What each reference was answered with: accept or decline."""
-    again: Counter[str] = field(default_factory=Counter)
-    """How often something had to be said again, by the reason."""
-    wrong: list[str] = field(default_factory=list)
+    references: dict[int, set[str]] = field(default_factory=dict)
+    """The references that the site returned for each number."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """By reference: accept or decline."""
+    retries: Counter[str] = field(default_factory=Counter)
+    """How many calls were repeated, by the reason."""
+    errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked = 0
-        self._seen = 0
+        self._requested = 0
+        self._read = 0
         self._receipts: set[str] = set()
         self._requests: dict[str, Accepted] = {}
-        self._taken_up: set[str] = set()
+        self._answering: set[str] = set()
         self._over = threading.Event()
-        works = [self._ask, self._ask, self._ask, self._answer, self._answer, self._answer]
-        self._threads = [threading.Thread(target=self._go_on, args=(work,)) for work in works]
+        works = [self._request] * 3 + [self._answer] * 3
+        self._threads = [threading.Thread(target=self._repeat, args=(work,)) for work in works]
 
     def __enter__(self) -> "Clients":
         for thread in self._threads:
@@ -70,93 +70,92 @@ class Clients:
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that was allowed has been asked and answered."""
-        return len(self.answered) >= self.allowed
+        """Whether everything allowed has been requested and answered."""
+        return len(self.answers) >= self.allowed
 
-    def wish(self, number: int) -> Wish:
+    def wanted(self, number: int) -> Wanted:
         hours, which = divmod(number, len(self.therapists))
-        return Wish(number, self.therapists[which], self.first_at + timedelta(hours=hours))
+        return Wanted(number, self.therapists[which], self.first_at + timedelta(hours=hours))
 
-    def _go_on(self, work: Callable[[], bool]) -> None:
+    def _repeat(self, work: Callable[[], bool]) -> None:
         while not self._over.is_set():
             try:
                 if not work():
-                    time.sleep(_BREATH_S)
+                    time.sleep(_PAUSE_S)
             except Exception as error:
-                self.wrong.append(repr(error))
+                self.errors.append(repr(error))
 
-    def _ask(self) -> bool:
+    def _request(self) -> bool:
         with self._lock:
-            if self._asked >= self.allowed:
+            if self._requested >= self.allowed:
                 return False
-            number = self._asked
-            self._asked += 1
-        self.told[number] = {self._asked_for(self.wish(number))}
-        # Somebody who is not sure whether the answer was meant for them asks once more.
+            number = self._requested
+            self._requested += 1
+        self.references[number] = {self._reference_of(self.wanted(number))}
+        # Some clients send the same request again although it was answered.
         if random.Random(self.seed + number).random() < 0.1:
-            self.told[number].add(self._asked_for(self.wish(number)))
+            self.references[number].add(self._reference_of(self.wanted(number)))
         return True
 
-    def _asked_for(self, wish: Wish) -> str:
+    def _reference_of(self, wanted: Wanted) -> str:
         body = {
-            "therapist": wish.therapist,
+            "therapist": wanted.therapist,
             "client": {
-                "name": f"Dee {wish.number % 40}",
-                "email": f"dee{wish.number % 40}@clients.example",
+                "name": f"Dee {wanted.number % 40}",
+                "email": f"dee{wanted.number % 40}@clients.example",
                 "timezone": "America/New_York",
             },
-            "starts_at": wish.starts_at.isoformat(),
+            "starts_at": wanted.starts_at.isoformat(),
             "kind": "paid",
             "note": "for your eyes",
         }
-        status, booking = self._until_answered(
-            lambda: self.site.call("POST", "/api/v1/bookings", body, key=f"wish-{wish.number}")
-        )
+        key = f"number-{wanted.number}"
+        status, booking = self._until_answered("POST", "/api/v1/bookings", body=body, key=key)
         assert status == 201, (status, booking)
         return str(booking["reference"])
 
     def _answer(self) -> bool:
-        mail = self._next_request()
+        mail = self._next_request_email()
         if mail is None:
             return False
-        # About every tenth therapist says no, and says it again when asked again.
-        aim = "accept" if sum(header(mail, "Message-ID").encode()) % 10 else "decline"
-        path = self.site.link(mail, aim)
-        status, _ = self._until_answered(lambda: self.site.call("GET", path))
-        assert status == 200
-        status, page = self._until_answered(lambda: self.site.call("POST", path, form=""))
+        # One therapist in ten declines; which, follows from the email.
+        purpose = "accept" if sum(header(mail, "Message-ID").encode()) % 10 else "decline"
+        path = self.site.link(mail, purpose)
+        status, page = self._until_answered("GET", path)
         assert status == 200, (status, page)
-        self.answered[header(mail, "X-Mindsum-Booking")] = aim
+        status, page = self._until_answered("POST", path, form="")
+        assert status == 200, (status, page)
+        self.answers[header(mail, "X-Mindsum-Booking")] = purpose
         return True
 
-    def _next_request(self) -> Accepted | None:
-        """A request that nobody has answered yet, once its client has the receipt as well."""
+    def _next_request_email(self) -> Accepted | None:
+        """A request that is not being answered yet, once its client has the receipt too."""
         with self._lock:
             messages = self.site.mail.messages
-            while self._seen < len(messages):
-                mail = messages[self._seen]
-                self._seen += 1
+            while self._read < len(messages):
+                mail = messages[self._read]
+                self._read += 1
                 kind, about = header(mail, "X-Mindsum-Email"), header(mail, "X-Mindsum-Booking")
                 if kind == "booking_received":
                     self._receipts.add(about)
                 elif kind == "booking_requested":
                     self._requests.setdefault(about, mail)
-            for about in self._receipts & set(self._requests) - self._taken_up:
-                self._taken_up.add(about)
+            for about in self._receipts & set(self._requests) - self._answering:
+                self._answering.add(about)
                 return self._requests[about]
         return None
 
-    def _until_answered(self, ask: Callable[[], tuple[int, Any]]) -> tuple[int, Any]:
+    def _until_answered(self, *call: Any, **more: Any) -> tuple[int, Any]:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                status, answer = ask()
+                status, answer = self.site.call(*call, **more)
                 if status != 503:
                     return status, answer
-                why = "503"
+                reason = "503"
             except (OSError, http.client.HTTPException) as error:
-                why = type(error).__name__
-            self.again[why] += 1
+                reason = type(error).__name__
+            self.retries[reason] += 1
             if time.monotonic() > deadline:
-                raise AssertionError(f"nobody answered within {PATIENCE_S} s ({why})")
-            time.sleep(_BREATH_S)
+                raise AssertionError(f"{call[:2]}: no answer in {PATIENCE_S} s; last: {reason}")
+            time.sleep(_PAUSE_S)

@@ -1,4 +1,4 @@
-"""Web and schedulers that are killed at random moments, and started again."""
+"""Web workers and schedulers that are killed at random moments and started again."""
 
 import os
 import random
@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.harness.processes import ENDS_WORKERS, Site, is_ok
+from tests.harness.processes import WORKERS_KILL_TIMEOUT, Site
 from tests.harness.smtp_server import LOOPBACK
-from tests.harness.waiting import until
 
 WORKERS = 2
 CRASH_LOOP_S = 7
-"""Granian gives up when a worker dies within 5.5 s of having been started for a dead one."""
+"""Granian gives up when a replacement worker dies within 5.5 s of its start."""
 
 
-class Household:
-    """Two web workers and two schedulers; `killed` counts who was killed."""
+class RandomKills:
+    """Two web workers and two schedulers of a site; `killed` counts the kills by role."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -31,17 +30,17 @@ class Household:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """All of them, up and answering; ended with SIGTERM."""
+        """All of them, started and ready; stopped with SIGTERM."""
         web = (
             "-m", "granian", "--interface", "wsgi", "--factory", "app:create_app", "--host",
             LOOPBACK, "--port", str(self.site.port), "--workers", str(WORKERS),
             "--blocking-threads", "8", "--respawn-failed-workers", "--respawn-interval", "0.1",
-            "--log-level", "error", *ENDS_WORKERS,
+            "--log-level", "error", *WORKERS_KILL_TIMEOUT,
         )  # fmt: skip
         with self._stack:
             self.web = self._stack.enter_context(self.site.spawn(*web))
             self.schedulers = [self._scheduler() for _ in range(2)]
-            until("the site to be ready", lambda: self.site.call("GET", "/readyz"), is_ok)
+            self.site.await_ready([self.web, *self.schedulers])
             yield
 
     def kill_one(self, chance: random.Random) -> None:
@@ -56,11 +55,8 @@ class Household:
             return
         self.schedulers[0].kill()
         self.killed["scheduler"] += 1
-        # The other one has had the time to begin its work: it is the next to go.
+        # The older one is killed next: the new one needs time until it works.
         self.schedulers = [self.schedulers[1], self._scheduler()]
-
-    def log(self) -> str:
-        return "".join(path.read_text() for path in self.site.folder.glob("*.log"))
 
     def _scheduler(self) -> subprocess.Popen[bytes]:
         return self._stack.enter_context(self.site.spawn("scheduler.py"))
@@ -69,14 +65,16 @@ class Household:
 def children_of(pid: int) -> list[int]:
     """The processes that a process started and that still run."""
     tasks = [task.name for task in Path(f"/proc/{pid}/task").iterdir()]
-    children = [int(each) for task in tasks for each in told(pid, f"task/{task}/children").split()]
-    states = {child: told(child, "status") for child in children}
+    children = [
+        int(child) for task in tasks for child in proc_text(pid, f"task/{task}/children").split()
+    ]
+    states = {child: proc_text(child, "status") for child in children}
     return [child for child, state in states.items() if state and "\nState:\tZ" not in state]
 
 
-def told(pid: int, what: str) -> str:
-    """What the system tells of a process; nothing of one that has just gone."""
+def proc_text(pid: int, name: str) -> str:
+    """A file below /proc/PID; "" if the process has ended."""
     try:
-        return Path(f"/proc/{pid}/{what}").read_text()
+        return Path(f"/proc/{pid}/{name}").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""

@@ -62,11 +62,12 @@ class Journal:
         certain: Counter[str] = Counter()
         possible: Counter[str] = Counter(each["message_id"] for each in lost)
         for end in reached:
-            for hand in end["hands"]:
-                if hand["stage"] != "begun":
-                    possible[hand["message_id"]] += 1
-                if hand["is_own"] and hand["stage"] == "taken" and end["point"] != "after_commit":
-                    certain[hand["message_id"]] += 1
+            for delivery in end["deliveries"]:
+                if delivery["stage"] != "begun":
+                    possible[delivery["message_id"]] += 1
+                is_accepted = delivery["is_own"] and delivery["stage"] == "accepted"
+                if is_accepted and end["point"] != "after_commit":
+                    certain[delivery["message_id"]] += 1
         return cls(certain, possible)
 
 

@@ -16,23 +16,23 @@ from app.store.db import database
 from app.store.models import Booking, OutboxEmail, OutboxStatus
 from tests.harness.fork_supervisor import SCHEDULER, WEB, ForkSupervisor
 from tests.harness.load_clients import Clients
+from tests.harness.planned_kills import COMMITS, MAIL_POINTS, PlannedKills
 from tests.harness.processes import Site
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
-from tests.harness.supervision import COMMITS, MAIL_POINTS, Supervisor
 from tests.scenarios import fault_cast, kill_report
 
 SEED = 7
 WEBS, SCHEDULERS = 2, 6
 PATIENCE_S = runs(300, 1500)
 
-DEATHS = Counter(
+KILLS = Counter(
     {
         **{(WEB, point): runs(2, 50) for point in COMMITS},
         **{(SCHEDULER, point): runs(2, 50) for point in (*COMMITS, *MAIL_POINTS)},
     }
 )
-DEATHS_IN_SWEEPS = Counter({(SCHEDULER, point): runs(1, 10) for point in COMMITS})
+KILLS_IN_SWEEPS = Counter({(SCHEDULER, point): runs(1, 10) for point in COMMITS})
 BOOKINGS = runs(24, 1250)
 
 
@@ -50,43 +50,43 @@ def test_killed_at_six_points_the_house_loses_nothing_and_doubles_only_what_the_
     began = time.monotonic()
     clients = Clients(site, fault_cast.THERAPISTS, fault_cast.first_at(), SEED)
     with ForkSupervisor(site.environment, site.folder) as forks:
-        supervisor = Supervisor(forks, DEATHS, {WEB: WEBS, SCHEDULER: SCHEDULERS}, SEED)
+        kills = PlannedKills(forks, KILLS, {WEB: WEBS, SCHEDULER: SCHEDULERS}, SEED)
         with clients:
-            live_through(supervisor, clients)
-        forks.end_all()
-        supervisor.check()
+            live_through(kills, clients)
+        forks.stop_all()
+        kills.check_exits()
         with database.connection():
-            emails = reckoned(forks, clients, site, is_over=False)
+            emails = check_all(forks, clients, site, is_over=False)
         again = complete(forks, site)
         with database.connection():
-            kill_report.check_lives(clients.answered, is_over=True)
-            assert kill_report.check_emails(site.mail.messages, clients.answered) == emails
+            kill_report.check_lives(clients.answers, is_over=True)
+            assert kill_report.check_emails(site.mail.messages, clients.answers) == emails
     assert json.loads(site.mindsum("replay", "--json")) == {"differences": []}
     figures = {
         "database": "SQLite" if database.is_sqlite() else "PostgreSQL",
-        "bookings": len(clients.answered),
+        "bookings": len(clients.answers),
         "emails": emails,
         "copies": len(site.mail.messages) - emails,
-        "deaths": named(supervisor.deaths + again.deaths),
-        "asked_again": dict(clients.again),
+        "kills": named(kills.done + again.done),
+        "retries": dict(clients.retries),
         "took_s": round(time.monotonic() - began),
     }
     tell_figures(json.dumps(figures))
 
 
-def live_through(supervisor: Supervisor, clients: Clients) -> None:
+def live_through(kills: PlannedKills, clients: Clients) -> None:
     """Until all have died who were to die, all wishes are answered and nothing waits any more."""
     deadline = time.monotonic() + PATIENCE_S
     chunk = max(BOOKINGS // 20, 4)
     while True:
-        supervisor.tend()
-        assert clients.wrong == []
-        wanted = BOOKINGS * min(supervisor.share + 0.2, 1)
-        if clients.allowed < wanted or (clients.is_idle and not supervisor.is_over):
+        kills.replace_killed()
+        assert clients.errors == []
+        wanted = BOOKINGS * min(kills.progress + 0.2, 1)
+        if clients.allowed < wanted or (clients.is_idle and not kills.is_over):
             clients.allowed += chunk
-        if supervisor.is_over and clients.is_idle and clients.allowed >= BOOKINGS and not waiting():
+        if kills.is_over and clients.is_idle and clients.allowed >= BOOKINGS and not waiting():
             return
-        assert time.monotonic() < deadline, state(supervisor, clients)
+        assert time.monotonic() < deadline, state(kills, clients)
         time.sleep(0.05)
 
 
@@ -97,40 +97,40 @@ def waiting() -> int:
         return int(OutboxEmail.select().where(OutboxEmail.status.in_(pending)).count())
 
 
-def state(supervisor: Supervisor, clients: Clients) -> str:
-    left = supervisor.wanted - supervisor.deaths
-    return f"left {left}, {clients.allowed} allowed, {len(clients.answered)} answered, {waiting()}"
+def state(kills: PlannedKills, clients: Clients) -> str:
+    left = kills.planned - kills.done
+    return f"left {left}, {clients.allowed} allowed, {len(clients.answers)} answered, {waiting()}"
 
 
-def reckoned(forks: ForkSupervisor, clients: Clients, site: Site, *, is_over: bool) -> int:
+def check_all(forks: ForkSupervisor, clients: Clients, site: Site, *, is_over: bool) -> int:
     """All that must hold; how many emails there are."""
-    kill_report.check_bookings(clients.told, clients.answered)
-    kill_report.check_lives(clients.answered, is_over=is_over)
-    lost = itertools.chain(forks.journalled("reply_lost"), forks.journalled("outlived"))
-    journal = kill_report.Journal.of(forks.journalled("reached"), lost)
+    kill_report.check_bookings(clients.references, clients.answers)
+    kill_report.check_lives(clients.answers, is_over=is_over)
+    lost = itertools.chain(forks.journal_entries("reply_lost"), forks.journal_entries("outlived"))
+    journal = kill_report.Journal.of(forks.journal_entries("reached"), lost)
     kill_report.check_copies(site.mail.messages, journal)
-    assert forks.journalled("unsettled") == []
-    return kill_report.check_emails(site.mail.messages, clients.answered)
+    assert forks.journal_entries("not_ended") == []
+    return kill_report.check_emails(site.mail.messages, clients.answers)
 
 
-def complete(forks: ForkSupervisor, site: Site) -> Supervisor:
+def complete(forks: ForkSupervisor, site: Site) -> PlannedKills:
     """The sessions come to their end, under schedulers that are killed while they note it."""
     with database.connection():
         last = max(booking.completes_at for booking in Booking.select(Booking.completes_at))
     site.move_to(last + timedelta(minutes=1), clock.now())
     # All of the short form is one transaction: whoever is to die after it has to be the last.
     sizes = {SCHEDULER: runs(1, SCHEDULERS)}
-    supervisor = Supervisor(
-        forks, DEATHS_IN_SWEEPS, sizes, SEED, table="ledger_line", furthest=runs(1, 2)
+    kills = PlannedKills(
+        forks, KILLS_IN_SWEEPS, sizes, SEED, table="ledger_line", max_occurrence=runs(1, 2)
     )
     deadline = time.monotonic() + PATIENCE_S
-    while not supervisor.is_over or accepted():
-        supervisor.tend()
-        assert time.monotonic() < deadline, supervisor.deaths
+    while not kills.is_over or accepted():
+        kills.replace_killed()
+        assert time.monotonic() < deadline, kills.done
         time.sleep(0.05)
-    forks.end_all()
-    supervisor.check()
-    return supervisor
+    forks.stop_all()
+    kills.check_exits()
+    return kills
 
 
 def accepted() -> int:
@@ -139,5 +139,5 @@ def accepted() -> int:
         return int(Booking.select().where(Booking.status == Status.ACCEPTED).count())
 
 
-def named(deaths: Counter[tuple[str, str]]) -> dict[str, int]:
-    return {f"{role} {point}": count for (role, point), count in sorted(deaths.items())}
+def named(kills: Counter[tuple[str, str]]) -> dict[str, int]:
+    return {f"{role} {point}": count for (role, point), count in sorted(kills.items())}

@@ -121,8 +121,7 @@ def catch_up(site: Site, seed: int | None) -> None:
         until("all emails to leave", pending().count, is_none, patience_s=PATIENCE_S)
         until("all standing to be applied", standing_due().count, is_none, patience_s=PATIENCE_S)
         assert all(each.poll() is None for each in staying)
-    logs = "".join(log.read_text() for log in site.folder.glob("*.log"))
-    assert not re.findall(".*(?:Traceback|_fault|job_failed|sweep_failed).*", logs)
+    assert not re.findall(".*(?:Traceback|_fault|job_failed|sweep_failed).*", site.logs())
 
 
 def is_none(count: int) -> bool:

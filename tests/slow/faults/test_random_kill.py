@@ -21,7 +21,7 @@ from app.store.models import Booking, OutboxEmail, Therapist, TimelineEntry
 from tests.harness.browser_clients import THERAPISTS, Notes, Person
 from tests.harness.mail_reader import MailReader
 from tests.harness.processes import Site
-from tests.harness.random_kill import Household
+from tests.harness.random_kill import RandomKills
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
 from tests.harness.waiting import is_quiet, until
@@ -56,17 +56,17 @@ def test_whatever_people_do_at_once_and_whoever_is_killed_all_of_it_stays_true(
     site: Site, tell_figures: Callable[[str], None], round_: int
 ) -> None:
     seed = int(os.environ.get("LIVES_SEED", 0)) or runs(703328, random.randrange(1, 10**6)) + round_
-    house, mail_reader, notes = Household(site), MailReader(site.mail), Notes()
+    kills, mail_reader, notes = RandomKills(site), MailReader(site.mail), Notes()
     people = [
         Person(number, site, mail_reader, notes, random.Random(f"{seed}-{number}"))
         for number in range(PEOPLE)
     ]
-    with house.running():
-        varied = live(site, house, people, notes, random.Random(seed))
+    with kills.running():
+        varied = live(site, kills, people, notes, random.Random(seed))
         settle_down(site)
     emails = mail_reader.emails()
-    faults = notes.wrong + list(invariants.everything(site, notes, emails, house.killed.total()))
-    faults += re.findall(r".*(?:Traceback|event=\w+_fault|event=\w+_failed).*", house.log())
+    faults = notes.wrong + list(invariants.everything(site, notes, emails, kills.killed.total()))
+    faults += re.findall(r".*(?:Traceback|event=\w+_fault|event=\w+_failed).*", site.logs())
     assert faults[:5] == [], f"{len(faults)} faults; LIVES_SEED={seed}, {notes.said}"
     assert "Everything stored follows" in site.mindsum("replay"), f"LIVES_SEED={seed}"
     stand = Counter(booking.status.value for booking in Booking.select())
@@ -74,12 +74,12 @@ def test_whatever_people_do_at_once_and_whoever_is_killed_all_of_it_stays_true(
     again = len(emails) - len({each.message_id for each in emails})
     tell_figures(
         f"seed {seed}: {stand.total()} bookings ({dict(stand)}), {len(notes.done)} moves,"
-        f" {len(emails)} emails, {again} of them again; killed {dict(house.killed)}"
+        f" {len(emails)} emails, {again} of them again; killed {dict(kills.killed)}"
     )
 
 
 def live(
-    site: Site, house: Household, people: list[Person], notes: Notes, chance: random.Random
+    site: Site, kills: RandomKills, people: list[Person], notes: Notes, chance: random.Random
 ) -> int:
     """Let everybody live, time leap and processes be killed; the variety that came of it.
 
@@ -100,7 +100,7 @@ def live(
                 continue
             done = len(notes.done)
             if chance.random() < 0.3:
-                house.kill_one(chance)
+                kills.kill_one(chance)
             site.pass_time(timedelta(minutes=chance.choice(LEAPS_MINUTES)))
             for therapist in Therapist.select().where(Therapist.deactivated_at.is_null(False)):
                 standing.reactivate(therapist.slug, clock.now())

@@ -69,10 +69,9 @@ def statuses() -> Counter[str]:
 
 
 def logged(site: Site, event: str) -> list[dict[str, Any]]:
-    """What the schedulers told of that event."""
-    said = [line for log in site.folder.glob("*.log") for line in log.read_text().split("\n")[:-1]]
-    told = [json.loads(line) for line in said if line.startswith("{")]
-    return [line for line in told if line["event"] == event]
+    """What the schedulers logged of that event."""
+    lines = [json.loads(line) for line in site.logs().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
 
 
 def test_it_stops_within_the_ten_seconds_that_it_is_given() -> None:
@@ -96,7 +95,7 @@ def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_o
     waiting = OutboxEmail.select().where(OutboxEmail.status == "queued")
     assert {(row.attempts, row.lease_token) for row in waiting} == {(0, None)}
     assert [line.get("abandoned") for line in logged(site, "scheduler_stopped")] == [None]
-    assert not any("Traceback" in log.read_text() for log in site.folder.glob("*.log"))
+    assert "Traceback" not in site.logs()
 
 
 @SQLITE

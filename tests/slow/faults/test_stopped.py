@@ -45,15 +45,15 @@ def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
         yield opened
 
 
-def stopped(forks: ForkSupervisor, point: str, **fate: Any) -> Child:
+def stopped(forks: ForkSupervisor, point: str, **fault: Any) -> Child:
     """A scheduler that has stopped itself there."""
-    child = forks.start(SCHEDULER, point, by=signal.SIGSTOP, **fate)
+    child = forks.start(SCHEDULER, point, signal=signal.SIGSTOP, **fault)
     until(f"the scheduler to stop {point}", lambda: seen(forks, child), lambda c: c.is_stopped)
     return child
 
 
 def seen(forks: ForkSupervisor, child: Child) -> Child:
-    forks.look()
+    forks.read_reports()
     return child
 
 
@@ -162,7 +162,7 @@ def test_stopped_after_the_servers_250_what_it_had_sent_comes_once_more_under_it
         night = Night(site, forks)
         assert night.pass_by("after_250") == [1, 2]
         if not database.is_sqlite():
-            assert night.pass_by("before_settle") == [1, 2]
+            assert night.pass_by("before_end") == [1, 2]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -172,7 +172,7 @@ def test_stopped_with_the_one_right_to_write_it_keeps_its_email_and_sends_it_onc
     with ForkSupervisor(site.environment, site.folder) as forks:
         night = Night(site, forks)
         night.ask()
-        stale = stopped(forks, "before_settle")
+        stale = stopped(forks, "before_end")
         night.outlast_lease()
         forks.start(SCHEDULER)
         until(
@@ -202,7 +202,7 @@ def test_a_sweep_stopped_in_its_middle_holds_up_no_answer_and_takes_each_booking
         late(site, forks)
         forks.start(WEB)
         until("the site to answer", lambda: site.call("GET", "/healthz"), is_ok)
-        stale = stopped(forks, "before_commit", passage=2, table="timeline_entry")
+        stale = stopped(forks, "before_commit", occurrence=2, table="timeline_entry")
         forks.start(SCHEDULER)
         # Of SQLite it has the one right to write, so that nobody can take its place.
         body = request()
@@ -234,10 +234,10 @@ def each_step_was_taken_once(site: Site, forks: ForkSupervisor, requested: int) 
     expected = {"requested": requested, "late": ENQUIRIES}
     until("each step once", steps, lambda taken: taken == expected)
     await_sent()
-    forks.end_all()
+    forks.stop_all()
     journal = kill_report.Journal.of(
-        forks.journalled("reached"),
-        [*forks.journalled("reply_lost"), *forks.journalled("outlived")],
+        forks.journal_entries("reached"),
+        [*forks.journal_entries("reply_lost"), *forks.journal_entries("outlived")],
     )
     kill_report.check_copies(site.mail.messages, journal)
     kinds = Counter(row["kind"] for row in rows())

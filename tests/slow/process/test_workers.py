@@ -13,7 +13,7 @@ import pytest
 
 from app import serve
 from tests.harness.processes import Site, is_ok
-from tests.harness.random_kill import children_of, told
+from tests.harness.random_kill import children_of, proc_text
 from tests.harness.smtp_server import MailServer
 from tests.harness.waiting import until
 
@@ -44,7 +44,9 @@ def counted(site: Site) -> float:
 
 def workers_of(pid: int) -> set[int]:
     """The processes that a server has started and that are its workers."""
-    return {each for each in children_of(pid) if "resource_tracker" not in told(each, "cmdline")}
+    return {
+        each for each in children_of(pid) if "resource_tracker" not in proc_text(each, "cmdline")
+    }
 
 
 @contextmanager
