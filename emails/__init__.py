@@ -1,1 +1,1 @@
-"""Mindsum's emails: plain values in, one finished `Message` out; knows nothing of the app."""
+"""Mindsum's emails: plain values in, one finished `Message` out; independent of app/."""

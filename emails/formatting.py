@@ -2,13 +2,14 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_currency
-from babel.units import format_unit
 
-LOCALE = "en"
+LOCALE = Locale("en")
 
 _WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
 _WITH_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
@@ -36,6 +37,8 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
+# Babel takes tens of microseconds, and one email or page shows the same values several times.
+@lru_cache(maxsize=1024)
 def money(minor: int, currency: str) -> str:
     """`£1,234.50`, `-£1.50`, `CHF 60.00`, `JPY 6,000`, from minor units."""
     digits = minor_digits(currency)
@@ -117,10 +120,14 @@ def is_same_local_time(at: datetime, zone: str, other_zone: str) -> bool:
 def duration(value: timedelta) -> str:
     """`24 hours`, `1 hour 5 minutes`, `less than a minute`; seconds are dropped."""
     hours, minutes = divmod(int(value.total_seconds() // 60), 60)
-    parts = ((hours, "hour"), (minutes, "minute"))
-    words = [format_unit(number, unit, locale=LOCALE) for number, unit in parts if number]
-    return " ".join(words) or "less than a minute"
+    parts = [
+        f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+        for number, unit in ((hours, "hour"), (minutes, "minute"))
+        if number
+    ]
+    return " ".join(parts) or "less than a minute"
 
 
+@lru_cache(maxsize=1024)
 def _formatted(at: datetime, pattern: str, zone: str) -> str:
     return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=LOCALE)

@@ -1,4 +1,4 @@
-"""Every sample as files to look at: in both schemes, at both widths, and as it goes out."""
+"""Every sample as files to look at: in light and dark, as text, calendar and source."""
 
 import re
 from pathlib import Path
@@ -11,15 +11,14 @@ from emails.samples import SAMPLES
 
 Scheme = Literal["auto", "light", "dark"]
 
-WIDTHS = {"phone": 375, "desktop": 680}
-"""CSS pixels."""
+WIDTHS_PX = {"phone": 375, "desktop": 680}
 
 _DARK_RULES = re.compile(r"@media\s*\(prefers-color-scheme:\s*dark\)")
 _BOTH_SCHEMES = 'content="light dark"'
 
 
 def in_scheme(html: str, scheme: Scheme) -> str:
-    """The HTML of an email as a reader with that scheme sees it; "auto" leaves it to the reader."""
+    """The HTML with that colour scheme forced; `auto` leaves it to the browser."""
     if scheme == "auto":
         return html
     forced = _DARK_RULES.sub("@media all" if scheme == "dark" else "@media not all", html)
@@ -27,18 +26,18 @@ def in_scheme(html: str, scheme: Scheme) -> str:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write `<sample>/…` for every sample and an index.html into the folder; the files, in order.
+    """Write `<sample>/…` for every sample and an index.html; returns the files in that order.
 
-    Makes the folder where there is none. Raises OSError.
+    Creates the folder if needed. Raises OSError.
     """
     written = []
     messages = {name: sample() for name, sample in SAMPLES.items()}
     for name, message in messages.items():
-        place = folder / name
-        place.mkdir(parents=True, exist_ok=True)
+        subfolder = folder / name
+        subfolder.mkdir(parents=True, exist_ok=True)
         for file, content in _files(message).items():
-            (place / file).write_bytes(content)
-            written.append(place / file)
+            (subfolder / file).write_bytes(content)
+            written.append(subfolder / file)
     index = folder / "index.html"
     index.write_text(_index(messages), encoding="utf-8")
     return [*written, index]
@@ -60,4 +59,4 @@ def _index(messages: dict[str, Message]) -> str:
         loader=PackageLoader("emails"), undefined=StrictUndefined, autoescape=True
     )
     page = environment.get_template("previews.html")
-    return page.render(messages=messages, widths=WIDTHS, schemes=("light", "dark"))
+    return page.render(messages=messages, widths=WIDTHS_PX, schemes=("light", "dark"))
