@@ -71,7 +71,7 @@ def test_only_css_that_mail_programs_know_or_can_do_without(name: str) -> None:
     inline = ";".join(re.findall(r'style="([^"]*)"', html))
     blocks = "".join(re.findall(r"<style[^>]*>(.*?)</style>", html, re.DOTALL))
     rules = ";".join(re.findall(r"\{([^{}]*)\}", blocks))
-    used = {one.partition(":")[0].strip() for one in f"{inline};{rules}".split(";")} - {""}
+    used = {each.partition(":")[0].strip() for each in f"{inline};{rules}".split(";")} - {""}
     assert used <= SOUND | FALLBACKS.keys()
 
 
@@ -97,8 +97,8 @@ def test_every_email_is_legible_and_easy_to_tap(browser: Browser, scheme: Any, w
         page.set_content(make().html)
         seen = page.evaluate(MEASURE)
         grounds.add(seen["ground"])
-        faint = [one for one in seen["texts"] if one["contrast"] < 4.5]
-        small = [one for one in seen["links"] if one["height"] < 44]
+        faint = [each for each in seen["texts"] if each["contrast"] < 4.5]
+        small = [each for each in seen["links"] if each["height"] < 44]
         assert (name, faint, small, seen["overflow"]) == (name, [], [], 0)
         assert len(seen["texts"]) > 3
     context.close()

@@ -58,12 +58,12 @@ def test_the_therapists_subject_is_discreet() -> None:
 def test_a_message_id_depends_on_each_of_its_four_sources(change: str) -> None:
     same = {"reference": REFERENCE, "kind": "new_message", "recipient": "a@b.example"}
     other = same | {change: "x"}
-    one = message_id(**same, ordinal=1, domain=DOMAIN)
-    assert one == message_id(**same, ordinal=1, domain=DOMAIN)
+    first = message_id(**same, ordinal=1, domain=DOMAIN)
+    assert first == message_id(**same, ordinal=1, domain=DOMAIN)
     if change == "ordinal":
-        assert one != message_id(**same, ordinal=2, domain=DOMAIN)
+        assert first != message_id(**same, ordinal=2, domain=DOMAIN)
     else:
-        assert one != message_id(other["reference"], other["kind"], other["recipient"], 1, DOMAIN)
+        assert first != message_id(other["reference"], other["kind"], other["recipient"], 1, DOMAIN)
 
 
 @settings(max_examples=100)
@@ -90,10 +90,10 @@ def test_an_event_keeps_its_uid_from_request_to_end() -> None:
         calendar_part("cancelled", ASHA, SESSION, sequence=2),
     ]
     events = [event(part) for part in life]
-    assert len({str(one["UID"]) for one in events}) == 1
-    assert len({str(one["ORGANIZER"]) for one in events}) == 1
-    assert [int(one["SEQUENCE"]) for one in events] == [0, 1, 2]
-    assert [str(one.get("LOCATION")) for one in events] == ["None", MEETING_URL, "None"]
+    assert len({str(each["UID"]) for each in events}) == 1
+    assert len({str(each["ORGANIZER"]) for each in events}) == 1
+    assert [int(each["SEQUENCE"]) for each in events] == [0, 1, 2]
+    assert [str(each.get("LOCATION")) for each in events] == ["None", MEETING_URL, "None"]
 
 
 def test_an_event_is_in_utc_with_an_alarm_for_the_therapist_only() -> None:

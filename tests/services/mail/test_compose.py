@@ -1,8 +1,50 @@
-"""The values that emails name are all found, and only those that a kind names."""
+"""What an email is composed from: the values that its kind names, as they are when it leaves."""
 
-from app.services.mail.compose import VALUES
+from datetime import UTC, datetime
+
+from app.services.mail.compose import VALUES, compose
+from app.store import outbox
+from app.store.models import Booking, OutboxEmail, Role
 from emails.kinds import KINDS
+from tests.scenarios.story import Story
 
 
 def test_every_value_that_a_kind_names_has_a_source() -> None:
     assert set(VALUES) == {name for row in KINDS.values() for name in row.values}
+
+
+def text_of(kind: str, booking: Booking, now: datetime) -> str:
+    email = OutboxEmail.get(OutboxEmail.kind == kind, OutboxEmail.booking == booking)
+    return compose(email, now).text
+
+
+def test_a_request_shows_the_accepted_sessions_of_the_therapists_own_day(story: Story) -> None:
+    """On Lord Howe, nine to five begins at 22:00 UTC of the day before."""
+    for day, hour in ((4, 5), (4, 22), (5, 4), (5, 22)):
+        starts_at = datetime(2026, 11, day, hour, tzinfo=UTC)
+        story.accept(story.ask("chi", starts_at=starts_at))
+    waiting = datetime(2026, 11, 5, 2, tzinfo=UTC)
+    story.ask("chi", starts_at=waiting)
+    request = story.ask("chi", starts_at=datetime(2026, 11, 5, 1, tzinfo=UTC))
+    text = text_of("booking_requested", request, story.now)
+    day_line = next(line for line in text.splitlines() if line.startswith("Your day"))
+    assert day_line == "Your day: 09:00–09:50, 12:00–12:50 (this request), 15:00–15:50"
+
+
+def test_a_request_on_an_empty_day_says_that_there_is_nothing_else(story: Story) -> None:
+    booking = story.ask()
+    assert "(this request), nothing else" in text_of("booking_requested", booking, story.now)
+
+
+def test_each_link_is_minted_anew_when_the_email_is_composed(story: Story) -> None:
+    booking = story.ask()
+    first = text_of("booking_received", booking, story.now)
+    later = text_of("booking_received", booking, story.wait(seconds=2))
+    assert first != later
+
+
+def test_an_alert_about_an_unreachable_therapist_needs_no_streak(story: Story) -> None:
+    booking = story.ask()
+    facts = {"what": "unreachable"}
+    alert = outbox.enqueue("account_alert", Role.OPS, booking=booking, facts=facts, now=story.now)
+    assert booking.reference in compose(alert, story.now).text
