@@ -98,7 +98,7 @@ def _say(words: str, status: int) -> int:
 
 
 def _message(error: click.ClickException) -> str:
-    """What click found wrong, in one line that names what would be right."""
+    """Click's error in one line that names what would be right."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "mindsum"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):

@@ -41,13 +41,13 @@ def booking() -> None:
 def list_(status: str | None, slug: str | None, late: bool, limit: int, as_json: bool) -> None:
     """List bookings, the newest first."""
     now = clock.now()
-    found = queries.newest_bookings(
+    rows = queries.newest_bookings(
         status=Status(status) if status else None,
         therapist=queries.therapist_by_slug(slug) if slug else None,
         late_at=now if late else None,
         limit=limit,
     )
-    shown = [BookingOut.from_booking(each, now) for each in found]
+    shown = [BookingOut.from_booking(each, now) for each in rows]
     if as_json:
         print_json(shown)
         return
@@ -84,10 +84,10 @@ def show(reference: str, as_json: bool) -> None:
 @with_database
 def accept(reference: str, as_json: bool) -> None:
     """Accept an enquiry for its therapist."""
-    found = queries.booking_by_reference(reference)
-    outcome = transitions.make_move(found, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now())
-    require_done(outcome, "accepted")
-    _print_booking(outcome.booking, as_json)
+    row = queries.booking_by_reference(reference)
+    result = transitions.make_move(row, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now())
+    require_done(result, "accepted")
+    _print_booking(result.booking, as_json)
 
 
 @booking.command()
@@ -98,12 +98,12 @@ def accept(reference: str, as_json: bool) -> None:
 @with_database
 def decline(reference: str, reason: str, as_json: bool) -> None:
     """Decline an enquiry for its therapist; the client pays nothing."""
-    found = queries.booking_by_reference(reference)
-    outcome = transitions.make_move(
-        found, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
+    row = queries.booking_by_reference(reference)
+    result = transitions.make_move(
+        row, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
     )
-    require_done(outcome, "declined")
-    _print_booking(outcome.booking, as_json)
+    require_done(result, "declined")
+    _print_booking(result.booking, as_json)
 
 
 @booking.command("cancel")
@@ -114,15 +114,15 @@ def decline(reference: str, reason: str, as_json: bool) -> None:
 @with_database
 def cancel_booking(reference: str, who: str, as_json: bool) -> None:
     """Cancel a session for client or therapist; a client's open enquiry is withdrawn."""
-    found = queries.booking_by_reference(reference)
-    outcome = cancel.cancel(found, by=Actor(who), via=Via.CLI, now=clock.now())
-    require_done(outcome, f"cancelled by the {who}")
-    _print_booking(outcome.booking, as_json)
+    row = queries.booking_by_reference(reference)
+    result = cancel.cancel(row, by=Actor(who), via=Via.CLI, now=clock.now())
+    require_done(result, f"cancelled by the {who}")
+    _print_booking(result.booking, as_json)
 
 
-def _print_booking(found: Booking, as_json: bool) -> None:
-    timeline, lines = queries.timeline_of(found), ledger.lines_of(found)
-    whole = BookingDetail.with_history(found, timeline, lines, clock.now())
+def _print_booking(row: Booking, as_json: bool) -> None:
+    timeline, lines = queries.timeline_of(row), ledger.lines_of(row)
+    whole = BookingDetail.with_history(row, timeline, lines, clock.now())
     if as_json:
         print_json(whole)
         return

@@ -93,7 +93,7 @@ def whole_number(least: int, most: int) -> Checked:
 
 
 def with_app(command: Callable[P, R]) -> Callable[P, R]:
-    """Run a command in the application that `run` was told to create."""
+    """Run a command in the context of the application."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

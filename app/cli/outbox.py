@@ -51,13 +51,13 @@ def outbox() -> None:
 def list_(status: str | None, limit: int, as_json: bool) -> None:
     """List emails, the newest first."""
     wanted = OutboxStatus(status) if status else None
-    found = queries.newest_emails(wanted, limit)
+    rows = queries.newest_emails(wanted, limit)
     if as_json:
-        print_json([_json(each) for each in found])
+        print_json([_json(each) for each in rows])
     else:
-        _print(found)
+        _print(rows)
     counts = metrics.emails()
-    more = (counts[wanted] if wanted else sum(counts.values())) - len(found)
+    more = (counts[wanted] if wanted else sum(counts.values())) - len(rows)
     if more > 0:
         click.echo(f"… and {more} more: --limit N, or --status", err=as_json)
 

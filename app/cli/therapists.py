@@ -87,9 +87,9 @@ def add(
 @with_database
 def list_(as_json: bool) -> None:
     """List all therapists, also those who are not listed on the site."""
-    found = queries.every_therapist()
+    rows = queries.every_therapist()
     if as_json:
-        print_json([_json(each) for each in found])
+        print_json([_json(each) for each in rows])
         return
     print_table(
         ("slug", "name", "account", "streak", "flagged", "score", "rate"),
@@ -103,7 +103,7 @@ def list_(as_json: bool) -> None:
                 each.shown_score,
                 formatting.money(each.rate_minor, each.currency),
             )
-            for each in found
+            for each in rows
         ],
         empty="No therapist yet: mindsum therapist add opens an account.",
     )
@@ -125,10 +125,10 @@ def show(slug: str, as_json: bool) -> None:
 def reactivate(slug: str, as_json: bool) -> None:
     """Reopen a deactivated account with streak 0 and no flag."""
     was_deactivated = standing.reactivate(slug, clock.now())
-    found = queries.therapist_by_slug(slug)
+    row = queries.therapist_by_slug(slug)
     if not was_deactivated:
-        raise Mistake(f"{slug} is {found.state}; only a deactivated account can be reactivated")
-    _print_account(found, as_json)
+        raise Mistake(f"{slug} is {row.state}; only a deactivated account can be reactivated")
+    _print_account(row, as_json)
 
 
 @therapist.command()
@@ -175,41 +175,41 @@ def address(slug: str, email: str, as_json: bool) -> None:
         click.echo(f"One email failed before; to send it again: mindsum outbox retry {number}")
 
 
-def _json(found: Therapist) -> dict[str, object]:
+def _json(row: Therapist) -> dict[str, object]:
     """The API's fields, and those that are for ops alone."""
-    detail = TherapistDetail.with_factors(found, ranking.explain(found, clock.now()))
+    detail = TherapistDetail.with_factors(row, ranking.explain(row, clock.now()))
     return {
         **detail.model_dump(mode="json"),
-        "email": found.email,
-        "timezone": found.timezone,
-        "available": format_windows(availability.windows_of(found)),
-        "meeting_url": found.meeting_url,
+        "email": row.email,
+        "timezone": row.timezone,
+        "available": format_windows(availability.windows_of(row)),
+        "meeting_url": row.meeting_url,
     }
 
 
-def _print_account(found: Therapist, as_json: bool) -> None:
+def _print_account(row: Therapist, as_json: bool) -> None:
     if as_json:
-        print_json(_json(found))
+        print_json(_json(row))
         return
     print_details(
         (
-            ("slug", found.slug),
-            ("name", found.name),
-            ("email", found.email),
-            ("account", found.state),
-            ("streak", found.streak),
-            ("flagged", "yes" if found.flagged_at else "no"),
-            ("rate", formatting.money(found.rate_minor, found.currency)),
-            ("free consultation", "yes" if found.offers_free_consultation else "no"),
-            ("timezone", found.timezone),
-            ("available", format_windows(availability.windows_of(found)) or "no hours yet"),
-            ("meets at", found.meeting_url),
-            ("score", found.shown_score),
+            ("slug", row.slug),
+            ("name", row.name),
+            ("email", row.email),
+            ("account", row.state),
+            ("streak", row.streak),
+            ("flagged", "yes" if row.flagged_at else "no"),
+            ("rate", formatting.money(row.rate_minor, row.currency)),
+            ("free consultation", "yes" if row.offers_free_consultation else "no"),
+            ("timezone", row.timezone),
+            ("available", format_windows(availability.windows_of(row)) or "no hours yet"),
+            ("meets at", row.meeting_url),
+            ("score", row.shown_score),
         )
     )
     click.echo()
     print_table(
         ("factor", "value", "explanation"),
-        [(each.name, each.value, each.explanation) for each in ranking.explain(found, clock.now())],
+        [(each.name, each.value, each.explanation) for each in ranking.explain(row, clock.now())],
         empty="",
     )

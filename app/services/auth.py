@@ -1,13 +1,14 @@
 """Signing in by email: a therapist requests a Sign In link and uses it once."""
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.links import LinkPurpose, LinkToken, holder_of
-from app.services.mail.expiry import SIGN_IN_LASTS
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import Role, SignIn
+
+SIGN_IN_LASTS = timedelta(minutes=15)
 
 
 @in_transaction

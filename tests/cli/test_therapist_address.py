@@ -9,7 +9,7 @@ from flask import Flask
 
 from app.cli import run
 from app.services import auth
-from app.services.mail.expiry import SIGN_IN_LASTS
+from app.services.auth import SIGN_IN_LASTS
 from app.services.therapists import accounts
 from app.store.models import SignIn, Suppression, Therapist
 from tests.harness.smtp_server import Accepted, FaultyServer

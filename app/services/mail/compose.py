@@ -10,8 +10,8 @@ from app import config, links
 from app.links import LinkPurpose
 from app.rules import money
 from app.rules.lifecycle import Kind
+from app.services.auth import SIGN_IN_LASTS
 from app.services.bookings import replace
-from app.services.mail.expiry import SIGN_IN_LASTS
 from app.store import queries
 from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
 from emails.kinds import KINDS

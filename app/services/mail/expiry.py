@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.rules.lifecycle import Status
+from app.services.auth import SIGN_IN_LASTS
 from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
-
-SIGN_IN_LASTS = timedelta(minutes=15)
 
 # Why an email must not go out any more, for ops to read; None if it may.
 Reason = str | None
