@@ -43,4 +43,4 @@ def erase(email: str, as_json: bool) -> None:
     if as_json:
         print_json({"erased": True, "bookings": bookings})
     else:
-        click.echo(f"Erased. {bookings} bookings stay in the ledger without a name.")
+        click.echo(f"Erased. Bookings kept in the ledger without a name: {bookings}.")
