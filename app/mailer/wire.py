@@ -1,44 +1,29 @@
 """What goes over the wire: one envelope address and one message as bytes."""
 
 import re
-from contextlib import suppress
-from email.errors import MessageError
 from email.message import EmailMessage
 from typing import Any
 
-import idna
-
 from app.mailer.outcomes import MailBlocked, MailError, MailRefused
-from emails.addresses import sender_mailbox
+from emails.addresses import mailbox, sender_mailbox
 from emails.safety import UnsafeValue
 
-LONGEST_ADDRESS = 254
-
-_CONTROL = r"\x00-\x1f\x7f\ud800-\udfff"
-_ADDRESS = re.compile(
-    rf"""([^\s{_CONTROL}@<>(),:;\\"\[\]]+|"(?:[^{_CONTROL}"\\]|\\[\x20-\x7e])+")"""
-    rf"""@([^\s{_CONTROL}@<>(),;\\"]+)"""
-)
 _BARE_LINE_END_OR_NUL = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
 
 
 def envelope_address(address: str) -> str:
     """`address` as SMTP commands take it, its domain in ASCII. Raises MailRefused."""
-    match = _ADDRESS.fullmatch(address)
-    if match is not None and len(address) <= LONGEST_ADDRESS:
-        local, domain = match.groups()
-        if domain.isascii():
-            return address
-        with suppress(UnicodeError):
-            return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
-    raise MailRefused("that is no email address", stage="message", scope="recipient")
+    try:
+        return mailbox("recipient", address).addr_spec
+    except UnsafeValue:
+        raise MailRefused("not an email address", stage="message", scope="recipient") from None
 
 
 def sender_address(setting: str | None) -> str:
     """The address in MAIL_DEFAULT_SENDER, for the envelope. Raises MailBlocked."""
     try:
-        return envelope_address(sender_mailbox("sender", setting or "").addr_spec)
-    except (MailRefused, UnsafeValue):
+        return sender_mailbox("sender", setting or "").addr_spec
+    except UnsafeValue:
         raise MailBlocked("MAIL_DEFAULT_SENDER is not an address", stage="settings") from None
 
 
@@ -68,11 +53,7 @@ def is_international(message: EmailMessage, *addresses: str) -> bool:
 def wire_of(message: EmailMessage, utf8: bool) -> bytes:
     """The message's bytes, its lines ended by CR LF. Raises MailRefused where it has others."""
     policy: Any = message.policy
-    try:
-        wire = message.as_bytes(policy=policy.clone(linesep="\r\n", utf8=utf8))
-    except (ValueError, LookupError, TypeError, AttributeError, MessageError) as error:
-        reason = f"the message could not be written ({type(error).__name__})"
-        raise MailRefused(reason, stage="message", scope="message") from None
+    wire = message.as_bytes(policy=policy.clone(linesep="\r\n", utf8=utf8))
     # A server that takes a bare LF for a line end could read a second message in this one.
     if _BARE_LINE_END_OR_NUL.search(wire):
         reason = "the message has a line that mail may not carry"

@@ -51,9 +51,7 @@ def test_what_is_no_address_is_refused_before_the_server_hears_of_it(recipient: 
         assert server.connections == 0
 
 
-@pytest.mark.parametrize(
-    "recipient", ["dee+1@example.org", '"dee d"@example.org', "o'dee@x_y.org", "dee@[127.0.0.1]"]
-)
+@pytest.mark.parametrize("recipient", ["dee+1@example.org", '"dee d"@example.org', "o'dee@x_y.org"])
 def test_unusual_addresses_are_served(recipient: str) -> None:
     with MailServer() as server, mailer_for(server).connect() as connection:
         connection.deliver(message_to(recipient), recipient)
