@@ -1,4 +1,4 @@
-"""The scheduler: one run puts all right, two at once do nothing twice, one job stops none."""
+"""The scheduler: one run catches up, two at once do nothing twice, a failing job stops no other."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ JOBS = [
 ]
 
 
-def test_the_timetable_lists_the_jobs_in_the_order_of_a_single_run(app: Flask) -> None:
+def test_the_timetable_lists_the_jobs_in_the_order_of_once(app: Flask) -> None:
     assert [job.name for job in timetable(app.extensions["mailer"])] == JOBS
 
 
@@ -63,9 +63,7 @@ def test_sweeps_run_every_three_seconds_unless_set_otherwise(
     assert intervals(app)["deliver_outbox"] <= 0.5
 
 
-def test_after_an_outage_one_run_puts_everything_right_and_its_emails_leave_in_it(
-    story: Story, app: Flask
-) -> None:
+def test_after_an_outage_one_run_catches_up_and_sends_the_emails(story: Story, app: Flask) -> None:
     booking = story.ask()
     story.deliver()
     story.wait(hours=30)
@@ -78,7 +76,7 @@ def test_after_an_outage_one_run_puts_everything_right_and_its_emails_leave_in_i
     assert len(story.mail.messages) == before + 2
 
 
-def test_one_job_that_fails_stops_no_other_and_makes_a_single_run_exit_with_one(
+def test_a_job_that_fails_stops_no_other_and_makes_once_exit_with_1(
     story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_now: object) -> JobResult:
@@ -95,28 +93,31 @@ ONE_REFUSED = JobResult(due=1, failed=1, refused=1)
 
 
 @pytest.mark.parametrize(
-    ("parts", "went_well"),
+    ("parts", "has_succeeded"),
     [
         ([JobResult(due=1, done=1), ONE_REFUSED], True),
         ([JobResult(due=1, failed=1), ONE_REFUSED], False),
         ([ONE_REFUSED, JobResult(due=2, done=1, failed=1), JobResult(due=1, done=1)], False),
     ],
 )
-def test_what_others_refused_is_no_failed_run_and_what_the_house_could_not_do_is_one(
-    app: Flask, parts: list[JobResult], went_well: bool
+def test_a_run_has_failed_where_it_is_our_fault_and_not_where_a_mail_server_refused(
+    app: Flask, parts: list[JobResult], has_succeeded: bool
 ) -> None:
     job = Job("purge", 1, lambda _now: (part for part in parts))
-    assert JobRunner(JobMonitor()).run(job) == went_well
+    assert JobRunner(JobMonitor()).run(job) == has_succeeded
     (left,) = job_stats.figures()
-    assert (left.failed_runs, left.failed) == (not went_well, sum(part.failed for part in parts))
+    assert (left.failed_runs, left.failed) == (
+        not has_succeeded,
+        sum(part.failed for part in parts),
+    )
 
 
 @pytest.mark.parametrize(
     ("address", "reply", "exit_status"),
     [(DEE[1], "550 5.1.1 no such mailbox", 0), ("dee@clients.example\nBcc: eli@x.example", "", 1)],
-    ids=["refused_by_the_server", "refused_by_the_house"],
+    ids=["refused_by_the_server", "refused_by_us"],
 )
-def test_a_mistyped_address_is_no_failed_run_and_one_that_should_not_be_stored_is(
+def test_a_refused_address_is_no_failed_run_and_one_that_no_email_may_carry_is(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str],
     address: str, reply: str, exit_status: int,
 ) -> None:  # fmt: skip
@@ -132,7 +133,7 @@ def test_a_mistyped_address_is_no_failed_run_and_one_that_should_not_be_stored_i
     assert "job=deliver_outbox due=2 done=1 failed=1" in capsys.readouterr().err
 
 
-def test_every_job_of_a_single_run_leaves_its_figures(story: Story, app: Flask) -> None:
+def test_once_records_a_run_of_every_job(story: Story, app: Flask) -> None:
     run_once(app)
     run_once(app)
     left = job_stats.figures()
@@ -140,7 +141,7 @@ def test_every_job_of_a_single_run_leaves_its_figures(story: Story, app: Flask) 
     assert {each.last_finished_at for each in left} == {story.now}
 
 
-def test_a_run_with_nothing_to_do_says_nothing_and_one_with_something_says_how_it_went(
+def test_a_run_logs_what_it_did_and_nothing_if_nothing_was_due(
     capsys: pytest.CaptureFixture[str], story: Story, app: Flask
 ) -> None:
     run_once(app)
@@ -173,7 +174,7 @@ def test_logs_name_no_person(capsys: pytest.CaptureFixture[str], story: Story, a
 
 
 @pytest.mark.process
-def test_two_schedulers_at_once_take_each_of_many_enquiries_one_step_once(
+def test_two_schedulers_at_once_expire_each_of_many_enquiries_once(
     story: Story, app: Flask, database_url: str
 ) -> None:
     first = story.ask()

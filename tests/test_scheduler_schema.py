@@ -1,4 +1,4 @@
-"""While the schema waits for upgrades no job does anything; once it is current, all go on."""
+"""While the schema is behind no job does anything; once it is current, all go on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ LINE = 'event=jobs_wait why="the schema waits for upgrades: mindsum db upgrade"'
 
 @contextmanager
 def one_step_behind() -> Iterator[None]:
-    """As after a new version has begun, and before `mindsum db upgrade`."""
+    """As after a new version has started, and before `mindsum db upgrade`."""
     last = "(SELECT MAX(name) FROM schema_migration)"
     db.execute_sql(f"UPDATE schema_migration SET name = 'x' || name WHERE name = {last}")
     try:
@@ -34,7 +34,7 @@ def one_step_behind() -> Iterator[None]:
         )
 
 
-def test_a_single_run_sends_nothing_and_does_nothing_before_the_upgrade(
+def test_once_sends_nothing_and_does_nothing_before_the_upgrade(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     booking = story.ask()
@@ -56,16 +56,16 @@ def test_a_single_run_sends_nothing_and_does_nothing_before_the_upgrade(
     )
 
 
-def test_a_resident_scheduler_says_so_once_a_minute_and_goes_on_by_itself(
+def test_a_resident_scheduler_logs_it_once_a_minute_and_goes_on_by_itself(
     app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 0.0
     machine = SimpleNamespace(monotonic=lambda: now_s)
     monkeypatch.setattr("app.services.jobs.runner.time", machine)
-    begun: list[str] = []
+    starts: list[str] = []
 
     def service(_now: object) -> Iterator[JobResult]:
-        begun.append("begun")
+        starts.append("start")
         yield JobResult(done=1)
 
     runner, job = JobRunner(JobMonitor()), Job("purge", 1, service)
@@ -73,10 +73,10 @@ def test_a_resident_scheduler_says_so_once_a_minute_and_goes_on_by_itself(
         for now_s in (0.0, 5.0, 59.0, 61.0):  # noqa: B007 - read by the machine's clock above
             assert not runner.run(job)
         assert capsys.readouterr().err.count(LINE) == 2
-    assert (begun, job_stats.figures()) == ([], [])
+    assert (starts, job_stats.figures()) == ([], [])
     assert runner.run(job)
     (left,) = job_stats.figures()
-    assert (begun, left.runs, left.failed_runs, left.done) == (["begun"], 1, 0, 1)
+    assert (starts, left.runs, left.failed_runs, left.done) == (["start"], 1, 0, 1)
     with one_step_behind():
         assert not runner.run(job)
     assert capsys.readouterr().err.count(LINE) == 1

@@ -1,4 +1,4 @@
-"""The email of a timed step is due at the moment of the step, however late that is taken."""
+"""The email of a step is due at the time of the step, however late the step is taken; purging."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 def due_of(kind: str) -> set[timedelta]:
-    """How long before they were written the emails of a kind are due."""
+    """How long before they were written the emails of that kind were due."""
     rows = OutboxEmail.select().where(OutboxEmail.kind == kind)
     return {each.created_at - each.due_at for each in rows}
 
@@ -30,7 +30,7 @@ STEPS: dict[str, tuple[float, str]] = {
 
 
 @pytest.mark.parametrize(("after_h", "kind"), STEPS.values(), ids=STEPS)
-def test_the_email_of_a_step_is_due_when_the_step_was(
+def test_the_email_of_a_step_is_due_at_the_time_of_the_step(
     story: Story, after_h: float, kind: str
 ) -> None:
     story.ask()
@@ -39,7 +39,7 @@ def test_the_email_of_a_step_is_due_when_the_step_was(
     assert due_of(kind) == {HALF_AN_HOUR}
 
 
-def test_an_expiry_that_a_page_notes_is_due_when_it_was_as_well(story: Story) -> None:
+def test_so_is_the_email_of_an_expiry_that_a_page_performs(story: Story) -> None:
     booking = story.ask()
     story.wait(hours=24.5)
     transitions.refresh(booking.reference, via=Via.PAGE, now=story.now)
@@ -47,7 +47,7 @@ def test_an_expiry_that_a_page_notes_is_due_when_it_was_as_well(story: Story) ->
 
 
 @pytest.mark.parametrize(("before_h", "ordinal"), [(23.5, 24), (0.5, 1)])
-def test_a_session_reminder_is_due_when_it_was(story: Story, before_h: float, ordinal: int) -> None:
+def test_a_session_reminder_is_due_at_its_time(story: Story, before_h: float, ordinal: int) -> None:
     booking = story.ask()
     story.accept(booking)
     story.at(booking.starts_at - timedelta(hours=before_h))
@@ -65,7 +65,7 @@ def five_cancelled(story: Story) -> None:
 
 
 @pytest.mark.parametrize("completes_first", [False, True])
-def test_what_a_streak_leads_to_is_due_since_the_cancellation_that_did_it(
+def test_emails_of_a_streak_are_due_since_the_cancellation_that_caused_them(
     story: Story, completes_first: bool
 ) -> None:
     done = story.ask("asha", starts_at=story.now + timedelta(hours=4))
@@ -79,11 +79,11 @@ def test_what_a_streak_leads_to_is_due_since_the_cancellation_that_did_it(
     if completes_first:
         assert total(due.complete_sessions(story.now)).done == 1
     story.sweep()
-    told = ("account_deactivated", "account_alert", "booking_expired", "enquiry_expired")
-    assert [due_of(kind) for kind in told] == [{HALF_AN_HOUR}] * 4
+    kinds = ("account_deactivated", "account_alert", "booking_expired", "enquiry_expired")
+    assert [due_of(kind) for kind in kinds] == [{HALF_AN_HOUR}] * 4
 
 
-def test_a_purge_goes_on_batch_by_batch_until_nothing_old_is_left(
+def test_a_purge_deletes_in_batches_until_nothing_old_is_left(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due, "PURGE_BATCH", 2)

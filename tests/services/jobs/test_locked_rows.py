@@ -57,7 +57,7 @@ def test_a_locked_therapist_keeps_no_other_from_standing_and_score_and_is_taken_
 
 
 @POSTGRESQL
-def test_a_locked_therapist_keeps_nobody_elses_sessions_from_either_reminder(
+def test_a_locked_therapist_keeps_no_session_of_others_from_its_reminders(
     story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So that a batch could be full of Asha's alone.

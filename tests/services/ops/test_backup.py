@@ -69,7 +69,7 @@ def test_a_backup_holds_what_was_committed_and_keeps_no_writer_waiting(
 
 
 @on_sqlite
-def test_a_backup_is_for_its_owners_eyes_and_leaves_nothing_else_behind(
+def test_a_backup_is_readable_by_its_owner_only_and_leaves_nothing_else_behind(
     story: Story, tmp_path: Path
 ) -> None:
     story.ask()
@@ -80,7 +80,7 @@ def test_a_backup_is_for_its_owners_eyes_and_leaves_nothing_else_behind(
 
 
 @on_sqlite
-def test_a_database_restored_to_a_new_place_is_for_its_owners_eyes(
+def test_a_database_restored_to_a_new_place_is_readable_by_its_owner_only(
     story: Story, tmp_path: Path
 ) -> None:
     story.ask()
@@ -107,7 +107,7 @@ def test_a_backup_into_no_folder_is_refused_by_name(story: Story, tmp_path: Path
 
 
 @on_sqlite
-def test_a_database_with_anything_in_it_is_not_replaced_unasked(
+def test_a_database_that_is_not_empty_is_only_replaced_on_demand(
     story: Story, tmp_path: Path
 ) -> None:
     backups.backup(tmp_path / "one.db")
@@ -208,7 +208,7 @@ PREDECESSORS: dict[str, Callable[[Path], object]] = {
 
 @on_sqlite
 @pytest.mark.parametrize("spoil", PREDECESSORS.values(), ids=PREDECESSORS)
-def test_whatever_stood_there_is_kept_whole_and_the_backup_takes_its_place(
+def test_the_replaced_file_is_kept_in_whatever_state_it_was(
     story: Story, tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     kept = story.ask()

@@ -1,4 +1,4 @@
-"""Emails that ops leaves out: those that wait, and never one that is being sent or was."""
+"""Ops skips emails that wait, and never one that is being sent or was sent."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def emails() -> dict[int, OutboxStatus]:
     return {each.id: each.status for each in OutboxEmail.select()}
 
 
-def test_what_is_left_out_is_never_sent_and_says_why(story: Story) -> None:
+def test_a_skipped_email_is_never_sent_and_says_why(story: Story) -> None:
     story.ask()
     first, second = sorted(emails())
     assert outbox_skip.skip([first], story.now) == 1
@@ -26,7 +26,7 @@ def test_what_is_left_out_is_never_sent_and_says_why(story: Story) -> None:
     assert OutboxEmail.get_by_id(first).last_error == outbox_skip.REASON
 
 
-def test_naming_one_that_was_sent_or_never_there_leaves_none_out(story: Story) -> None:
+def test_naming_one_that_was_sent_or_is_unknown_skips_none(story: Story) -> None:
     story.ask()
     story.deliver()
     sent = min(emails())
@@ -49,7 +49,7 @@ def test_one_that_is_being_sent_is_refused_until_its_lease_has_run_out(story: St
     assert not outbox.end_claim(claimed, OutboxStatus.SENT, now=story.now)
 
 
-def test_all_that_were_due_before_an_instant_are_left_out_and_no_other(story: Story) -> None:
+def test_all_that_were_due_before_an_instant_are_skipped_and_no_other(story: Story) -> None:
     story.ask()
     story.wait(minutes=5)
     crash = story.now

@@ -1,4 +1,4 @@
-"""Replay: nothing to say about an honest life, and a name for every tampered value."""
+"""Replay finds nothing in an untouched database, and names every value that was tampered with."""
 
 import random
 from datetime import timedelta
@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 def live_at_random(story: Story, seed: int, steps: int) -> None:
-    """Clients and therapists do whatever comes to their minds; refusals are part of life."""
+    """Clients and therapists do things at random; some are refused."""
     chance = random.Random(seed)
     known: list[Booking] = []
     for _ in range(steps):
@@ -74,7 +74,7 @@ def test_a_random_life_replays_to_what_is_stored(
 
 
 @pytest.fixture
-def told(story: Story) -> Booking:
+def played(story: Story) -> Booking:
     """A story with something to tamper with: one completed session, three cancelled ones."""
     booking = story.ask()
     story.accept(booking)
@@ -92,53 +92,53 @@ def found(story: Story) -> list[tuple[str, str]]:
     return [(each.subject, each.field) for each in replay.find_differences(story.now)]
 
 
-def test_a_changed_status_is_found(story: Story, told: Booking) -> None:
-    Booking.update(status=Status.NO_SHOW).where(Booking.id == told.id).execute()
+def test_a_changed_status_is_found(story: Story, played: Booking) -> None:
+    Booking.update(status=Status.NO_SHOW).where(Booking.id == played.id).execute()
     assert list(replay.find_differences(story.now)) == [
-        Difference(told.reference, "status", stored="no_show", replayed="completed")
+        Difference(played.reference, "status", stored="no_show", replayed="completed")
     ]
 
 
-def test_a_changed_amount_is_found(story: Story, told: Booking) -> None:
+def test_a_changed_amount_is_found(story: Story, played: Booking) -> None:
     LedgerLine.update(amount_minor=LedgerLine.amount_minor + 1).where(
-        LedgerLine.booking == told, LedgerLine.account == "therapist"
+        LedgerLine.booking == played, LedgerLine.account == "therapist"
     ).execute()
-    assert found(story) == [(told.reference, "ledger"), (told.reference, "ledger sum")]
+    assert found(story) == [(played.reference, "ledger"), (played.reference, "ledger sum")]
 
 
 def test_money_moved_between_accounts_is_found_though_the_sum_is_right(
-    story: Story, told: Booking
+    story: Story, played: Booking
 ) -> None:
     for account, amount in (("therapist", 6000), ("commission", 0)):
         LedgerLine.update(amount_minor=amount).where(
-            LedgerLine.booking == told, LedgerLine.account == account
+            LedgerLine.booking == played, LedgerLine.account == account
         ).execute()
-    assert found(story) == [(told.reference, "ledger")]
+    assert found(story) == [(played.reference, "ledger")]
 
 
-def test_a_lost_ledger_line_is_found(story: Story, told: Booking) -> None:
+def test_a_lost_ledger_line_is_found(story: Story, played: Booking) -> None:
     LedgerLine.delete().where(
-        LedgerLine.booking == told, LedgerLine.account == "commission"
+        LedgerLine.booking == played, LedgerLine.account == "commission"
     ).execute()
-    assert found(story) == [(told.reference, "ledger"), (told.reference, "ledger sum")]
+    assert found(story) == [(played.reference, "ledger"), (played.reference, "ledger sum")]
 
 
-def test_a_changed_streak_is_found(story: Story, told: Booking) -> None:
+def test_a_changed_streak_is_found(story: Story, played: Booking) -> None:
     Therapist.update(streak=2).where(Therapist.slug == "asha").execute()
     assert list(replay.find_differences(story.now)) == [
         Difference("asha", "streak", stored="2", replayed="3")
     ]
 
 
-def test_a_forged_flag_is_found(story: Story, told: Booking) -> None:
+def test_a_forged_flag_is_found(story: Story, played: Booking) -> None:
     Therapist.update(flagged_at=story.now).where(Therapist.slug == "asha").execute()
     # A flag halves the score too, so a forged one leaves two traces.
     assert found(story) == [("asha", "flagged"), ("asha", "score")]
 
 
-def test_an_account_given_back_behind_our_back_is_found(story: Story, told: Booking) -> None:
+def test_an_account_reactivated_by_hand_is_found(story: Story, played: Booking) -> None:
     for _ in range(2):
-        other = story.ask(starts_at=told.starts_at + 5 * DAY)
+        other = story.ask(starts_at=played.starts_at + 5 * DAY)
         story.accept(other)
         story.cancel(other, Actor.THERAPIST)
     story.sweep()
@@ -147,40 +147,40 @@ def test_an_account_given_back_behind_our_back_is_found(story: Story, told: Book
 
 
 @pytest.mark.parametrize("slug", ["asha", "chi"], ids=["ranked", "never asked"])
-def test_a_changed_score_is_found(story: Story, told: Booking, slug: str) -> None:
+def test_a_changed_score_is_found(story: Story, played: Booking, slug: str) -> None:
     Therapist.update(score=99.0).where(Therapist.slug == slug).execute()
     assert list(replay.find_differences(story.now)) == [
         Difference(slug, "score", stored="99.0", replayed="100.0")
     ]
 
 
-def test_a_timeline_that_no_booking_can_have_is_found(story: Story, told: Booking) -> None:
+def test_a_timeline_that_no_booking_can_have_is_found(story: Story, played: Booking) -> None:
     TimelineEntry.delete().where(
-        TimelineEntry.booking == told, TimelineEntry.event == "accepted"
+        TimelineEntry.booking == played, TimelineEntry.event == "accepted"
     ).execute()
-    assert (told.reference, "timeline") in found(story)
+    assert (played.reference, "timeline") in found(story)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
-def test_however_few_are_read_at_a_time_each_is_judged_by_its_own_lines(
-    story: Story, told: Booking, monkeypatch: pytest.MonkeyPatch, batch: int
+def test_each_booking_is_compared_with_its_own_rows_whatever_the_batch_size(
+    story: Story, played: Booking, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     monkeypatch.setattr(replay, "BATCH", batch)
-    last = story.ask(starts_at=told.starts_at + 5 * DAY)
-    Booking.update(status=Status.EXPIRED).where(Booking.id.in_([told.id, last.id])).execute()
-    assert found(story) == [(told.reference, "status"), (last.reference, "status")]
+    last = story.ask(starts_at=played.starts_at + 5 * DAY)
+    Booking.update(status=Status.EXPIRED).where(Booking.id.in_([played.id, last.id])).execute()
+    assert found(story) == [(played.reference, "status"), (last.reference, "status")]
 
 
-def test_looking_changes_nothing(story: Story, told: Booking) -> None:
+def test_replay_changes_nothing(story: Story, played: Booking) -> None:
     before = [booking.__data__ for booking in Booking.select().order_by(Booking.id)]
     story.wait(hours=100)
     list(replay.find_differences(story.now))
     assert [booking.__data__ for booking in Booking.select().order_by(Booking.id)] == before
 
 
-def test_a_reactivated_account_replays(story: Story, told: Booking) -> None:
+def test_a_reactivated_account_replays(story: Story, played: Booking) -> None:
     for _ in range(2):
-        other = story.ask(starts_at=told.starts_at + 5 * DAY)
+        other = story.ask(starts_at=played.starts_at + 5 * DAY)
         story.accept(other)
         story.cancel(other, Actor.THERAPIST)
     story.sweep()

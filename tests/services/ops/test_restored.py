@@ -1,4 +1,4 @@
-"""After a restore: what had left is left out by its moment, and what was still to come goes."""
+"""After a restore: emails that had left are skipped by their time, and the later ones are sent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def kinds(sent: list[Accepted]) -> list[str]:
 
 
 def pass_until(story: Story, until: datetime) -> list[Accepted]:
-    """Time passes, the scheduler at work; what has left meanwhile."""
+    """Let time pass with the scheduler running; the emails that left."""
     left = []
     while story.now < until:
         story.wait(seconds=min(HALF_AN_HOUR, until - story.now).total_seconds())
@@ -45,7 +45,7 @@ def pass_until(story: Story, until: datetime) -> list[Accepted]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Backup and restore as README has it for the database in use."""
+    """Backup and restore as docs/operations.md has it for the database in use."""
 
     app: Flask
     url: str
@@ -83,7 +83,7 @@ def recipe(app: Flask, database_url: str, tmp_path: Path) -> Iterator[Recipe]:
 
 
 def busy_night(story: Story) -> None:
-    """Things that the clock will bring about in the next hours, at many different moments."""
+    """Bookings with many steps that fall due in the next hours."""
     old = story.ask("bran", client=ELI, starts_at=story.now + timedelta(hours=56))
     pass_until(story, story.now + timedelta(hours=22))
     soon = story.ask("asha", starts_at=story.now + timedelta(hours=5, minutes=30))
@@ -99,7 +99,7 @@ def busy_night(story: Story) -> None:
     assert story.reload(old).status == "requested"
 
 
-def test_nothing_that_had_left_goes_again_and_what_was_to_come_does(
+def test_no_email_that_had_left_is_sent_again_and_later_ones_are_sent(
     story: Story, app: Flask, recipe: Recipe
 ) -> None:
     busy_night(story)
@@ -122,7 +122,7 @@ def test_nothing_that_had_left_goes_again_and_what_was_to_come_does(
 
 
 @on_sqlite
-def test_what_a_worker_had_in_hand_when_the_backup_was_made_waits_again(
+def test_an_email_that_was_claimed_when_the_backup_was_made_is_queued_again(
     story: Story, tmp_path: Path
 ) -> None:
     story.ask()
@@ -141,7 +141,7 @@ def test_what_a_worker_had_in_hand_when_the_backup_was_made_waits_again(
     assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 1
 
 
-def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) -> None:
+def test_emails_of_a_lost_scheduler_count_as_due_before_it_claimed_them(story: Story) -> None:
     story.ask()
     outbox.claim(story.now, 9)
     lost_at = story.wait(seconds=1)
@@ -153,7 +153,7 @@ def test_what_a_lost_worker_had_in_hand_was_due_before_it_took_it(story: Story) 
     assert (left.skipped, left.in_hand, left.is_complete) == (2, 0, True)
 
 
-def test_what_a_living_worker_gives_back_is_due_since_when_it_was(story: Story) -> None:
+def test_an_email_that_is_given_back_is_due_since_it_was_before(story: Story) -> None:
     story.ask()
     parts = sender_to(story.app, story.mail.port).deliver()
     next(parts)
@@ -166,7 +166,7 @@ def test_what_a_living_worker_gives_back_is_due_since_when_it_was(story: Story) 
     assert story.sent() == []
 
 
-def test_an_enquiry_made_after_the_loss_is_told_of_though_what_ends_it_was_due_before(
+def test_an_email_about_an_enquiry_made_after_the_loss_is_sent(
     story: Story,
 ) -> None:
     for hours in (48, 50, 52, 54, 72):
@@ -182,7 +182,7 @@ def test_an_enquiry_made_after_the_loss_is_told_of_though_what_ends_it_was_due_b
     assert ("booking_expired", ELI[1]) in story.deliver()
 
 
-def test_a_moment_still_to_come_is_refused_and_leaves_nothing_out(
+def test_a_time_still_to_come_is_refused_and_skips_nothing(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.ask()
@@ -191,7 +191,7 @@ def test_a_moment_still_to_come_is_refused_and_leaves_nothing_out(
     assert len(story.sent()) == 2
 
 
-def test_ops_is_told_of_what_is_still_in_hand(
+def test_ops_hears_of_emails_that_a_scheduler_has_in_hand(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.ask()
@@ -203,7 +203,9 @@ def test_ops_is_told_of_what_is_still_in_hand(
     assert "1 more are in a scheduler's hands until 2026-11-02T09:03:20Z" in said.err
 
 
-def test_leaving_out_takes_every_step_first_lest_its_emails_come_after(story: Story) -> None:
+def test_skipping_takes_every_due_step_first_to_skip_its_emails_too(
+    story: Story,
+) -> None:
     story.ask()
     story.deliver()
     lost_at = story.wait(hours=3, minutes=1)
