@@ -1,4 +1,4 @@
-"""`mindsum emails preview`: every email as files, on a machine that has nothing else."""
+"""`mindsum emails preview` writes every email as files, without settings or a database."""
 
 import json
 import re
@@ -17,23 +17,23 @@ ALWAYS = {"light.html", "dark.html", "body.txt", "raw.eml"}
 
 
 def no_application() -> Any:
-    raise AssertionError("neither settings nor a database are needed to look at emails")
+    raise AssertionError("previews need neither settings nor a database")
 
 
-def typed(*words: str | Path) -> int:
+def run_preview(*words: str | Path) -> int:
     return cli.run(["emails", "preview", *map(str, words)], create=no_application)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the previews were written, in a folder that was not there."""
+    """The previews, in a folder that did not exist before."""
     new = tmp_path_factory.mktemp("previews") / "a" / "b"
-    assert typed("--out", new) == 0
+    assert run_preview("--out", new) == 0
     return new
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_sample_is_written_as_its_reader_gets_it(folder: Path, name: str) -> None:
+def test_every_sample_is_written_as_it_would_be_sent(folder: Path, name: str) -> None:
     sample = SAMPLES[name]()
     written = {file.name: file.read_bytes() for file in (folder / name).iterdir()}
     assert set(written) == ALWAYS | ({"calendar.ics"} if name in CALENDARS else set())
@@ -49,7 +49,7 @@ def test_every_sample_is_written_as_its_reader_gets_it(folder: Path, name: str) 
 
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize(("scheme", "rules"), [("light", "not all"), ("dark", "all")])
-def test_a_scheme_is_forced_whatever_the_browser_prefers(
+def test_a_colour_scheme_is_forced_over_the_browsers_preference(
     folder: Path, name: str, scheme: str, rules: str
 ) -> None:
     html = (folder / name / f"{scheme}.html").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_a_scheme_is_forced_whatever_the_browser_prefers(
     assert f'name="color-scheme" content="{scheme}"' in html
 
 
-def test_the_index_shows_each_in_both_schemes_at_both_widths_and_links_nothing_missing(
+def test_the_index_shows_each_scheme_and_width_and_links_every_file(
     folder: Path,
 ) -> None:
     index = (folder / "index.html").read_text(encoding="utf-8")
@@ -74,11 +74,11 @@ def test_the_index_shows_each_in_both_schemes_at_both_widths_and_links_nothing_m
     assert linked == files - {"index.html"}
 
 
-def test_the_files_are_listed_for_a_machine_and_writing_them_again_changes_none(
+def test_the_files_are_listed_as_json_and_writing_them_again_changes_none(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    assert typed("--out", folder, "--json") == 0
+    assert run_preview("--out", folder, "--json") == 0
     listed = [Path(file) for file in json.loads(capsys.readouterr().out)["files"]]
     assert {file: file.read_bytes() for file in listed} == before
     assert len(listed) == len(before)
@@ -88,7 +88,7 @@ def test_without_a_folder_they_go_to_var(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert typed() == 0
+    assert run_preview() == 0
     assert capsys.readouterr().out.endswith("open var/emails/index.html.\n")
     assert (tmp_path / "var/emails/index.html").exists()
 
@@ -97,18 +97,18 @@ def test_without_a_folder_they_go_to_var(
 def test_a_folder_that_cannot_be_written_is_one_line_and_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
 ) -> None:
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("mine")
-    assert typed("--out", in_the_way / below) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert re.fullmatch(r"mindsum: [^\n]*file[^\n]*\n", told.err)
-    assert in_the_way.read_text() == "mine"
+    blocking_file = tmp_path / "file"
+    blocking_file.write_text("other content")
+    assert run_preview("--out", blocking_file / below) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert re.fullmatch(r"mindsum: [^\n]*file[^\n]*\n", output.err)
+    assert blocking_file.read_text() == "other content"
 
 
-def test_a_file_that_is_in_the_way_of_a_sample_is_said(
+def test_a_file_in_place_of_a_samples_folder_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / next(iter(SAMPLES))).write_text("mine")
-    assert typed("--out", tmp_path) == 2
+    (tmp_path / next(iter(SAMPLES))).write_text("other content")
+    assert run_preview("--out", tmp_path) == 2
     assert capsys.readouterr().err == f"mindsum: cannot write to {tmp_path}: File exists\n"
