@@ -17,9 +17,9 @@ from app.store.models import (
     TimelineEntry,
 )
 from emails.message import message_id
-from tests.harness.browser_clients import Notes
 from tests.harness.mail_reader import ReceivedEmail
 from tests.harness.processes import Site
+from tests.harness.random_clients import Notes
 
 DAY = timedelta(hours=24)
 ENDED = {
@@ -72,23 +72,23 @@ class Told:
 
 
 def everything(site: Site, notes: Notes, emails: list[ReceivedEmail], kills: int) -> Iterator[str]:
-    """Every fault of the house, in words."""
+    """Every contradiction between rows, emails and replies, in words."""
     lines = defaultdict[int, list[TimelineEntry]](list)
     for line in TimelineEntry.select().order_by(TimelineEntry.id):
         lines[line.booking_id].append(line)
     told = [Told(booking, lines[booking.id]) for booking in Booking.select()]
     for each in told:
-        yield from _life(each)
+        yield from _steps(each)
         yield from _money(each)
         yield from _emails_of(each)
-    yield from _at_once(told)
-    yield from _promises(told, notes)
-    yield from _post(site, emails, kills)
+    yield from _overlaps(told)
+    yield from _replies(told, notes)
+    yield from _deliveries(site, emails, kills)
     for therapist in Therapist.select():
         yield from _standing(therapist, told)
 
 
-def _life(told: Told) -> Iterator[str]:
+def _steps(told: Told) -> Iterator[str]:
     reference, events = told.booking.reference, told.events
     if max(Counter(events).values()) > 1 or events[0] != "requested":
         yield f"{reference}: {events}"
@@ -135,33 +135,37 @@ def _emails_of(told: Told) -> Iterator[str]:
         yield f"{told.booking.reference} ({told.events}): emails {dict(kinds)}"
 
 
-def _at_once(told: list[Told]) -> Iterator[str]:
-    """Nobody was booked twice for a time, nor had two free consultations, at any moment."""
+def _overlaps(told: list[Told]) -> Iterator[str]:
+    """At no moment was a time held twice, or a free consultation used twice."""
     for one, other in combinations(told, 2):
         a, b = one.booking, other.booking
         if a.therapist_id != b.therapist_id:
             continue
-        if a.starts_at < b.ends_at and b.starts_at < a.ends_at and _meet(one.held(), other.held()):
+        if (
+            a.starts_at < b.ends_at
+            and b.starts_at < a.ends_at
+            and _overlap(one.held(), other.held())
+        ):
             yield f"{a.reference} and {b.reference} held one time"
         is_free = a.kind == b.kind == "free_consultation" and a.client_id == b.client_id
-        if is_free and _meet(one.used_free(), other.used_free()):
+        if is_free and _overlap(one.used_free(), other.used_free()):
             yield f"{a.reference} and {b.reference} were both free"
 
 
-def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
-def _promises(told: list[Told], notes: Notes) -> Iterator[str]:
-    """Whatever the house said was so is so."""
+def _replies(told: list[Told], notes: Notes) -> Iterator[str]:
+    """What the site replied is what the rows say."""
     by_reference = {each.booking.reference: each for each in told}
     for reference, event in notes.done:
         if not set(event.split(" or ")) & set(by_reference[reference].events):
-            yield f"{reference}: somebody was told that it was {event}"
+            yield f"{reference}: a reply said {event}"
     for reference, events in notes.seen:
         if tuple(by_reference[reference].events[: len(events)]) != events:
-            yield f"{reference}: somebody was shown {events}"
-    for reference, (address, slug, start) in notes.asked.items():
+            yield f"{reference}: a reply showed {events}"
+    for reference, (address, slug, start) in notes.requested.items():
         booking = by_reference[reference].booking
         found = (booking.client.email, booking.therapist.slug, booking.starts_at.isoformat())
         if found != (address, slug, start):
@@ -173,13 +177,13 @@ def _promises(told: list[Told], notes: Notes) -> Iterator[str]:
     }
     for reference, choice in notes.chosen:
         if (reference, choice.partition("@")[0]) not in instead:
-            yield f"{reference}: somebody was told that {choice} was asked instead"
+            yield f"{reference}: a reply said that {choice} was requested instead"
         if by_reference[reference].booking.status == "requested":
-            yield f"{reference}: still open though someone else was chosen"
+            yield f"{reference}: still open though another therapist was chosen"
 
 
-def _post(site: Site, emails: list[ReceivedEmail], kills: int) -> Iterator[str]:
-    """Every email left, or was skipped; none twice but where a process was killed."""
+def _deliveries(site: Site, emails: list[ReceivedEmail], kills: int) -> Iterator[str]:
+    """Every email was sent or skipped; none was sent twice unless a process was killed."""
     came, kinds = Counter(each.message_id for each in emails), defaultdict[str, set[object]](set)
     for each in emails:
         kinds[each.message_id].add((each.kind, each.reference, each.to))
@@ -195,13 +199,13 @@ def _post(site: Site, emails: list[ReceivedEmail], kills: int) -> Iterator[str]:
             yield f"{row.about} {row.kind} is {row.status} ({row.last_error})"
         if row.status == OutboxStatus.SENT and not count:
             yield f"{row.about} {row.kind} never came"
-        # Handed over by somebody who was killed then: sent again, or no longer true by then.
+        # A process was killed after the hand-over: the email was sent again, or skipped by then.
         if count > (row.status == OutboxStatus.SENT) and not (kills and row.attempts > 1):
             yield f"{row.about} {row.kind} came {count} times, attempts {row.attempts}"
         if len(kinds[number]) > 1:
             yield f"{number} was used for {kinds[number]}"
     if came:
-        yield f"nobody wrote {came}"
+        yield f"no row for the emails {came}"
 
 
 def _standing(therapist: Therapist, told: list[Told]) -> Iterator[str]:
@@ -215,16 +219,16 @@ def _standing(therapist: Therapist, told: list[Told]) -> Iterator[str]:
         if line.event in counted
     )
     entries = StandingEntry.select().where(StandingEntry.therapist == therapist)
-    given_back = 0
+    reactivations = 0
     history: list[str] = []
     for entry in entries.order_by(StandingEntry.id):
         if entry.event == "reactivated":
             history.append("reactivated")
-            given_back += 1
+            reactivations += 1
         elif entry.event in ("cancelled", "completed"):
-            history.append(theirs[len(history) - given_back][1].event)
-    if len(history) - given_back != len(theirs):
-        yield f"{therapist.slug}: {len(theirs)} things happened, {len(history)} were counted"
+            history.append(theirs[len(history) - reactivations][1].event)
+    if len(history) - reactivations != len(theirs):
+        yield f"{therapist.slug}: {len(theirs)} were due, {len(history)} were counted"
     for number, (_, line, _) in enumerate(theirs):
         if line.event == "cancelled_by_therapist":
             for _, _, later in theirs[number + 1 :]:
