@@ -1,4 +1,4 @@
-"""Settings: what the environment may say, and the one line that stops a wrong start."""
+"""Settings: defaults, checks, and the one line that stops the start at a bad one."""
 
 import os
 import re
@@ -135,7 +135,7 @@ NOT_FOR_PRODUCTION = [
     ("NOTES_KEY", {"NOTES_KEY": ""}),
 ]
 
-OF_NOBODY = [
+DEFAULT_ADDRESSES = [
     ("OPS_EMAIL", ""),
     ("OPS_EMAIL", "ops@Mindsum.INVALID"),
     ("MAIL_DEFAULT_SENDER", ""),
@@ -146,22 +146,22 @@ OF_NOBODY = [
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment that says nothing, in a folder without a file named .env."""
+    """An environment without any setting, in a folder without a `.env` file."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
     return monkeypatch
 
 
-def said(environment: pytest.MonkeyPatch, **values: str) -> Settings:
+def loaded(environment: pytest.MonkeyPatch, **values: str) -> Settings:
     for name, value in values.items():
         environment.setenv(name, value)
     return config.load()
 
 
-def refused(environment: pytest.MonkeyPatch, **values: str) -> ConfigError:
+def config_error(environment: pytest.MonkeyPatch, **values: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        said(environment, **values)
+        loaded(environment, **values)
     return caught.value
 
 
@@ -175,7 +175,7 @@ def test_without_an_environment_every_setting_has_its_published_default() -> Non
 def test_a_bad_setting_stops_the_start_in_one_line_that_names_it(
     environment: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    error = refused(environment, **{name: value})
+    error = config_error(environment, **{name: value})
     assert error.name == name
     assert re.fullmatch(rf"{name} should be [^\n]+", str(error))
 
@@ -184,74 +184,74 @@ def test_a_bad_setting_stops_the_start_in_one_line_that_names_it(
 def test_contradictory_settings_stop_the_start(
     environment: pytest.MonkeyPatch, name: str, values: dict[str, str]
 ) -> None:
-    error = refused(environment, **values)
+    error = config_error(environment, **values)
     assert error.name == name
     assert re.fullmatch(rf"{name} should be [^\n]+", str(error))
 
 
 @pytest.mark.parametrize(("name", "values"), NOT_FOR_PRODUCTION)
-def test_production_takes_no_default_secret(
+def test_production_refuses_default_secrets(
     environment: pytest.MonkeyPatch, name: str, values: dict[str, str]
 ) -> None:
-    assert refused(environment, **{**PRODUCTION, **values}).name == name
+    assert config_error(environment, **{**PRODUCTION, **values}).name == name
 
 
 def test_production_with_secrets_of_its_own_starts(environment: pytest.MonkeyPatch) -> None:
-    settings = said(environment, **PRODUCTION)
+    settings = loaded(environment, **PRODUCTION)
     assert settings.is_production
     assert config.missing_address(settings) is None
 
 
-@pytest.mark.parametrize(("name", "address"), OF_NOBODY)
-def test_production_with_an_address_of_nobody_lacks_one_of_its_own(
+@pytest.mark.parametrize(("name", "address"), DEFAULT_ADDRESSES)
+def test_check_reports_a_default_address_in_production(
     environment: pytest.MonkeyPatch, name: str, address: str
 ) -> None:
-    lack = config.missing_address(said(environment, **{**PRODUCTION, name: address}))
-    assert str(lack).startswith(f"{name} should be an address of your own, such as ")
+    missing = config.missing_address(loaded(environment, **{**PRODUCTION, name: address}))
+    assert str(missing).startswith(f"{name} should be an address of your own, such as ")
 
 
-def test_where_no_real_people_are_served_an_address_of_nobody_will_do(
+def test_a_default_address_is_fine_outside_production(
     environment: pytest.MonkeyPatch,
 ) -> None:
     assert config.missing_address(config.load()) is None
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "NOTES_KEY", "DATABASE_URL"])
-def test_the_line_never_repeats_a_secret(environment: pytest.MonkeyPatch, name: str) -> None:
-    error = refused(environment, **{**PRODUCTION, name: "hunter2"})
+def test_the_error_line_never_repeats_a_secret(environment: pytest.MonkeyPatch, name: str) -> None:
+    error = config_error(environment, **{**PRODUCTION, name: "hunter2"})
     assert error.name == name
     assert "hunter2" not in str(error)
 
 
-def test_decimals_are_taken_where_they_make_sense(environment: pytest.MonkeyPatch) -> None:
-    policy = said(environment, ANSWER_WITHIN_HOURS="2.5", COMMISSION_PERCENT="12.5").policy
+def test_hours_and_percentages_may_be_decimals(environment: pytest.MonkeyPatch) -> None:
+    policy = loaded(environment, ANSWER_WITHIN_HOURS="2.5", COMMISSION_PERCENT="12.5").policy
     assert policy.answer_within == timedelta(hours=2, minutes=30)
     assert policy.commission_percent == Decimal("12.5")
 
 
 def test_lists_are_split_at_commas(environment: pytest.MonkeyPatch) -> None:
-    settings = said(environment, SECRET_KEY_FALLBACKS="newer, older,", API_KEYS="a,b")
+    settings = loaded(environment, SECRET_KEY_FALLBACKS="newer, older,", API_KEYS="a,b")
     assert settings.secret_key_fallbacks == ("newer", "older")
     assert settings.api_keys == ("a", "b")
 
 
 def test_an_empty_variable_means_the_default(environment: pytest.MonkeyPatch) -> None:
-    assert said(environment, PORT="", CURRENCY="").port == 8000
+    assert loaded(environment, PORT="", CURRENCY="").port == 8000
 
 
-def test_a_file_named_env_stands_behind_the_environment(
+def test_the_environment_overrides_the_env_file(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / ".env").write_text("PORT=9000\nCURRENCY=EUR\nSOMEBODY_ELSES=1\n")
+    (tmp_path / ".env").write_text("PORT=9000\nCURRENCY=EUR\nANOTHER_PROGRAM=1\n")
     environment.chdir(tmp_path)
-    settings = said(environment, PORT="9100")
+    settings = loaded(environment, PORT="9100")
     assert (settings.port, settings.currency) == (9100, "EUR")
-    assert said(environment, CURRENCY="").currency == "GBP"
+    assert loaded(environment, CURRENCY="").currency == "GBP"
     (tmp_path / ".env").write_text("MAIL_TIMEOUT=ninety")
-    assert refused(environment).name == "MAIL_TIMEOUT"
+    assert config_error(environment).name == "MAIL_TIMEOUT"
 
 
-def test_a_file_named_env_is_taken_to_the_letter(
+def test_values_in_the_env_file_are_taken_literally(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text(
@@ -259,23 +259,23 @@ def test_a_file_named_env_is_taken_to_the_letter(
         "API_KEYS=a,b\nOPS_EMAIL=\n"
     )
     environment.chdir(tmp_path)
-    settings = said(environment)
+    settings = loaded(environment)
     assert settings.mail_password == "ab#cd${HOME}"
     assert settings.mail_default_sender == "Mindsum Bookings <b@example.org>"
     assert (settings.api_keys, settings.ops_email) == (("a", "b"), "ops@mindsum.invalid")
 
 
-def test_a_file_named_env_that_is_no_text_stops_the_start(
+def test_an_env_file_that_is_not_text_stops_the_start(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_bytes(b"PORT=\xff\xfe")
     environment.chdir(tmp_path)
-    assert str(refused(environment)) == ".env should be a text file that can be read"
+    assert str(config_error(environment)) == ".env should be a text file that can be read"
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("door", "arguments"),
+    ("process", "arguments"),
     [
         ("web", ["-m", "app.serve"]),
         ("scheduler", ["scheduler.py"]),
@@ -284,8 +284,8 @@ def test_a_file_named_env_that_is_no_text_stops_the_start(
         ("mindsum", ["-c", "from app.cli import main; main()", "db", "upgrade"]),
     ],
 )
-def test_every_process_stops_with_that_line_and_nothing_else(
-    door: str, arguments: list[str]
+def test_every_process_prints_one_line_for_a_bad_setting_and_exits_with_2(
+    process: str, arguments: list[str]
 ) -> None:
     ran = subprocess.run(
         [sys.executable, *arguments],
@@ -297,7 +297,7 @@ def test_every_process_stops_with_that_line_and_nothing_else(
     )
     assert ran.returncode == 2
     assert ran.stderr == (
-        f"{door}: COMMISSION_PERCENT should be a percentage from 0 to 100, not 'ten'\n"
+        f"{process}: COMMISSION_PERCENT should be a percentage from 0 to 100, not 'ten'\n"
     )
     assert ran.stdout == ""
 
@@ -305,16 +305,16 @@ def test_every_process_stops_with_that_line_and_nothing_else(
 def test_the_readme_names_exactly_the_settings_and_their_defaults() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", (ROOT / "README.md").read_text(), re.M)
     assert sorted(name for name, _ in rows) == sorted(map(str.upper, Settings.model_fields))
-    told = {name: default.strip("`") for name, default in rows}
+    documented = {name: default.strip("`") for name, default in rows}
     for name, default in DEFAULTS.items():
-        assert told[name] == str(default).lower() or told[name] == str(default), name
+        assert documented[name] == str(default).lower() or documented[name] == str(default), name
 
 
-def test_in_production_a_secret_that_everybody_can_read_does_not_verify_either(
+def test_production_refuses_the_default_secret_as_a_fallback(
     environment: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(ConfigError, match="SECRET_KEY_FALLBACKS should hold keys of your own"):
-        said(
+        loaded(
             environment,
             PUBLIC_URL="https://bookings.example.org",
             SECRET_KEY="a key of sixteen characters and more",

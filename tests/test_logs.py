@@ -1,4 +1,4 @@
-"""Logs: one line per thing, for a terminal or a machine, and nothing that is somebody's own."""
+"""Logs: one line per event, as text or JSON, without personal data."""
 
 import json
 import re
@@ -29,7 +29,7 @@ Lines = list[dict[str, Any]]
 
 @pytest.fixture
 def read(capsys: pytest.CaptureFixture[str]) -> Any:
-    """`read()` gives the log lines since the last time, as a machine reads them."""
+    """`read()` gives the JSON log lines since the last call."""
 
     def lines() -> Lines:
         return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
@@ -40,9 +40,7 @@ def read(capsys: pytest.CaptureFixture[str]) -> Any:
     logs.configure("text")
 
 
-def test_each_thing_done_is_one_line_with_event_booking_and_therapist(
-    story: Story, read: Any
-) -> None:
+def test_each_event_is_one_line_with_booking_and_therapist(story: Story, read: Any) -> None:
     logs.configure("json")
     booking = story.ask()
     story.accept(booking)
@@ -61,7 +59,7 @@ def test_a_repeated_answer_is_not_logged_again(story: Story, read: Any) -> None:
     assert read() == []
 
 
-def test_what_was_rolled_back_is_never_told(story: Story, read: Any) -> None:
+def test_a_move_that_was_rolled_back_is_not_logged(story: Story, read: Any) -> None:
     logs.configure("json")
     story.ask()
     read()
@@ -81,16 +79,14 @@ def test_lateness_is_a_warning_and_an_answer_is_not(story: Story, read: Any) -> 
     assert [line["level"] for line in read()] == ["info"]
 
 
-def test_a_line_carries_the_time_of_our_clock(story: Story, read: Any) -> None:
+def test_a_line_carries_the_time_of_the_application_s_clock(story: Story, read: Any) -> None:
     logs.configure("json")
     story.at(MONDAY + timedelta(hours=1))
     story.ask()
     assert [line["at"] for line in read()] == ["2026-11-02T10:00:00.000Z"]
 
 
-def test_a_terminal_reads_the_same_line_as_words(
-    story: Story, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_text_lines_hold_the_same_fields(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("text")
     capsys.readouterr()
     booking = story.ask()
@@ -100,7 +96,7 @@ def test_a_terminal_reads_the_same_line_as_words(
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_a_whole_life_leaves_no_name_address_word_or_token_in_the_log(
+def test_the_log_of_a_booking_s_life_holds_no_name_address_message_or_token(
     story: Story, capsys: pytest.CaptureFixture[str], log_format: Any
 ) -> None:
     logs.configure(log_format)
@@ -140,7 +136,9 @@ def test_a_sign_in_leaves_neither_address_nor_key_in_the_log(
     assert key not in log
 
 
-def test_a_fault_is_logged_by_type_and_place_without_its_words(story: Story, read: Any) -> None:
+def test_an_exception_is_logged_by_type_and_line_without_its_message(
+    story: Story, read: Any
+) -> None:
     logs.configure("json")
     try:
         int(NOTE)
@@ -168,9 +166,7 @@ def job_line(outcome: JobResult, read: Any) -> Lines:
     return [line for line in read() if line.get("job")]
 
 
-def test_a_job_that_did_something_says_how_much_and_how_late(
-    app: Flask, at: Any, read: Any
-) -> None:
+def test_a_job_run_that_did_something_logs_counts_and_delay(app: Flask, at: Any, read: Any) -> None:
     logs.configure("json")
     at(MONDAY)
     (line,) = job_line(JobResult(3, 2, 1, MONDAY - timedelta(minutes=2)), read)
@@ -187,7 +183,7 @@ def test_a_job_that_did_something_says_how_much_and_how_late(
     }
 
 
-def test_a_job_with_nothing_to_do_says_nothing(app: Flask, at: Any, read: Any) -> None:
+def test_a_job_run_with_nothing_to_do_logs_nothing(app: Flask, at: Any, read: Any) -> None:
     logs.configure("json")
     at(MONDAY)
     assert job_line(JobResult(), read) == []

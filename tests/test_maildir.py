@@ -1,4 +1,4 @@
-"""The demo's mail server: what it answers with 250 can be read back, by anyone, at once."""
+"""The demo's mail server: every message answered with 250 can be read back at once."""
 
 import smtplib
 import socket
@@ -41,7 +41,7 @@ def test_a_message_is_read_back_as_it_was_sent(tmp_path: Path) -> None:
     assert find(tmp_path / "m", stored.id) == stored
 
 
-def test_messages_come_newest_first_by_the_clock_of_the_demo(tmp_path: Path) -> None:
+def test_messages_are_listed_newest_first_by_the_demo_s_clock(tmp_path: Path) -> None:
     ahead = tmp_path / "offset"
     with serve_maildir(LOOPBACK, 0, tmp_path / "m") as server:
         send(server.port, b"Subject: now\r\n\r\n")
@@ -57,7 +57,7 @@ def test_messages_come_newest_first_by_the_clock_of_the_demo(tmp_path: Path) -> 
     assert timedelta(hours=3) <= gap < timedelta(hours=3, minutes=1)
 
 
-def test_addresses_and_headers_beyond_ascii_are_kept(tmp_path: Path) -> None:
+def test_addresses_and_headers_in_utf8_are_kept(tmp_path: Path) -> None:
     raw = "Subject: Grüße\r\nTo: дели@example.org\r\nX-Envelope: {}\r\n\r\nПривет\r\n".encode()
     with serve_maildir(LOOPBACK, 0, tmp_path) as server:
         with smtplib.SMTP(
@@ -73,7 +73,7 @@ def test_addresses_and_headers_beyond_ascii_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_another_process_reads_what_was_answered_with_250(tmp_path: Path) -> None:
+def test_another_process_reads_a_message_answered_with_250(tmp_path: Path) -> None:
     read = (
         "import sys; from pathlib import Path; from app.maildir import stored_messages;"
         "print(stored_messages(Path(sys.argv[1]))[0].message['Subject'])"
@@ -106,7 +106,7 @@ def test_an_unknown_id_finds_nothing(tmp_path: Path, key: str) -> None:
     assert find(tmp_path / "m", key) is None
 
 
-def test_a_mailbox_that_was_never_served_is_empty(tmp_path: Path) -> None:
+def test_a_mailbox_whose_server_never_ran_is_empty(tmp_path: Path) -> None:
     assert stored_messages(tmp_path) == stored_messages(tmp_path / "m") == []
     assert find(tmp_path, "some") is find(tmp_path / "m", "some") is None
     assert not (tmp_path / "m").exists()
@@ -119,7 +119,7 @@ def test_messages_outlive_the_server(tmp_path: Path) -> None:
         assert len(stored_messages(tmp_path / "deep" / "m")) == count
 
 
-def test_what_cannot_be_stored_is_deferred_not_lost(tmp_path: Path) -> None:
+def test_a_message_that_cannot_be_stored_gets_452(tmp_path: Path) -> None:
     with serve_maildir(LOOPBACK, 0, tmp_path / "m") as server:
         (tmp_path / "m" / "new").rmdir()
         with pytest.raises(smtplib.SMTPDataError) as raised:
@@ -138,7 +138,7 @@ def test_a_message_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     assert stored_messages(tmp_path) == []
 
 
-def test_a_stop_hangs_up_on_whoever_is_connected(tmp_path: Path) -> None:
+def test_stop_closes_open_connections(tmp_path: Path) -> None:
     server = serve_maildir(LOOPBACK, 0, tmp_path)
     with socket.create_connection((LOOPBACK, server.port), timeout=PATIENCE_S) as client:
         assert client.recv(100).startswith(b"220 localhost ")

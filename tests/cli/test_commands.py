@@ -1,4 +1,4 @@
-"""The command line: what ops types, what comes back, and one line for a mistake."""
+"""The command line: results, and one line for a mistake."""
 
 import json
 import os
@@ -34,7 +34,7 @@ NOTE = "I have not slept since the fire"
 
 @dataclass
 class Answer:
-    """What a command left: its exit status and what it printed."""
+    """A command's exit status and what it printed."""
 
     status: int
     out: str
@@ -47,7 +47,7 @@ class Answer:
 
     @property
     def mistake(self) -> str:
-        """The one line of a mistake, which printed and did nothing else."""
+        """The one line of a mistake; fails if the command printed anything else."""
         assert (self.status, self.out) == (2, "")
         found = re.fullmatch(r"mindsum: ([^\n]+)\n", self.err)
         assert found, self.err
@@ -78,7 +78,7 @@ ADD = (
 
 
 def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
-    """Every command below a group, by its words."""
+    """The words of every command below a group."""
     found = []
     context = click.Context(group)
     for name in group.list_commands(context):
@@ -99,7 +99,7 @@ BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox sk
           "emails preview", "therapist address"}  # fmt: skip
 
 
-def test_every_published_command_is_there_and_no_other_but_those_named_here() -> None:
+def test_every_published_command_exists_and_no_others_but_those_named_here() -> None:
     published = {" ".join(words.split()) for words in re.split(r"[/\n]", PUBLISHED)} - {""}
     found = {" ".join(words) for words in commands(cli.mindsum)}
     assert found >= published
@@ -110,9 +110,7 @@ def test_every_published_command_is_there_and_no_other_but_those_named_here() ->
 @pytest.mark.parametrize(
     "words", [w for w in commands(cli.mindsum) if w != ("demo",)], ids=" ".join
 )
-def test_every_command_can_answer_in_json_and_explains_itself(
-    words: tuple[str, ...], mindsum: Mindsum
-) -> None:
+def test_every_command_has_help_and_json(words: tuple[str, ...], mindsum: Mindsum) -> None:
     help_text = mindsum(*words, "--help")
     assert (help_text.status, help_text.err) == (0, "")
     assert "--json" in help_text.out
@@ -131,7 +129,7 @@ def test_help_imports_neither_flask_nor_the_database() -> None:
     assert ran.stdout.endswith("set()\n")
 
 
-def test_a_therapist_added_is_listed_and_can_be_booked(mindsum: Mindsum) -> None:
+def test_an_added_therapist_is_listed_and_can_be_booked(mindsum: Mindsum) -> None:
     added = mindsum(
         *ADD, "--available", "Mon-Fri 09:00-17:00", "--meeting-url", "https://meet.example/a",
         "--no-free-consultation", "--json",
@@ -166,7 +164,7 @@ BAD_ADDITIONS = [
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("flag", "line"), BAD_ADDITIONS)
-def test_a_bad_value_is_named_with_what_would_be_right_and_nothing_is_added(
+def test_a_bad_value_is_named_with_what_is_right_and_nothing_is_added(
     mindsum: Mindsum, flag: tuple[str, str], line: str
 ) -> None:
     assert mindsum(*ADD, *flag).mistake.startswith(line)
@@ -216,7 +214,7 @@ USAGE = [
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("words", "line"), USAGE)
-def test_a_mistake_gets_one_clear_line_and_exit_status_2(
+def test_a_mistake_gets_one_line_and_exit_status_2(
     mindsum: Mindsum, words: tuple[str, ...], line: str
 ) -> None:
     assert mindsum(*words).mistake.startswith(line)
@@ -339,7 +337,7 @@ def test_only_a_deactivated_account_can_be_reactivated(story: Story, mindsum: Mi
     assert (back["account"], back["streak"], back["flagged"]) == ("active", 0, False)
 
 
-def test_the_outbox_shows_where_emails_stand_and_never_what_they_say(
+def test_the_outbox_shows_the_state_of_emails_and_never_their_text(
     story: Story, mindsum: Mindsum
 ) -> None:
     booking = story.ask(note=NOTE)
@@ -355,7 +353,7 @@ def test_the_outbox_shows_where_emails_stand_and_never_what_they_say(
         assert "@" not in shown
 
 
-def test_an_email_is_shown_with_every_attempt_at_it(story: Story, mindsum: Mindsum) -> None:
+def test_an_email_is_shown_with_every_attempt_to_deliver_it(story: Story, mindsum: Mindsum) -> None:
     story.ask()
     email = OutboxEmail.select().order_by(OutboxEmail.id).first()
     assert "No attempt" in mindsum("outbox", "show", str(email.id)).out
@@ -395,9 +393,7 @@ def test_the_ledger_shows_lines_that_sum_to_zero(story: Story, mindsum: Mindsum)
     assert "-£60.00" in mindsum("ledger", "show", reference).out
 
 
-def test_replay_finds_nothing_until_somebody_changed_the_books(
-    story: Story, mindsum: Mindsum
-) -> None:
+def test_replay_finds_a_changed_ledger_line(story: Story, mindsum: Mindsum) -> None:
     booking = story.ask()
     story.accept(booking)
     assert mindsum("replay", "--json").data == {"differences": []}
@@ -408,7 +404,7 @@ def test_replay_finds_nothing_until_somebody_changed_the_books(
     assert fields == {(booking.reference, "ledger"), (booking.reference, "ledger sum")}
 
 
-def test_a_client_gets_all_that_is_held_and_then_nothing_is(story: Story, mindsum: Mindsum) -> None:
+def test_a_client_is_exported_and_then_erased(story: Story, mindsum: Mindsum) -> None:
     booking = story.ask(note=NOTE)
     held = mindsum("client", "export", DEE[1].upper(), "--json").data
     assert held["bookings"][0]["written"][0]["text"] == NOTE
@@ -430,7 +426,7 @@ def test_tables_are_plain_text_in_a_pipe(story: Story, mindsum: Mindsum) -> None
         assert len(listed.out.splitlines()) > 1
 
 
-def test_check_says_one_line_for_each_thing_it_looked_at(
+def test_check_prints_one_line_for_each_check(
     app: Flask, mail: MailServer, mindsum: Mindsum
 ) -> None:
     run_once(app)
@@ -451,7 +447,7 @@ def test_check_says_one_line_for_each_thing_it_looked_at(
     assert "MAIL_SERVER" in failed.out
 
 
-def test_check_wants_an_address_for_escalations_where_real_people_are_served(
+def test_check_wants_an_ops_address_of_our_own_in_production(
     app: Flask, settings: Settings, mindsum: Mindsum
 ) -> None:
     ours = {"public_url": "https://bookings.example.org", "mail_default_sender": "us@example.org"}
@@ -462,7 +458,7 @@ def test_check_wants_an_address_for_escalations_where_real_people_are_served(
     assert mindsum("check").out.splitlines()[0].startswith("settings  ok")
 
 
-def test_notes_that_no_key_opens_are_a_fault_of_the_service_and_no_mistake(
+def test_a_wrong_notes_key_is_a_fault_of_the_service_not_a_mistake(
     story: Story, settings: Settings, mindsum: Mindsum
 ) -> None:
     story.ask(note="for Asha's eyes")
@@ -474,7 +470,7 @@ def test_notes_that_no_key_opens_are_a_fault_of_the_service_and_no_mistake(
     assert ["notes", "FAILED"] in checked
 
 
-def test_check_finds_a_scheduler_that_never_ran_and_an_outbox_that_is_stuck(
+def test_check_reports_a_scheduler_that_never_ran_and_a_stuck_outbox(
     story: Story, mindsum: Mindsum
 ) -> None:
     story.ask()
@@ -489,7 +485,7 @@ def test_check_finds_a_scheduler_that_never_ran_and_an_outbox_that_is_stuck(
 
 
 def typed(tmp_path: Path, *words: str, **environment: str) -> Answer:
-    """A command as ops types it: a process of its own, on a SQLite database of its own."""
+    """Run a command in a process of its own, on a SQLite database of its own."""
     ran = subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", *words],
         cwd=ROOT,
@@ -502,7 +498,9 @@ def typed(tmp_path: Path, *words: str, **environment: str) -> Answer:
 
 
 @pytest.mark.process
-def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: Path) -> None:
+def test_a_database_without_tables_is_a_mistake_that_names_the_command_to_run(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "ops.db").touch()
     assert typed(tmp_path, "booking", "list").mistake.endswith("run mindsum db upgrade")
     assert typed(tmp_path, "check").status == 1
@@ -512,7 +510,7 @@ def test_a_database_without_tables_is_a_mistake_that_says_what_to_run(tmp_path: 
 
 
 @pytest.mark.process
-def test_a_database_that_is_not_there_is_a_fault_and_none_is_made(tmp_path: Path) -> None:
+def test_a_missing_database_is_a_fault_and_is_not_created(tmp_path: Path) -> None:
     failed = typed(tmp_path, "booking", "list")
     assert (failed.status, failed.out) == (1, "")
     assert "no database at" in failed.err
@@ -531,7 +529,7 @@ def test_a_database_that_does_not_answer_is_a_fault_in_one_line(tmp_path: Path) 
 
 
 @pytest.mark.process
-def test_the_currency_decides_what_an_amount_is(tmp_path: Path) -> None:
+def test_the_currency_decides_how_many_decimals_an_amount_has(tmp_path: Path) -> None:
     typed(tmp_path, "db", "upgrade")
     assert typed(tmp_path, *ADD, CURRENCY="JPY").mistake == (
         "--rate should be an amount such as 60, not '60.00'"

@@ -84,7 +84,7 @@ def test_the_files_are_listed_as_json_and_writing_them_again_changes_none(
     assert len(listed) == len(before)
 
 
-def test_without_a_folder_they_go_to_var(
+def test_without_a_folder_the_previews_go_to_var(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

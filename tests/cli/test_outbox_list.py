@@ -1,4 +1,4 @@
-"""`mindsum outbox list` says what it leaves out."""
+"""`mindsum outbox list` says how many emails it leaves out."""
 
 import json
 
@@ -17,7 +17,7 @@ def listed(app: Flask, *words: str) -> int:
     return run(["outbox", "list", *words], create=lambda: app)
 
 
-def test_a_list_that_is_cut_says_how_many_more_there_are(
+def test_a_limited_list_says_how_many_more_there_are(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.ask()
@@ -34,7 +34,7 @@ def test_a_list_that_is_cut_says_how_many_more_there_are(
 
 
 @pytest.mark.parametrize("words", [(), ("--status", "queued"), ("--status", "failed")])
-def test_a_list_that_is_whole_says_nothing_more(
+def test_a_complete_list_says_nothing_more(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     story.ask()

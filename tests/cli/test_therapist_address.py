@@ -1,4 +1,4 @@
-"""`mindsum therapist address`: all goes to the new address, and the old one opens nothing."""
+"""`mindsum therapist address`: emails go to the new address, sign-ins of the old one end."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def sign_in_link(sent: list[Accepted]) -> str:
     return found[1]
 
 
-def test_what_waits_and_what_comes_goes_to_the_new_address(story: Story, app: Flask) -> None:
+def test_waiting_and_later_emails_go_to_the_new_address(story: Story, app: Flask) -> None:
     booking = story.ask()
     assert changed(app, NEW) == 0
     assert therapists_mail(story.sent()) == [("booking_requested", NEW)]
@@ -46,16 +46,14 @@ def test_what_waits_and_what_comes_goes_to_the_new_address(story: Story, app: Fl
     assert therapists_mail(story.sent()) == [("session_confirmed", NEW)]
 
 
-def test_the_new_address_is_tried_even_where_it_was_refused_before(
-    story: Story, app: Flask
-) -> None:
+def test_the_new_address_is_tried_even_if_it_was_suppressed(story: Story, app: Flask) -> None:
     Suppression.create(address_key=NEW, reason="refused a year ago", at=story.now)
     story.ask()
     assert changed(app, NEW) == 0
     assert therapists_mail(story.sent()) == [("booking_requested", NEW)]
 
 
-def test_what_the_old_address_was_refused_can_be_sent_to_the_new_one(
+def test_an_email_refused_at_the_old_address_can_be_sent_to_the_new_one(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.ask()
@@ -70,7 +68,7 @@ def test_what_the_old_address_was_refused_can_be_sent_to_the_new_one(
     assert [row.address_key for row in Suppression.select()] == [ASHA]
 
 
-def test_a_sign_in_sent_to_the_old_address_opens_nothing(story: Story, app: Flask) -> None:
+def test_a_sign_in_link_sent_to_the_old_address_no_longer_works(story: Story, app: Flask) -> None:
     auth.request_sign_in(ASHA, "/dashboard", story.now)
     link = sign_in_link(story.sent())
     assert changed(app, NEW) == 0
@@ -80,14 +78,16 @@ def test_a_sign_in_sent_to_the_old_address_opens_nothing(story: Story, app: Flas
     assert app.test_client().get(sign_in_link(story.sent())).status_code == 200
 
 
-def test_a_sign_in_that_still_waits_goes_to_nobody(story: Story, app: Flask) -> None:
+def test_a_sign_in_email_that_still_waits_is_not_sent(story: Story, app: Flask) -> None:
     auth.request_sign_in(ASHA, "/dashboard", story.now)
     assert changed(app, NEW) == 0
     story.wait(seconds=SIGN_IN_LASTS.total_seconds() / 2)
     assert story.sent() == []
 
 
-def test_what_the_old_address_put_off_goes_to_the_new_one_at_once(story: Story, app: Flask) -> None:
+def test_an_email_deferred_at_the_old_address_goes_to_the_new_one_at_once(
+    story: Story, app: Flask
+) -> None:
     story.ask()
     with FaultyServer({f"rcpt {ASHA}": "452 4.2.2 full"}) as server:
         for _ in range(6):
@@ -105,7 +105,7 @@ def test_what_the_old_address_put_off_goes_to_the_new_one_at_once(story: Story, 
         ("asha", "EMAIL: Please give an email address such as name@example.org, not 'asha'"),
     ],
 )
-def test_an_address_that_is_taken_or_none_is_refused(
+def test_a_taken_or_invalid_address_is_refused(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str], address: str, why: str
 ) -> None:
     assert changed(app, address) == 2
@@ -113,11 +113,11 @@ def test_an_address_that_is_taken_or_none_is_refused(
     assert Therapist.get(slug="asha").email == ASHA
 
 
-def test_no_therapist_of_that_name_is_a_mistake(story: Story, app: Flask) -> None:
+def test_an_unknown_therapist_is_a_mistake(story: Story, app: Flask) -> None:
     assert run(["therapist", "address", "zoe", NEW], create=lambda: app) == 2
 
 
-def test_case_may_be_changed_and_the_change_is_logged_without_the_address(
+def test_letter_case_can_be_changed_and_the_log_line_holds_no_address(
     story: Story,
     app: Flask,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""Export gives a client all that is held on them; erase leaves the ledger and nothing else."""
+"""Export gives a client everything held on them; erase leaves only the ledger and timeline."""
 
 import json
 from datetime import timedelta
@@ -50,7 +50,7 @@ WORDS = (
 
 
 def live_a_little(story: Story) -> list[Booking]:
-    """The canary's life: a completed session, a declined enquiry with a reason, a late cancel."""
+    """A client with a completed session, a declined enquiry and a late cancellation."""
     at = story.now.replace(hour=16, minute=0, second=0, microsecond=0) + 2 * DAY
     kept = story.ask(starts_at=at, client=CANARY, note=NOTE)
     story.accept(kept)
@@ -87,7 +87,7 @@ def ciphertexts() -> list[str]:
     return [row[0] for row in rows]
 
 
-def test_export_gives_a_person_all_that_is_held_on_them(story: Story) -> None:
+def test_export_holds_everything_about_a_client(story: Story) -> None:
     kept, declined, cancelled = live_a_little(story)
     other = story.ask("chi", starts_at=open_time(story), client=ELI, note="of somebody else")
     exported = clients.export(CANARY[1].upper())
@@ -129,14 +129,14 @@ def open_time(story: Story) -> object:
     )[3]
 
 
-def test_export_and_erase_of_somebody_unknown_say_so(story: Story) -> None:
+def test_export_and_erase_of_an_unknown_address_raise_not_found(story: Story) -> None:
     with pytest.raises(NotFound):
         clients.export("nobody@clients.example")
     with pytest.raises(NotFound):
         clients.erase("nobody@clients.example", story.now)
 
 
-def test_erase_leaves_no_word_of_the_client_in_the_whole_database(story: Story) -> None:
+def test_erase_leaves_no_trace_of_the_client_in_the_database_file(story: Story) -> None:
     for n in range(40):
         # Neighbours, so that rows and index entries are spread over several pages.
         Client.create(
@@ -177,7 +177,7 @@ def test_erase_keeps_the_ledger_and_the_timeline(story: Story) -> None:
     assert list(replay.find_differences(story.now)) == []
 
 
-def test_erase_kills_the_links_that_were_sent(story: Story) -> None:
+def test_erase_ends_every_link_that_was_sent(story: Story) -> None:
     booked = live_a_little(story)
     holder = f"c{booked[0].client_id}"
     tokens = [
@@ -196,7 +196,7 @@ def is_open(token: str) -> bool:
     return queries.booking_by_reference(ticket.subject).epoch == ticket.epoch
 
 
-def test_what_still_waited_to_be_sent_to_the_client_is_not_sent(story: Story) -> None:
+def test_emails_that_still_waited_for_the_client_are_skipped(story: Story) -> None:
     live_a_little(story)
     waiting = OutboxEmail.select().where(
         OutboxEmail.role == "client", OutboxEmail.status == OutboxStatus.QUEUED
@@ -223,7 +223,7 @@ def test_erase_is_refused_while_a_booking_is_live_and_removes_nothing(
     assert Writing.select().where(Writing.purpose == Purpose.NOTE).count() == 2
 
 
-def test_an_enquiry_that_the_clock_has_ended_does_not_stand_in_the_way(story: Story) -> None:
+def test_an_enquiry_past_its_expiry_does_not_prevent_erasing(story: Story) -> None:
     enquiry = story.ask(client=CANARY, starts_at=story.now.replace(hour=16) + 5 * DAY)
     story.deliver()
     story.at(enquiry.expires_at)
@@ -234,7 +234,7 @@ def test_an_enquiry_that_the_clock_has_ended_does_not_stand_in_the_way(story: St
     assert [to for _, to in story.deliver()] == ["asha@therapists.example"]
 
 
-def test_nothing_is_ever_sent_to_the_address_that_stands_for_an_erased_client(
+def test_no_email_goes_to_the_placeholder_address_of_an_erased_client(
     story: Story,
 ) -> None:
     booking = story.ask(client=CANARY)
@@ -249,7 +249,7 @@ def test_nothing_is_ever_sent_to_the_address_that_stands_for_an_erased_client(
     assert [email.status for email in unsent] == [OutboxStatus.SKIPPED]
 
 
-def test_the_same_address_may_come_back_as_a_new_client(story: Story) -> None:
+def test_the_same_address_can_return_as_a_new_client(story: Story) -> None:
     live_a_little(story)
     clients.erase(CANARY[1], story.now)
     booking = story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
@@ -259,7 +259,7 @@ def test_the_same_address_may_come_back_as_a_new_client(story: Story) -> None:
     ]
 
 
-def test_an_address_that_comes_back_gets_its_links_under_a_new_message_id(story: Story) -> None:
+def test_an_address_that_returns_gets_its_links_under_a_new_message_id(story: Story) -> None:
     live_a_little(story)
     story.deliver()
     clients.erase(CANARY[1], story.now)

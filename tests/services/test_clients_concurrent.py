@@ -1,4 +1,4 @@
-"""Erasing a client at the moment in which somebody writes to us: before or after, never between."""
+"""Erasing a client while another thread writes: one comes before the other, never between."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,7 @@ ERASING = runs(15, 300)
 
 
 def in_thread(act: Callable[[], object], failures: list[BaseException]) -> threading.Thread:
-    """A thread of its own connection, begun; what it raises is added to `failures`."""
+    """Start a thread with its own connection; what it raises is added to `failures`."""
 
     def run() -> None:
         try:
@@ -39,7 +39,7 @@ def in_thread(act: Callable[[], object], failures: list[BaseException]) -> threa
 
 
 def somebody_waits() -> bool:
-    """Whether a transaction stands in line for a lock; with SQLite all but one always do."""
+    """Whether a transaction waits for a lock; with SQLite all but one always do."""
     if database.is_sqlite():
         return True
     found = database.db.execute_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
@@ -47,7 +47,7 @@ def somebody_waits() -> bool:
 
 
 def past(story: Story) -> Booking:
-    """A declined enquiry of Dee's, so that she is known and may be erased."""
+    """A declined enquiry of Dee, so that she is known and can be erased."""
     booking = story.ask()
     story.decline(booking)
     return booking
@@ -58,7 +58,7 @@ def live_and_erased() -> list[str]:
     return [booking.reference for booking in live if booking.client.is_erased]
 
 
-def test_whoever_is_asking_for_a_session_at_that_moment_is_not_erased(story: Story) -> None:
+def test_a_client_who_is_requesting_a_session_is_not_erased(story: Story) -> None:
     past(story)
     failures: list[BaseException] = []
 
@@ -75,7 +75,7 @@ def test_whoever_is_asking_for_a_session_at_that_moment_is_not_erased(story: Sto
     assert clients.export(DEE[1])["name"] == DEE[0]
 
 
-def test_whoever_asks_while_being_erased_comes_back_as_a_new_client(story: Story) -> None:
+def test_a_client_who_requests_while_being_erased_returns_as_a_new_client(story: Story) -> None:
     old = past(story)
     failures: list[BaseException] = []
 
@@ -110,7 +110,7 @@ def test_a_client_is_erased_once(story: Story) -> None:
     assert [type(failure) for failure in failures] == [NotFound]
 
 
-def test_a_message_being_written_at_that_moment_is_erased_with_the_rest(story: Story) -> None:
+def test_a_message_written_at_that_moment_is_erased_too(story: Story) -> None:
     booking = past(story)
     failures: list[BaseException] = []
 
@@ -126,7 +126,7 @@ def test_a_message_being_written_at_that_moment_is_erased_with_the_rest(story: S
     assert Writing.select().count() == 0
 
 
-def test_a_page_opened_before_the_erasure_asks_nobody_and_writes_nothing_after_it(
+def test_a_page_opened_before_the_erasure_does_nothing_after_it(
     story: Story,
 ) -> None:
     booking = past(story)
@@ -140,7 +140,7 @@ def test_a_page_opened_before_the_erasure_asks_nobody_and_writes_nothing_after_i
     assert Writing.select().count() == 0
 
 
-def test_however_asking_and_erasing_fall_together_nobody_erased_has_a_live_booking(
+def test_an_erased_client_never_has_a_live_booking(
     story: Story,
 ) -> None:
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""The stored ranking: what refreshes it, whom that touches, and how the list is read."""
+"""The stored ranking: what refreshes it, which rows that writes, and how the list is read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def listed(story: Story) -> list[str]:
 
 
 def many_therapists(count: int) -> None:
-    """So many more therapists, each with a score and an answer time of their own."""
+    """More therapists, each with a different score and answer time."""
     columns = {**stored().__data__}
     del columns["id"]
     rows = [
@@ -60,7 +60,7 @@ def many_therapists(count: int) -> None:
 
 @contextmanager
 def statements() -> Iterator[list[tuple[str, Any, int]]]:
-    """Every statement that is executed meanwhile: its text, its values, the rows it touched."""
+    """Every statement executed in the block: its text, its values, the rows it touched."""
     seen: list[tuple[str, Any, int]] = []
     handle = database.db.obj
     execute = handle.execute_sql
@@ -77,7 +77,7 @@ def statements() -> Iterator[list[tuple[str, Any, int]]]:
         del handle.execute_sql
 
 
-def test_the_stored_score_is_the_computed_one_after_all_that_can_move_it(story: Story) -> None:
+def test_the_stored_score_equals_the_computed_one_after_every_event(story: Story) -> None:
     story.deliver()
     scores = []
     for days, answer_after, verb in (
@@ -100,7 +100,7 @@ def test_the_stored_score_is_the_computed_one_after_all_that_can_move_it(story: 
     scores.append(stored().score)
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) == 4, "each of them should have cost something"
-    # Late by 2 h, 6 h and for ever of 21 h; one declined, one expired, three answered.
+    # Late by 2, 6 and all 21 hours; one declined, one expired, three answered.
     by_hand = 100 * (1 - (2 / 21 + 6 / 21 + 1) / 8) * (1 - 0.25 * 2 / 8)
     assert stored().score == pytest.approx(by_hand, abs=1e-9)
     assert stored().median_answer_s == (5 + 9) / 2 * 3600
@@ -171,7 +171,7 @@ def test_the_score_halves_with_the_flag_and_the_list_follows(story: Story) -> No
 @pytest.mark.parametrize(
     ("offset", "score"), [(-SECOND, 95.0), (timedelta(0), 100.0)], ids=["just before", "then"]
 )
-def test_an_enquiry_leaves_the_ranking_after_ninety_days_with_nobody_s_help(
+def test_an_enquiry_leaves_the_ranking_after_ninety_days(
     story: Story, offset: timedelta, score: float
 ) -> None:
     booking = story.ask()
@@ -194,7 +194,7 @@ def test_a_mail_server_that_was_down_is_not_the_therapist_s_fault(
     assert story.reload(booking).handed_over_at == story.now
     story.at(booking.expires_at)
     story.sweep()
-    # The email came 24 h, 22 h or 2 h before the expiry; less than three hours is no fair time.
+    # The email arrived 24 h, 22 h or 2 h before the expiry; under 3 h the expiry does not count.
     assert stored().score == (100 if down_hours == 22 else pytest.approx(100 * 0.8 * 0.95))
 
 
@@ -210,9 +210,7 @@ def test_a_delay_counts_from_when_the_mail_server_took_the_email(story: Story) -
 
 
 @pytest.mark.parametrize("verb", ["accept", "decline", "nothing"])
-def test_an_enquiry_whose_email_nobody_took_costs_nothing_whatever_comes_of_it(
-    story: Story, verb: str
-) -> None:
+def test_an_enquiry_whose_email_was_never_delivered_costs_nothing(story: Story, verb: str) -> None:
     booking = story.ask(starts_at=story.now.replace(hour=16) + 3 * DAY)
     story.wait(hours=20)
     if verb != "nothing":
@@ -251,7 +249,7 @@ def test_an_enquiry_ended_by_deactivation_counts_with_its_delay_until_then(
 def test_the_list_is_ordered_by_score_then_answer_time_then_the_day_s_turn(story: Story) -> None:
     many_therapists(12)
     for i, slug in enumerate(["asha", "bran", "chi", *(f"t{i}" for i in range(12))]):
-        # Spread widely, as accounts draw them: small seeds like 1, 2 and 3 turn in step.
+        # Large seeds, as for real accounts: with seeds like 1, 2 and 3 the order hardly changes.
         Therapist.update(
             score=[99.99, 99.98][i % 2],
             median_answer_s=[60, 61][i % 3 == 0],
@@ -280,7 +278,7 @@ def test_of_equal_scores_the_quicker_answer_comes_first(story: Story) -> None:
     assert listed(story) == ["bran", "asha", "chi"]
 
 
-def test_two_scores_that_look_alike_when_rounded_are_still_ordered(story: Story) -> None:
+def test_scores_that_are_equal_when_rounded_are_ordered_by_the_exact_score(story: Story) -> None:
     Therapist.update(score=100 * 23 / 24).where(Therapist.slug == "asha").execute()
     Therapist.update(score=100 * 23 / 24 - 1e-9).where(Therapist.slug == "bran").execute()
     assert listed(story) == ["chi", "asha", "bran"]
@@ -305,7 +303,7 @@ def plan_of(sql: str, params: Any) -> str:
 
 
 def years_of_bookings(story: Story, count: int) -> None:
-    """So many bookings: most have ended, a tenth each are open or accepted, and none is due."""
+    """Many bookings: most have ended, a tenth each are open or accepted, and none is due."""
     booking = story.ask(client=ELI)
     story.withdraw(booking)
     later = Booking.requested_at.db_value(story.now + 40 * DAY)
@@ -322,7 +320,7 @@ def years_of_bookings(story: Story, count: int) -> None:
 
 
 def copies(table: Any, count: int, changed: dict[str, str]) -> None:
-    """So many copies of the table's first row, with some columns as SQL over n.i has them."""
+    """Copies of the table's first row, with some columns computed in SQL from n.i."""
     name = table._meta.table_name
     columns = [field.column_name for field in table._meta.sorted_fields if field.name != "id"]
     values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
@@ -344,7 +342,9 @@ def test_find_a_therapist_is_one_read_of_its_index(story: Story) -> None:
     assert "Seq Scan" not in plan
 
 
-def test_each_sweep_reads_its_own_partial_index_however_much_lies_behind(story: Story) -> None:
+def test_each_sweep_reads_its_own_partial_index_however_many_bookings_have_ended(
+    story: Story,
+) -> None:
     many_therapists(3000)
     years_of_bookings(story, 6000)
     with statements() as seen:

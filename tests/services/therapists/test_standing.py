@@ -1,4 +1,4 @@
-"""Cancelling too often: the streak from the first warning to the account given back."""
+"""Cancelling too often: from the first warning to the reactivated account."""
 
 import threading
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def accepted(story: Story, day: int = 2, hour: int = 10, kind: Kind = Kind.PAID)
 
 
 def cancels(story: Story, times: int) -> None:
-    """Asha cancels so many accepted sessions, one after the other."""
+    """Asha cancels `times` accepted sessions, one after the other."""
     for _ in range(times):
         story.cancel(accepted(story, day=3, hour=15), Actor.THERAPIST)
 
@@ -255,7 +255,7 @@ def test_a_no_show_reported_after_completion_changes_no_streak(
         (6, [("account_deactivated", ASHA), ("account_alert", OPS)]),
     ],
 )
-def test_of_several_steps_due_at_once_only_the_furthest_is_told(
+def test_of_several_steps_due_at_once_only_the_furthest_is_emailed(
     story: Story, times: int, told: list[tuple[str, str]]
 ) -> None:
     cancels(story, times)
@@ -264,7 +264,7 @@ def test_of_several_steps_due_at_once_only_the_furthest_is_told(
     assert list(replay.find_differences(story.now)) == []
 
 
-def test_each_step_is_told_when_it_is_reached(story: Story) -> None:
+def test_each_step_is_emailed_when_it_is_reached(story: Story) -> None:
     told = []
     for _ in range(6):
         cancels(story, 1)
@@ -281,14 +281,14 @@ def test_each_step_is_told_when_it_is_reached(story: Story) -> None:
     assert asha().streak == 5
 
 
-def test_a_streak_that_begins_again_warns_again(story: Story) -> None:
+def test_a_new_streak_warns_again(story: Story) -> None:
     for _ in range(2):
         cancels(story, 3)
         assert steps_told(story) == [("streak_warning", ASHA)]
         completes(story)
 
 
-def test_applying_a_standing_again_or_from_several_schedulers_tells_nothing_more(
+def test_several_schedulers_apply_each_step_once(
     story: Story,
 ) -> None:
     cancels(story, 5)
@@ -314,7 +314,7 @@ def test_applying_a_standing_again_or_from_several_schedulers_tells_nothing_more
     assert sorted(email.kind for email in about_account) == ["account_alert", "account_deactivated"]
 
 
-def test_only_therapists_whom_something_happened_to_are_looked_at(story: Story) -> None:
+def test_a_sweep_reads_only_therapists_with_a_new_event(story: Story) -> None:
     story.sweep()
     cancels(story, 1)
     due = queries.therapists_due(Therapist.standing_due_at, story.now, 10, [])

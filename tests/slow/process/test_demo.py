@@ -1,4 +1,4 @@
-"""The demo as a person starts it: real processes, real SMTP, a clock that can be moved."""
+"""The demo as a visitor starts it: real processes, real SMTP, a clock that can be moved."""
 
 import http.cookiejar
 import json
@@ -24,7 +24,7 @@ MINDSUM = [sys.executable, "-c", "import sys; from app.cli import main; sys.exit
 
 
 class Demo:
-    """A running demo and a browser without scripts in front of it."""
+    """A running demo and a browser without scripts."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -125,7 +125,7 @@ def ask(demo: Demo, client: str, index: int) -> str:
     return str(booking["reference"])
 
 
-def test_ask_accept_from_the_email_and_three_hours_of_silence(tmp_path: Path) -> None:
+def test_an_enquiry_is_accepted_from_its_email_and_another_becomes_late(tmp_path: Path) -> None:
     with running(tmp_path / "demo") as demo:
         names = [one["slug"] for one in demo.api("/therapists")]  # type: ignore[attr-defined]
         assert sorted(names) == ["asha", "bran", "chi", "farah"]
@@ -168,7 +168,7 @@ def test_a_demo_whose_scheduler_dies_says_so_and_stops(tmp_path: Path) -> None:
         until("every process to end", demo.pids, lambda pids: not pids)
 
 
-def test_a_taken_port_gets_one_clear_line(tmp_path: Path) -> None:
+def test_a_taken_port_gets_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = subprocess.run(
