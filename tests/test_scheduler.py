@@ -105,7 +105,7 @@ def test_a_run_has_failed_where_it_is_our_fault_and_not_where_a_mail_server_refu
 ) -> None:
     job = Job("purge", 1, lambda _now: (part for part in parts))
     assert JobRunner(JobMonitor()).run(job) == has_succeeded
-    (left,) = job_stats.figures()
+    (left,) = job_stats.all_jobs()
     assert (left.failed_runs, left.failed) == (
         not has_succeeded,
         sum(part.failed for part in parts),
@@ -128,7 +128,7 @@ def test_a_refused_address_is_no_failed_run_and_one_that_no_email_may_carry_is(
         elsewhere.config.update(app.config, MAIL_PORT=server.port)
         elsewhere.extensions["mailer"] = Mailer(elsewhere)
         assert run_once(elsewhere) == exit_status
-    delivery = next(each for each in job_stats.figures() if each.name == "deliver_outbox")
+    delivery = next(each for each in job_stats.all_jobs() if each.name == "deliver_outbox")
     assert (delivery.runs, delivery.failed_runs, delivery.failed) == (1, exit_status, 1)
     assert "job=deliver_outbox due=2 done=1 failed=1" in capsys.readouterr().err
 
@@ -136,7 +136,7 @@ def test_a_refused_address_is_no_failed_run_and_one_that_no_email_may_carry_is(
 def test_once_records_a_run_of_every_job(story: Story, app: Flask) -> None:
     run_once(app)
     run_once(app)
-    left = job_stats.figures()
+    left = job_stats.all_jobs()
     assert {each.name: each.runs for each in left} == dict.fromkeys(JOBS, 2)
     assert {each.last_finished_at for each in left} == {story.now}
 

@@ -48,7 +48,7 @@ def test_once_sends_nothing_and_does_nothing_before_the_upgrade(
         assert story.mail.messages == []
         assert story.timeline(booking) == [("requested", "client", "api")]
         assert {row.status.value for row in OutboxEmail.select()} == {"queued"}
-        assert job_stats.figures() == []
+        assert job_stats.all_jobs() == []
     assert run_once(app) == 0
     assert story.reload(booking).status == "expired"
     assert len({each.parsed["Message-ID"] for each in story.mail.messages}) == len(
@@ -73,9 +73,9 @@ def test_a_resident_scheduler_logs_it_once_a_minute_and_goes_on_by_itself(
         for now_s in (0.0, 5.0, 59.0, 61.0):  # noqa: B007 - read by the machine's clock above
             assert not runner.run(job)
         assert capsys.readouterr().err.count(LINE) == 2
-    assert (starts, job_stats.figures()) == ([], [])
+    assert (starts, job_stats.all_jobs()) == ([], [])
     assert runner.run(job)
-    (left,) = job_stats.figures()
+    (left,) = job_stats.all_jobs()
     assert (starts, left.runs, left.failed_runs, left.done) == (["start"], 1, 0, 1)
     with one_step_behind():
         assert not runner.run(job)

@@ -1,4 +1,4 @@
-"""Statistics and heartbeats of jobs: a row for each job, to which every scheduler adds."""
+"""Statistics and heartbeats of jobs: one row per job, to which every scheduler adds."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any
 from peewee import EXCLUDED, fn
 
 from app.store.db.database import in_transaction
-from app.store.models import JobFigures
+from app.store.models import JobStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class JobDelta:
 
 
 _ADDED = (
-    JobFigures.runs,
-    JobFigures.failed_runs,
-    JobFigures.seconds,
-    JobFigures.done,
-    JobFigures.failed,
+    JobStatistics.runs,
+    JobStatistics.failed_runs,
+    JobStatistics.seconds,
+    JobStatistics.done,
+    JobStatistics.failed,
 )
-_LATEST = (JobFigures.last_finished_at, JobFigures.last_took_s, JobFigures.last_lag_s)
-_REPLACED = (JobFigures.alive_at, JobFigures.patience_s)
+_LATEST = (JobStatistics.last_finished_at, JobStatistics.last_took_s, JobStatistics.last_lag_s)
+_REPLACED = (JobStatistics.alive_at, JobStatistics.patience_s)
 _PROBE = "probe"
 
 
@@ -49,19 +49,21 @@ def add(name: str, delta: JobDelta, now: datetime, patience_s: int) -> None:
     update: dict[Any, Any] = {field: field + _new(field) for field in _ADDED}
     update |= {field: fn.COALESCE(_new(field), field) for field in _LATEST}
     update |= {field: _new(field) for field in _REPLACED}
-    JobFigures.insert(row).on_conflict(conflict_target=[JobFigures.name], update=update).execute()
+    JobStatistics.insert(row).on_conflict(
+        conflict_target=[JobStatistics.name], update=update
+    ).execute()
 
 
 @in_transaction
 def try_adding(now: datetime) -> None:
     """Write as `add` does, and leave nothing behind. Raises what the database raises."""
     add(_PROBE, JobDelta(), now, 0)
-    JobFigures.delete().where(JobFigures.name == _PROBE).execute()
+    JobStatistics.delete().where(JobStatistics.name == _PROBE).execute()
 
 
-def figures() -> list[JobFigures]:
+def all_jobs() -> list[JobStatistics]:
     """The rows of all jobs, by name."""
-    return list(JobFigures.select().order_by(JobFigures.name))
+    return list(JobStatistics.select().order_by(JobStatistics.name))
 
 
 def _new(field: Any) -> Any:

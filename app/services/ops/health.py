@@ -8,7 +8,7 @@ from peewee import PeeweeException
 from app.errors import NotesKeyWrong, StoreUnavailable
 from app.store import attempts, job_stats, outbox, queries
 from app.store.db import database, errors
-from app.store.models import Booking, JobFigures, OutboxEmail, OutboxStatus, Outcome, Writing
+from app.store.models import Booking, JobStatistics, OutboxEmail, OutboxStatus, Outcome, Writing
 from app.store.queries import metrics
 
 OUTBOX_STUCK_AFTER = timedelta(minutes=10)
@@ -35,7 +35,7 @@ class Metrics:
     emails: dict[OutboxStatus, int]
     outcomes: dict[Outcome, int]
     moves: list[tuple[str, str, int]]
-    jobs: list[JobFigures]
+    jobs: list[JobStatistics]
 
 
 def checks(now: datetime, *, tries_writing: bool = False) -> list[Check]:
@@ -63,11 +63,11 @@ def collect_metrics(now: datetime) -> Metrics | None:
     """
     if database.pending_upgrades():
         return None
-    jobs = job_stats.figures()
+    jobs = job_stats.all_jobs()
     return Metrics(_levels(now, jobs), metrics.emails(), attempts.counts(), metrics.moves(), jobs)
 
 
-def _levels(now: datetime, jobs: list[JobFigures]) -> dict[str, float]:
+def _levels(now: datetime, jobs: list[JobStatistics]) -> dict[str, float]:
     overdue = Booking.select().where(queries.overdue_expiry(now)).count()
     waiting = metrics.longest_waiting()
     levels = {
@@ -110,7 +110,7 @@ def _notes() -> Check:
 
 def _scheduler(now: datetime) -> Check:
     """Whether a scheduler runs, and no job of it hangs."""
-    jobs = job_stats.figures()
+    jobs = job_stats.all_jobs()
     if not jobs:
         return Check("scheduler", is_ok=False, says="has never run; start: python scheduler.py")
     latest = min(jobs, key=lambda job: abs(_age_s(job, now)))
@@ -128,14 +128,14 @@ def _scheduler(now: datetime) -> Check:
     return Check("scheduler", is_ok=True, says=_last_seen(latest, now))
 
 
-def _last_seen(job: JobFigures, now: datetime) -> str:
+def _last_seen(job: JobStatistics, now: datetime) -> str:
     age_s = _age_s(job, now)
     if age_s < -1:
         return f"its clock is {-age_s:.0f} s ahead of ours"
     return f"was alive {max(age_s, 0):.0f} s ago"
 
 
-def _age_s(job: JobFigures, now: datetime) -> float:
+def _age_s(job: JobStatistics, now: datetime) -> float:
     """Negative where the clock has been set back since: the scheduler waits for it."""
     return (now - job.alive_at).total_seconds()
 

@@ -1,1 +1,1 @@
-"""How we reach the database: connections, transactions, and what its errors mean."""
+"""Connections, transactions, and the meaning of database errors."""

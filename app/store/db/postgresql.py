@@ -64,7 +64,7 @@ class Connection(psycopg.Connection[Any]):
             raise ServerSilent(f"the server has not answered for {SILENCE_S:g} s") from error
 
     def has_hung_up(self) -> bool:
-        """Whether the server closed it, as far as this machine knows; asks nobody."""
+        """Whether the server closed it, as far as this machine knows without a round trip."""
         if self.closed:
             return True
         poll = select.poll()
@@ -146,7 +146,10 @@ class PostgresqlServer(PooledPostgresqlDatabase):
 
     # The pool would ask the server at each checkout, under its lock: a hung one would stop all.
     def _is_closed(self, conn: Connection) -> bool:
-        return conn.has_hung_up()
+        has_hung_up = conn.has_hung_up()
+        if has_hung_up:
+            conn.close()  # the pool forgets it
+        return has_hung_up
 
     def _can_reuse(self, conn: Connection) -> bool:
         return not self._is_released and bool(super()._can_reuse(conn))

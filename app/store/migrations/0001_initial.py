@@ -1,6 +1,6 @@
-"""The first schema: therapists, clients, bookings and all that hangs on them."""
+"""The first schema."""
 
-# The tables as they were at this step, on purpose apart from the models of today.
+# The tables as of this step; today's models may differ.
 from peewee import (
     BigIntegerField,
     BooleanField,

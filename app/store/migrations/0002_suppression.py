@@ -1,6 +1,6 @@
-"""Addresses that nothing is sent to, and the hold on a restored outbox."""
+"""Suppressed addresses, and the hold on a restored outbox."""
 
-# The tables as they were at this step, on purpose apart from the models of today.
+# The tables as of this step; today's models may differ.
 from peewee import BigIntegerField, CharField, Database, Model
 from playhouse.migrate import SchemaMigrator
 

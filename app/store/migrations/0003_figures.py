@@ -1,6 +1,6 @@
-"""Attempts to deliver, what the jobs come to, and indexes to count by."""
+"""Delivery attempts, statistics of jobs, and indexes for metrics."""
 
-# The tables as they were at this step, on purpose apart from the models of today.
+# The tables as of this step; today's models may differ.
 from peewee import (
     BigIntegerField,
     CharField,
@@ -53,7 +53,7 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         patience_s = IntegerField()
 
     db.create_tables([DeliveryAttempt, JobFigures])
-    # Each job now tells of itself.
+    # Each row of job_figures has a heartbeat instead.
     db.execute_sql("DROP TABLE heartbeat")
     for index in INDEXES:
         db.execute_sql(index)

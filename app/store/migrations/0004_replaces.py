@@ -2,7 +2,7 @@
 
 import json
 
-# The tables as they were at this step, on purpose apart from the models of today.
+# The tables as of this step; today's models may differ.
 from peewee import CharField, Database, IntegerField, Model, TextField
 from playhouse.migrate import SchemaMigrator
 

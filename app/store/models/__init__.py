@@ -28,7 +28,7 @@ from app.store.models.people import (
     Window,
     email_key,
 )
-from app.store.models.system import IdempotentAnswer, JobFigures
+from app.store.models.system import IdempotentAnswer, JobStatistics
 
 __all__ = [
     "TABLES",
@@ -39,7 +39,7 @@ __all__ = [
     "HeldTime",
     "Hold",
     "IdempotentAnswer",
-    "JobFigures",
+    "JobStatistics",
     "LedgerLine",
     "OutboxEmail",
     "OutboxStatus",
@@ -60,6 +60,6 @@ __all__ = [
 
 TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, Client, Booking, HeldTime, TimelineEntry, LedgerLine, Writing,
-    StandingEntry, OutboxEmail, DeliveryAttempt, SignIn, IdempotentAnswer, JobFigures,
+    StandingEntry, OutboxEmail, DeliveryAttempt, SignIn, IdempotentAnswer, JobStatistics,
     Suppression, Hold,
 )  # fmt: skip

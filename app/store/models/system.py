@@ -17,7 +17,7 @@ class IdempotentAnswer(Table):
     created_at = InstantField()
 
 
-class JobFigures(Table):
+class JobStatistics(Table):
     """Statistics of a job over all schedulers, and its heartbeat."""
 
     # The key, because an upsert would use up a number of a sequence each time.
@@ -37,3 +37,6 @@ class JobFigures(Table):
     alive_at = InstantField()
     # Seconds without a heartbeat before the job counts as hung.
     patience_s = IntegerField()
+
+    class Meta:
+        table_name = "job_figures"

@@ -16,7 +16,7 @@ from app.errors import StoreUnavailable
 from app.services.ops import health
 from app.services.ops.health import Metrics
 from app.store.db import database
-from app.store.models import JobFigures
+from app.store.models import JobStatistics
 
 _LEVELS = {
     "enquiries_open": "Enquiries that nobody has answered yet",
@@ -71,7 +71,7 @@ def _stored(found: Metrics) -> Iterator[Metric]:
     yield from _of_jobs(found.jobs)
 
 
-def _of_jobs(jobs: list[JobFigures]) -> Iterator[Metric]:
+def _of_jobs(jobs: list[JobStatistics]) -> Iterator[Metric]:
     runs = CounterMetricFamily("mindsum_job_runs", "Runs of a job", labels=("job", "result"))
     things = CounterMetricFamily(
         "mindsum_job_things", "What was due in a job, by how it went", labels=("job", "result")

@@ -17,7 +17,7 @@ from app.services.jobs.result import Job, JobResult
 from app.store import job_stats
 from app.store.db import database
 from app.store.job_stats import JobDelta
-from app.store.models import JobFigures
+from app.store.models import JobStatistics
 from tests.harness.processes import ROOT
 from tests.scenarios.cast import MONDAY
 from tests.web.conftest import counted_queries
@@ -47,8 +47,8 @@ def finish(
     monitor.finish(one, result, took_s=took_s, now=clock.now(), has_failed=has_failed)
 
 
-def row(name: str = "deliver_outbox") -> JobFigures:
-    found: JobFigures = JobFigures.get(JobFigures.name == name)
+def row(name: str = "deliver_outbox") -> JobStatistics:
+    found: JobStatistics = JobStatistics.get(JobStatistics.name == name)
     return found
 
 

@@ -137,4 +137,4 @@ def test_somebody_who_writes_for_a_moment_is_waited_for_and_nothing_is_left_behi
         True,
         f"{kind} can be read and written, and its schema is current",
     )
-    assert [each.name for each in job_stats.figures()] == ["purge"]
+    assert [each.name for each in job_stats.all_jobs()] == ["purge"]

@@ -97,7 +97,7 @@ def test_statistics_that_cannot_be_written_do_not_hold_up_its_end(
 
 
 def runs_of_jobs() -> list[int]:
-    return [each.runs for each in job_stats.figures() if each.runs]
+    return [each.runs for each in job_stats.all_jobs() if each.runs]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -135,7 +135,7 @@ def test_a_process_ends_while_a_stranger_keeps_the_database_from_being_written(
             # Deliveries run twice a second, and each writes a heartbeat at its end.
             until(
                 "the last heartbeat",
-                lambda: is_quiet(lambda: [each.alive_at for each in job_stats.figures()]),
+                lambda: is_quiet(lambda: [each.alive_at for each in job_stats.all_jobs()]),
             )
             running.send_signal(signal.SIGTERM)
             assert running.wait(PATIENCE_S) == 1
