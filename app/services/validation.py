@@ -132,6 +132,14 @@ def text(value: str) -> str:
     return clean
 
 
+def required_text(value: str) -> str:
+    """As `text`, but not empty."""
+    clean = text(value)
+    if not clean:
+        raise ValueError("Please write something first.")
+    return clean
+
+
 def line(value: str, longest: int) -> str:
     """One line for a public page, possibly empty, with runs of spaces folded."""
     clean = " ".join(unicodedata.normalize("NFC", value).split())

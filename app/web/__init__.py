@@ -1,44 +1,64 @@
-"""Who asks: every page, link and API call; each endpoint parses, calls one use case, answers."""
+"""Pages, links and the API: each endpoint reads the request, calls one use case and answers."""
 
-from flask import Flask
+from contextlib import ExitStack
+
+from flask import Flask, g, request
 
 from app.config import Settings
-from app.web import auth, errors, messages, security, template_filters, visits
+from app.store.db import database
+from app.web import auth, errors, security, template_filters
 from app.web.api import endpoints
 from app.web.client import choose, manage
-from app.web.dashboard import earnings, home, profile, ranking, sessions
+from app.web.dashboard import earnings, home, profile, ranking, session_page, sessions
 from app.web.demo import mailbox
 from app.web.links import answer
 from app.web.ops import health, request_metrics
 from app.web.public import directory
 
-_ROOMS = (
-    directory,
-    answer,
-    manage,
-    choose,
-    auth,
-    home,
-    sessions,
-    profile,
-    ranking,
-    earnings,
-    messages,
-    endpoints,
-    health,
+_BLUEPRINTS = (
+    directory.blueprint,
+    answer.blueprint,
+    manage.blueprint,
+    choose.blueprint,
+    auth.blueprint,
+    home.blueprint,
+    sessions.blueprint,
+    session_page.blueprint,
+    profile.blueprint,
+    ranking.blueprint,
+    earnings.blueprint,
+    endpoints.blueprint,
+    health.blueprint,
+)
+_WITHOUT_DATABASE = frozenset(
+    {None, "static", "bootstrap.static", "ops.healthz", "ops.readyz", "ops.metrics"}
 )
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Hang every blueprint and hook on the application."""
+    """Add all hooks, filters, error handlers and blueprints to the application."""
     request_metrics.register(app)
     security.register(app, settings)
-    visits.register(app)
+    app.before_request(_open_connection)
+    app.teardown_request(_close_connection)
     template_filters.register(app)
     errors.register(app)
     auth.login.init_app(app, add_context_processor=False)
-    for room in _ROOMS:
-        app.register_blueprint(room.blueprint)
-    app.register_blueprint(messages.letterbox)
+    for blueprint in _BLUEPRINTS:
+        app.register_blueprint(blueprint)
     if settings.demo_dir is not None:
         app.register_blueprint(mailbox.blueprint)
+
+
+def _open_connection() -> None:
+    """Keep one database connection for the whole request."""
+    if request.endpoint not in _WITHOUT_DATABASE:
+        with ExitStack() as stack:
+            stack.enter_context(database.connection())
+            g.connection = stack.pop_all()
+
+
+def _close_connection(_error: BaseException | None) -> None:
+    connection: ExitStack | None = g.pop("connection", None)
+    if connection is not None:
+        connection.close()

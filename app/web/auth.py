@@ -1,4 +1,4 @@
-"""Signing in by email and out again; whom a session belongs to."""
+"""Sign-in by email, sign-out, and the session of a signed-in therapist."""
 
 import re
 from hashlib import sha256
@@ -18,56 +18,53 @@ from app.web.security import SIGN_IN_LIMIT, csrf, limiter
 blueprint = Blueprint("auth", __name__)
 login = LoginManager()
 
-# Only the dashboard asks for sign-in, so nothing else is ever a place to go on to.
+# Only the dashboard requires sign-in, so no other page can be the one to go to afterwards.
 _DASHBOARD_PATH = re.compile(r"/dashboard(?:[/?][A-Za-z0-9/?=&_.~%-]*)?")
-_LONGEST = 200
+_MAX_PATH_LENGTH = 200
 
 
-class SignedIn(UserMixin):  # type: ignore[misc] # the package ships no types
-    """A therapist with a session."""
-
+class SessionUser(UserMixin):  # type: ignore[misc] # the package ships no types
     def __init__(self, therapist: Therapist) -> None:
         self.therapist = therapist
 
     def get_id(self) -> str:
-        """What the session cookie holds: not the row's id, which a restore may give to another."""
-        # Whoever reads the mail of another address than theirs is not signed in.
+        """The content of the session cookie."""
+        # Not the row's id: after a restore another therapist may have it. The hash of the address
+        # ends the session when the address changes.
         address = sha256(self.therapist.email_key.encode()).hexdigest()[:16]
         return f"{self.therapist.slug} {address}"
 
 
-def load(held: str) -> SignedIn | None:
-    """Whose session it is; None where that account is gone, or has another address by now."""
+@login.user_loader  # type: ignore[untyped-decorator]
+def _load_user(user_id: str) -> SessionUser | None:
     try:
-        found = SignedIn(queries.therapist_by_slug(held.partition(" ")[0]))
+        user = SessionUser(queries.therapist_by_slug(user_id.partition(" ")[0]))
     except NotFound:
         return None
-    return found if found.get_id() == held else None
+    return user if user.get_id() == user_id else None
 
 
-def signed_in() -> Therapist | None:
-    """The therapist whose session this request carries, if any."""
+def signed_in_therapist() -> Therapist | None:
     therapist: Therapist | None = getattr(current_user, "therapist", None)
     return therapist
 
 
 def start_session(therapist: Therapist) -> None:
-    """Begin a fresh session: nothing of an earlier one stays in the cookie."""
+    """Sign in, with an empty session."""
     session.clear()
-    login_user(SignedIn(therapist))
+    login_user(SessionUser(therapist))
 
 
-def local_path(path: str) -> str:
-    """Where to go on to after sign-in: `path` if it is one of ours, otherwise Home."""
-    is_ours = len(path) <= _LONGEST and _DASHBOARD_PATH.fullmatch(path)
-    return path if is_ours else url_for("dashboard.home")
+def safe_next_path(path: str) -> str:
+    """The path to go to after sign-in: `path` if it is on the dashboard, otherwise Home."""
+    is_dashboard = len(path) <= _MAX_PATH_LENGTH and _DASHBOARD_PATH.fullmatch(path)
+    return path if is_dashboard else url_for("home.show")
 
 
 @blueprint.get("/sign-in")
 def show_sign_in() -> ResponseReturnValue:
-    """Ask for the address to which a Sign In link goes; who is signed in goes on at once."""
-    next_path = local_path(request.args.get("next", ""))
-    if signed_in() is not None:
+    next_path = safe_next_path(request.args.get("next", ""))
+    if signed_in_therapist() is not None:
         return redirect(next_path)
     return render_template("auth/sign_in.html", next=next_path, typed="", error="")
 
@@ -75,8 +72,8 @@ def show_sign_in() -> ResponseReturnValue:
 @blueprint.post("/sign-in")
 @limiter.limit(SIGN_IN_LIMIT)
 def send_sign_in_link() -> ResponseReturnValue:
-    """Send a Sign In link if the address is a therapist's; the answer never says whether it is."""
-    next_path = local_path(request.form.get("next", ""))
+    """The answer is the same for every address."""
+    next_path = safe_next_path(request.form.get("next", ""))
     typed = request.form.get("email", "")
     try:
         address = validation.email(typed)
@@ -89,22 +86,20 @@ def send_sign_in_link() -> ResponseReturnValue:
 
 @blueprint.get("/sign-out")
 def show_sign_out() -> ResponseReturnValue:
-    """The button that signs out."""
     return render_template("auth/sign_out.html")
 
 
 @blueprint.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
-    """End the session, if there still is one."""
-    if signed_in() is not None:
+    # Without a session there is no token to check.
+    if signed_in_therapist() is not None:
         csrf.protect()
     logout_user()
     session.clear()
     return redirect(url_for("auth.show_sign_in"), HTTPStatus.SEE_OTHER)
 
 
-login.user_loader(load)
-# Asking for a link does the same for everybody, signed in or not.
+# Requesting a link has the same effect for every visitor, so there is nothing to forge.
 csrf.exempt(send_sign_in_link)
-# Where there is no session left to end, there is no token to check either.
+# `sign_out` checks the token itself.
 csrf.exempt(sign_out)

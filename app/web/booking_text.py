@@ -1,4 +1,4 @@
-"""A booking in words, for whoever reads it: where it stands, what comes next, what happened."""
+"""A booking's timeline and money in sentences, for its client or its therapist."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,10 +14,10 @@ _BY_OPS = {
     "accepted": "We accepted the request for {therapist}.",
     "declined": "We declined the request for {therapist}.",
 }
-_TO_CLIENT = {
+_FOR_CLIENT = {
     "requested": "You asked {therapist} for this time.",
     "reminded": "We reminded {therapist} to answer.",
-    "late": "The answer was due. We are chasing {therapist}, and told you so.",
+    "late": "The answer was due. We are chasing {therapist}.",
     "accepted": "{therapist} accepted.",
     "declined": "{therapist} declined. {money}",
     "withdrawn": "You withdrew the request. {money}",
@@ -27,10 +27,10 @@ _TO_CLIENT = {
     "completed": "The session took place. {money}",
     "no_show": "{therapist} recorded that you did not come. {money}",
 }
-_TO_THERAPIST = {
+_FOR_THERAPIST = {
     "requested": "{client} asked for this time.",
     "reminded": "We reminded you to answer.",
-    "late": "Your answer was due. We told {client} that we are chasing it.",
+    "late": "Your answer was due.",
     "accepted": "You accepted.",
     "declined": "You declined. {money}",
     "withdrawn": "{client} withdrew the request. {money}",
@@ -44,7 +44,7 @@ _TO_THERAPIST = {
 
 @dataclass(frozen=True, slots=True)
 class TimelineItem:
-    """One line of a timeline in words."""
+    """A timeline entry with its sentence."""
 
     at: datetime
     event: str
@@ -52,24 +52,40 @@ class TimelineItem:
 
 
 def settlement_facts(
-    booking: Booking, timeline: Sequence[TimelineEntry], now: datetime
+    booking: Booking, entries: Sequence[TimelineEntry], now: datetime
 ) -> dict[str, Any]:
-    """Who was refunded, charged and paid what when the booking ended; empty while it has not."""
+    """What the booking's end moved, as in the timeline's facts; empty while it has not ended."""
     due = booking.due_move(now)
     if due is not None:
         settlement = transitions.settlement_of(booking, *due)
         return asdict(settlement) if settlement else {}
-    ends = [line.facts for line in timeline if line.event == booking.status]
+    ends = [entry.facts for entry in entries if entry.event == booking.status]
     return dict(ends[-1]) if ends else {}
 
 
-def timeline(booking: Booking, lines: Sequence[TimelineEntry], reader: Actor) -> list[TimelineItem]:
-    """What happened, oldest first, said to the client or to the therapist."""
-    return [TimelineItem(line.at, line.event, _sentence(booking, line, reader)) for line in lines]
+def timeline(
+    booking: Booking, entries: Sequence[TimelineEntry], reader: Actor
+) -> list[TimelineItem]:
+    """The timeline for the client or the therapist, oldest first."""
+    return [
+        TimelineItem(entry.at, entry.event, _sentence(booking, entry, reader)) for entry in entries
+    ]
 
 
-def money_sentence(facts: dict[str, Any], currency: str, reader: Actor) -> str:
-    """What an ending meant in money, in one sentence; empty where no money was in it."""
+def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor) -> str:
+    template = (_FOR_CLIENT if reader is Actor.CLIENT else _FOR_THERAPIST)[entry.event]
+    if entry.by is Actor.OPS:
+        template = _BY_OPS.get(entry.event, template)
+    sentence = template.format(
+        client=booking.client.given_name,
+        therapist=booking.therapist.given_name,
+        money=_money_sentence(entry.facts, booking.currency, reader),
+    )
+    return sentence.strip()
+
+
+def _money_sentence(facts: dict[str, Any], currency: str, reader: Actor) -> str:
+    """What an end moved, in one sentence; empty if it moved nothing."""
     refund, charge = facts.get("refund_minor", 0), facts.get("charge_minor", 0)
     if reader is Actor.CLIENT:
         if refund:
@@ -79,17 +95,3 @@ def money_sentence(facts: dict[str, Any], currency: str, reader: Actor) -> str:
         return f"The client was refunded {money(refund, currency)}."
     payout = facts.get("payout_minor", 0)
     return f"You receive {money(payout, currency)}." if payout else ""
-
-
-def _sentence(booking: Booking, line: TimelineEntry, reader: Actor) -> str:
-    said = _TO_CLIENT if reader is Actor.CLIENT else _TO_THERAPIST
-    words = _BY_OPS.get(line.event) if line.by is Actor.OPS else None
-    return (
-        (words or said[line.event])
-        .format(
-            client=booking.client.given_name,
-            therapist=booking.therapist.given_name,
-            money=money_sentence(line.facts, booking.currency, reader),
-        )
-        .strip()
-    )

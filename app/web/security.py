@@ -1,4 +1,4 @@
-"""Doors and locks: security headers, rate limits, CSRF, and which paths never see a cookie."""
+"""Security headers, rate limits, CSRF, limits on request bodies, and paths without cookies."""
 
 import logging
 from http import HTTPStatus
@@ -19,11 +19,13 @@ SIGN_IN_LIMIT = "5 per minute"
 LINK_LIMIT = "60 per minute"
 API_LIMIT = "600 per minute"
 
-LARGEST_HEARD_OUT = 64 * 1024 * 1024
-"""Bytes; whoever announces or sends more is cut off."""
+# Bytes of a refused body that are still read, so that its sender gets the answer.
+_MAX_DISCARDED = 64 * 1024 * 1024
+_CHUNK = 65_536
 
-LINKS = "/link/"
-WITHOUT_COOKIES = (
+_LINKS = "/link/"
+# Requests to these paths neither read nor set the session cookie.
+_WITHOUT_COOKIES = (
     "/link/accept/",
     "/link/decline/",
     "/link/manage/",
@@ -35,7 +37,6 @@ WITHOUT_COOKIES = (
     "/readyz",
     "/metrics",
 )
-"""Paths whose requests neither read nor set the session cookie."""
 
 CONTENT_POLICY = "; ".join(
     (
@@ -49,54 +50,48 @@ CONTENT_POLICY = "; ".join(
     )
 )
 _STATIC = frozenset({"static", "bootstrap.static"})
-_FOR_SEARCH_ENGINES = frozenset({"directory.find", "directory.profile", *_STATIC})
+_INDEXABLE = frozenset({"directory.find", "directory.profile", *_STATIC})
 
 limiter = Limiter(key_func=get_remote_address)
 csrf = CSRFProtect()
 
 
-class DoorSessions(SecureCookieSessionInterface):
-    """The session cookie, on the paths that may have one."""
-
+class _Sessions(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The visitor's session; one that refuses to be written on paths without cookies."""
-        if request.path.startswith(WITHOUT_COOKIES):
+        if request.path.startswith(_WITHOUT_COOKIES):
             return NullSession()
         return super().open_session(app, request)
 
 
-def take_chunks() -> None:
-    """Give a body of no announced length the one it turns out to have; 413 if that is too much.
-
-    Werkzeug would quietly cut it at the limit.
-    """
+def _read_chunked_body() -> None:
+    """Read a body without Content-Length; 413 if it is too large."""
+    # Werkzeug would cut such a body at the limit without an error.
     if request.content_length is not None or request.method in {"GET", "HEAD", "OPTIONS"}:
         return
-    limit, environ, taken = current_app.config["MAX_CONTENT_LENGTH"], request.environ, b""
-    while len(taken) <= limit and (chunk := environ["wsgi.input"].read(65_536)):
-        taken += chunk
-    if len(taken) > limit:
+    limit, environ, body = current_app.config["MAX_CONTENT_LENGTH"], request.environ, b""
+    while len(body) <= limit and (chunk := environ["wsgi.input"].read(_CHUNK)):
+        body += chunk
+    if len(body) > limit:
         abort(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ |= {"wsgi.input": BytesIO(taken), "CONTENT_LENGTH": str(len(taken))}
+    environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
-def hear_out(response: Response) -> Response:
-    """Take in a body that was refused for its size: who is still sending it hears no answer."""
-    limit, length = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
-    if length is None:
+def _discard_large_body(response: Response) -> Response:
+    """Read the rest of a body that is too large: a client that still sends reads no answer."""
+    limit, left = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
+    if left is None:
         is_refused = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        length = LARGEST_HEARD_OUT if is_refused else 0
-    if limit < length <= LARGEST_HEARD_OUT:
+        left = _MAX_DISCARDED if is_refused else 0
+    if limit < left <= _MAX_DISCARDED:
         body = request.environ["wsgi.input"]
-        while length > 0 and (taken := len(body.read(min(length, 65_536)))):
-            length -= taken
+        while left > 0 and (count := len(body.read(min(left, _CHUNK)))):
+            left -= count
     return response
 
 
-def protect(response: Response) -> Response:
-    """Add the security headers, except where an endpoint has set its own."""
-    is_link = request.path.startswith(LINKS)
+def _add_headers(response: Response) -> Response:
+    is_link = request.path.startswith(_LINKS)
     headers = response.headers
     headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
     headers.setdefault("Referrer-Policy", "no-referrer" if is_link else "same-origin")
@@ -105,47 +100,45 @@ def protect(response: Response) -> Response:
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-    if request.endpoint not in _FOR_SEARCH_ENGINES:
+    if request.endpoint not in _INDEXABLE:
         headers.setdefault("X-Robots-Tag", "noindex")
     if request.endpoint not in _STATIC:
         headers.setdefault("Cache-Control", "no-store")
     return response
 
 
-def refuse_garbage() -> None:
-    """400 for what is no UTF-8, and for an address with the one character no database takes."""
-    sent = [request.query_string]
+def _refuse_bad_encoding() -> None:
+    """400 for a query or form that is not UTF-8, and for NUL, which no database stores."""
+    encoded = [request.query_string]
     if request.mimetype == "application/x-www-form-urlencoded":
-        sent.append(request.get_data())
+        encoded.append(request.get_data())
     try:
-        texts = [unquote_to_bytes(each).decode() for each in sent]
+        query, *_ = [unquote_to_bytes(each).decode() for each in encoded]
     except UnicodeDecodeError:
         abort(400)
-    is_garbled = request.mimetype == "multipart/form-data" and any(
+    has_replaced_bytes = request.mimetype == "multipart/form-data" and any(
         "\ufffd" in value for values in request.form.listvalues() for value in values
     )
-    if is_garbled or "\0" in request.path + texts[0]:
+    if has_replaced_bytes or "\0" in request.path + query:
         abort(400)
 
 
-def _only_https(response: Response) -> Response:
+def _add_hsts(response: Response) -> Response:
     response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     return response
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Put the locks on the application."""
-    app.session_interface = DoorSessions()
+    app.session_interface = _Sessions()
     limiter.init_app(app)
-    app.before_request(take_chunks)
-    app.before_request(refuse_garbage)
+    app.before_request(_read_chunked_body)
+    app.before_request(_refuse_bad_encoding)
     csrf.init_app(app)
-    app.after_request(hear_out)
-    app.after_request(protect)
-    # Its own line about every pause names the address of whoever was paused.
+    app.after_request(_discard_large_body)
+    app.after_request(_add_headers)
+    # It logs the address of each visitor over a limit.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)
     if settings.is_production:
-        app.after_request(_only_https)
-        # We speak plain HTTP: where PUBLIC_URL is https, the door in front of us is the one hop
-        # that may say who calls.
+        app.after_request(_add_hsts)
+        # The server speaks plain HTTP, so an https site has exactly one proxy in front of it.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]

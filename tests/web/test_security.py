@@ -128,7 +128,7 @@ def test_too_many_posts_in_a_minute_are_paused_with_a_page(
     answer = limited.post(path)
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) <= 61
-    assert "That was a little fast" in answer.text
+    assert "slow down" in answer.text
 
 
 def test_looking_at_a_therapist_is_not_limited(cast: Cast, limited: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP API under /api: JSON both ways, a key on every call, problem details for every no."""
+"""The HTTP API under /api: JSON, an API key on every call, problem details for every error."""
 
 import hashlib
 import hmac
@@ -35,23 +35,22 @@ _PUBLIC = frozenset({"api.openapi_document", "api.problem_kind"})
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-def _caller() -> str:
-    """Whom a rate limit counts: a good key's holder, otherwise the address it comes from."""
+def _rate_limit_key() -> str:
+    """The API key's hash, or the caller's address where the key is missing or wrong."""
     key = _api_key()
     return hashlib.sha256(key.encode()).hexdigest() if key else request.remote_addr or "unknown"
 
 
-limiter.shared_limit(API_LIMIT, scope="api", key_func=_caller)(blueprint)
+limiter.shared_limit(API_LIMIT, scope="api", key_func=_rate_limit_key)(blueprint)
 
 
 @blueprint.before_app_request
 def guard() -> Response | None:
-    """Ask for a key under /api, then answer for addresses that are not there."""
+    """Require a key under /api, also for addresses that do not exist."""
     if request.path != "/api" and not request.path.startswith("/api/"):
         return None
     if request.endpoint not in _PUBLIC and _api_key() is None:
-        detail = "Please send Authorization: Bearer and one of this service's API keys."
-        return problems.response(problems.problem("unauthorized", detail))
+        return problems.response(problems.problem("unauthorized"))
     error = request.routing_exception
     is_error = isinstance(error, HTTPException) and (error.code or 500) >= 400
     return problems.http_error_response(error) if is_error and error else None
@@ -59,8 +58,7 @@ def guard() -> Response | None:
 
 @blueprint.get("/openapi.json")
 def openapi_document() -> Response:
-    """The description of this API."""
-    # Its library is a sixth of what a process has to load, and hardly anybody asks.
+    # Imported on demand: the library is a sixth of a process's memory and rarely used.
     from app.web.api import openapi  # noqa: PLC0415
 
     return Response(openapi.document(config.current().public_url), mimetype="application/json")
@@ -68,7 +66,7 @@ def openapi_document() -> Response:
 
 @blueprint.get("/problems/<code>")
 def problem_kind(code: str) -> Response:
-    """What a problem's `type` leads to."""
+    """The address in a problem's `type`."""
     if code not in problems.KINDS:
         raise NotFound("such problem")
     status, title = problems.KINDS[code]
@@ -77,52 +75,45 @@ def problem_kind(code: str) -> Response:
 
 @blueprint.post("/v1/bookings")
 def create_booking() -> Response:
-    """Ask for a session; with an Idempotency-Key, once."""
-    now = clock.now()
-    body = json_object(request.get_data())
-    work = partial(_book, _booking_input(body), now)
+    now, body = clock.now(), json_object(request.get_data())
+    book = partial(_book, _booking_input(body), now)
     key = _idempotency_key()
     if key is None:
-        return _answer_response(work())
-    return _answer_response(
-        idempotency.answer_once(key, _body_hash(body), now=now, work=work, refusal=_refusal)
-    )
+        return _answer_response(book())
+    answer = idempotency.answer_once(key, _hash(body), now=now, work=book, refusal=_refusal)
+    return _answer_response(answer)
 
 
 @blueprint.get("/v1/bookings/<reference>")
 def show_booking(reference: str) -> Response:
-    """One booking, as the clock has it."""
     now = clock.now()
-    booking = transitions.refresh(_checked_reference(reference), via=Via.API, now=now)
-    return _json(_booking_detail(booking, now).text())
+    booking = transitions.refresh(_reference(reference), via=Via.API, now=now)
+    return _json(_detail(booking, now).text())
 
 
 @blueprint.post("/v1/bookings/<reference>/cancel")
 def cancel_booking(reference: str) -> Response:
-    """Cancel for the client or the therapist; a client's open enquiry is withdrawn."""
+    """A client's open enquiry is withdrawn."""
     now = clock.now()
-    booking = queries.booking_by_reference(_checked_reference(reference))
-    params = checked(CancelIn, json_object(request.get_data()))
-    outcome = cancel.cancel(booking, by=params.by, via=Via.API, now=now)
-    whole = _booking_detail(outcome.booking, now)
-    if outcome.is_done:
-        return _json(whole.text())
-    return problems.response(
-        problems.problem("move_not_allowed", _refusal_reason(outcome), (), whole)
-    )
+    booking = queries.booking_by_reference(_reference(reference))
+    by = checked(CancelIn, json_object(request.get_data())).by
+    result = cancel.cancel(booking, by=by, via=Via.API, now=now)
+    detail = _detail(result.booking, now)
+    if result.is_done:
+        return _json(detail.text())
+    reason = _refusal_reason(result)
+    return problems.response(problems.problem("move_not_allowed", reason, booking=detail))
 
 
 @blueprint.get("/v1/therapists")
 def list_therapists() -> Response:
-    """Therapists on Find a Therapist, best first."""
-    return _list(
-        [TherapistOut.from_therapist(each) for each in queries.listed_therapists(clock.now())]
-    )
+    """The listed therapists, best-ranked first."""
+    listed = [TherapistOut.from_therapist(each) for each in queries.listed_therapists(clock.now())]
+    return _json(json.dumps([each.model_dump(mode="json") for each in listed]))
 
 
 @blueprint.get("/v1/therapists/<slug>")
 def show_therapist(slug: str) -> Response:
-    """One therapist, listed or not, with standing and ranking."""
     therapist = _therapist(slug)
     factors = ranking.explain(therapist, clock.now())
     return _json(TherapistDetail.with_factors(therapist, factors).text())
@@ -130,9 +121,8 @@ def show_therapist(slug: str) -> Response:
 
 @blueprint.get("/v1/therapists/<slug>/slots")
 def list_slots(slug: str) -> Response:
-    """One therapist's open starts on the days params for; days are UTC, as the starts are."""
-    now = clock.now()
-    therapist = _therapist(slug)
+    """Open starts; `from` and `days` count days in UTC."""
+    now, therapist = clock.now(), _therapist(slug)
     params = checked(SlotsIn, {"from": now.date().isoformat(), **request.args.to_dict()})
     from_at = datetime.combine(params.from_on, time(), UTC)
     until_at = from_at + timedelta(days=params.days)
@@ -143,19 +133,18 @@ def list_slots(slug: str) -> Response:
 
 
 def _api_key() -> str | None:
-    """The key that this request shows, if it is one of ours; how long it takes tells nothing."""
+    """The request's API key; None if it has no valid one."""
     given = request.authorization
     if given is None or given.type != "bearer" or not given.token:
         return None
-    token = given.token.encode()
-    matching = [
-        key for key in config.current().api_keys if hmac.compare_digest(key.encode(), token)
-    ]
+    token, keys = given.token.encode(), config.current().api_keys
+    # Each key is compared, in constant time, so that the duration tells nothing about them.
+    matching = [key for key in keys if hmac.compare_digest(key.encode(), token)]
     return matching[0] if matching else None
 
 
 def _booking_input(body: dict[str, Any]) -> BookingIn:
-    """The request in the body: an unknown therapist comes before any other fault."""
+    """An unknown therapist (404) has priority over invalid fields (422)."""
     slug = body.get("therapist")
     if isinstance(slug, str) and slug:
         _therapist(slug)
@@ -163,7 +152,7 @@ def _booking_input(body: dict[str, Any]) -> BookingIn:
 
 
 def _book(params: BookingIn, now: datetime) -> Answer:
-    booking = request_booking(params.request(), via=Via.API, now=now)
+    booking = request_booking(params.to_request(), via=Via.API, now=now)
     return Answer(201, BookingOut.from_booking(booking, now).text())
 
 
@@ -174,26 +163,26 @@ def _therapist(slug: str) -> Therapist:
         raise NotFound("therapist") from None
 
 
-def _checked_reference(reference: str) -> str:
+def _reference(value: str) -> str:
     try:
-        return validation.reference(reference)
+        return validation.reference(value)
     except ValueError:
         raise NotFound("booking") from None
 
 
 def _idempotency_key() -> str | None:
-    """The Idempotency-Key, made the caller's own by their API key. Raises InvalidFields."""
+    """A hash of the Idempotency-Key together with the API key. Raises InvalidFields."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(given):
-        wanted = "Please give 1 to 255 visible ASCII characters, without spaces."
-        raise InvalidFields(FieldError("Idempotency-Key", wanted))
+        message = "Please give 1 to 255 visible ASCII characters, without spaces."
+        raise InvalidFields(FieldError("Idempotency-Key", message))
     return hashlib.sha256(f"{_api_key()}\n{given}".encode()).hexdigest()
 
 
-def _body_hash(body: dict[str, Any]) -> str:
-    """The same for the same JSON, however it is spaced and ordered."""
+def _hash(body: dict[str, Any]) -> str:
+    """Independent of white space and the order of fields."""
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -203,18 +192,18 @@ def _refusal(error: DomainError) -> Answer:
     return Answer(problem.status, problem.text())
 
 
-def _booking_detail(booking: Booking, now: datetime) -> BookingDetail:
+def _detail(booking: Booking, now: datetime) -> BookingDetail:
     return BookingDetail.with_history(
         booking, queries.timeline_of(booking), ledger.lines_of(booking), now
     )
 
 
-def _refusal_reason(outcome: MoveResult) -> str:
-    status = outcome.booking.status
-    if outcome.verdict is Verdict.TOO_LATE:
-        return "The session has started, so nobody can cancel it any more."
+def _refusal_reason(result: MoveResult) -> str:
+    status = result.booking.status
+    if result.verdict is Verdict.TOO_LATE:
+        return "The session has started, so it can no longer be cancelled."
     if status is Status.REQUESTED:
-        return "The enquiry is not answered yet: a therapist declines it instead."
+        return "The enquiry has no answer yet; a therapist declines it instead."
     return f"The booking is already {status.replace('_', ' ')}."
 
 
@@ -224,16 +213,12 @@ def _json(text: str, status: int = 200) -> Response:
     return response
 
 
-def _list(items: list[Any]) -> Response:
-    return _json(json.dumps([item.model_dump(mode="json") for item in items]))
-
-
 def _answer_response(answer: Answer) -> Response:
     response = _json(answer.body, answer.http_status)
     if answer.http_status == 201:
         reference = json.loads(answer.body)["reference"]
-        place = f"{config.current().public_url}/api/v1/bookings/{reference}"
-        response.headers["Location"] = place
+        address = f"{config.current().public_url}/api/v1/bookings/{reference}"
+        response.headers["Location"] = address
     else:
         response.mimetype = problems.MEDIA_TYPE
     return response

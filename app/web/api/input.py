@@ -1,4 +1,4 @@
-"""What the API takes: pydantic models, and what is wrong with a request, by name."""
+"""Input of the API: pydantic models of what callers send, and errors by field."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from app.services import validation
 from app.services.bookings.request import BookingRequest
 
 _DAYS = re.compile(r"[0-9]{1,4}")
-_LONGEST_NAME = 120
+_MAX_FIELD_NAME_LENGTH = 120
 
 
 def _instant(value: object) -> datetime:
@@ -25,21 +25,17 @@ def _day(value: object) -> date:
     return validation.day(str(value))
 
 
-def _whole(value: object) -> object:
+def _digits_only(value: object) -> object:
     if isinstance(value, str) and not _DAYS.fullmatch(value):
         raise ValueError("Please give a whole number of days from 1 to 62.")
     return value
 
 
 class In(BaseModel):
-    """Something sent to us: a field that is not here is refused by name."""
-
     model_config = ConfigDict(extra="forbid")
 
 
 class ClientIn(In):
-    """Who asks for a session."""
-
     name: Annotated[str, AfterValidator(validation.name)] = Field(
         description="a name in one line, at most 120 characters"
     )
@@ -52,8 +48,6 @@ class ClientIn(In):
 
 
 class BookingIn(In):
-    """A request for a session."""
-
     therapist: str = Field(description="the slug of a therapist", min_length=1)
     client: ClientIn = Field(description="an object with name, email and timezone")
     starts_at: Annotated[datetime, BeforeValidator(_instant)] = Field(
@@ -64,8 +58,7 @@ class BookingIn(In):
         "", description="a text for the therapist of at most 4000 characters, or nothing"
     )
 
-    def request(self) -> BookingRequest:
-        """The same, as the use case takes it."""
+    def to_request(self) -> BookingRequest:
         return BookingRequest(
             therapist=self.therapist,
             name=self.client.name,
@@ -78,18 +71,14 @@ class BookingIn(In):
 
 
 class CancelIn(In):
-    """Who cancels."""
-
     by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
 
 
 class SlotsIn(In):
-    """Which open times are asked for."""
-
     from_on: Annotated[date, BeforeValidator(_day)] = Field(
         alias="from", description="the first day, in UTC, such as 2026-11-03; today if left out"
     )
-    days: Annotated[int, BeforeValidator(_whole)] = Field(
+    days: Annotated[int, BeforeValidator(_digits_only)] = Field(
         14, ge=1, le=62, description="a whole number of days from 1 to 62"
     )
     kind: Kind = Field(Kind.PAID, description="paid or free_consultation")
@@ -98,8 +87,8 @@ class SlotsIn(In):
 _Model = TypeVar("_Model", bound=In)
 
 
-class BadBodyError(DomainError):
-    """The body of a request is not the JSON object that it should be."""
+class InvalidBody(DomainError):
+    """The body is not a JSON object."""
 
     code = "invalid_body"
 
@@ -108,22 +97,22 @@ class BadBodyError(DomainError):
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The object that the body holds. Raises BadBodyError."""
+    """Raises InvalidBody."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_refuse)
+        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise BadBodyError from None
+        raise InvalidBody from None
     if not isinstance(value, dict):
-        raise BadBodyError
+        raise InvalidBody
     return value
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
 def checked(model: type[_Model], values: dict[str, Any]) -> _Model:
-    """The values as a model. Raises InvalidFields, which names every bad one."""
+    """Validate. Raises InvalidFields with an error for each invalid field."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -132,13 +121,13 @@ def checked(model: type[_Model], values: dict[str, Any]) -> _Model:
 
 def _field_error(model: type[BaseModel], error: ErrorDetails) -> FieldError:
     path = [str(part) for part in error["loc"]]
-    name = ".".join(path)[:_LONGEST_NAME]
+    name = ".".join(path)[:_MAX_FIELD_NAME_LENGTH]
     if error["type"] == "value_error":
         return FieldError(name, str(error["ctx"]["error"]))
     if error["type"] == "extra_forbidden":
-        return FieldError(name, "There is no such field; please leave it out.")
+        return FieldError(name, "There is no such field. Please leave it out.")
     if not path:
-        return FieldError("body", "Please send field names of whole characters.")
+        return FieldError("body", "Please send field names in valid UTF-8.")
     return FieldError(name, f"Please give {_description(model, path)}.")
 
 

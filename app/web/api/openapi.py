@@ -1,4 +1,4 @@
-"""The API's description in OpenAPI 3.1, written from the models that the API itself uses."""
+"""The OpenAPI 3.1 document, made from the models that the API itself uses."""
 
 from functools import cache
 from typing import Any
@@ -11,28 +11,28 @@ from app.schemas import BookingDetail, BookingOut, Problem, TherapistDetail, The
 from app.web.api.input import BookingIn, CancelIn, SlotsIn
 from app.web.api.problems import KINDS, MEDIA_TYPE
 
-_ALWAYS = (400, 401, 429, 500, 503)
-_ABOUT = (
+_ANY_OPERATION = (400, 401, 429, 500, 503)
+_DESCRIPTION = (
     "Bookings of therapy sessions. Instants are RFC 3339 in UTC; money is in whole minor units."
-    " A call that is refused gets problem details (RFC 9457); `code` names the reason. Of several"
-    " reasons the first of 401, 404, 422, 409 is given. A body that is not a JSON object, or names"
-    " no therapist, is 422."
+    " Errors are problem details (RFC 9457); `code` names the reason. If several apply, the first"
+    " of 401, 404, 422, 409 is sent. A body that is not a JSON object, or names no therapist,"
+    " gets 422."
 )
-_ONCE = (
-    "1 to 255 visible ASCII characters. The same key with the same JSON gets the answer that was"
-    " given first, be it 201 or 409, for at least two days; with other JSON it gets 422. A request"
-    " refused with 404 or 422 leaves the key free."
+_KEY_HELP = (
+    "1 to 255 visible ASCII characters. For at least two days, the same key with the same JSON"
+    " gets the first answer again, whether that was 201 or 409; with other JSON it gets 422. After"
+    " a 404 or 422 the key can be used again."
 )
 
 
 @cache
 def document(public_url: str) -> str:
-    """The description of the API at `public_url`, as JSON."""
-    described = construct_open_api_with_schema_class(
+    """JSON."""
+    openapi = construct_open_api_with_schema_class(
         OpenAPI.model_validate(
             {
                 "openapi": "3.1.1",
-                "info": {"title": "Mindsum Bookings", "version": "1", "description": _ABOUT},
+                "info": {"title": "Mindsum Bookings", "version": "1", "description": _DESCRIPTION},
                 "servers": [{"url": public_url}],
                 "security": [{"key": []}],
                 "paths": _paths(),
@@ -42,7 +42,7 @@ def document(public_url: str) -> str:
             }
         )
     )
-    return described.model_dump_json(by_alias=True, exclude_none=True)
+    return openapi.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def _paths() -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "show_booking",
                 "One booking, with its timeline and ledger",
-                _json("The booking, as the clock has it", _ref(BookingDetail)),
+                _json("The booking", _ref(BookingDetail)),
                 404,
                 parameters=[_in_path("reference", "a booking's reference")],
             )
@@ -79,7 +79,7 @@ def _paths() -> dict[str, Any]:
 
 
 def _request_booking() -> dict[str, Any]:
-    created = _json("The enquiry, which holds its time", _ref(BookingOut))
+    created = _json("The enquiry; its time is held", _ref(BookingOut))
     created["headers"] = {
         "Location": {"description": "The booking's address", "schema": {"type": "string"}}
     }
@@ -95,7 +95,12 @@ def _request_booking() -> dict[str, Any]:
         success=201,
         body=BookingIn,
         parameters=[
-            {"name": "Idempotency-Key", "in": "header", "description": _ONCE, "schema": key}
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": _KEY_HELP,
+                "schema": key,
+            }
         ],
     )
 
@@ -103,7 +108,7 @@ def _request_booking() -> dict[str, Any]:
 def _cancel_booking() -> dict[str, Any]:
     return _operation(
         "cancel_booking",
-        "Cancel; a client's open enquiry is withdrawn. Again is no error: the same result is shown",
+        "Cancel; a client's open enquiry is withdrawn. Repeating it shows the same result",
         _json("The booking, cancelled or withdrawn", _ref(BookingDetail)),
         404,
         409,
@@ -116,19 +121,19 @@ def _cancel_booking() -> dict[str, Any]:
 
 def _list_slots() -> dict[str, Any]:
     starts = {"type": "array", "items": {"type": "string", "format": "date-time"}}
-    asked = SlotsIn.model_json_schema(by_alias=True, ref_template="{model}")
+    model = SlotsIn.model_json_schema(by_alias=True, ref_template="{model}")
     query = [
         {
             "name": name,
             "in": "query",
             "description": schema["description"],
-            "schema": _without_references(schema, asked["$defs"]),
+            "schema": _without_references(schema, model["$defs"]),
         }
-        for name, schema in asked["properties"].items()
+        for name, schema in model["properties"].items()
     ]
     return _operation(
         "list_slots",
-        "Open starts, ascending; none of a therapist who takes no bookings",
+        "Open starts, ascending; empty for a therapist who takes no bookings",
         _json("The starts, in UTC", starts),
         404,
         422,
@@ -137,23 +142,23 @@ def _list_slots() -> dict[str, Any]:
 
 
 def _without_references(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A parameter's schema with the one definition it points to written out."""
+    """A parameter's schema with the definition it refers to written out."""
     plain = {key: value for key, value in schema.items() if key not in ("title", "description")}
-    pointed_to = plain.pop("$ref", None)
-    return {**definitions[pointed_to], **plain} if pointed_to else plain
+    reference = plain.pop("$ref", None)
+    return {**definitions[reference], **plain} if reference else plain
 
 
 def _operation(
     name: str,
     summary: str,
-    answer: dict[str, Any],
-    *refusals: int,
+    success_response: dict[str, Any],
+    *errors: int,
     success: int = 200,
     body: type[BaseModel] | None = None,
     parameters: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    responses = {str(success): answer}
-    responses |= {str(status): _refusal(status) for status in sorted({*_ALWAYS, *refusals})}
+    responses = {str(success): success_response}
+    responses |= {str(status): _problem(status) for status in sorted({*_ANY_OPERATION, *errors})}
     operation: dict[str, Any] = {"operationId": name, "summary": summary, "responses": responses}
     if parameters:
         operation["parameters"] = parameters
@@ -163,7 +168,7 @@ def _operation(
     return operation
 
 
-def _refusal(status: int) -> dict[str, Any]:
+def _problem(status: int) -> dict[str, Any]:
     codes = ", ".join(code for code, (each, _) in KINDS.items() if each == status)
     return {"description": codes, "content": {MEDIA_TYPE: {"schema": _ref(Problem)}}}
 

@@ -1,4 +1,4 @@
-"""Choose Someone Else: who could be asked instead, and asking them."""
+"""Choose Someone Else: other therapists for a booking, and asking one of them."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -29,22 +29,21 @@ from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
 
 blueprint = Blueprint("choose", __name__)
-# What authorises this form is the token in its own address, never a cookie.
+# The token in the form's address authorises it; no cookie is involved.
 csrf.exempt(blueprint)
 limiter.limit(LINK_LIMIT)(blueprint)
 
 _INVALID_CHOICE = FieldError("choice", "Please choose one of these times.")
-_NOW_GONE = (SlotTaken, TherapistUnavailable, FreeConsultationUsed)
+_NO_LONGER_POSSIBLE = (SlotTaken, TherapistUnavailable, FreeConsultationUsed)
 
 
 @blueprint.get("/link/choose/<token>")
 def show_choices(token: str) -> ResponseReturnValue:
-    """Who else could be asked."""
     now = clock.now()
     booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
-    asked = replace.current_replacement(booking, now)
-    if asked is not None:
-        return _replacement_page(booking, asked, now)
+    replacement = replace.current_replacement(booking, now)
+    if replacement is not None:
+        return _replacement_page(booking, replacement, now)
     if booking.status_at(now) in replace.NOT_REPLACEABLE:
         return manage.manage_page(booking, now, HTTPStatus.CONFLICT)
     return _choices_page(booking, now)
@@ -52,22 +51,22 @@ def show_choices(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/link/choose/<token>")
 def choose(token: str) -> ResponseReturnValue:
-    """Ask the chosen therapist, and withdraw the old enquiry if it is still open."""
     now = clock.now()
     booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
     try:
-        slug, starts_at = _choice(request.form.get("choice", ""))
-        asked = replace.choose_another(booking, slug, starts_at, via=Via.LINK, now=now)
+        slug, start = _parse_choice(request.form.get("choice", ""))
+        replacement = replace.choose_another(booking, slug, start, via=Via.LINK, now=now)
     except NotReplaceable as error:
-        standing = queries.booking_by_reference(error.reference)
-        return manage.manage_page(standing, now, HTTPStatus.CONFLICT)
-    except (*_NOW_GONE, InvalidFields, NotFound) as error:
+        kept = queries.booking_by_reference(error.reference)
+        return manage.manage_page(kept, now, HTTPStatus.CONFLICT)
+    except (*_NO_LONGER_POSSIBLE, InvalidFields, NotFound) as error:
         return _choices_page(booking, now, refusal=error)
-    return _replacement_page(asked.replaces, asked, now)
+    return _replacement_page(replacement.replaces, replacement, now)
 
 
-def _choice(text: str) -> tuple[str, datetime]:
-    slug, _, at = text.partition("@")
+def _parse_choice(value: str) -> tuple[str, datetime]:
+    """Slug and start of `asha@2026-11-03T10:00:00Z`. Raises InvalidFields."""
+    slug, _, at = value.partition("@")
     try:
         return slug, validation.instant(at)
     except ValueError:
@@ -78,25 +77,25 @@ def _choices_page(
     booking: Booking, now: datetime, *, refusal: DomainError | None = None
 ) -> ResponseReturnValue:
     slots = replace.alternatives_for(booking, now)
-    wanted = _preselected(booking, slots, now)
-    if wanted is not None and wanted not in slots:
-        slots = [wanted, *slots]
+    preselected = _preselected(booking, slots, now)
+    if preselected is not None and preselected not in slots:
+        slots = [preselected, *slots]
     page = render_template(
         "client/choose.html",
         **manage.booking_context(booking, now),
         slots=slots,
-        wanted=wanted,
+        preselected=preselected,
         is_same_time=all(slot.starts_at == booking.starts_at for slot in slots),
         refusal=_refusal_text(refusal),
     )
-    return page, _status(refusal)
+    return page, _refusal_status(refusal)
 
 
 def _preselected(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot | None:
-    """The offer that an email's link names, if it is still open."""
-    named = f"{request.args.get('therapist', '')}@{request.args.get('at', '')}"
+    """The slot that the form or the link in the email names, if it is still open."""
+    from_link = f"{request.args.get('therapist', '')}@{request.args.get('at', '')}"
     try:
-        slug, starts_at = _choice(request.form.get("choice", named))
+        slug, starts_at = _parse_choice(request.form.get("choice", from_link))
         for slot in slots:
             if (slot.therapist.slug, slot.starts_at) == (slug, starts_at):
                 return slot
@@ -117,17 +116,17 @@ def _refusal_text(refusal: DomainError | None) -> str:
     return str(refusal or "")
 
 
-def _status(refusal: DomainError | None) -> HTTPStatus:
+def _refusal_status(refusal: DomainError | None) -> HTTPStatus:
     if refusal is None:
         return HTTPStatus.OK
-    is_gone = isinstance(refusal, _NOW_GONE)
-    return HTTPStatus.CONFLICT if is_gone else HTTPStatus.UNPROCESSABLE_ENTITY
+    is_conflict = isinstance(refusal, _NO_LONGER_POSSIBLE)
+    return HTTPStatus.CONFLICT if is_conflict else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-def _replacement_page(old: Booking, asked: Booking, now: datetime) -> ResponseReturnValue:
+def _replacement_page(old: Booking, replacement: Booking, now: datetime) -> ResponseReturnValue:
     return render_template(
-        "client/asked.html",
-        **manage.booking_context(asked, now),
+        "client/replacement.html",
+        **manage.booking_context(replacement, now),
         old=old,
         old_therapist=old.therapist.given_name,
     )

@@ -1,10 +1,10 @@
-"""The client's pages: Manage Booking with cancelling, and asking for links again."""
+"""The client's pages: Manage Booking with cancelling, calendar and messages; links again."""
 
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
@@ -12,17 +12,18 @@ from app.errors import TermsChanged
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import clients, validation
-from app.services.bookings import cancel, replace
+from app.services.bookings import cancel as cancelling
+from app.services.bookings import messages, replace
 from app.services.mail.compose import session_of
 from app.store import queries
 from app.store.models import Booking
 from app.web import booking_text
 from app.web.links import tokens
-from app.web.security import LINK_LIMIT, SIGN_IN_LIMIT, csrf, limiter
+from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT, csrf, limiter
 from emails.calendar import file_of_event
 
 blueprint = Blueprint("client", __name__)
-# What authorises these forms is the token in their own address, never a cookie.
+# The token in a form's address authorises it; no cookie is involved.
 csrf.exempt(blueprint)
 
 _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
@@ -31,40 +32,52 @@ _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 @blueprint.get("/link/manage/<token>")
 @limiter.limit(LINK_LIMIT)
 def manage(token: str) -> ResponseReturnValue:
-    """Where the booking stands and what can be done about it."""
     now = clock.now()
-    return manage_page(tokens.load_booking(LinkPurpose.MANAGE, token, now), now)
+    return manage_page(_load_booking(token, now), now)
 
 
 @blueprint.get("/link/manage/<token>/cancel")
 @limiter.limit(LINK_LIMIT)
 def show_cancel(token: str) -> ResponseReturnValue:
-    """What withdrawing or cancelling costs, and the button that does it."""
     now = clock.now()
-    return _cancel_page(tokens.load_booking(LinkPurpose.MANAGE, token, now), now)
+    return _cancel_page(_load_booking(token, now), now)
 
 
 @blueprint.post("/link/manage/<token>/cancel")
 @limiter.limit(LINK_LIMIT)
-def cancel_booking(token: str) -> ResponseReturnValue:
-    """Withdraw or cancel on the terms that the page has shown."""
+def cancel(token: str) -> ResponseReturnValue:
+    """Withdraw or cancel on the terms that the page showed; show it again if they have changed."""
     now = clock.now()
-    booking = tokens.load_booking(LinkPurpose.MANAGE, token, now)
-    agreed = request.form.get("agreed")
+    booking, agreed = _load_booking(token, now), request.form.get("agreed")
     try:
-        outcome = cancel.cancel(booking, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
+        result = cancelling.cancel(booking, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
     except TermsChanged:
-        return _cancel_page(tokens.load_booking(LinkPurpose.MANAGE, token, now), now, changed=True)
-    status = tokens.http_status(outcome.booking, outcome.verdict, now)
-    return manage_page(outcome.booking, now, status)
+        return _cancel_page(_load_booking(token, now), now, has_changed=True)
+    status = tokens.http_status(result.booking, result.verdict, now)
+    return manage_page(result.booking, now, status)
+
+
+@blueprint.post("/link/manage/<token>/message")
+@limiter.limit(PUBLIC_FORM_LIMIT)
+def send_message(token: str) -> ResponseReturnValue:
+    now = clock.now()
+    booking, typed = _load_booking(token, now), request.form.get("message", "")
+    try:
+        body = validation.required_text(typed)
+    except ValueError as error:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return manage_page(booking, now, status, typed=typed, error=str(error))
+    messages.send(booking, body, author=Actor.CLIENT, now=now)
+    page = url_for("client.manage", token=token, sent="message", _anchor="messages")
+    return redirect(page, HTTPStatus.SEE_OTHER)
 
 
 @blueprint.get("/link/manage/<token>/calendar.ics")
 @limiter.limit(LINK_LIMIT)
 def calendar_file(token: str) -> ResponseReturnValue:
-    """The accepted session as a file that calendars take; otherwise where the booking stands."""
+    """The accepted session for a calendar program; for any other booking its page."""
     now = clock.now()
-    booking = tokens.load_booking(LinkPurpose.MANAGE, token, now)
+    booking = _load_booking(token, now)
     if booking.status_at(now) is not Status.ACCEPTED:
         return manage_page(booking, now, tokens.http_status(booking, Verdict.OVERTAKEN, now))
     return _calendar_file(booking, now)
@@ -72,14 +85,13 @@ def calendar_file(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/my-links")
 def show_my_links() -> ResponseReturnValue:
-    """Ask for the address to which links are sent again."""
     return render_template("client/my_links.html", typed="", error="")
 
 
 @blueprint.post("/my-links")
 @limiter.limit(SIGN_IN_LIMIT)
 def send_my_links() -> ResponseReturnValue:
-    """Send a client their links; the answer never says whether there are any."""
+    """The answer is the same for every address."""
     typed = request.form.get("email", "")
     try:
         address = validation.email(typed)
@@ -93,38 +105,36 @@ def send_my_links() -> ResponseReturnValue:
 def manage_page(
     booking: Booking,
     now: datetime,
-    http_status: HTTPStatus = HTTPStatus.OK,
+    status: HTTPStatus = HTTPStatus.OK,
     *,
     typed: str = "",
     error: str = "",
 ) -> ResponseReturnValue:
-    """The Manage Booking page, with a message as far as it was typed and what is wrong with it.
+    """The Manage Booking page; `typed` and `error` are those of its message form.
 
-    409 and 410 say that what was asked could not be done.
+    With status 409 or 410 it says that the requested change was not possible.
     """
-    lines = queries.timeline_of(booking)
+    entries = queries.timeline_of(booking)
     page = render_template(
         "client/manage.html",
         **booking_context(booking, now),
-        is_refused=http_status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
-        is_just_done=request.method == "POST" and http_status is HTTPStatus.OK,
-        terms=cancel.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
-        facts=booking_text.settlement_facts(booking, lines, now),
-        timeline=booking_text.timeline(booking, lines, Actor.CLIENT),
+        is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
+        is_just_done=request.method == "POST" and status is HTTPStatus.OK,
+        terms=cancelling.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
+        facts=booking_text.settlement_facts(booking, entries, now),
+        timeline=booking_text.timeline(booking, entries, Actor.CLIENT),
         writings=queries.writings_of(booking),
-        instead=replace.current_replacement(booking, now),
-        cancel_path=tokens.path(LinkPurpose.MANAGE, booking) + "/cancel",
-        calendar_path=tokens.path(LinkPurpose.MANAGE, booking) + "/calendar.ics",
+        replacement=replace.current_replacement(booking, now),
         typed=typed,
         error=error,
-        is_everything_shown=request.args.get("messages") == "all",
+        shows_all_messages=request.args.get("messages") == "all",
         choose_path=tokens.path(LinkPurpose.CHOOSE, booking),
     )
-    return page, http_status
+    return page, status
 
 
 def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
-    """What every page of a client's says of the booking."""
+    """Values for every client page about a booking; `zone` is the client's time zone."""
     return {
         "booking": booking,
         "status": booking.status_at(now),
@@ -136,15 +146,21 @@ def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
     }
 
 
-def _cancel_page(booking: Booking, now: datetime, *, changed: bool = False) -> ResponseReturnValue:
-    terms = cancel.terms_of_cancelling(booking, by=Actor.CLIENT, now=now)
+def _load_booking(token: str, now: datetime) -> Booking:
+    return tokens.load_booking(LinkPurpose.MANAGE, token, now)
+
+
+def _cancel_page(
+    booking: Booking, now: datetime, *, has_changed: bool = False
+) -> ResponseReturnValue:
+    terms = cancelling.terms_of_cancelling(booking, by=Actor.CLIENT, now=now)
     if terms is None:
         verdict = Verdict.REPEATED if booking.status in _CANCELLED else Verdict.OVERTAKEN
         return manage_page(booking, now, tokens.http_status(booking, verdict, now))
     page = render_template(
-        "client/cancel.html", **booking_context(booking, now), terms=terms, is_changed=changed
+        "client/cancel.html", **booking_context(booking, now), terms=terms, has_changed=has_changed
     )
-    return page, HTTPStatus.CONFLICT if changed else HTTPStatus.OK
+    return page, HTTPStatus.CONFLICT if has_changed else HTTPStatus.OK
 
 
 def _calendar_file(booking: Booking, now: datetime) -> Response:

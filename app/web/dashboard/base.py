@@ -1,4 +1,4 @@
-"""What every page of the dashboard shares: the guard at its door, and who sits at the desk."""
+"""What all dashboard pages share: the sign-in guard, the current therapist, the layout."""
 
 from http import HTTPStatus
 from typing import Any
@@ -16,22 +16,21 @@ from app.web.security import csrf
 
 
 def require_sign_in(blueprint: Blueprint) -> None:
-    """Let nobody in without sign-in, and act on no form that was not shown in this session."""
+    """Serve the blueprint's pages to signed-in therapists only, and check CSRF tokens."""
     blueprint.before_request(_guard)
-    # The guard checks the token itself, after sign-in, so that nothing typed is ever lost.
+    # The guard checks the token itself, after sign-in, so that no typed text is lost.
     csrf.exempt(blueprint)
 
 
 def current_therapist() -> Therapist:
-    """The signed-in therapist."""
-    therapist = auth.signed_in()
+    therapist = auth.signed_in_therapist()
     if therapist is None:
         raise NotFound("page")
     return therapist
 
 
 def own_booking(reference: str) -> Booking:
-    """The signed-in therapist's own booking. Raises NotFound, also where it is another's."""
+    """The signed-in therapist's booking. Raises NotFound, also where it is another therapist's."""
     booking = queries.booking_by_reference(reference)
     if booking.therapist_id != current_therapist().id:
         raise NotFound("booking")
@@ -39,35 +38,35 @@ def own_booking(reference: str) -> Booking:
 
 
 def layout_context() -> dict[str, Any]:
-    """What the layout shows on every page, in the therapist's own zone."""
+    """Values for dashboard/layout.html; `zone` is the therapist's time zone."""
     therapist = current_therapist()
     return {"current_therapist": therapist, "zone": therapist.timezone, "now": clock.now()}
 
 
 def page_number() -> int:
-    """Which page of a list is asked for; lists bring it within their bounds."""
+    """The page of a list that the address asks for, unchecked."""
     return request.args.get("page", 1, type=int)
 
 
 def _guard() -> ResponseReturnValue | None:
-    if auth.signed_in() is None:
+    if auth.signed_in_therapist() is None:
         if request.method in ("GET", "HEAD"):
             return redirect(url_for("auth.show_sign_in", next=request.full_path.rstrip("?")))
-        return _interrupted(HTTPStatus.UNAUTHORIZED)
+        return _send_again_page(HTTPStatus.UNAUTHORIZED)
     try:
         csrf.protect()
     except CSRFError:
-        return _interrupted(HTTPStatus.BAD_REQUEST)
+        return _send_again_page(HTTPStatus.BAD_REQUEST)
     return None
 
 
-def _interrupted(http_status: HTTPStatus) -> ResponseReturnValue:
-    """Keep what was typed where the session has ended in between, and ask before acting on it."""
+def _send_again_page(status: HTTPStatus) -> ResponseReturnValue:
+    """Keep a form's typed texts when its session has ended, and ask to send the form again."""
     typed = {name: text for name, text in request.form.items() if name != "csrf_token"}
     page = render_template(
-        "dashboard/interrupted.html",
+        "dashboard/send_again.html",
         typed=typed,
-        is_signed_in=auth.signed_in() is not None,
-        next=auth.local_path(request.path.rpartition("/")[0]),
+        is_signed_in=auth.signed_in_therapist() is not None,
+        next=auth.safe_next_path(request.path.rpartition("/")[0]),
     )
-    return page, http_status
+    return page, status

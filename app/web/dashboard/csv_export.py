@@ -1,4 +1,4 @@
-"""Spreadsheets to download: CSV that a spreadsheet program reads as data and never as formulas."""
+"""CSV files that spreadsheet programs read as data and never as formulas."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -11,29 +11,29 @@ from flask import Response
 
 from emails import formatting
 
-_STARTS_A_FORMULA = frozenset("=+-@＝＋－＠")
-_STARTS_A_CELL = frozenset("\t\r\n")
+_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
+_WHITESPACE_STARTS = frozenset("\t\r\n")
 
 
 def text(value: str) -> str:
-    """What people wrote as a cell: an apostrophe in front keeps it from being a formula."""
-    is_risky = value[:1] in _STARTS_A_CELL or value.lstrip()[:1] in _STARTS_A_FORMULA
+    """A cell with what a person wrote; an apostrophe in front of what could be a formula."""
+    is_risky = value[:1] in _WHITESPACE_STARTS or value.lstrip()[:1] in _FORMULA_STARTS
     return f"'{value}" if is_risky else value
 
 
 def amount(minor: int, currency: str) -> str:
-    """`54.00`: an amount without its currency, which has a column of its own."""
+    """`54.00`, without the currency."""
     digits = formatting.minor_digits(currency)
     return f"{Decimal(minor).scaleb(-digits):.{digits}f}"
 
 
 def local(at: datetime, zone: str) -> str:
-    """`2026-11-03 10:00`: the wall clock of a zone that has a column of its own."""
+    """`2026-11-03 10:00` in that time zone."""
     return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
 
 
 def download(name: str, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Response:
-    """A CSV file in UTF-8, marked as such for the programs that would guess otherwise."""
+    """NAME.csv, in UTF-8 with a byte order mark: Excel would guess another encoding."""
     sheet = StringIO(newline="")
     writer = csv.writer(sheet)
     writer.writerow(header)

@@ -1,6 +1,7 @@
-"""Earnings: what the therapist was paid, by month of their own zone and session by session."""
+"""Earnings: what the therapist is owed, by month and by session, as pages or as a CSV file."""
 
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request
@@ -16,70 +17,56 @@ from app.web.dashboard import base, csv_export
 blueprint = Blueprint("earnings", __name__, url_prefix="/dashboard")
 base.require_sign_in(blueprint)
 
-PAGE = 40
+PAGE_SIZE = 40
 REASONS = {
     "completed": "Took place",
     "no_show": "Client did not come",
     "cancelled_by_client": "Cancelled late by the client",
 }
 _COLUMNS = (
-    "earned_at",
-    "time_zone",
-    "reference",
-    "client",
-    "session_starts_at",
-    "reason",
-    "fee",
-    "commission",
-    "payout",
-    "currency",
-)
+    "earned_at", "time_zone", "reference", "client", "session_starts_at", "reason",
+    "fee", "commission", "payout", "currency",
+)  # fmt: skip
 
 
 @blueprint.get("/earnings")
 def show() -> ResponseReturnValue:
-    """One month with its sessions, and the months of its year."""
     months = earnings.by_month(base.current_therapist())
-    chosen = _month() or next(iter(months), _this_month())
+    month = _month() or next(iter(months), _this_month())
     return render_template(
         "dashboard/earnings.html",
         **base.layout_context(),
         months=months,
-        chosen=chosen,
-        years=sorted({month.year for month in months} | {chosen.year}, reverse=True),
-        totals=earnings.totals_of_year(months, chosen.year),
+        chosen=month,
+        years=sorted({each.year for each in months} | {month.year}, reverse=True),
+        totals=earnings.totals_of_year(months, month.year),
         percent=config.current().policy.commission_percent,
         reasons=REASONS,
-        **_page(chosen),
+        **_sessions_page(month),
     )
 
 
 @blueprint.get("/earnings.csv")
-def spreadsheet() -> ResponseReturnValue:
-    """Every session of the month in the address, or of all months, as CSV."""
-    therapist, chosen = base.current_therapist(), _month()
-    found = (
-        ledger.earnings_of(therapist)
-        if chosen is None
-        else earnings.lines_of_month(therapist, chosen)
-    )
-    name = "earnings" if chosen is None else f"earnings-{chosen:%Y-%m}"
-    return csv_export.download(name, _COLUMNS, (_row(each, therapist.timezone) for each in found))
+def export() -> ResponseReturnValue:
+    """The sessions of the month in the address, or of all months."""
+    therapist, month = base.current_therapist(), _month()
+    if month is None:
+        name, lines = "earnings", ledger.earnings_of(therapist)
+    else:
+        name, lines = f"earnings-{month:%Y-%m}", earnings.lines_of_month(therapist, month)
+    return csv_export.download(name, _COLUMNS, (_row(each, therapist.timezone) for each in lines))
 
 
-def _page(chosen: date) -> dict[str, object]:
-    found = earnings.lines_of_month(base.current_therapist(), chosen)
-    last = max(1, -(-len(found) // PAGE))
+def _sessions_page(month: date) -> dict[str, Any]:
+    lines = earnings.lines_of_month(base.current_therapist(), month)
+    last = max(1, -(-len(lines) // PAGE_SIZE))
     number = min(max(base.page_number(), 1), last)
-    return {
-        "sessions": found[(number - 1) * PAGE : number * PAGE],
-        "number": number,
-        "last": last,
-    }
+    sessions = lines[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    return {"sessions": sessions, "number": number, "last": last}
 
 
 def _month() -> date | None:
-    """The first day of the month in the address; None where it names none."""
+    """The first day of the month in the address; None if it names none."""
     try:
         return validation.day(f"{request.args.get('month', '')}-01")
     except ValueError:
@@ -87,7 +74,8 @@ def _month() -> date | None:
 
 
 def _this_month() -> date:
-    return clock.now().astimezone(ZoneInfo(base.current_therapist().timezone)).date().replace(day=1)
+    zone = ZoneInfo(base.current_therapist().timezone)
+    return clock.now().astimezone(zone).date().replace(day=1)
 
 
 def _row(earning: Earning, zone: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Profile Settings: each section is a form of its own, and what is wrong with one is said there."""
+"""Profile Settings: profile, rate, weekly hours, time off and visibility, each a form."""
 
 from datetime import timedelta
 from http import HTTPStatus
@@ -21,29 +21,28 @@ from app.web.dashboard import base, csv_export
 from app.web.dashboard.profile_forms import (
     WEEKDAYS,
     AboutForm,
-    AwayForm,
     HoursForm,
     OfferForm,
     SettingsForm,
+    TimeOffForm,
 )
+from app.web.forms import add_error
 from app.web.template_filters import local_day
 from emails import formatting
 
-blueprint = Blueprint("profile", __name__, url_prefix="/dashboard")
+blueprint = Blueprint("profile", __name__, url_prefix="/dashboard/profile")
 base.require_sign_in(blueprint)
 
-TIMES_OFF = 50
+_MAX_TIMES_OFF = 50
 
 
-@blueprint.get("/profile")
-def settings() -> ResponseReturnValue:
-    """All settings as they are."""
+@blueprint.get("")
+def show() -> ResponseReturnValue:
     return _page()
 
 
-@blueprint.post("/profile/about")
+@blueprint.post("/about")
 def change_about() -> ResponseReturnValue:
-    """Change what clients read of the therapist."""
     form = AboutForm()
     if not form.validate():
         return _page(about=form)
@@ -51,114 +50,106 @@ def change_about() -> ResponseReturnValue:
     return _saved("about", "Saved. This is how clients see you now.")
 
 
-@blueprint.post("/profile/offer")
+@blueprint.post("/offer")
 def change_offer() -> ResponseReturnValue:
-    """Change rate, free consultation, zone and meeting link."""
     form = OfferForm()
     form.currency = base.current_therapist().currency
     if not form.validate():
         return _page(offer=form)
     profile.update(base.current_therapist().slug, form.changes())
-    return _saved("offer", "Saved. Bookings that exist keep their price and their time.")
+    return _saved("offer", "Saved. Existing bookings keep their price and time.")
 
 
-@blueprint.post("/profile/hours")
+@blueprint.post("/hours")
 def change_hours() -> ResponseReturnValue:
-    """Replace the weekly availability."""
     form = HoursForm()
     if not form.validate():
         return _page(hours=form)
     profile.set_hours(base.current_therapist().slug, form.windows())
-    return _saved("hours", "Saved. Sessions that are already booked stay.")
+    return _saved("hours", "Saved. Sessions already booked stay.")
 
 
-@blueprint.post("/profile/add-time-off")
+@blueprint.post("/add-time-off")
 def add_time_off() -> ResponseReturnValue:
-    """Take time off, and say which accepted sessions lie in it."""
-    form, therapist, now = AwayForm(), base.current_therapist(), clock.now()
-    away = form.away(ZoneInfo(therapist.timezone)) if form.validate() else None
-    if away is None:
-        return _page(away=form)
+    form, therapist = TimeOffForm(), base.current_therapist()
+    time_off = form.to_time_off(ZoneInfo(therapist.timezone)) if form.validate() else None
+    if time_off is None:
+        return _page(time_off=form)
     try:
-        profile.add_time_off(therapist.slug, away, now)
+        profile.add_time_off(therapist.slug, time_off, clock.now())
     except InvalidFields as refusal:
-        form.refuse(refusal)
-        return _page(away=form)
-    return _saved("away", _what_stays(therapist, away))
+        add_error(form, "last_on", " ".join(error.message for error in refusal.errors))
+        return _page(time_off=form)
+    return _saved("time-off", _time_off_added(therapist, time_off))
 
 
-@blueprint.post("/profile/remove-time-off")
+@blueprint.post("/remove-time-off")
 def remove_time_off() -> ResponseReturnValue:
-    """Come back earlier."""
-    chosen = request.form.get("id", "")
-    ours = {str(each.id): each for each in _times_off(base.current_therapist())}
-    if chosen not in ours:
+    therapist, chosen = base.current_therapist(), request.form.get("id", "")
+    if chosen not in {str(each.id) for each in _times_off(therapist)}:
         raise NotFound("time off")
-    profile.remove_time_off(base.current_therapist().slug, ours[chosen].id)
-    return _saved("away", "Removed. Clients can ask for these times again.")
+    profile.remove_time_off(therapist.slug, int(chosen))
+    return _saved("time-off", "Removed. Clients can ask for these times again.")
 
 
-@blueprint.post("/profile/pause")
+@blueprint.post("/pause")
 def pause() -> ResponseReturnValue:
-    """Temporarily deactivate, or take bookings again."""
     on = request.form.get("on") == "yes"
     accounts.pause(base.current_therapist().slug, on=on)
-    return _saved("visibility", "You take no new bookings now." if on else "You are back.")
+    message = "You take no new bookings now." if on else "You take bookings again."
+    return _saved("visibility", message)
 
 
-@blueprint.post("/profile/hide")
+@blueprint.post("/hide")
 def hide() -> ResponseReturnValue:
-    """Make the profile invisible, or visible again."""
     on = request.form.get("on") == "yes"
     accounts.hide(base.current_therapist().slug, on=on)
-    return _saved("visibility", "Your profile is invisible." if on else "Your profile is visible.")
+    return _saved("visibility", f"Your profile is {'invisible' if on else 'visible'} now.")
 
 
-def _page(**typed: SettingsForm) -> ResponseReturnValue:
-    """The settings, with what was typed in one form; that one was refused."""
-    therapist, windows = base.current_therapist(), availability.windows_of(base.current_therapist())
-    forms = {**_as_they_are(therapist, windows), **typed}
+def _page(**refused: SettingsForm) -> ResponseReturnValue:
+    """All settings; a refused form keeps what was typed and shows its errors."""
+    therapist = base.current_therapist()
+    windows = availability.windows_of(therapist)
     page = render_template(
         "dashboard/profile.html",
         **base.layout_context(),
-        forms=forms,
-        error=next(iter(typed.values()), None),
-        in_words=weekly_hours.format_windows(windows),
-        times_off=[_away(each, therapist.timezone) for each in _times_off(therapist)],
+        forms={**_current_values(therapist, windows), **refused},
+        refused_form=next(iter(refused.values()), None),
+        hours_text=weekly_hours.format_windows(windows),
+        times_off=[(each.id, _time_off_text(each)) for each in _times_off(therapist)],
         state=therapist.state,
         weekdays=WEEKDAYS,
     )
-    return page, HTTPStatus.UNPROCESSABLE_ENTITY if typed else HTTPStatus.OK
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
 
 
-def _as_they_are(therapist: Therapist, windows: list[Window]) -> dict[str, SettingsForm]:
+def _current_values(therapist: Therapist, windows: list[Window]) -> dict[str, SettingsForm]:
     rate = csv_export.amount(therapist.rate_minor, therapist.currency)
     return {
         "about": AboutForm(formdata=None, obj=therapist),
         "offer": OfferForm(formdata=None, obj=therapist, rate=rate),
-        "hours": HoursForm(formdata=None, data=_by_weekday(windows)),
-        "away": AwayForm(formdata=None),
+        "hours": HoursForm(formdata=None, data=_hours_by_weekday(windows)),
+        "time_off": TimeOffForm(formdata=None),
     }
 
 
 def _times_off(therapist: Therapist) -> list[TimeOff]:
-    return queries.times_off_of(therapist, clock.now(), TIMES_OFF)
+    return queries.times_off_of(therapist, clock.now(), _MAX_TIMES_OFF)
 
 
-def _away(off: TimeOff, zone: str) -> dict[str, object]:
-    """A time off in words: days where it is whole days, otherwise its two instants."""
-    ends = (off.starts_at, off.ends_at)
-    if all(at == weekly_hours.day_starts_at(local_day(at, zone), ZoneInfo(zone)) for at in ends):
-        last = ends[1] - timedelta(microseconds=1)
-        days = dict.fromkeys(formatting.date(at, zone) for at in (ends[0], last))
-        words = f"{' to '.join(days)}, all day ({formatting.zone_name(ends[0], zone)})"
-    else:
-        words = " until ".join(formatting.date_time(at, zone) for at in ends)
-    return {"id": off.id, "words": words}
+def _time_off_text(time_off: TimeOff) -> str:
+    """First and last day if it is whole days, otherwise both instants."""
+    zone, ends = base.current_therapist().timezone, (time_off.starts_at, time_off.ends_at)
+    if any(at != weekly_hours.day_starts_at(local_day(at, zone), ZoneInfo(zone)) for at in ends):
+        return " until ".join(formatting.date_time(at, zone) for at in ends)
+    last = ends[1] - timedelta(microseconds=1)
+    days = dict.fromkeys(formatting.date(at, zone) for at in (ends[0], last))
+    return f"{' to '.join(days)}, all day ({formatting.zone_name(ends[0], zone)})"
 
 
-def _by_weekday(windows: list[Window]) -> dict[str, str]:
-    """`09:00-12:30, 13:30-17:00` for every weekday on which the therapist works."""
+def _hours_by_weekday(windows: list[Window]) -> dict[str, str]:
+    """`09:00-12:30, 13:30-17:00` by the name of each weekday with hours."""
     days = groupby(sorted(windows), lambda window: window.weekday)
     return {
         WEEKDAYS[weekday]: ", ".join(str(window).partition(" ")[2] for window in each)
@@ -166,14 +157,14 @@ def _by_weekday(windows: list[Window]) -> dict[str, str]:
     }
 
 
-def _saved(section: str, words: str) -> ResponseReturnValue:
-    flash(words)
-    return redirect(url_for("profile.settings", _anchor=section), HTTPStatus.SEE_OTHER)
+def _saved(section: str, message: str) -> ResponseReturnValue:
+    flash(message)
+    return redirect(url_for("profile.show", _anchor=section), HTTPStatus.SEE_OTHER)
 
 
-def _what_stays(therapist: Therapist, away: Away) -> str:
-    booked = len(queries.accepted_between(therapist, away.starts_at, away.ends_at))
+def _time_off_added(therapist: Therapist, time_off: Away) -> str:
+    booked = len(queries.accepted_between(therapist, time_off.starts_at, time_off.ends_at))
     if not booked:
-        return "Added. Nobody can ask for these times."
-    lie = "One session that you accepted lies" if booked == 1 else f"{booked} accepted sessions lie"
-    return f"Added. {lie} in it and stays booked: see Upcoming Sessions to look after it."
+        return "Added. Clients cannot ask for these times."
+    sessions = "one accepted session" if booked == 1 else f"{booked} accepted sessions"
+    return f"Added. You have {sessions} in this time; find them under Upcoming Sessions."

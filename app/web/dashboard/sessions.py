@@ -1,4 +1,4 @@
-"""My Sessions: all of a therapist's bookings, filtered, page by page or as a spreadsheet."""
+"""My Sessions: all of a therapist's bookings, filtered, as pages or as a CSV file."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from app.web.dashboard import base, csv_export
 blueprint = Blueprint("sessions", __name__, url_prefix="/dashboard")
 base.require_sign_in(blueprint)
 
-PAGE = 25
+PAGE_SIZE = 25
 VIEWS = {
     View.ALL: "All",
     View.UPCOMING: "Upcoming",
@@ -26,31 +26,21 @@ VIEWS = {
 }
 KINDS = {None: "Paid and free", Kind.PAID: "Paid", Kind.FREE_CONSULTATION: "Free"}
 _COLUMNS = (
-    "reference",
-    "status",
-    "kind",
-    "client",
-    "starts_at",
-    "ends_at",
-    "time_zone",
-    "fee",
-    "currency",
-    "requested_at",
-)
+    "reference", "status", "kind", "client", "starts_at", "ends_at", "time_zone",
+    "fee", "currency", "requested_at",
+)  # fmt: skip
 
 
 @blueprint.get("/sessions")
-def sessions() -> ResponseReturnValue:
-    """My Sessions, as far as the filters in the address let them through."""
-    now, (view, kind) = clock.now(), _filters()
+def show() -> ResponseReturnValue:
+    therapist, now, (view, kind) = base.current_therapist(), clock.now(), _filters()
     page = therapist_bookings.view_page(
-        base.current_therapist(), view, kind, now, number=base.page_number(), size=PAGE
+        therapist, view, kind, now, number=base.page_number(), size=PAGE_SIZE
     )
     return render_template(
         "dashboard/sessions.html",
         **base.layout_context(),
         page=page,
-        rows=[(booking, booking.status_at(now)) for booking in page.rows],
         view=view,
         kind=kind,
         views=VIEWS,
@@ -59,18 +49,15 @@ def sessions() -> ResponseReturnValue:
 
 
 @blueprint.get("/sessions.csv")
-def spreadsheet() -> ResponseReturnValue:
-    """The same bookings, all pages of them, as CSV."""
+def export() -> ResponseReturnValue:
     therapist, now, (view, kind) = base.current_therapist(), clock.now(), _filters()
-    found = therapist_bookings.all_in_view(therapist, view, kind, now)
-    name = f"sessions-{now:%Y-%m-%d}"
-    return csv_export.download(
-        name, _COLUMNS, (_row(each, therapist.timezone, now) for each in found)
-    )
+    bookings = therapist_bookings.all_in_view(therapist, view, kind, now)
+    rows = (_row(booking, therapist.timezone, now) for booking in bookings)
+    return csv_export.download(f"sessions-{now:%Y-%m-%d}", _COLUMNS, rows)
 
 
 def _filters() -> tuple[View, Kind | None]:
-    """What the address asks for; what it does not name lets everything through."""
+    """The filters in the address; a missing or unknown one filters nothing."""
     view, kind = request.args.get("show", ""), request.args.get("kind", "")
     return (
         View(view) if view in set(View) else View.ALL,

@@ -1,4 +1,4 @@
-"""An email taken apart for reading: its parts, and its HTML made safe to show in a frame."""
+"""The parts of an email for the demo's mailbox, and its HTML as a page for a frame."""
 
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LINK = re.compile(r"<a\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One email as its reader gets it; a part that it does not have is None."""
+    """An email as its reader gets it; None for a part that it does not have."""
 
     subject: str
     sender: str
@@ -37,13 +37,12 @@ class Parts:
     raw: str
 
     @property
-    def news(self) -> str:
-        """The first line of the text."""
+    def first_line(self) -> str:
         return (self.text or "").partition("\n")[0].strip()
 
 
-def take_apart(message: EmailMessage, raw: bytes) -> Parts:
-    """The parts of a parsed message and its source."""
+def parts_of(message: EmailMessage, raw: bytes) -> Parts:
+    """`raw` is the source of `message`."""
     calendars = (part for part in message.walk() if part.get_content_type() == "text/calendar")
     return Parts(
         subject=str(message.get("Subject", "")),
@@ -58,9 +57,9 @@ def take_apart(message: EmailMessage, raw: bytes) -> Parts:
     )
 
 
-def framed(html: str, scheme: Scheme) -> Response:
-    """The HTML as a page for a frame of our own: no script, no cookie, links open at the top."""
-    # Of two target attributes browsers take the first, so the mail's own "_blank" does not count.
+def frame_page(html: str, scheme: Scheme) -> Response:
+    """A page for an iframe of this site: no scripts, no cookies, links open in the whole tab."""
+    # Browsers use the first of two target attributes, so the email's own does not count.
     response = make_response(_LINK.sub('<a target="_top"', in_scheme(html, scheme)))
     response.headers["Content-Security-Policy"] = HTML_POLICY
     response.headers["X-Frame-Options"] = "SAMEORIGIN"

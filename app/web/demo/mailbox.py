@@ -1,4 +1,4 @@
-"""The demo's mailbox: every email that was sent, a preview of each kind, and the clock."""
+"""The demo's mailbox: the emails sent, a preview of each kind, and the clock."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from app import clock, config
 from app.maildir import StoredMessage, find, stored_messages
 from app.store import queries
 from app.web.demo import clock as demo_clock
-from app.web.demo.mail_parts import Parts, framed, take_apart
+from app.web.demo.mail_parts import Parts, frame_page, parts_of
 from app.web.security import CONTENT_POLICY
 from emails.preview import Scheme
 from emails.samples import SAMPLES
 
-SHOWN = 100
+EMAILS_SHOWN = 100
 VIEWS = ("html", "text", "calendar", "raw")
 
 blueprint = Blueprint("mailbox", __name__, url_prefix="/mailbox")
@@ -27,7 +27,7 @@ blueprint = Blueprint("mailbox", __name__, url_prefix="/mailbox")
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One recipient: their name, their address (None stands for everyone), how many emails."""
+    """A recipient with the number of their emails; `address` is None for all recipients."""
 
     name: str
     address: str | None
@@ -36,40 +36,36 @@ class Tab:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One email in the list.
-
-    `news` is its text's first line; `is_new` says that it came after the clock was last moved.
-    """
+    """An email in the list; `is_new` if it arrived after the clock was last moved."""
 
     id: str
     recipient: str
     subject: str
-    news: str
+    first_line: str
     kind: str
     at: datetime
     is_new: bool
 
 
 @blueprint.after_request
-def _let_it_frame_itself(response: Response) -> Response:
+def _allow_own_frames(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", f"{CONTENT_POLICY}; frame-src 'self'")
     return response
 
 
 @blueprint.get("")
 def inbox() -> str:
-    """Every email, newest first, of everyone or of one recipient; refreshes itself."""
-    stored = stored_messages(_mail())
+    """The newest emails of all recipients or of one; the page reloads itself."""
+    stored, recipient = stored_messages(_mail_folder()), request.args.get("to")
     tabs = _tabs(stored)
-    to = request.args.get("to")
-    theirs = [one for one in stored if to in (None, *one.envelope_to)]
-    panel = demo_clock.panel(_folder(), clock.now())
+    matching = [each for each in stored if recipient in (None, *each.envelope_to)]
+    panel = demo_clock.panel(_demo_folder(), clock.now())
     return render_template(
         "demo/inbox.html",
-        rows=_rows(theirs[:SHOWN], tabs, panel.moved_from),
-        total=len(theirs),
+        rows=_rows(matching[:EMAILS_SHOWN], tabs, panel.moved_from),
+        total=len(matching),
         tabs=tabs,
-        to=to,
+        to=recipient,
         panel=panel,
         is_still="still" in request.args,
     )
@@ -77,16 +73,14 @@ def inbox() -> str:
 
 @blueprint.post("/clock")
 def move_clock() -> AnyResponse:
-    """Move the whole demo forward, then show the list again."""
-    demo_clock.move(_folder(), request.form.get("step", ""), clock.now())
+    demo_clock.move(_demo_folder(), request.form.get("step", ""), clock.now())
     return redirect(url_for(".inbox", to=request.form.get("to") or None), 303)
 
 
 @blueprint.get("/<message_id>")
 def read(message_id: str) -> str:
-    """One email, as one of VIEWS."""
     stored = _stored(message_id)
-    parts = take_apart(stored.message, stored.raw)
+    parts = parts_of(stored.message, stored.raw)
     return render_template(
         "demo/message.html",
         id=stored.id,
@@ -99,14 +93,14 @@ def read(message_id: str) -> str:
 
 @blueprint.get("/<message_id>/html")
 def read_html(message_id: str) -> Response:
-    """The HTML of one email, for the frame on its page."""
+    """For the frame on the email's page."""
     stored = _stored(message_id)
-    return framed(take_apart(stored.message, stored.raw).html or "", _scheme())
+    return frame_page(parts_of(stored.message, stored.raw).html or "", _scheme())
 
 
 @blueprint.get("/previews")
 def previews() -> str:
-    """Every kind of email, by whom it goes to."""
+    """Every kind of email, by recipient."""
     samples = {name: _sample(name) for name in SAMPLES}
     groups: dict[str, list[tuple[str, Parts]]] = {}
     for name, parts in samples.items():
@@ -116,70 +110,69 @@ def previews() -> str:
 
 @blueprint.get("/previews/<name>")
 def preview(name: str) -> str:
-    """One kind of email in both schemes and at both widths, and its other parts."""
-    names = list(SAMPLES)
-    parts = _sample(name)
+    """One kind, light and dark, narrow and wide."""
+    names, parts = list(SAMPLES), _sample(name)
     index = names.index(name)
     return render_template(
         "demo/preview.html",
         name=name,
         parts=parts,
-        before=names[index - 1] if index else None,
-        after=names[index + 1] if index + 1 < len(names) else None,
+        previous=names[index - 1] if index else None,
+        next=names[index + 1] if index + 1 < len(names) else None,
     )
 
 
 @blueprint.get("/previews/<name>/html")
 def preview_html(name: str) -> Response:
-    """The HTML of one sample, for the frames on its page."""
-    return framed(_sample(name).html or "", _scheme())
+    """For the frames on the preview's page."""
+    return frame_page(_sample(name).html or "", _scheme())
 
 
-def _folder() -> Path:
+def _demo_folder() -> Path:
     folder = config.current().demo_dir
-    assert folder is not None, "registered in a demo only"
+    assert folder is not None, "the blueprint is registered in a demo only"
     return folder
 
 
-def _mail() -> Path:
-    return _folder() / "mail"
+def _mail_folder() -> Path:
+    return _demo_folder() / "mail"
 
 
 def _stored(message_id: str) -> StoredMessage:
-    return find(_mail(), message_id) or abort(404)
+    return find(_mail_folder(), message_id) or abort(404)
 
 
 def _sample(name: str) -> Parts:
     if name not in SAMPLES:
         abort(404)
     message = SAMPLES[name]()
-    return take_apart(message.to_email(), message.to_bytes())
+    return parts_of(message.to_email(), message.to_bytes())
 
 
 def _view(parts: Parts) -> str:
-    asked = request.args.get("view", VIEWS[0])
-    return asked if asked in VIEWS and getattr(parts, asked) is not None else "raw"
+    view = request.args.get("view", VIEWS[0])
+    return view if view in VIEWS and getattr(parts, view) is not None else "raw"
 
 
 def _scheme() -> Scheme:
-    asked = request.args.get("scheme")
-    return cast(Scheme, asked) if asked in get_args(Scheme) else "auto"
+    scheme = request.args.get("scheme")
+    return cast(Scheme, scheme) if scheme in get_args(Scheme) else "auto"
 
 
 def _rows(
     stored: Iterable[StoredMessage], tabs: Iterable[Tab], moved_from: datetime | None
 ) -> list[Row]:
     names = {tab.address: tab.name for tab in tabs if tab.address}
-    return [_row(one, names, moved_from) for one in stored]
+    return [_row(each, names, moved_from) for each in stored]
 
 
 def _row(stored: StoredMessage, names: dict[str, str], moved_from: datetime | None) -> Row:
-    parts = take_apart(stored.message, stored.raw)
+    parts = parts_of(stored.message, stored.raw)
     return Row(
         id=stored.id,
         recipient=", ".join(names.get(address, address) for address in stored.envelope_to),
         subject=parts.subject,
-        news=parts.news,
+        first_line=parts.first_line,
         kind=parts.kind,
         at=stored.received_at,
         is_new=moved_from is not None and stored.received_at > moved_from,
@@ -187,18 +180,18 @@ def _row(stored: StoredMessage, names: dict[str, str], moved_from: datetime | No
 
 
 def _tabs(stored: Iterable[StoredMessage]) -> list[Tab]:
-    """Everyone, then each therapist, each client who was written to, and ops."""
-    counts = Counter(address for one in stored for address in one.envelope_to)
-    therapists = {one.email: one.name for one in queries.every_therapist()}
+    """All recipients, each therapist, each client with emails, and ops."""
+    counts = Counter(address for each in stored for address in each.envelope_to)
+    therapists = {each.email: each.name for each in queries.every_therapist()}
     ops = config.current().ops_email
     clients = {
         address: _client_name(address)
         for address in sorted(counts)
         if address not in therapists and address != ops
     }
-    named = {**therapists, **clients, ops: "Ops"}
+    names = {**therapists, **clients, ops: "Ops"}
     everyone = Tab("Everyone", None, sum(counts.values()))
-    return [everyone, *(Tab(name, address, counts[address]) for address, name in named.items())]
+    return [everyone, *(Tab(name, address, counts[address]) for address, name in names.items())]
 
 
 def _client_name(address: str) -> str:

@@ -1,1 +1,1 @@
-"""The signed links in a therapist's email. Opening one changes nothing; its button acts."""
+"""Signed links in emails to therapists: their pages, and from a token to its booking."""

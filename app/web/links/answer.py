@@ -1,4 +1,4 @@
-"""The therapist's links in email: Accept, Decline, View Session, Sign In. Only a POST acts."""
+"""A therapist's links in emails: Accept, Decline, View Session, Sign In. Only a POST acts."""
 
 from http import HTTPStatus
 
@@ -9,7 +9,7 @@ from app import clock, config, links
 from app.errors import NotFound
 from app.links import LinkPurpose
 from app.rules import money
-from app.rules.lifecycle import Actor, Move, Via
+from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.services import auth as sign_ins
 from app.services import validation
 from app.services.bookings import transitions
@@ -20,54 +20,43 @@ from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
 
 blueprint = Blueprint("links", __name__)
-# What authorises these forms is the token in their own address, never a cookie.
+# The token in a form's address authorises it; no cookie is involved.
 csrf.exempt(blueprint)
 limiter.limit(LINK_LIMIT)(blueprint)
 
 
 @blueprint.get("/link/accept/<token>")
 def show_accept(token: str) -> ResponseReturnValue:
-    """What accepting would mean, and the button that does it."""
     return _confirm_page(tokens.load_booking(LinkPurpose.ACCEPT, token, clock.now()), Move.ACCEPT)
 
 
 @blueprint.post("/link/accept/<token>")
 def accept(token: str) -> ResponseReturnValue:
-    """Accept the enquiry."""
-    now = clock.now()
-    booking = tokens.load_booking(LinkPurpose.ACCEPT, token, now)
-    outcome = transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
-    return _result_page(outcome, Move.ACCEPT)
+    return _answer(tokens.load_booking(LinkPurpose.ACCEPT, token, clock.now()), Move.ACCEPT)
 
 
 @blueprint.get("/link/decline/<token>")
 def show_decline(token: str) -> ResponseReturnValue:
-    """What declining would mean, and the button that does it."""
     return _confirm_page(tokens.load_booking(LinkPurpose.DECLINE, token, clock.now()), Move.DECLINE)
 
 
 @blueprint.post("/link/decline/<token>")
 def decline(token: str) -> ResponseReturnValue:
-    """Decline the enquiry, with the reason if one is given."""
-    now = clock.now()
-    booking = tokens.load_booking(LinkPurpose.DECLINE, token, now)
+    booking = tokens.load_booking(LinkPurpose.DECLINE, token, clock.now())
     typed = request.form.get("reason", "")
     try:
         reason = validation.text(typed)
     except ValueError as error:
         return _confirm_page(booking, Move.DECLINE, typed=typed, error=str(error))
-    outcome = transitions.make_move(
-        booking, Move.DECLINE, by=Actor.THERAPIST, via=Via.LINK, now=now, reason=reason
-    )
-    return _result_page(outcome, Move.DECLINE)
+    return _answer(booking, Move.DECLINE, reason)
 
 
 @blueprint.get("/link/session/<token>")
 def view_session(token: str) -> ResponseReturnValue:
-    """Go on to the session on the dashboard, by way of sign-in if there is none."""
+    """Redirect to the session on the dashboard, through sign-in where necessary."""
     booking = tokens.load_booking(LinkPurpose.SESSION, token, clock.now())
-    page = url_for("dashboard.session_page", reference=booking.reference)
-    therapist = auth.signed_in()
+    page = url_for("session.show", reference=booking.reference)
+    therapist = auth.signed_in_therapist()
     if therapist is None:
         return redirect(url_for("auth.show_sign_in", next=page))
     if therapist.id != booking.therapist_id:
@@ -77,35 +66,33 @@ def view_session(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/link/sign-in/<token>")
 def show_sign_in(token: str) -> ResponseReturnValue:
-    """Offer the one click that signs in."""
-    request_found = sign_ins.usable_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
-    if request_found is None:
-        return _link_used_page()
-    return render_template("links/sign_in.html", name=request_found.therapist.given_name)
+    usable = sign_ins.usable_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
+    if usable is None:
+        return _sign_in_used_page()
+    return render_template("links/sign_in.html", name=usable.therapist.given_name)
 
 
 @blueprint.post("/link/sign-in/<token>")
 def sign_in(token: str) -> ResponseReturnValue:
-    """Start a fresh session, once per link."""
-    request_found = sign_ins.use_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
-    if request_found is None:
-        return _link_used_page()
-    auth.start_session(request_found.therapist)
-    return redirect(auth.local_path(request_found.next_path), HTTPStatus.SEE_OTHER)
+    used = sign_ins.use_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
+    if used is None:
+        return _sign_in_used_page()
+    auth.start_session(used.therapist)
+    return redirect(auth.safe_next_path(used.next_path), HTTPStatus.SEE_OTHER)
 
 
-def _link_used_page() -> ResponseReturnValue:
+def _sign_in_used_page() -> ResponseReturnValue:
     return render_template("links/sign_in_used.html"), HTTPStatus.GONE
 
 
 def _confirm_page(
     booking: Booking, move: Move, *, typed: str = "", error: str = ""
 ) -> ResponseReturnValue:
-    now = clock.now()
+    """What the move would mean, and its button; the booking as it is if the move is impossible."""
+    now, percent = clock.now(), config.current().policy.commission_percent
     verdict = transitions.judge(booking, move, Actor.THERAPIST, now)
-    if verdict is not verdict.ALLOWED:
+    if verdict is not Verdict.ALLOWED:
         return _result_page(MoveResult(booking, verdict), move)
-    percent = config.current().policy.commission_percent
     page = render_template(
         f"links/{move}.html",
         booking=booking,
@@ -121,9 +108,15 @@ def _confirm_page(
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
 
 
-def _result_page(outcome: MoveResult, move: Move) -> ResponseReturnValue:
-    now, booking = clock.now(), outcome.booking
-    status = tokens.http_status(booking, outcome.verdict, now)
+def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
+    by, via, now = Actor.THERAPIST, Via.LINK, clock.now()
+    result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
+    return _result_page(result, move)
+
+
+def _result_page(result: MoveResult, move: Move) -> ResponseReturnValue:
+    now, booking = clock.now(), result.booking
+    status = tokens.http_status(booking, result.verdict, now)
     is_done = status is HTTPStatus.OK
     page = render_template(
         f"links/{move}_done.html" if is_done else "links/not_done.html",

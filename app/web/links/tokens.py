@@ -1,4 +1,4 @@
-"""From a signed link to its booking and back; whose link it is, and whether it is still good."""
+"""The booking behind a signed link, and links to a booking for pages."""
 
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -12,8 +12,8 @@ from app.rules.lifecycle import Status, Verdict
 from app.store import queries
 from app.store.models import Booking
 
+# After its session, a client's links open the booking for so long.
 MANAGE_LASTS = timedelta(days=90)
-"""How long after its session a client's links still open the booking."""
 
 _PAGES = {
     LinkPurpose.SESSION: "links.view_session",
@@ -25,7 +25,7 @@ _PAGES = {
 
 
 def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
-    """The booking that a link opens. Raises LinkInvalid, LinkGone or LinkExpired."""
+    """The booking of a link. Raises LinkInvalid, LinkGone or LinkExpired."""
     link = links.read(purpose, token)
     try:
         booking = queries.booking_by_reference(link.subject)
@@ -39,12 +39,12 @@ def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
 
 
 def is_open_to_client(booking: Booking, now: datetime) -> bool:
-    """Whether the client still has a link that opens the booking."""
+    """Whether the client's links still open the booking."""
     return not booking.client.is_erased and now < booking.ends_at + MANAGE_LASTS
 
 
 def path(purpose: LinkPurpose, booking: Booking) -> str:
-    """The path of a fresh link to the booking, for a page whose reader may follow it."""
+    """The path of a new link, for a page whose reader may follow it."""
     token = links.mint(
         purpose, holder=_holder(purpose, booking), subject=booking.reference, epoch=booking.epoch
     )
@@ -52,7 +52,7 @@ def path(purpose: LinkPurpose, booking: Booking) -> str:
 
 
 def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus:
-    """200 where the booking stands as wanted, 410 where the clock has ended it, otherwise 409."""
+    """200 if the move is done, 410 if the enquiry has expired instead, otherwise 409."""
     if verdict in (Verdict.ALLOWED, Verdict.REPEATED):
         return HTTPStatus.OK
     is_expired = booking.status_at(now) is Status.EXPIRED

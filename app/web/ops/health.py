@@ -1,4 +1,4 @@
-"""For whoever runs the service: is the process up, is the house ready, how does it fare."""
+"""Endpoints for operators: /healthz, /readyz and /metrics."""
 
 import peewee
 from flask import Blueprint, Response, jsonify
@@ -11,35 +11,33 @@ from app.services.ops import health
 from app.services.ops.health import Check
 from app.store.db import database
 from app.web.ops import request_metrics
-from app.web.ops.metrics import StoredFigures
+from app.web.ops.metrics import DatabaseMetrics
 
 blueprint = Blueprint("ops", __name__)
 
-_figures = CollectorRegistry(auto_describe=False)
-_figures.register(StoredFigures())
-request_metrics.add_to(_figures)
+_registry = CollectorRegistry(auto_describe=False)
+_registry.register(DatabaseMetrics())
+request_metrics.add_to(_registry)
 
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process is up; nothing else is asked."""
     return jsonify(status="up")
 
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Every check by name: 200 where all hold, 503 otherwise."""
-    found = _checks()
-    is_ready = all(check.is_ok for check in found)
-    said = {check.name: {"ok": check.is_ok, "says": check.says} for check in found}
-    words = "ready" if is_ready else "not ready"
-    return jsonify(status=words, checks=said), 200 if is_ready else 503
+    """Every check by name; 503 unless all are ok."""
+    checks = _checks()
+    is_ready = all(check.is_ok for check in checks)
+    by_name = {check.name: {"ok": check.is_ok, "says": check.says} for check in checks}
+    status = "ready" if is_ready else "not ready"
+    return jsonify(status=status, checks=by_name), 200 if is_ready else 503
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """The figures for Prometheus, as they are at this moment."""
-    return Response(generate_latest(_figures), content_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(_registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def _checks() -> list[Check]:

@@ -1,5 +1,6 @@
-"""A therapist's open times as a page shows them: day by day in the visitor's zone."""
+"""A therapist's open times by the visitor's calendar days, about a week at a time."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,14 +13,14 @@ from app.store.models import Therapist
 from app.web.template_filters import local_day
 from emails import formatting
 
-_DAYS = 7
-_MOST_SHOWN = 150
+_DAYS_SHOWN = 7
+_MAX_TIMES_SHOWN = 150
 _ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One open time and how the visitor's clock shows it."""
+    """An open start; `label` is its local time, such as `14:00`."""
 
     starts_at: datetime
     label: str
@@ -27,7 +28,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A calendar day of the visitor, its open times, and its zone's name on that day."""
+    """A calendar day with its open times and the zone's name at its noon."""
 
     on: date
     openings: list[Opening]
@@ -36,7 +37,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """Some days in a row, and the days from which the pages before and after begin."""
+    """Consecutive days, the first days of the pages before and after, the next day with times."""
 
     days: list[Day]
     earlier_on: date | None
@@ -45,19 +46,17 @@ class Openings:
 
     @property
     def is_empty(self) -> bool:
-        """Whether none of these days has an open time."""
         return not any(day.openings for day in self.days)
 
     @property
     def changes_clocks(self) -> bool:
-        """Whether the zone's name is not the same on all of these days."""
         return len({day.zone_name for day in self.days}) > 1
 
 
 def list_openings(
     therapist: Therapist, kind: Kind, zone: str, *, from_on: date | None, now: datetime
 ) -> Openings:
-    """About a week of open times from `from_on`, or else from the first day that has any."""
+    """Days in `zone` from `from_on`, or from the first day with open times."""
     policy = config.current().policy
     today, last_on = local_day(now, zone), local_day(now + policy.max_ahead, zone)
     starts = availability.open_times(
@@ -72,7 +71,7 @@ def list_openings(
     after = days[-1].on + _ONE_DAY
     return Openings(
         days=days,
-        earlier_on=max(today, first_on - _DAYS * _ONE_DAY) if first_on > today else None,
+        earlier_on=max(today, first_on - _DAYS_SHOWN * _ONE_DAY) if first_on > today else None,
         later_on=after if after <= last_on else None,
         next_open_on=min((day for day in by_day if day >= after), default=None),
     )
@@ -81,33 +80,30 @@ def list_openings(
 def _days(
     first_on: date, last_on: date, by_day: dict[date, list[datetime]], zone: str
 ) -> list[Day]:
-    """Up to a week of days, fewer where a week would be too long to read."""
+    """Up to a week; fewer days where those would have too many times for one page."""
     days: list[Day] = []
     shown = 0
-    for ahead in range(_DAYS):
-        on = first_on + ahead * _ONE_DAY
+    for offset in range(_DAYS_SHOWN):
+        on = first_on + offset * _ONE_DAY
         starts = by_day.get(on, [])
         shown += len(starts)
-        if days and (on > last_on or shown > _MOST_SHOWN):
+        if days and (on > last_on or shown > _MAX_TIMES_SHOWN):
             break
-        days.append(Day(on, _with_labels(starts, zone), _zone_on(on, zone)))
+        noon = datetime.combine(on, time(12), ZoneInfo(zone)).astimezone(UTC)
+        days.append(Day(on, _with_labels(starts, zone), formatting.zone_name(noon, zone)))
     return days
 
 
-def _zone_on(on: date, zone: str) -> str:
-    noon = datetime.combine(on, time(12), ZoneInfo(zone)).astimezone(UTC)
-    return formatting.zone_name(noon, zone)
-
-
 def _with_labels(starts: Sequence[datetime], zone: str) -> list[Opening]:
-    """Each start by the clock; with the zone's short name where clocks show it twice that day."""
-    shown = [formatting.time(starts_at, zone) for starts_at in starts]
-    return [
-        Opening(starts_at, _label_with_zone(starts_at, zone) if shown.count(label) > 1 else label)
-        for starts_at, label in zip(starts, shown, strict=True)
-    ]
+    """A local time that comes twice, as clocks go back, gets the zone's abbreviation: `01:30 GMT`.
 
-
-def _label_with_zone(starts_at: datetime, zone: str) -> str:
-    abbreviation = formatting.zone_abbreviation(starts_at, zone)
-    return f"{formatting.time(starts_at, zone)} {abbreviation}"
+    All `starts` are of one day.
+    """
+    counts = Counter(formatting.time(starts_at, zone) for starts_at in starts)
+    openings = []
+    for starts_at in starts:
+        label = formatting.time(starts_at, zone)
+        if counts[label] > 1:
+            label = f"{label} {formatting.zone_abbreviation(starts_at, zone)}"
+        openings.append(Opening(starts_at, label))
+    return openings

@@ -1,4 +1,4 @@
-"""What visitors say in the address: filters, zone, day and kind, each refused by name if wrong."""
+"""Parameters in the addresses of public pages: filters, page, time zone, day and kind."""
 
 import unicodedata
 from datetime import date, datetime, timedelta
@@ -12,15 +12,16 @@ from app.services.search import SearchFilters
 from app.web.template_filters import local_day, long_day
 
 Args = MultiDict[str, str]
+# Sentences by the name of the parameter that they are about.
 Errors = dict[str, str]
 
-_LONGEST_WORD = 120
-_LAST_PAGE = 500
-_UTC_AHEAD = timedelta(days=1)
+_MAX_TEXT_LENGTH = 120
+_MAX_PAGE = 500
+# How far a visitor's date may be from UTC's.
+_ONE_DAY = timedelta(days=1)
 
 
 def search_filters(args: Args, now: datetime) -> tuple[SearchFilters, Errors]:
-    """What the visitor looks for, and what is wrong with it by field."""
     errors: Errors = {}
     filters = SearchFilters(
         name=_clean(args.get("name", "")),
@@ -32,14 +33,14 @@ def search_filters(args: Args, now: datetime) -> tuple[SearchFilters, Errors]:
     return filters, errors
 
 
-def page(args: Args) -> int:
-    """The page number, from 1."""
+def page_number(args: Args) -> int:
+    """From 1."""
     number = args.get("page", 1, type=int)
-    return min(max(number, 1), _LAST_PAGE)
+    return min(max(number, 1), _MAX_PAGE)
 
 
 def zone(args: Args, errors: Errors) -> str | None:
-    """The visitor's time zone; None, and what is wrong with it, if it is not one."""
+    """The time zone in `tz`; None if there is none, or, with an error, if it does not exist."""
     given = args.get("tz", "").strip()
     if not given:
         return None
@@ -51,36 +52,34 @@ def zone(args: Args, errors: Errors) -> str | None:
 
 
 def kind(args: Args) -> Kind:
-    """The kind of session whose open times are wanted."""
     is_free = args.get("kind") == Kind.FREE_CONSULTATION
     return Kind.FREE_CONSULTATION if is_free else Kind.PAID
 
 
 def from_day(args: Args) -> date | None:
-    """From which day on open times are wanted."""
     try:
-        return validation.day(args.get("from", ""))
+        return date.fromisoformat(args.get("from", ""))
     except ValueError:
         return None
 
 
 def _clean(value: str) -> str:
-    shown = (character for character in value if unicodedata.category(character)[0] != "C")
-    return " ".join("".join(shown).split())[:_LONGEST_WORD]
+    printable = (character for character in value if unicodedata.category(character)[0] != "C")
+    return " ".join("".join(printable).split())[:_MAX_TEXT_LENGTH]
 
 
 def _day(args: Args, errors: Errors, now: datetime) -> date | None:
     given = args.get("day", "").strip()
     if not given:
         return None
-    first = local_day(now - _UTC_AHEAD, "UTC")
-    last = local_day(now + config.current().policy.max_ahead + _UTC_AHEAD, "UTC")
+    first = local_day(now - _ONE_DAY, "UTC")
+    last = local_day(now + config.current().policy.max_ahead + _ONE_DAY, "UTC")
     try:
-        day = validation.day(given)
+        day = date.fromisoformat(given)
     except ValueError:
         errors["day"] = f"Please give a day such as {last.isoformat()}."
         return None
     if not first <= day <= last:
-        errors["day"] = f"Please choose a day from today to {long_day(last - _UTC_AHEAD)}."
+        errors["day"] = f"Please choose a day from today to {long_day(last - _ONE_DAY)}."
         return None
     return day

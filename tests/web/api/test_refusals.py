@@ -103,7 +103,7 @@ BAD_FIELDS = [
     ({"note": "\x00"}, "note", "control characters"),
     ({"note": 7}, "note", "4000"),
     ({"price": 1}, "price", "no such field"),
-    ({"\ud800": 1}, "body", "whole characters"),
+    ({"\ud800": 1}, "body", "UTF-8"),
 ]
 
 

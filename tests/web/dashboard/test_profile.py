@@ -69,13 +69,13 @@ def test_hours_are_saved_as_typed_and_a_day_left_empty_is_off(asha: Visitor) -> 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("nine to five", "“nine to five” is not a span of hours: write it like 09:00-12:30."),
+        ("nine to five", "“nine to five” is not a period of time"),
         ("09:10-17:00", "09:10 is not on a quarter hour: use 09:00 or 09:15"),
         ("17:00-09:00", "does not end after it begins"),
         ("09:00-12:00, 11:00-13:00", "overlap: join them, or end one sooner"),
         ("09:00-25:00", "25:00 is not a time of day: use 00:00 up to 24:00"),
-        ("09:00-17:75", "is not a span of hours"),
-        ("<b>", "“&lt;b&gt;” is not a span of hours"),
+        ("09:00-17:75", "is not a period of time"),
+        ("<b>", "“&lt;b&gt;” is not"),
     ],
 )
 def test_hours_that_are_wrong_are_named_and_kept_with_the_rest(
@@ -186,7 +186,7 @@ def test_whole_days_off_run_from_midnight_to_midnight_of_the_own_zone(
     assert found.starts_at == datetime(2026, 12, 24, 5, tzinfo=UTC)
     assert found.ends_at == datetime(2026, 12, 27, 5, tzinfo=UTC)
     assert "Thu 24 Dec 2026 to Sat 26 Dec 2026, all day (New York, EST)" in page.text
-    assert "Nobody can ask for these times." in page.text
+    assert "cannot ask for these times" in page.text
 
 
 def test_time_off_says_which_accepted_sessions_lie_in_it(story: Story, asha: Visitor) -> None:
@@ -194,9 +194,9 @@ def test_time_off_says_which_accepted_sessions_lie_in_it(story: Story, asha: Vis
         start = datetime(2026, 11, 4, hour, tzinfo=UTC)
         story.accept(story.ask(client=(client, f"{hour}@x.example", ELI[2]), starts_at=start))
     one = away(asha, "2026-11-04", "11:00", "2026-11-04", "12:00")
-    assert "One session that you accepted lies in it and stays booked" in one.text
+    assert "one accepted session" in one.text
     two = away(asha, "2026-11-04", "", "2026-11-04", "")
-    assert "2 accepted sessions lie" in two.text
+    assert "2 accepted sessions" in two.text
 
 
 def test_nobody_can_ask_for_a_time_off_until_it_is_removed(cast: Cast, asha: Visitor) -> None:

@@ -302,7 +302,7 @@ def test_after_a_move_the_page_tells_what_the_scheduler_did(
     total(sweeps.escalate_late(clock.now()))
     deliver(demo)
     shown = page(visitor, "/mailbox")
-    told = re.search(r'<ol class="happenings">(.*?)</ol>', shown, re.DOTALL)
+    told = re.search(r'<ol class="events">(.*?)</ol>', shown, re.DOTALL)
     assert told
     assert "late, by system (scheduler)" in told[1]
     for kind in ("answer_late to therapist", "answer_late_client to client"):

@@ -1,0 +1,206 @@
+"""The page of one enquiry or session: answering, cancelling, no-show, messages and notes."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock, config
+from app.errors import TermsChanged
+from app.rules import money, standing
+from app.rules.lifecycle import Actor, Move, Verdict, Via
+from app.services import validation
+from app.services.bookings import cancel as cancelling
+from app.services.bookings import messages, transitions
+from app.services.bookings.transitions import MoveResult
+from app.store import queries
+from app.store.models import Booking
+from app.web import booking_text
+from app.web.dashboard import base
+from app.web.links import tokens
+from app.web.security import PUBLIC_FORM_LIMIT, limiter
+
+blueprint = Blueprint("session", __name__, url_prefix="/dashboard/sessions/<reference>")
+base.require_sign_in(blueprint)
+
+_NO_TEXTS: Mapping[str, str] = {}
+_DONE = {
+    Move.ACCEPT: "Accepted. We are letting {client} know.",
+    Move.DECLINE: "Declined. We are letting {client} know.",
+    Move.CANCEL_BY_THERAPIST: "Cancelled. We are letting {client} know.",
+    Move.NO_SHOW: "Recorded that {client} did not come.",
+}
+
+
+@blueprint.get("")
+def show(reference: str) -> ResponseReturnValue:
+    return _page(base.own_booking(reference))
+
+
+@blueprint.post("/accept")
+def accept(reference: str) -> ResponseReturnValue:
+    return _answer(base.own_booking(reference), Move.ACCEPT)
+
+
+@blueprint.post("/decline")
+def decline(reference: str) -> ResponseReturnValue:
+    booking = base.own_booking(reference)
+    try:
+        reason = validation.text(request.form.get("reason", ""))
+    except ValueError as error:
+        return _page_with_error(booking, "reason", error)
+    return _answer(booking, Move.DECLINE, reason)
+
+
+@blueprint.get("/cancel")
+def show_cancel(reference: str) -> ResponseReturnValue:
+    return _cancel_page(base.own_booking(reference))
+
+
+@blueprint.post("/cancel")
+def cancel(reference: str) -> ResponseReturnValue:
+    """Cancel on the terms that the page showed; show the page again if they have changed."""
+    booking = base.own_booking(reference)
+    by, via, agreed = Actor.THERAPIST, Via.DASHBOARD, request.form.get("agreed")
+    try:
+        result = cancelling.cancel(booking, by=by, via=via, now=clock.now(), agreed=agreed)
+    except TermsChanged:
+        return _cancel_page(base.own_booking(reference), has_changed=True)
+    return _after(result, Move.CANCEL_BY_THERAPIST)
+
+
+@blueprint.get("/no-show")
+def show_no_show(reference: str) -> ResponseReturnValue:
+    booking, now = base.own_booking(reference), clock.now()
+    if transitions.judge(booking, Move.NO_SHOW, Actor.THERAPIST, now) is not Verdict.ALLOWED:
+        return _page(booking, HTTPStatus.CONFLICT)
+    settlement = transitions.settlement_of(booking, Move.NO_SHOW, now)
+    return render_template("dashboard/no_show.html", **_context(booking), settlement=settlement)
+
+
+@blueprint.post("/no-show")
+def no_show(reference: str) -> ResponseReturnValue:
+    booking = base.own_booking(reference)
+    result = cancelling.mark_no_show(booking, via=Via.DASHBOARD, now=clock.now())
+    return _after(result, Move.NO_SHOW)
+
+
+@blueprint.post("/message")
+@limiter.limit(PUBLIC_FORM_LIMIT)
+def send_message(reference: str) -> ResponseReturnValue:
+    booking, now = base.own_booking(reference), clock.now()
+    if not tokens.is_open_to_client(booking, now):
+        return _page(booking, HTTPStatus.CONFLICT)
+
+    def send(body: str) -> None:
+        messages.send(booking, body, author=Actor.THERAPIST, now=now)
+
+    confirmation = f"Sent. We email {booking.client.given_name} that a message is waiting."
+    return _save_text(booking, "message", send, confirmation)
+
+
+@blueprint.post("/note")
+def save_note(reference: str) -> ResponseReturnValue:
+    booking, now = base.own_booking(reference), clock.now()
+    if booking.client.is_erased:
+        return _page(booking, HTTPStatus.CONFLICT)
+
+    def save(body: str) -> None:
+        messages.keep_private_note(booking, body, now=now)
+
+    return _save_text(booking, "private_note", save, "Saved. Only you can read it.")
+
+
+def _context(booking: Booking) -> dict[str, Any]:
+    policy, now = config.current().policy, clock.now()
+    return {
+        **base.layout_context(),
+        "booking": booking,
+        "status": booking.status_at(now),
+        "client": booking.client.given_name,
+        "policy": policy,
+        "split": money.split_fee(booking.fee_minor, policy.commission_percent),
+    }
+
+
+def _page(
+    booking: Booking,
+    status: HTTPStatus = HTTPStatus.OK,
+    typed: Mapping[str, str] = _NO_TEXTS,
+    errors: Mapping[str, str] = _NO_TEXTS,
+) -> ResponseReturnValue:
+    """The session's page; `typed` and `errors` are by form field."""
+    now, entries = clock.now(), queries.timeline_of(booking)
+    can = {
+        move: transitions.judge(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
+        for move in _DONE
+    }
+    page = render_template(
+        "dashboard/session.html",
+        **_context(booking),
+        can=can,
+        facts=booking_text.settlement_facts(booking, entries, now),
+        timeline=booking_text.timeline(booking, entries, Actor.THERAPIST),
+        writings=queries.writings_of(booking),
+        is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
+        typed=typed,
+        errors=errors,
+        shows_all_messages=request.args.get("messages") == "all",
+        can_write=tokens.is_open_to_client(booking, now),
+        can_keep_notes=not booking.client.is_erased,
+    )
+    return page, status
+
+
+def _page_with_error(booking: Booking, field: str, error: ValueError) -> ResponseReturnValue:
+    """The session's page with what was typed in `field` and what is wrong with it."""
+    typed = {field: request.form.get(field, "")}
+    return _page(booking, HTTPStatus.UNPROCESSABLE_ENTITY, typed, {field: str(error)})
+
+
+def _cancel_page(booking: Booking, *, has_changed: bool = False) -> ResponseReturnValue:
+    terms = cancelling.terms_of_cancelling(booking, by=Actor.THERAPIST, now=clock.now())
+    if terms is None:
+        return _page(booking, HTTPStatus.CONFLICT)
+    page = render_template(
+        "dashboard/cancel.html",
+        **_context(booking),
+        terms=terms,
+        step=standing.step_reached(terms.streak, config.current().policy),
+        has_changed=has_changed,
+    )
+    return page, HTTPStatus.CONFLICT if has_changed else HTTPStatus.OK
+
+
+def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
+    by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
+    result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
+    return _after(result, move)
+
+
+def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
+    """Confirm the move, or show the session as it is now if the move was not possible."""
+    status = tokens.http_status(result.booking, result.verdict, clock.now())
+    if status is not HTTPStatus.OK:
+        return _page(result.booking, status)
+    flash(_DONE[move].format(client=result.booking.client.given_name))
+    return _redirect_to_page(result.booking)
+
+
+def _save_text(
+    booking: Booking, field: str, save: Callable[[str], None], confirmation: str
+) -> ResponseReturnValue:
+    """Call `save` with what was typed in `field`, or show the page again with the error."""
+    try:
+        save(validation.required_text(request.form.get(field, "")))
+    except ValueError as error:
+        return _page_with_error(booking, field, error)
+    flash(confirmation)
+    return _redirect_to_page(booking, anchor="messages")
+
+
+def _redirect_to_page(booking: Booking, anchor: str | None = None) -> ResponseReturnValue:
+    page = url_for("session.show", reference=booking.reference, _anchor=anchor)
+    return redirect(page, HTTPStatus.SEE_OTHER)
