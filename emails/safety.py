@@ -1,16 +1,19 @@
-"""Checks of the values that emails carry: a bad one is refused by name or made harmless."""
+"""Checks of the values that emails carry; each `check_…` returns it or raises UnsafeValue."""
 
 import re
 import unicodedata
 from datetime import UTC, datetime
 from zoneinfo import available_timezones
 
+# ASCII without spaces, double quotes, < and >: safe in HTML, iCalendar and plain text.
 _URL = re.compile(r"https?://[A-Za-z0-9\[][!#-;=?-\[\]_a-z~]*")
 _ZONES = frozenset(available_timezones())
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _SLUG = re.compile(r"[a-z0-9_-]{1,64}")
+# "evil.example": mail programs turn it into a link even inside a name.
 _HOSTLIKE_DOT = re.compile(r"(?<=\w)\.(?=\w{2})")
+# Zero-width joiners hold emoji and some scripts together.
 _JOINERS = "\u200c\u200d"
 _MAX_URL_LENGTH = 2000
 _MAX_NAME_LENGTH = 60
@@ -44,42 +47,37 @@ def clean_name(value: str, fallback: str) -> str:
 
 
 def check_url(field: str, value: str) -> str:
-    """An http(s) address in ASCII of at most 2000 characters. Raises UnsafeValue."""
     if len(value) > _MAX_URL_LENGTH or not _URL.fullmatch(value):
         raise UnsafeValue(field, "an http(s) address without spaces, quotes or other scripts")
     return value
 
 
 def check_instant(field: str, value: datetime) -> datetime:
-    """An aware datetime, converted to UTC. Raises UnsafeValue."""
+    """An aware datetime, converted to UTC."""
     if value.utcoffset() is None:
         raise UnsafeValue(field, "an aware UTC datetime")
     return value.astimezone(UTC)
 
 
 def check_zone(field: str, value: str) -> str:
-    """An IANA time zone. Raises UnsafeValue."""
     if value not in _ZONES:
         raise UnsafeValue(field, "an IANA time zone such as Europe/London")
     return value
 
 
 def check_currency(field: str, value: str) -> str:
-    """Three capital letters, as in ISO 4217. Raises UnsafeValue."""
     if not _CURRENCY.fullmatch(value):
         raise UnsafeValue(field, "an ISO 4217 currency such as GBP")
     return value
 
 
 def check_reference(field: str, value: str) -> str:
-    """Letters, digits and hyphens, at most 32. Raises UnsafeValue."""
     if not _REFERENCE.fullmatch(value):
         raise UnsafeValue(field, "a reference such as MB-7K3QXD")
     return value
 
 
 def check_slug(field: str, value: str) -> str:
-    """Lower-case letters, digits, hyphens and underscores, at most 64. Raises UnsafeValue."""
     if not _SLUG.fullmatch(value):
         raise UnsafeValue(field, "a slug such as asha-rao")
     return value
