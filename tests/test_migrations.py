@@ -1,4 +1,4 @@
-"""Schema steps on a database that is in use: what it held, it holds."""
+"""Schema steps on a database in use: it keeps its rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from app.store.queries import metrics
 
 pytestmark = pytest.mark.both_databases
 
-FILLED = (
+ROWS_OF_STEP_2 = (
     "INSERT INTO therapist (id, slug, name, email, email_key, timezone, rate_minor, currency,"
     " offers_free_consultation, headline, about, specialisms, is_paused, is_hidden, streak,"
     " streak_told, score, median_answer_s, tie_seed, created_at) VALUES (1, 'asha', 'Asha Rao',"
@@ -45,7 +45,7 @@ FILLED = (
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database in use whose last step was the second."""
+    """A database in use whose schema is that of the second step."""
     if request.param == "sqlite":
         (tmp_path / "filled.db").touch()
         url = f"sqlite:///{tmp_path / 'filled.db'}"
@@ -59,7 +59,7 @@ def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     database.bind(url)
     with database.connection():
         Runner(database.db.obj, str(database.MIGRATIONS)).up("0002_suppression")
-        for line in FILLED:
+        for line in ROWS_OF_STEP_2:
             database.db.execute_sql(line)
     yield url
     database.release()
@@ -67,24 +67,25 @@ def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def test_a_database_in_use_takes_the_later_steps_and_keeps_its_rows(before: str) -> None:
     app: Flask = create_app(Settings(database_url=before))
-    held = {table: rows(table) for table in HELD}
+    before_upgrade = {table: rows(table) for table in KEPT_TABLES}
     assert database.upgrade() == ["0003_figures", "0004_replaces"]
     assert database.upgrade() == []
     with database.connection():
         assert not diff_models(database.db.obj, models.TABLES)
-        for table in HELD:
-            pairs = zip(held[table], rows(table), strict=True)
+        for table in KEPT_TABLES:
+            pairs = zip(before_upgrade[table], rows(table), strict=True)
             assert all(old.items() <= new.items() for old, new in pairs)
         assert set(metrics.moves()) == {("requested", "page", 1), ("accepted", "link", 1)}
         assert metrics.emails()[OutboxStatus.SENT] == 1
         assert OutboxEmail.select().count() == 2
         assert "heartbeat" not in database.db.get_tables()
-    said = app.test_client().get("/metrics").text
-    assert 'mindsum_outbox_emails{status="queued"} 1.0' in said
-    assert "mindsum_schema_current 1.0" in said
+    metrics_page = app.test_client().get("/metrics").text
+    assert 'mindsum_outbox_emails{status="queued"} 1.0' in metrics_page
+    assert "mindsum_schema_current 1.0" in metrics_page
 
 
-INSTEAD = (
+KEPT_TABLES = ("therapist", "client", "booking", "timeline_entry", "outbox_email", "suppression")
+REPLACEMENTS = (
     "INSERT INTO booking (id, reference, therapist_id, client_id, kind, status, requested_at,"
     " answer_by, expires_at, starts_at, ends_at, fee_minor, currency, uses_free_consultation,"
     " epoch, sequence, ended_by_deactivation, completes_at) VALUES (2, 'MB-GHJKMN', 1, 1, 'paid',"
@@ -93,13 +94,13 @@ INSTEAD = (
     "INSERT INTO timeline_entry (booking_id, event, by, via, at, facts) VALUES"
     """ (2, 'requested', 'client', 'link', 3, '{"fee_minor": 6000, "instead_of": "MB-ABCDEF"}'),"""
     """ (2, 'declined', 'therapist', 'link', 3, '{"refund_minor": 6000}'),"""
-    """ (3, 'requested', 'client', 'link', 3, '{"fee_minor": 6000, "instead_of": "MB-NOBODY"}')""",
+    """ (3, 'requested', 'client', 'link', 3, '{"fee_minor": 6000, "instead_of": "MB-UNKNWN"}')""",
 )
 
 
 def test_what_a_booking_replaces_moves_from_the_facts_to_its_column(before: str) -> None:
     with database.connection():
-        for line in INSTEAD:
+        for line in REPLACEMENTS:
             database.db.execute_sql(line)
     database.upgrade()
     with database.connection():
@@ -118,9 +119,6 @@ def test_what_a_booking_replaces_moves_from_the_facts_to_its_column(before: str)
         ]
 
 
-HELD = ("therapist", "client", "booking", "timeline_entry", "outbox_email", "suppression")
-
-
 def rows(table: str) -> list[dict[str, Any]]:
     with database.connection():
         found = database.db.execute_sql(f"SELECT * FROM {table} ORDER BY id")
@@ -128,7 +126,7 @@ def rows(table: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def test_a_new_sqlite_file_and_its_log_are_for_its_owners_eyes(tmp_path: Path) -> None:
+def test_only_its_owner_can_read_a_new_sqlite_file_and_its_log(tmp_path: Path) -> None:
     database.bind(f"sqlite:///{tmp_path / 'new' / 'mindsum.db'}")
     assert database.upgrade()
     with database.connection():
@@ -138,7 +136,7 @@ def test_a_new_sqlite_file_and_its_log_are_for_its_owners_eyes(tmp_path: Path) -
     assert modes == dict.fromkeys(("mindsum.db", "mindsum.db-wal", "mindsum.db-shm"), 0o600)
 
 
-def test_a_database_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+def test_a_database_file_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     database.bind(f"sqlite:///{tmp_path / 'file' / 'mindsum.db'}")
     with pytest.raises(StoreUnavailable, match="unable to open database file"):

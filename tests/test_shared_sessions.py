@@ -1,4 +1,4 @@
-"""Where PgBouncer gives each transaction another session, nothing of ours outlives its own."""
+"""Behind PgBouncer each transaction may run in another session, so nothing may outlive it."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from app.store.db.postgresql import LIMITS
 from app.store.models import Therapist
 from tests.harness.databases import beside, postgresql_tool
 
-STATE = "SELECT COUNT(*) FROM pg_prepared_statements"
+PREPARED = "SELECT COUNT(*) FROM pg_prepared_statements"
 LOCKS = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'"
 
 
 @pytest.fixture
 def empty(postgresql_url: str) -> Iterator[str]:
-    """A database of PostgreSQL without a schema."""
+    """A PostgreSQL database without a schema."""
     postgresql_tool("createdb", f"--maintenance-db={postgresql_url}", "empty")
     url = beside(postgresql_url, "empty")
     database.bind(url)
@@ -31,17 +31,17 @@ def number(sql: str) -> int:
     return int(database.db.execute_sql(sql).fetchone()[0])
 
 
-def test_however_often_a_statement_is_used_none_is_prepared(postgresql_url: str) -> None:
+def test_no_statement_is_prepared_however_often_it_is_used(postgresql_url: str) -> None:
     database.bind(postgresql_url)
     with database.connection():
         for _ in range(20):
-            assert not Therapist.select().where(Therapist.slug == "nobody").exists()
+            assert not Therapist.select().where(Therapist.slug == "unknown").exists()
             with database.db.atomic():
-                Therapist.update(streak=0).where(Therapist.slug == "nobody").execute()
-        assert number(STATE) == 0
+                Therapist.update(streak=0).where(Therapist.slug == "unknown").execute()
+        assert number(PREPARED) == 0
 
 
-def test_steps_of_which_one_fails_leave_nothing_behind_and_are_all_taken_later(
+def test_if_one_step_fails_no_step_is_applied_and_a_later_upgrade_applies_all(
     empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = database.MIGRATIONS, tmp_path / "steps"
@@ -58,7 +58,7 @@ def test_steps_of_which_one_fails_leave_nothing_behind_and_are_all_taken_later(
     assert len(database.upgrade()) == len(list(good.glob("0*.py")))
 
 
-def test_a_step_is_limited_in_time_as_every_transaction_is(
+def test_a_schema_step_has_the_time_limits_of_every_transaction(
     empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shows = "".join(

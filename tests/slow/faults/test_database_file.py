@@ -1,4 +1,4 @@
-"""A SQLite file that is locked, full, read-only, gone or damaged: told as such, and got over."""
+"""A SQLite file that is locked, full, read-only, missing or damaged is reported by its fault."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from tests.scenarios.cast import Cast
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-HOLDS_AS_WE_DO = """
+HOLDS_OUR_LOCK = """
 import sys
 from app.store.db import database
 database.bind(sys.argv[1])
@@ -35,7 +35,7 @@ def hold():
     sys.stdin.read()
 hold()
 """
-HOLDS_AS_A_SHELL = """
+HOLDS_LIKE_A_SHELL = """
 import sqlite3, sys
 other = sqlite3.connect(sys.argv[1].removeprefix("sqlite:///"), isolation_level=None)
 other.execute("BEGIN IMMEDIATE")
@@ -79,8 +79,8 @@ def rename(words: str) -> None:
     Therapist.update(headline=words).where(Therapist.slug == "asha").execute()
 
 
-@pytest.mark.parametrize("program", [HOLDS_AS_WE_DO, HOLDS_AS_A_SHELL])
-def test_a_process_that_was_stopped_while_it_wrote_holds_nobody_up_for_ever(
+@pytest.mark.parametrize("program", [HOLDS_OUR_LOCK, HOLDS_LIKE_A_SHELL])
+def test_a_process_stopped_while_writing_does_not_block_others_for_ever(
     cast: Cast, database_url: str, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "WRITE_LOCK_S", 0.2)
@@ -95,7 +95,7 @@ def test_a_process_that_was_stopped_while_it_wrote_holds_nobody_up_for_ever(
     assert headline() == "ours"
 
 
-def test_a_thread_that_hangs_while_it_writes_holds_nobody_up_for_ever(
+def test_a_thread_that_hangs_while_writing_does_not_block_others_for_ever(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "WRITE_LOCK_S", 0.2)
@@ -118,7 +118,7 @@ def test_a_thread_that_hangs_while_it_writes_holds_nobody_up_for_ever(
     assert headline() == "ours"
 
 
-def test_many_writers_all_come_to_write(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_writers_all_get_their_turn(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "WRITE_LOCK_S", PATIENCE_S)
 
     def add(times: int) -> None:
@@ -139,7 +139,7 @@ def test_many_writers_all_come_to_write(cast: Cast, monkeypatch: pytest.MonkeyPa
     assert Therapist.get(Therapist.slug == "asha").streak == 160
 
 
-def test_a_full_disk_leaves_nothing_half_done_and_is_got_over(cast: Cast) -> None:
+def test_a_full_disk_leaves_nothing_half_written_and_writing_works_afterwards(cast: Cast) -> None:
     used = db.execute_sql("PRAGMA page_count").fetchone()[0]
 
     @in_transaction
@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_nothing_half_done_and_is_got_over(cast: Cast) -> Non
     assert headline() == "half"
 
 
-def test_a_read_only_database_is_told_as_such_and_is_got_over(cast: Cast) -> None:
+def test_a_read_only_database_is_reported_and_writing_works_afterwards(cast: Cast) -> None:
     db.execute_sql("PRAGMA query_only = 1")
     with pytest.raises(StoreUnavailable, match="readonly"):
         in_transaction(rename)("new")
@@ -166,7 +166,7 @@ def test_a_read_only_database_is_told_as_such_and_is_got_over(cast: Cast) -> Non
 
 
 @pytest.mark.parametrize("suffix", [".lock", "-wal"])
-def test_a_file_beside_it_that_cannot_be_opened_is_told_as_such(
+def test_a_lock_or_log_file_that_cannot_be_opened_is_reported(
     cast: Cast, database_url: str, suffix: str
 ) -> None:
     path = file_of(database_url)
@@ -183,7 +183,7 @@ def test_a_file_beside_it_that_cannot_be_opened_is_told_as_such(
     assert headline() == "new"
 
 
-def test_a_file_that_is_gone_is_missed_and_not_made_anew(cast: Cast, database_url: str) -> None:
+def test_a_missing_file_is_reported_and_not_created(cast: Cast, database_url: str) -> None:
     path = file_of(database_url)
     database.drop_log()
     db.close()
@@ -199,7 +199,7 @@ def test_a_file_that_is_gone_is_missed_and_not_made_anew(cast: Cast, database_ur
     assert headline() == "new"
 
 
-def test_a_file_put_in_its_place_is_what_the_next_request_reads(
+def test_the_next_request_reads_a_file_that_replaced_the_old_one(
     cast: Cast, database_url: str
 ) -> None:
     path = file_of(database_url)
@@ -215,7 +215,7 @@ def test_a_file_put_in_its_place_is_what_the_next_request_reads(
 
 
 @pytest.mark.parametrize("first_page", [0, 1])
-def test_a_damaged_file_is_the_world_s_fault(
+def test_a_damaged_file_is_a_fault_of_the_environment(
     cast: Cast, database_url: str, first_page: int
 ) -> None:
     path = file_of(database_url)
@@ -230,7 +230,9 @@ def test_a_damaged_file_is_the_world_s_fault(
     assert headline() == "new"
 
 
-def test_damage_met_while_rows_are_read_is_the_world_s_fault(cast: Cast, database_url: str) -> None:
+def test_damage_found_while_reading_rows_is_a_fault_of_the_environment(
+    cast: Cast, database_url: str
+) -> None:
     for number in range(60):
         person = {"slug": f"t{number}", "email": f"t{number}@t.example", "about": "x" * 3000}
         copied = dict(cast.asha.__data__) | person | {"email_key": person["email"]}
@@ -247,14 +249,14 @@ def test_damage_met_while_rows_are_read_is_the_world_s_fault(cast: Cast, databas
     assert isinstance(met.value, sqlite3.Error | peewee.DatabaseError)
 
 
-def test_our_own_bad_statement_stays_our_fault(cast: Cast) -> None:
+def test_a_bad_statement_is_a_bug(cast: Cast) -> None:
     for wrong in ("SELECT nothing FROM therapist", "SELECT * FROM nowhere", "SELEKT"):
         with pytest.raises(peewee.OperationalError) as met:
             in_transaction(db.execute_sql)(wrong)
         assert not errors.is_environmental(met.value)
 
 
-def test_what_fails_after_the_commit_does_not_repeat_or_undo_it(cast: Cast) -> None:
+def test_a_failure_after_the_commit_neither_repeats_nor_undoes_it(cast: Cast) -> None:
     tries: list[str] = []
 
     def fail() -> None:
@@ -271,7 +273,7 @@ def test_what_fails_after_the_commit_does_not_repeat_or_undo_it(cast: Cast) -> N
     assert (tries, headline()) == (["try"], "new")
 
 
-def test_a_log_that_cannot_be_emptied_undoes_no_erasure(
+def test_an_erasure_stands_even_if_the_log_cannot_be_emptied(
     cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
     rename("new")

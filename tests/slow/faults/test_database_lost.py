@@ -1,4 +1,4 @@
-"""PostgreSQL goes away, hangs or refuses: done again where that is safe, told where it is not."""
+"""PostgreSQL goes away, hangs or refuses: work is repeated if that is safe, and reported if not."""
 
 import os
 import signal
@@ -37,16 +37,16 @@ def rename(words: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before its first statement", "between two", "before commit"])
-def test_work_whose_connection_was_lost_before_the_commit_is_done_again_once(
+def test_work_is_run_again_if_the_connection_was_lost_before_the_commit(
     cast: Cast, database_url: str, moment: str
 ) -> None:
     tries: list[str] = []
-    told: list[str] = []
+    committed: list[str] = []
 
     @in_transaction
     def work() -> str:
         tries.append("try")
-        on_commit(lambda: told.append("done"))
+        on_commit(lambda: committed.append("done"))
         is_first = len(tries) == 1
         if is_first and moment == "before its first statement":
             end_backends(database_url)
@@ -61,10 +61,10 @@ def test_work_whose_connection_was_lost_before_the_commit_is_done_again_once(
     with database.connection():
         assert work() == "result"
         assert headline() == "whole"
-    assert (tries, told) == (["try", "try"], ["done"])
+    assert (tries, committed) == (["try", "try"], ["done"])
 
 
-def test_a_connection_lost_before_a_transaction_is_replaced_without_a_second_try(
+def test_a_connection_lost_before_a_transaction_is_replaced_without_a_second_run(
     cast: Cast, database_url: str
 ) -> None:
     tries: list[str] = []
@@ -80,7 +80,7 @@ def test_a_connection_lost_before_a_transaction_is_replaced_without_a_second_try
     assert (tries, headline()) == (["try"], "new")
 
 
-def test_only_the_outermost_transaction_is_done_again(cast: Cast, database_url: str) -> None:
+def test_only_the_outermost_transaction_is_run_again(cast: Cast, database_url: str) -> None:
     tries: list[str] = []
 
     @in_transaction
@@ -99,7 +99,9 @@ def test_only_the_outermost_transaction_is_done_again(cast: Cast, database_url: 
     assert (tries, headline()) == (["outer", "inner"] * 2, "inner")
 
 
-def test_a_connection_that_is_lost_each_time_ends_the_tries(cast: Cast, database_url: str) -> None:
+def test_work_is_given_up_if_the_connection_is_lost_each_time(
+    cast: Cast, database_url: str
+) -> None:
     tries: list[str] = []
 
     @in_transaction
@@ -115,7 +117,7 @@ def test_a_connection_that_is_lost_each_time_ends_the_tries(cast: Cast, database
 
 @pytest.fixture
 def broken_commit(cast: Cast, database_url: str) -> Iterator[None]:
-    """Whoever renames Asha loses the connection while committing, after everything was written."""
+    """Renaming Asha loses the connection while committing, after everything was written."""
     tell(
         database_url,
         "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -127,32 +129,32 @@ def broken_commit(cast: Cast, database_url: str) -> Iterator[None]:
     tell(database_url, "DROP TRIGGER cut ON therapist; DROP FUNCTION cut()")
 
 
-def test_work_whose_connection_was_lost_during_the_commit_is_never_repeated(
+def test_work_is_never_repeated_if_the_connection_was_lost_while_committing(
     broken_commit: None,
 ) -> None:
     tries: list[str] = []
-    told: list[str] = []
+    committed: list[str] = []
 
     @in_transaction
     def work() -> None:
         tries.append("try")
-        on_commit(lambda: told.append("done"))
+        on_commit(lambda: committed.append("done"))
         rename("new")
 
     with database.connection():
         with pytest.raises(OutcomeUnknown):
             work()
         assert headline() == ""
-    assert (tries, told) == (["try"], [])
+    assert (tries, committed) == (["try"], [])
 
 
-def test_a_single_write_whose_connection_was_lost_is_not_repeated(broken_commit: None) -> None:
+def test_a_single_write_is_not_repeated_if_its_connection_was_lost(broken_commit: None) -> None:
     with pytest.raises(errors.CommitUnknown):
         rename("new")
     assert headline() == ""
 
 
-def test_a_statement_that_failed_unnoticed_is_no_commit(cast: Cast) -> None:
+def test_a_transaction_with_a_failed_statement_does_not_count_as_committed(cast: Cast) -> None:
     @in_transaction
     def work() -> None:
         rename("new")
@@ -164,9 +166,7 @@ def test_a_statement_that_failed_unnoticed_is_no_commit(cast: Cast) -> None:
     assert headline() == ""
 
 
-def test_reading_goes_on_over_dead_connections_as_if_nothing_had_been(
-    cast: Cast, database_url: str
-) -> None:
+def test_reads_replace_dead_connections(cast: Cast, database_url: str) -> None:
     with database.connection():
         before = own_pid()
         for _ in range(3):
@@ -178,7 +178,7 @@ def test_reading_goes_on_over_dead_connections_as_if_nothing_had_been(
         assert headline() == ""
 
 
-def test_reading_that_is_cut_off_is_done_again(cast: Cast, database_url: str) -> None:
+def test_a_read_that_is_cut_off_is_repeated(cast: Cast, database_url: str) -> None:
     with database.connection():
         pid = own_pid()
         cutter = threading.Thread(
@@ -194,7 +194,7 @@ def test_reading_that_is_cut_off_is_done_again(cast: Cast, database_url: str) ->
         assert own_pid() != pid
 
 
-def test_all_connections_in_use_is_told_in_time_and_passes(
+def test_a_full_pool_is_reported_in_time_and_recovers(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "MAX_CONNECTIONS", 2)
@@ -255,7 +255,7 @@ def test_threads_that_waited_for_a_failed_attempt_to_connect_share_its_failure(
         assert own_pid()
 
 
-def test_what_database_url_says_itself_wins(database_url: str) -> None:
+def test_parameters_in_database_url_override_ours(database_url: str) -> None:
     mark = "&" if "?" in database_url else "?"
     asked = "connect_timeout=3&application_name=ours&options=-c%20lock_timeout%3D7s"
     database.bind(f"{database_url}{mark}{asked}")
@@ -273,7 +273,7 @@ def test_what_database_url_says_itself_wins(database_url: str) -> None:
 
 @contextmanager
 def second_session(url: str, *statements: str) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody else's transaction, left open."""
+    """A transaction of another session, left open."""
     with psycopg.connect(url) as other:
         for statement in statements:
             other.execute(statement)
@@ -282,7 +282,7 @@ def second_session(url: str, *statements: str) -> Iterator[psycopg.Connection[An
             other.rollback()
 
 
-def test_a_lock_that_does_not_come_is_waited_for_no_longer_than_the_limit(
+def test_waiting_for_a_lock_ends_at_the_limit(
     cast: Cast, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
@@ -295,7 +295,7 @@ def test_a_lock_that_does_not_come_is_waited_for_no_longer_than_the_limit(
     assert headline() == "new"
 
 
-def test_a_transaction_that_stands_still_is_ended_by_the_server_and_done_again(
+def test_a_transaction_that_idles_is_ended_by_the_server_and_run_again(
     cast: Cast, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(postgresql.LIMITS, "idle_in_transaction_session_timeout", "300ms")
@@ -307,17 +307,17 @@ def test_a_transaction_that_stands_still_is_ended_by_the_server_and_done_again(
         tries.append("try")
         rename("new")
         if len(tries) == 1:
-            # As long as this process does nothing, whoever waits for the row gets it.
+            # The server ends our idle transaction, so that the other session gets the row.
             with second_session(database_url, "UPDATE therapist SET headline = 'theirs'") as other:
                 other.commit()
 
     work()
-    # On a busy machine, even a try that does nothing else may come to stand still.
+    # On a busy machine, even a run that does nothing else may idle for too long.
     assert len(tries) > 1
     assert headline() == "new"
 
 
-def test_a_server_that_hangs_is_given_up_and_the_next_request_is_well(
+def test_a_server_that_hangs_is_given_up_and_the_next_request_works(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[int] = []
@@ -327,7 +327,7 @@ def test_a_server_that_hangs_is_given_up_and_the_next_request_is_well(
         rename("half")
         stopped.append(own_pid())
         os.kill(stopped[0], signal.SIGSTOP)
-        # Only now: on a busy machine, a server that is well may take longer.
+        # Only now: on a busy machine, a healthy server may take longer.
         monkeypatch.setattr(postgresql, "SILENCE_S", 0.3)
         rename("whole")
 
@@ -343,7 +343,7 @@ def test_a_server_that_hangs_is_given_up_and_the_next_request_is_well(
     assert headline() == "new"
 
 
-def test_a_server_that_hangs_while_committing_leaves_it_unknown(
+def test_if_the_server_hangs_while_committing_the_outcome_is_unknown(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[int] = []
@@ -385,7 +385,7 @@ def refusing(url: str, sqlstate: str) -> Iterator[None]:
     "sqlstate",
     ["53100", "53200", "53300", "25006", "55P03", "57014", "58030", "08006", "XX001", "40003"],
 )
-def test_what_the_world_does_is_told_as_such_and_leaves_nothing(
+def test_a_fault_of_the_environment_is_reported_and_leaves_nothing(
     cast: Cast, database_url: str, sqlstate: str
 ) -> None:
     with database.connection(), refusing(database_url, sqlstate):
@@ -399,7 +399,7 @@ def test_what_the_world_does_is_told_as_such_and_leaves_nothing(
 @pytest.mark.parametrize(
     "sqlstate", ["22003", "42703", "42P01", "25P02", "54001", "P0001", "23514"]
 )
-def test_what_we_did_wrong_stays_our_fault(cast: Cast, database_url: str, sqlstate: str) -> None:
+def test_an_error_in_our_statement_is_a_bug(cast: Cast, database_url: str, sqlstate: str) -> None:
     with (
         refusing(database_url, sqlstate),
         pytest.raises(errors.DATABASE_ERRORS, match="refused"),

@@ -1,4 +1,4 @@
-"""While the database is away: a clear 503 at every door; once it is back, all is well."""
+"""While the database is away every page, API call and command says so; afterwards all work."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ REQUEST = {
 
 @pytest.fixture
 def visitor(app: Flask) -> Visitor:
-    """Somebody with an empty cookie jar."""
+    """A browser without cookies."""
     return another_visitor(app)
 
 
@@ -40,7 +40,7 @@ def away(database_url: str) -> Away:
     """`with away():` the database cannot be reached."""
 
     @contextmanager
-    def taken_away() -> Iterator[None]:
+    def unreachable() -> Iterator[None]:
         db.close()
         if database.is_sqlite():
             path = file_of(database_url)
@@ -53,7 +53,7 @@ def away(database_url: str) -> Away:
         yield
         del db.obj.connect_params["port"]
 
-    return taken_away
+    return unreachable
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def away(database_url: str) -> Away:
     ["/", "/therapists/asha", "/link/accept/cut", "/dashboard", "/sign-in", "/dashboard/profile"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_every_page_says_that_nothing_was_done_and_when_to_come_back(
+def test_every_page_says_that_nothing_was_done_and_when_to_reload(
     story: Story,
     app: Flask,
     visitor: Visitor,
@@ -71,12 +71,12 @@ def test_every_page_says_that_nothing_was_done_and_when_to_come_back(
     path: str,
 ) -> None:
     sign_in(app, story.mail, visitor, "asha@therapists.example")
-    well = visitor.open(path, method=method).status_code
-    assert well < 500
+    usual = visitor.open(path, method=method).status_code
+    assert usual < 500
     caplog.clear()
     with away():
         answer = visitor.open(path, method=method)
-    if well == 405:
+    if usual == 405:
         assert answer.status_code == 405
     else:
         assert answer.status_code == 503
@@ -84,7 +84,7 @@ def test_every_page_says_that_nothing_was_done_and_when_to_come_back(
         assert "Nothing was done" in answer.text and "reload this page" in answer.text
         lines = [line for line in caplog.messages if "store_unavailable" in line]
         assert len(lines) == 1 and "Traceback" not in caplog.text
-    assert visitor.open(path, method=method).status_code == well
+    assert visitor.open(path, method=method).status_code == usual
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_api_answers_with_problem_details(
     assert visitor.get("/api/v1/therapists", headers=KEY).status_code == 200
 
 
-def test_what_needs_no_database_answers_as_ever(cast: Cast, visitor: Visitor, away: Away) -> None:
+def test_pages_that_need_no_database_work(cast: Cast, visitor: Visitor, away: Away) -> None:
     with away():
         assert visitor.get("/nope").status_code == 404
         assert visitor.get("/healthz").status_code == 200
@@ -125,7 +125,7 @@ def test_what_needs_no_database_answers_as_ever(cast: Cast, visitor: Visitor, aw
     assert "mindsum_database_up 1.0" in visitor.get("/metrics").text
 
 
-def test_a_form_that_met_an_outage_can_be_sent_again_as_it_was(
+def test_a_form_that_failed_in_an_outage_can_be_sent_again(
     story: Story, app: Flask, visitor: Visitor, away: Away
 ) -> None:
     booking = story.ask()
@@ -137,7 +137,7 @@ def test_a_form_that_met_an_outage_can_be_sent_again_as_it_was(
     assert story.reload(booking).status.value == "accepted"
 
 
-def test_a_database_that_goes_away_within_a_request_is_told_as_well(
+def test_a_database_that_goes_away_during_a_request_is_reported(
     fresh_app: Flask, database_url: str, away: Away
 ) -> None:
     def read() -> str:
@@ -152,7 +152,7 @@ def test_a_database_that_goes_away_within_a_request_is_told_as_well(
 
 @contextmanager
 def cut_while_committing(url: str, table: str) -> Iterator[None]:
-    """Whoever writes to that table loses the connection while committing."""
+    """Writing to that table loses the connection while committing."""
     tell(
         url,
         "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -167,7 +167,7 @@ def cut_while_committing(url: str, table: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_nobody_is_told_that_nothing_was_done_where_that_is_unknown(
+def test_no_answer_says_that_nothing_was_done_if_that_is_unknown(
     story: Story, app: Flask, visitor: Visitor, database_url: str
 ) -> None:
     booking = story.ask()

@@ -1,4 +1,4 @@
-"""Running processes lose their database and find it again: nothing half done, lost or doubled."""
+"""Running processes lose their database and get it back: nothing is half done, lost or doubled."""
 
 import json
 import os
@@ -29,7 +29,7 @@ OF_AN_ACCEPTANCE = ("booking_accepted", "session_confirmed")
 SECRET_KEY = "a key for the site"
 CLIENTS = 4
 ROUNDS = runs(1, 10)
-"""In each, connections are ended twice, and the server restarted twice."""
+"""In each round, connections are ended twice and the server is restarted twice."""
 
 
 def opened(url: str, folder: Path, mail: MailServer) -> Site:
@@ -42,21 +42,21 @@ def opened(url: str, folder: Path, mail: MailServer) -> Site:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and those that they have."""
+    """The process's children, and theirs."""
     own = children_of(pid)
     return own + [each for child in own for each in descendants(child)]
 
 
 def set_disk_full(*, is_full: bool) -> None:
-    """Let no file that the running processes write grow, as on a disk without a free block."""
+    """Keep files that the running processes write from growing, as on a full disk."""
     limit = 512 if is_full else resource.RLIM_INFINITY
     for pid in descendants(os.getpid()):
-        # One that has ended in the meantime writes nothing any more.
+        # It may have ended since.
         with suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 
-def test_on_a_full_disk_requests_are_refused_whole_and_afterwards_all_goes_on(
+def test_on_a_full_disk_requests_fail_as_a_whole_and_work_afterwards(
     tmp_path: Path, mail: MailServer
 ) -> None:
     site = opened(f"sqlite:///{tmp_path / 'mindsum.db'}", tmp_path, mail)
@@ -90,7 +90,7 @@ def test_on_a_full_disk_requests_are_refused_whole_and_afterwards_all_goes_on(
     site.mindsum("replay")
 
 
-def test_a_server_restarted_under_everybody_loses_and_doubles_nothing(
+def test_restarting_the_server_under_load_loses_and_doubles_nothing(
     tmp_path: Path, mail: MailServer
 ) -> None:
     with own_server() as server:
@@ -108,8 +108,8 @@ def test_a_server_restarted_under_everybody_loses_and_doubles_nothing(
                     server.start()
             references = crowd.end()
             assert crowd.odd == []
-            # What is left then was claimed by workers that were cut off, until its lease runs out;
-            # a leap of time in the middle of a conversation would end that lease as well.
+            # What is left was claimed by workers that were cut off, until its lease ends. Moving
+            # the clock during an SMTP conversation would end that lease as well.
             until(
                 "emails to stop",
                 lambda: is_quiet(lambda: (waiting(server.url), len(mail.messages)), looks=12),
@@ -138,14 +138,14 @@ def listed(site: Site) -> list[Any]:
 
 
 def copies(mail: MailServer) -> Counter[tuple[str, str]]:
-    """How often each email came, by its kind and its booking."""
+    """How often each email arrived, by kind and booking."""
     return Counter(
         (each.parsed["X-Mindsum-Email"], each.parsed["X-Mindsum-Booking"]) for each in mail.messages
     )
 
 
 class Crowd:
-    """Clients who ask and therapists who accept, each again until it is done, whatever happens."""
+    """Clients who request and therapists who accept; each retries until it succeeds."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -165,7 +165,7 @@ class Crowd:
         until("another accepted booking", lambda: self._references[before:])
 
     def end(self) -> list[str]:
-        """Let everybody finish what they began; the references of what was accepted."""
+        """Let all finish; returns the references of accepted bookings."""
         self._is_enough.set()
         for thread in self._threads:
             thread.join(120)
@@ -187,7 +187,7 @@ class Crowd:
         }
         call, key = self._site.call, f"key-{number}"
         asked = self._until_done(lambda: call("POST", "/api/v1/bookings", body, key=key), 201)
-        # Minted, not taken from the email: that may be late, with a worker that was cut off.
+        # Minted here, because the email may be late: a worker that was cut off may have it.
         token = links.mint(LinkPurpose.ACCEPT, holder="t1", subject=asked["reference"])
         self._until_done(lambda: call("POST", f"/link/accept/{token}", form=""), 200)
         with self._guard:

@@ -1,4 +1,4 @@
-"""A database that is full or read-only is named in its own words, and no scheduler is blamed."""
+"""A full or read-only database is reported with its own message, and no scheduler is blamed."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ from tests.scenarios.cast import MONDAY
 from tests.slow.faults.test_stopped_in_time import nobody_writes
 from tests.web.conftest import Visitor, another_visitor
 
-Looked = dict[str, tuple[bool, str]]
+Checks = dict[str, tuple[bool, str]]
 
-UNHEARD = "cannot be judged while the database cannot be written"
+UNKNOWN = "cannot be judged while the database cannot be written"
 
 
 @pytest.fixture(autouse=True)
@@ -32,36 +32,36 @@ def _monday(at: Any) -> None:
 
 @pytest.fixture
 def visitor(app: Flask) -> Visitor:
-    """Whatever asks whether the house is ready."""
+    """What asks for /readyz."""
     return another_visitor(app)
 
 
 @pytest.fixture
-def check(app: Flask, capsys: pytest.CaptureFixture[str]) -> Callable[[], Looked]:
-    """`mindsum check`: what it says of each thing."""
+def check(app: Flask, capsys: pytest.CaptureFixture[str]) -> Callable[[], Checks]:
+    """`mindsum check`: (is ok, message) by name."""
 
-    def looked() -> Looked:
+    def run_check() -> Checks:
         capsys.readouterr()
         cli.run(("check",), lambda: app)
         lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
         return {name: (verdict == "ok", says) for name, verdict, says in lines}
 
-    return looked
+    return run_check
 
 
-def ready(visitor: Visitor) -> Looked:
+def ready(visitor: Visitor) -> Checks:
     checks = visitor.get("/readyz").json["checks"]
     return {name: (each["ok"], each["says"]) for name, each in checks.items()}
 
 
 def stir(*names: str) -> None:
-    """Those jobs show a heartbeat."""
+    """Write a heartbeat for each of these jobs."""
     for name in names:
         job_stats.add(name, JobDelta(), clock.now(), 60)
 
 
 def fill() -> None:
-    """Let the file grow no more, and use up the room in it where jobs are told of."""
+    """Keep the file from growing, and use up the free space in the table of jobs."""
     used = db.execute_sql("PRAGMA page_count").fetchone()[0]
     db.execute_sql(f"PRAGMA max_page_count = {used}")
     for length in (2000, 200, 40, 8, 1):
@@ -79,7 +79,7 @@ REFUSALS = {
 
 @contextmanager
 def refusing(fault: str, url: str) -> Iterator[str]:
-    """Nothing can be written; what the database says then."""
+    """Make every write fail; yields the database's message."""
     if not database.is_sqlite():
         state, words = REFUSALS[fault]
         tell(
@@ -103,8 +103,8 @@ def refusing(fault: str, url: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_ops_hears_what_the_database_says_and_is_not_told_to_restart_the_scheduler(
-    visitor: Visitor, check: Callable[[], Looked], database_url: str, at: Any, fault: str
+def test_checks_report_the_database_s_message_and_do_not_blame_the_scheduler(
+    visitor: Visitor, check: Callable[[], Checks], database_url: str, at: Any, fault: str
 ) -> None:
     stir("purge")
     with refusing(fault, database_url) as words:
@@ -114,17 +114,17 @@ def test_ops_hears_what_the_database_says_and_is_not_told_to_restart_the_schedul
         assert found["database"][1].endswith(f"cannot be written: {words}")
         at(MONDAY + timedelta(seconds=68))
         found, seen = check(), ready(visitor)
-        assert found["scheduler"] == seen["scheduler"] == (False, UNHEARD)
+        assert found["scheduler"] == seen["scheduler"] == (False, UNKNOWN)
         assert found["database"][1].endswith(f"cannot be written: {words}")
         assert seen["database"] == (False, f"cannot be written: {words}")
     assert check()["database"][0]
-    # With the database well, it is the scheduler.
+    # Once the database works, the scheduler is to blame.
     assert ready(visitor)["database"] == (True, "answers")
     assert "was alive 68 s ago" in ready(visitor)["scheduler"][1]
 
 
-def test_somebody_who_writes_for_a_moment_is_waited_for_and_nothing_is_left_behind(
-    check: Callable[[], Looked], database_url: str
+def test_the_check_waits_for_a_short_write_and_leaves_nothing_behind(
+    check: Callable[[], Checks], database_url: str
 ) -> None:
     stir("purge")
     with nobody_writes(database_url) as stranger:
