@@ -35,14 +35,10 @@ _SETTINGS_BEHIND: Mapping[Stage, str] = {
 
 
 class Mailer(flask_mail.Mail):
-    """Flask-Mail's extension; threads share it and each calls `connect()`.
-
-    Reads the MAIL_* keys of the application's config, and MAIL_TIMEOUT in seconds. Flask-Mail's
-    test mode (drops mail silently) and debug mode (prints passwords) have no effect.
-    """
+    """Flask-Mail's extension; threads share it, and each has a connection of its own."""
 
     def connect(self) -> Connection:
-        """A connection for one thread and one batch; leaving its `with` block closes it."""
+        # Flask-Mail's own drops mail silently in test mode, and prints passwords in debug mode.
         app = self.app or current_app
         timeout = float(app.config.get("MAIL_TIMEOUT", DEFAULT_TIMEOUT_SECONDS))
         return Connection(app.extensions["mail"], timeout)

@@ -21,10 +21,7 @@ QUIT_TIMEOUT_S = 1.0
 
 
 def open_client(mail: Any, timeout: float) -> smtplib.SMTP:
-    """Connect, encrypt and log in as the MAIL_* settings say. Raises MailError.
-
-    `mail` is Flask-Mail's state with those settings. Every reply may take `timeout` seconds.
-    """
+    """Connect, encrypt and log in as `mail` (Flask-Mail's state) says. Raises MailError."""
     context = _tls_context(mail.server) if mail.use_tls or mail.use_ssl else None
     # Without a name smtplib asks DNS for one, which has no timeout.
     name = socket.gethostname()
@@ -72,7 +69,7 @@ def final_reply(client: smtplib.SMTP) -> tuple[int, bytes]:
 
 
 def say_goodbye(client: smtplib.SMTP) -> None:
-    """Send QUIT and close; the server keeps what it took, whatever it replies."""
+    # The server keeps what it took, whatever it replies to QUIT.
     with suppress(OSError):
         _set_timeout(client, min(client.timeout, QUIT_TIMEOUT_S))
         client.quit()
@@ -116,9 +113,10 @@ def _log_in(client: smtplib.SMTP, mail: Any) -> None:
 
 
 def _tls_context(server: str) -> ssl.SSLContext:
-    """Verifies the server's certificate and name, unless the server is this machine."""
+    # smtplib's own default verifies nothing.
     context = ssl.create_default_context()
     if _is_loopback(server):
+        # A mail server of this machine seldom has a certificate for its name.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -21,12 +21,10 @@ from app.mailer.wire import envelope_address, is_international, lacks_utf8, send
 
 
 class Connection(flask_mail.Connection):
-    """Flask-Mail's connection with its traps closed; used by one thread.
+    """Flask-Mail's connection with its traps closed; used by one thread."""
 
-    Flask-Mail has no timeout, does not verify TLS, ignores refused recipients, and raises after
-    the server's 250 where QUIT fails. A connection that the server ended is replaced by the next
-    message.
-    """
+    # Flask-Mail sets no timeout, does not verify TLS, ignores refused recipients, and raises
+    # after the server's 250 where QUIT fails.
 
     host: smtplib.SMTP | None
 
@@ -42,7 +40,6 @@ class Connection(flask_mail.Connection):
 
     @property
     def is_open(self) -> bool:
-        """Whether the server has let us in."""
         return self.host is not None
 
     def send(self, *_: object, **__: object) -> None:
@@ -56,7 +53,7 @@ class Connection(flask_mail.Connection):
 
         `may_finish` is called when all but the last line is sent; if it returns False the server
         takes nothing. Raises MailDeferred, MailRefused, MailBlocked or MailWithheld, and can be
-        used again after each. Waits at most the timeout for a reply, three times that for the last.
+        used again after each.
         """
         sender = sender_address(self.mail.default_sender)
         address = envelope_address(recipient)
@@ -88,13 +85,11 @@ class Connection(flask_mail.Connection):
             send_command(client, "sender", "RSET")
 
     def close(self) -> None:
-        """Never raises: what the server has taken stays taken."""
         if self.host is not None:
             say_goodbye(self.host)
             self.host = None
 
     def configure_host(self) -> smtplib.SMTP:
-        """Flask-Mail's hook for opening a connection. Raises MailError."""
         return open_client(self.mail, self.timeout)
 
     def _ready(self) -> tuple[smtplib.SMTP, bool]:
@@ -109,10 +104,10 @@ class Connection(flask_mail.Connection):
 
     @contextmanager
     def _dropped_on_failure(self) -> Iterator[None]:
-        """Drop the connection unless the server's last reply allows another message."""
         try:
             yield
         except MailError as error:
+            # After another 4xx or 5xx reply the server waits for our next command.
             if error.code is None or error.code == 421 or error.code // 100 not in (4, 5):
                 self._drop()
             raise

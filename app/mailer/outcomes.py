@@ -19,32 +19,31 @@ _BEFORE_ANY_MESSAGE = frozenset({"connect", "tls", "greeting", "hello", "login"}
 _WITH_A_MESSAGE = frozenset({"sender", "recipient", "data", "content"})
 # MAIL FROM states the message's size and form; the rest of it is the same for every message.
 _ABOUT_ONE_MESSAGE = frozenset({552, 555})
+# Addresses, links and tokens.
 _PRIVATE = re.compile(r"\S*(?:@|://)\S*|\S{40,}")
 _POLICY_REPLY = re.compile(r"^5\.7\.\d|\brelay(?:ing)?\b(?!\.)", re.IGNORECASE)
 _MAILBOX_REPLY = re.compile(r"5\.[12]\.\d")
 
 
 class MailError(Exception):
-    """The server has not taken the message, as far as is known.
-
-    `reason` is one line that is safe to log: no address, link or secret. `code` is the server's
-    reply code, None where it gave none. `stage` is the step that failed.
-    """
+    """The server has not taken the message, as far as is known."""
 
     def __init__(self, reason: str, *, stage: Stage, code: int | None = None) -> None:
         super().__init__(f"{stage}: {reason}" if code is None else f"{stage}: {code} {reason}")
+        # One line that is safe to log: no address, link or secret.
         self.reason = reason
         self.stage = stage
+        # The server's reply code, None where it gave none.
         self.code = code
 
+    # Whether any other message would fail in the same way now.
     @property
     def is_about_server(self) -> bool:
-        """Whether any other message would fail in the same way now."""
         return False
 
+    # Whether the server had let us in and was being given a message.
     @property
     def came_with_a_message(self) -> bool:
-        """Whether the server had let us in and was being given a message."""
         return self.stage in _WITH_A_MESSAGE
 
 
@@ -57,7 +56,7 @@ class MailDeferred(MailError):
 
 
 class MailRefused(MailError):
-    """Refused for good: `scope` says whether because of the recipient or of the message."""
+    """Refused for good, because of what `scope` says."""
 
     def __init__(self, reason: str, *, stage: Stage, scope: Scope, code: int | None = None) -> None:
         super().__init__(reason, stage=stage, code=code)
@@ -84,10 +83,9 @@ def error_from_reply(
     *,
     is_unlike_others: bool = False,
 ) -> MailError:
-    """The error for a reply other than the expected one.
+    """The error for an unexpected reply; its reason leaves out the words of `hide`.
 
-    `hide` are words to keep out of the reason. `is_unlike_others`: the command asked for more
-    than every message needs, so that a refusal is about this message.
+    `is_unlike_others`: the command asked for more than every message needs.
     """
     reason = _safe_line(reply, hide)
     if code in NOT_ALLOWED_IN:
@@ -103,7 +101,6 @@ def error_from_reply(
 
 @contextmanager
 def mail_errors(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
-    """Turn what smtplib, ssl and sockets raise into a MailError of that stage."""
     answered: Stage = "greeting" if stage == "connect" else stage
     try:
         yield
@@ -126,7 +123,6 @@ def mail_errors(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
 
 
 def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
-    """A server's reply as one short line without addresses, links, tokens or `hide`."""
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
     for private in filter(None, hide):
         text = re.sub(rf"(?<!\w){re.escape(private)}(?!\w)", "***", text, flags=re.IGNORECASE)
@@ -135,7 +131,7 @@ def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
 
 
 def _is_about_address(stage: Stage, reason: str) -> bool:
-    """Whether a refusal blames the recipient's address, and not our right to relay to it."""
+    # A refusal by policy blames our right to relay, not the recipient's address.
     if stage not in ("recipient", "content"):
         return False
     if _MAILBOX_REPLY.match(reason):

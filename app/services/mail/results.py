@@ -28,26 +28,25 @@ _log = structlog.get_logger("mindsum")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a try at an email ended.
+    """How a try at an email ended."""
 
-    `status` is the email's new status, `reason` one line that is safe to log, `code` the mail
-    server's reply code. A queued email waits until `retry_at`, or for the usual backoff.
-    """
-
+    # The email's new status.
     status: OutboxStatus
     outcome: Outcome
+    # One line that is safe to log.
     reason: str | None = None
+    # The mail server's reply code.
     code: int | None = None
+    # When to try a queued email again; None: after the usual backoff.
     retry_at: datetime | None = None
 
     @property
     def is_good(self) -> bool:
-        """Whether the email needs nothing more."""
         return self.status in (OutboxStatus.SENT, OutboxStatus.SKIPPED)
 
     @property
     def counts_as_attempt(self) -> bool:
-        """False where the try says nothing about this email."""
+        # The others say nothing about this email.
         return self.outcome not in (Outcome.BLOCKED, Outcome.LOST)
 
 
@@ -57,7 +56,6 @@ LOST = Result(OutboxStatus.SENDING, Outcome.LOST)
 
 
 def result_of(error: Exception) -> Result:
-    """What an error while composing or handing over means for the email."""
     code = getattr(error, "code", None)
     match error:
         case MailBlocked():
@@ -107,7 +105,6 @@ def record(claim: Claim, result: Result, now: datetime) -> Result:
 
 
 def _with_limits(email: OutboxEmail, result: Result, now: datetime) -> Result:
-    """Give a queued email its next try, or end it where it has been tried for long enough."""
     if result.status is not OutboxStatus.QUEUED:
         return result
     is_over = now - (email.first_tried_at or now) >= backoff.GIVE_UP_AFTER
@@ -129,7 +126,7 @@ def _act_on(email: OutboxEmail, result: Result, now: datetime) -> None:
 
 
 def _record_hand_over(email: OutboxEmail, now: datetime) -> None:
-    """The therapist's delay counts from now on."""
+    # The therapist's delay counts from now on.
     booking = email.booking
     assert booking is not None
     Booking.update(handed_over_at=now).where(

@@ -1,7 +1,4 @@
-"""Sending what is due in the outbox: claim, compose, hand over, record.
-
-No transaction is open while the mail server is being talked to.
-"""
+"""Sending what is due in the outbox: claim, compose, hand over, record."""
 
 import time
 from collections import deque
@@ -34,10 +31,7 @@ _log = structlog.get_logger("mindsum")
 
 
 class OutboxSender:
-    """Sends the emails of one process, from any number of its threads at once.
-
-    Once `must_stop`, no message is finished any more: the process ends before the server's reply.
-    """
+    """Sends the emails of one process, from any number of its threads at once."""
 
     def __init__(
         self,
@@ -47,6 +41,7 @@ class OutboxSender:
     ) -> None:
         self._mailer = mailer
         self._clock = clock
+        # Once it returns True no message is finished: the process ends before the reply.
         self._must_stop = must_stop
         self._throttle = SendThrottle(clock)
         # Emails that the server has taken and whose rows do not say so yet.
@@ -54,7 +49,7 @@ class OutboxSender:
 
     @property
     def patience_s(self) -> float:
-        """How many seconds one email may take at a slow mail server."""
+        # One email at a slow mail server.
         return outbox.lease().total_seconds()
 
     def deliver(self) -> PartialResults:
@@ -125,6 +120,7 @@ class OutboxSender:
                 return unsendable
             message = compose(email, now)
             address = message.recipient.addr_spec
+            # No transaction is open here: the server may take minutes.
             connection.deliver(message.to_email(), address, self._may_finish(claim, now))
         except MailWithheld:
             return None if self._must_stop() or outbox.held_since() else results.LOST
@@ -138,7 +134,7 @@ class OutboxSender:
         return results.SENT
 
     def _may_finish(self, claim: Claim, renewed_at: datetime) -> Callable[[], bool]:
-        """Whether the lease, and this process, last until the reply to the whole message."""
+        # The lease and the process must last until the reply to the whole message.
         until = renewed_at + outbox.lease() * LEASE_UNTIL_END
         return lambda: self._clock() < until and not self._must_stop() and outbox.may_send(claim)
 
@@ -161,7 +157,7 @@ class OutboxSender:
         return replace(result, retry_at=paused_until + BEHIND)
 
     def _record_sent(self, claim: Claim) -> Result:
-        """Record what the server has taken, however long the database is down."""
+        # However long the database is down: only this process knows.
         email_id = claim.email.id
         self._taken_ids.add(email_id)
         self._throttle.record_success()
@@ -188,7 +184,6 @@ def _job_result(result: Result) -> JobResult:
 
 
 def _why_unsendable(email: OutboxEmail, now: datetime) -> Result | None:
-    """The result of an email that must not go out; None if it may."""
     if stale := expiry.why_stale(email, now):
         return Result(OutboxStatus.SKIPPED, Outcome.SKIPPED, stale)
     if suppressed := suppressions.reason_for(email):

@@ -45,12 +45,10 @@ class SendThrottle:
 
     @property
     def paused_until(self) -> datetime | None:
-        """None unless sending is paused now."""
         until = self._paused_until
         return until if self._clock() < until else None
 
     def pause(self, reason: str) -> datetime:
-        """Pause sending unless it is paused; returns until when."""
         if until := self.paused_until:
             return until
         wait = self._wait()
@@ -74,10 +72,7 @@ class SendThrottle:
                     self._in_use.remove(connection)
 
     def step_back(self, connection: Connection, error: MailDeferred) -> bool:
-        """Give up this connection's slot if the server serves others of ours; returns whether.
-
-        A server that is not crowded but down turns every connection away: then this is False.
-        """
+        """Free this connection's slot and return True, if the server serves others of ours."""
         with self._lock:
             # After a reply, connections that are still being greeted count too: the server turns
             # them away later if it is down. Without a reply only those that were let in count.
@@ -94,7 +89,7 @@ class SendThrottle:
         return True
 
     def record_success(self) -> None:
-        """The server took an email, so the next pause is news again."""
+        # The next pause is news again.
         self._logged.pop("outbox_paused", None)
 
     def _wait(self) -> timedelta:

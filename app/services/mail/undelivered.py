@@ -14,12 +14,7 @@ _log = structlog.get_logger("mindsum")
 
 
 def follow_up(email: OutboxEmail, reason: str, now: datetime, *, is_address_refused: bool) -> None:
-    """Act on a failed email, in the transaction that records the failure.
-
-    A refused address is suppressed. Where it is a therapist's, or a request did not reach its
-    therapist, ops gets one email for each open enquiry (or for the account where none is open),
-    and a log line each time.
-    """
+    """Act on a failed email, in the transaction that records the failure."""
     if email.role is Role.OPS:
         kind = email.kind
         on_commit(lambda: _log.error("ops_unreachable", kind=kind, why=reason))
@@ -31,6 +26,7 @@ def follow_up(email: OutboxEmail, reason: str, now: datetime, *, is_address_refu
     ):
         return
     assert email.recipient is not None
+    # Ops gets one email for each open enquiry, or for the account where none is open.
     therapist = queries.locked_therapist(email.recipient.id)
     enquiries = queries.enquiries_of(therapist, now)
     for enquiry in enquiries:
