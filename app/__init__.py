@@ -34,17 +34,20 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
 
 
 def flask_config(settings: "Settings") -> dict[str, object]:
-    """Settings under the names that Flask and its extensions read."""
+    # Under the names that Flask and its extensions read.
     return {
         "SECRET_KEY": settings.secret_key,
         "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
+        # Far above the longest note, far below what could fill memory.
         "MAX_CONTENT_LENGTH": 256 * 1024,
         "MAX_FORM_MEMORY_SIZE": 256 * 1024,
         "SESSION_COOKIE_NAME": "mindsum",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": settings.is_production,
+        # A page may stay open for as long as its session lasts.
         "WTF_CSRF_TIME_LIMIT": None,
+        # A year: a static file's address changes with its content.
         "SEND_FILE_MAX_AGE_DEFAULT": 31_536_000,
         "BOOTSTRAP_SERVE_LOCAL": True,
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,

@@ -42,18 +42,22 @@ def _count(default: int, what: str = "a whole number from 1", **bounds: Any) -> 
 
 
 class Settings(BaseSettings):
-    """Each field is the variable of that name in upper case; descriptions end "should be ..."."""
-
+    # A field is the variable of that name in upper case. Its description ends the line that refuses
+    # a value: "PORT should be a port from 1 to 65535, not '80.5'".
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     database_url: str = Field(
         "sqlite:///var/mindsum.db", description="sqlite:///FILE or postgresql://USER@HOST/NAME"
     )
+    # Signs links and sessions.
     secret_key: str = Field(DEVELOPMENT_SECRET, description="a long random text")
+    # Still verify, newest first.
     secret_key_fallbacks: Listed = Field((), description="older keys, comma separated")
+    # Encrypts notes, messages and reasons: the first key writes, all of them read.
     notes_key: Listed = Field(
         (DEVELOPMENT_NOTES_KEY,), description="Fernet keys, comma separated, newest first"
     )
+    # Every link starts with it; https means production.
     public_url: str = Field(
         "http://127.0.0.1:8000", description="the site's address, such as https://example.org"
     )
@@ -67,30 +71,37 @@ class Settings(BaseSettings):
         "Mindsum Bookings <bookings@mindsum.invalid>",
         description="an address, such as Mindsum <bookings@example.org>",
     )
+    # For each reply of the mail server; a lease of the outbox is a multiple of it.
     mail_timeout: float = Field(
         10, gt=0, le=300, allow_inf_nan=False, description="seconds above 0, at most 300"
     )
+    # Receives escalations.
     ops_email: str = Field("ops@mindsum.invalid", description="one email address")
+    # Without a key nobody may use the API.
     api_keys: Listed = Field((), description="keys, comma separated")
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
     web_concurrency: int = Field(2, ge=1, le=64, description="a whole number from 1 to 64")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
     ratelimit_enabled: bool = Field(True, description="true or false")
+    # Where requests are counted; memory:// counts in each worker alone.
     ratelimit_storage_uri: str = Field(
         "memory://",
         pattern=r"^[a-z+]+://",
         description="a storage address such as memory:// or redis://HOST",
     )
     currency: str = Field("GBP", pattern=r"^[A-Z]{3}$", description="an ISO 4217 code such as GBP")
+    # The first wait before an email is tried again; later waits double.
     outbox_retry_seconds: float = Field(
         30, gt=0, le=86400, allow_inf_nan=False, description="seconds above 0"
     )
-    # At most ten seconds: by then, whatever falls due should have been done.
+    # At most ten seconds, within which everything that falls due should be done.
     sweep_seconds: float = Field(
         3, gt=0, le=10, allow_inf_nan=False, description="seconds above 0, at most 10"
     )
+    # Holds the demo's clock and mailbox; without it there are no demo pages.
     demo_dir: Path | None = Field(None, description="the demo's folder; set by mindsum demo")
 
+    # The rules' numbers; `policy` has them as the rules take them.
     answer_within_hours: Decimal = _hours(3)
     remind_answer_after_hours: Decimal = _hours(2)
     expire_after_hours: Decimal = _hours(24)
@@ -182,7 +193,7 @@ class Settings(BaseSettings):
 
     @property
     def public_host(self) -> str:
-        """Part of every Message-ID and calendar UID."""
+        # Part of every Message-ID and calendar UID.
         return urlsplit(self.public_url).hostname or "localhost"
 
     @cached_property
@@ -312,13 +323,12 @@ _current: Settings | None = None
 
 
 def use(settings: Settings) -> None:
-    """Make `settings` this process's own; create_app calls it once."""
     global _current  # noqa: PLW0603 - a process has one configuration
     _current = settings
 
 
 def current() -> Settings:
-    """This process's settings, loaded on first use."""
+    """The settings of this process, loaded on first use."""
     if _current is None:
         use(load())
     assert _current is not None

@@ -47,7 +47,6 @@ def _name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _causes(error: BaseException | None) -> Iterator[str]:
-    """The types of an error and of those that caused it."""
     while error is not None:
         yield type(error).__name__
         error = error.__cause__ or error.__context__

@@ -71,7 +71,7 @@ class LocalMailServer(Controller):
         self.stop()
 
     def factory(self) -> SMTP:
-        """Called for each connection, which `stop` ends."""
+        # aiosmtpd calls it for each connection.
         protocol = SMTP(self.handler, loop=self.loop, **self.SMTP_kwargs)
         self._protocols.add(protocol)
         return protocol

@@ -72,7 +72,8 @@ def _check_port(port: int) -> None:
 
 
 def worker() -> Flask:
-    """The application, in a worker of granian that also ends when its server is killed."""
+    """The application in a worker of granian."""
+    # granian's workers go on when their server is killed; this one must free the port.
     server = parent_process()
     if server is not None:
         Thread(target=_stop_after, args=(server.pid,), daemon=True).start()

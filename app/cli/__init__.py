@@ -57,7 +57,6 @@ def mindsum() -> None:
 
 
 def main() -> None:
-    """Run the command that was typed, and exit."""
     sys.exit(run())
 
 
@@ -92,13 +91,13 @@ def run(arguments: Sequence[str] | None = None, create: "Callable[[], Flask]" = 
 
 
 def _say(words: str, status: int) -> int:
+    # A database's error message may have several lines.
     printable = "".join(each if each.isprintable() else " " for each in words)
     click.echo(f"mindsum: {' '.join(printable.split())}", err=True)
     return status
 
 
 def _message(error: click.ClickException) -> str:
-    """Click's error in one line that names what would be right."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "mindsum"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):

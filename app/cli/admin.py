@@ -97,8 +97,6 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line of `mindsum check`."""
-
     check: str
     ok: bool
     detail: str
@@ -135,7 +133,7 @@ def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
 
 
 def _check_database() -> Iterator[CheckResult]:
-    """The database, and what /readyz checks in it; the database alone if it cannot be read."""
+    # What /readyz checks, and whether the database can be written.
     kind = "SQLite" if database.is_sqlite() else "PostgreSQL"
     try:
         pending = database.pending_upgrades()

@@ -53,7 +53,7 @@ class Checked(click.ParamType):  # type: ignore[type-arg] # its values are of an
         self._should_be = should_be
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Called by click; a default is parsed already."""
+        # A default is parsed already.
         if not isinstance(value, str):
             return value
         try:
@@ -70,7 +70,6 @@ reference_argument = click.argument("reference", metavar="REF", type=REFERENCE)
 
 
 def one_of(values: Iterable[str]) -> Checked:
-    """One of a few words."""
     words = tuple(values)
 
     def parse(value: str) -> str:
@@ -82,7 +81,6 @@ def one_of(values: Iterable[str]) -> Checked:
 
 
 def whole_number(least: int, most: int) -> Checked:
-    """A whole number in [least, most]."""
 
     def parse(value: str) -> int:
         if not least <= int(value) <= most:
@@ -93,7 +91,7 @@ def whole_number(least: int, most: int) -> Checked:
 
 
 def with_app(command: Callable[P, R]) -> Callable[P, R]:
-    """Run a command in the context of the application."""
+    # `run` put the function that creates it into click's context.
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

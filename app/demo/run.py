@@ -55,7 +55,7 @@ def run(port: int, data: Path | str | None = None) -> int:
 
 
 class _CannotStartError(Exception):
-    """One line that says what to change."""
+    pass
 
 
 def _say(words: str) -> None:
@@ -94,7 +94,7 @@ def _folder(data: Path | str | None, at_end: ExitStack) -> Path:
 
 
 def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
-    """The demo's settings; an empty one asks for the default whatever the environment had."""
+    # An empty value asks for the default, whatever the environment had.
     return {
         "DATABASE_URL": f"sqlite:///{folder / 'mindsum.db'}",
         "DEMO_DIR": str(folder),
@@ -125,7 +125,6 @@ def _prepare_database() -> None:
 
 
 def _commands(port: int, mail_port: int, folder: Path) -> dict[str, list[str]]:
-    """Arguments of Python by process name."""
     granian = "-m granian --interface wsgi --factory --workers 1 --blocking-threads 8"
     # granian's warnings are about the number of cores; a browser keeps idle connections open.
     quiet = "--log-level error --workers-kill-timeout 3"
@@ -187,7 +186,7 @@ class _Output(Printer):  # type: ignore[misc] # the package ships no types
         self._note_start = note_start
 
     def write(self, message: Message) -> None:
-        """Print one line, unless its reader has gone (`mindsum demo | head`)."""
+        # The reader may have gone: `mindsum demo | head`.
         with suppress(BrokenPipeError):
             super().write(message)
         if message.name == "system" and " started (pid=" in message.data:
@@ -203,7 +202,7 @@ class _Readiness:
         self.is_overdue = False
 
     def watch(self) -> None:
-        """Wait in a thread, since honcho's loop has the main one."""
+        # honcho's loop has the main thread.
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self) -> None:

@@ -27,6 +27,7 @@ def request_sign_in(address: str, next_path: str, now: datetime) -> None:
         "sign_in",
         Role.THERAPIST,
         therapist=therapist,
+        # Random, since row ids return after a restore and Message-IDs must not.
         about=f"sign-in-{secrets.token_hex(8)}",
         ordinal=outbox.random_ordinal(),
         facts={"key": sign_in.key},

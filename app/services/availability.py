@@ -64,7 +64,6 @@ class OpenTimes:
         )
 
     def first(self, therapist: Therapist, part: Span, limit: int) -> list[datetime]:
-        """The first `limit` open starts in that part."""
         starts = availability.next_open_times(
             self._windows[therapist.id],
             ZoneInfo(therapist.timezone),
@@ -91,7 +90,6 @@ def open_times(
 
 
 def is_open(therapist: Therapist, kind: Kind, starts_at: datetime, now: datetime) -> bool:
-    """Whether exactly that start can be requested."""
     until_at = starts_at + timedelta(microseconds=1)
     return bool(open_times(therapist, kind, from_at=starts_at, until_at=until_at, now=now))
 
@@ -101,5 +99,4 @@ def length_minutes(kind: Kind, policy: Policy) -> int:
 
 
 def windows_of(therapist: Therapist) -> list[Window]:
-    """The therapist's weekly hours."""
     return [Window(row.weekday, row.start_minute, row.end_minute) for row in therapist.windows]

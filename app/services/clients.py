@@ -100,7 +100,7 @@ def send_links(address: str, now: datetime) -> None:
 
 
 def _apply_overdue_moves(client: Client, now: datetime) -> None:
-    """Expire and complete what is due, so that only bookings still live by the clock remain."""
+    # A booking past its expiry or its end is live only until somebody writes that down.
     live = (Booking.client == client) & Booking.status.in_(LIVE)
     for booking in queries.with_therapist_and_client(live):
         transitions.catch_up(booking, via=Via.CLI, now=now)

@@ -36,8 +36,6 @@ class SearchFilters:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A therapist that matches, with the next open times."""
-
     therapist: Therapist
     open_times: list[datetime]
 
@@ -96,7 +94,7 @@ def _with_open_times(
 
 
 def _span(filters: SearchFilters, therapist: Therapist, now: datetime) -> Span:
-    """The day that was asked for, or everything that can be booked."""
+    # The chosen day, or else every day that can be booked.
     if filters.on is None:
         return now, now + config.current().policy.max_ahead + timedelta(days=1)
     zone = ZoneInfo(filters.zone or therapist.timezone)

@@ -27,6 +27,7 @@ _INSTANT = re.compile(
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+# These reorder the text around them, so that a name could be made to look like another.
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
@@ -53,6 +54,7 @@ def email(value: str) -> str:
         )
     except EmailNotValidError:
         raise ValueError("Please give an email address such as name@example.org.") from None
+    # Folding letter case can make an address longer.
     if max(len(checked.normalized), len(queries.email_key(checked.normalized))) > MAX_LENGTH:
         raise ValueError(f"Please give an email address of {MAX_LENGTH} characters or fewer.")
     try:
@@ -63,7 +65,6 @@ def email(value: str) -> str:
 
 
 def timezone(value: str) -> str:
-    """An IANA time zone."""
     try:
         return check_zone("timezone", value.strip())
     except UnsafeValue:
@@ -91,7 +92,7 @@ def instant_text(at: datetime) -> str:
 
 
 def day(value: str) -> date:
-    """A calendar date, YYYY-MM-DD."""
+    """A date, YYYY-MM-DD."""
     clean = value.strip()
     try:
         found = date.fromisoformat(clean) if _DAY.fullmatch(clean) else None
@@ -151,14 +152,12 @@ def line(value: str, longest: int) -> str:
 
 
 def slug(value: str) -> str:
-    """A therapist's part of a web address."""
     if len(value) > 64 or not _SLUG.fullmatch(value):
         raise ValueError("should be lower-case letters, digits and single hyphens, 64 at most")
     return value
 
 
 def web_address(value: str) -> str:
-    """An http(s) address that an email may carry."""
     try:
         return check_url("address", value.strip())
     except UnsafeValue:

@@ -54,6 +54,7 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
             headline=new.headline,
             about=new.about,
             specialisms=new.specialisms,
+            # Decides the order of equal scores; a new draw per therapist keeps it fair.
             tie_seed=1 + secrets.randbelow(TIE_PRIME - 1),
             created_at=now,
         )
@@ -87,6 +88,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
         therapist.save(only=["email", "email_key"])
     except IntegrityError as error:
         raise _taken("email", address) from error
+    # A link that is already in the old mailbox must not open the account.
     unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
     SignIn.update(used_at=now).where(unused).execute()
     suppressions.forget(address)
@@ -96,7 +98,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
 
 
 def replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None:
-    """Replace a therapist's weekly hours, in the caller's transaction."""
+    # In the caller's transaction.
     Window.delete().where(Window.therapist == therapist).execute()
     for window in windows:
         Window.create(

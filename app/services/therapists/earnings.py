@@ -37,7 +37,6 @@ Months = dict[date, dict[str, Total]]
 
 
 def by_month(therapist: Therapist) -> Months:
-    """Every month in which something was earned."""
     zone, months = ZoneInfo(therapist.timezone), Months()
     for earned_at, payout_minor, fee_minor, currency in therapist_bookings.payouts(therapist):
         first_on = earned_at.astimezone(zone).date().replace(day=1)
@@ -46,7 +45,6 @@ def by_month(therapist: Therapist) -> Months:
 
 
 def totals_of_year(months: Months, year: int) -> list[Total]:
-    """One total per currency."""
     totals: dict[str, Total] = {}
     for first_on, by_currency in months.items():
         if first_on.year == year:

@@ -51,14 +51,14 @@ def update(slug: str, changes: Mapping[str, object]) -> Therapist:
 
 @in_transaction
 def set_hours(slug: str, windows: Sequence[OpenWindow]) -> None:
-    """Replace the weekly hours; booked sessions stay. Raises NotFound."""
+    """Booked sessions stay. Raises NotFound."""
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
     accounts.replace_windows(therapist, windows)
 
 
 @in_transaction
 def add_time_off(slug: str, away: Away, now: datetime) -> TimeOff:
-    """Add time off; sessions booked in it stay. Raises NotFound, InvalidFields."""
+    """Sessions booked in it stay. Raises NotFound, InvalidFields."""
     if away.ends_at <= away.starts_at:
         raise InvalidFields(FieldError("ends_at", "Please choose an end after the start."))
     if away.ends_at <= now:

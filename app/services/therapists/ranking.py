@@ -38,7 +38,7 @@ def explain(therapist: Therapist, now: datetime) -> tuple[Factor, ...]:
 
 
 def schedule_refresh(therapist_id: int, now: datetime) -> None:
-    """Let the scheduler's next run refresh this therapist's score."""
+    # The scheduler's next run refreshes the score.
     Therapist.update(ranking_due_at=now).where(Therapist.id == therapist_id).execute()
 
 
@@ -52,6 +52,7 @@ def refresh(therapist_id: int, now: datetime) -> None:
     therapist.score = float(ranking.score)
     therapist.median_answer_s = round(ranking.median_answer_seconds)
     therapist.ranked_at = now
+    # None if only an event can change it.
     therapist.ranking_due_at = rules.changes_next_at(enquiries, now, policy)
     therapist.save()
 
@@ -63,6 +64,7 @@ def recent_enquiries(therapist: Therapist, now: datetime) -> list[Enquiry]:
 
 
 def _enquiry(booking: Booking) -> Enquiry:
+    # Every other status follows an acceptance.
     outcome = _OUTCOMES.get(booking.status, EnquiryOutcome.ACCEPTED)
     if outcome is EnquiryOutcome.EXPIRED and booking.ended_by_deactivation:
         outcome = EnquiryOutcome.ENDED_BY_DEACTIVATION

@@ -18,6 +18,7 @@ _COUNTED = {
     Move.CANCEL_BY_THERAPIST: StandingEvent.CANCELLED,
     Move.COMPLETE: StandingEvent.COMPLETED,
 }
+# `therapist.streak_told` is an index into this: the last step that was emailed.
 _LEVELS: tuple[StandingStep | None, ...] = (None, *StandingStep)
 _EMAILS = {
     StandingStep.WARN: "streak_warning",
@@ -42,6 +43,7 @@ def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int 
         therapist.streak = therapist.streak + 1
         therapist.standing_due_at = now
     else:
+        # A completion.
         if _is_deactivation_due(therapist):
             therapist = _deactivate_first(therapist, now)
         notified = rules.announced_after_completion(_LEVELS[therapist.streak_told])
@@ -64,6 +66,7 @@ def apply(therapist_id: int, now: datetime) -> StandingStep | None:
     since = therapist.standing_due_at or now
     therapist.standing_due_at = None
     step = rules.furthest_step(_LEVELS[therapist.streak_told], _reached(therapist), policy)
+    # Also if the furthest step is a later one.
     if therapist.streak >= policy.flag_streak and not therapist.is_flagged:
         therapist.flagged_at = now
     if step is not None:
