@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one test's own: it may be stopped, and its connections ended."""
+"""A PostgreSQL server for one test, which may stop it and end its connections."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ class OwnServer:
         self._socket = (folder / "postmaster.pid").read_text().splitlines()[4]
 
     def stop(self, mode: str) -> None:
-        """`fast` ends every connection properly, `immediate` as a crash would."""
+        """Mode `fast` ends connections cleanly, `immediate` is like a crash."""
         self._control("stop", "-m", mode)
 
     def start(self) -> None:
@@ -48,7 +48,7 @@ class OwnServer:
 
 @contextmanager
 def own_server() -> Iterator[OwnServer]:
-    """A server with an empty database; gone afterwards."""
+    """A server with an empty database; deleted at the end."""
     folder = Path(tempfile.mkdtemp(prefix="mindsum-own-postgresql-"))
     server = OwnServer(folder)
     try:
@@ -58,8 +58,8 @@ def own_server() -> Iterator[OwnServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tell(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Say something to a server over a connection of its own; the rows of its answer."""
+def execute(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run SQL over a separate connection; the rows it returns."""
     writing = "-c default_transaction_read_only=off"
     with psycopg.connect(url, autocommit=True, options=writing) as other:
         answer = other.execute(sql, values or None)
@@ -67,8 +67,8 @@ def tell(url: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def end_backends(url: str) -> int:
-    """End every connection to that database but the one that says so; how many there were."""
-    ended = tell(
+    """End all other connections to that database; how many there were."""
+    ended = execute(
         url,
         "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",

@@ -1,4 +1,4 @@
-"""A practice of eight for the faults' tests: therapists whose days and nights are all open."""
+"""Eight therapists for the tests of faults, available day and night."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ RATE_MINOR = 6000
 
 @contextmanager
 def opened(database_url: str, folder: Path, mail: MailServer) -> Iterator[Site]:
-    """The practice in its site; nothing runs yet, and the clock of this process is the site's."""
+    """A site with these therapists; no process runs yet. This process follows the site's clock."""
     site = Site(database_url, folder, mail)
     database.bind(database_url)
     clock.follow(folder / "clock")
@@ -43,13 +43,13 @@ def opened(database_url: str, folder: Path, mail: MailServer) -> Iterator[Site]:
 
 
 def first_at() -> datetime:
-    """From when on sessions are asked for: a full hour three days ahead."""
+    """The start of the first session: a full hour, three days ahead."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     return hour + timedelta(days=3)
 
 
 def ask(number: int) -> str:
-    """One of many different requests, straight through the service; its reference."""
+    """Request one of many different sessions through the service; its reference."""
     hours, which = divmod(number, len(THERAPISTS))
     starts_at = first_at() + timedelta(hours=hours)
     asked = request.BookingRequest(

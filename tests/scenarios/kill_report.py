@@ -1,4 +1,4 @@
-"""The reckoning after a night of deaths: what was told, what is so, what the mail server took."""
+"""Checks after kills: what the site replied, what the rows say, what the mail server accepted."""
 
 import re
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ EARNED = [
 Facts = Mapping[str, Any]
 
 ANSWERABLE = {"booking_requested", "booking_received"}
-"""What nobody needs any more once the request has been answered."""
+"""Emails that are not needed once the request is answered."""
 
 EMAILS = {
     "accept": {
@@ -40,7 +40,7 @@ EMAILS = {
 
 
 def header(mail: Accepted, name: str) -> str:
-    """One header of a message, without the cost of parsing it all."""
+    """The first word of a header, without the cost of parsing the whole message."""
     found = re.search(rf"(?mi)^{name}:\s*(\S+)".encode(), mail.raw)
     assert found, name
     return found[1].decode()
@@ -48,33 +48,33 @@ def header(mail: Accepted, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What the dying wrote down, by Message-ID: how many copies of it they make legitimate."""
+    """How many copies of each Message-ID the fault injectors' notes explain."""
 
     certain: Counter[str]
-    """The server had answered 250 to the very thread that died, which had not settled it."""
+    """The killed thread had read the server's 250 and not yet recorded it: there is a copy."""
     possible: Counter[str]
-    """The final dot was on its way or later when the process died, or the reply was lost."""
+    """The final dot was sent or on its way when the process died, or the reply was lost."""
 
     @classmethod
-    def of(
+    def from_notes(
         cls, reached: Iterable[Mapping[str, Any]], lost: Iterable[Mapping[str, Any]]
     ) -> "Journal":
         certain: Counter[str] = Counter()
         possible: Counter[str] = Counter(each["message_id"] for each in lost)
-        for end in reached:
-            for delivery in end["deliveries"]:
+        for note in reached:
+            for delivery in note["deliveries"]:
                 if delivery["stage"] != "begun":
                     possible[delivery["message_id"]] += 1
                 is_accepted = delivery["is_own"] and delivery["stage"] == "accepted"
-                if is_accepted and end["point"] != "after_commit":
+                if is_accepted and note["point"] != "after_commit":
                     certain[delivery["message_id"]] += 1
         return cls(certain, possible)
 
 
 def check_copies(messages: Sequence[Accepted], journal: Journal) -> None:
-    """No copy of an email but those that a death explains, and all that it makes certain.
+    """Every copy of an email is explained by a kill, and every certain copy is there.
 
-    A request whose first copy was answered meanwhile needs no second one: it is skipped.
+    A request email that was answered before its repetition is skipped.
     """
     copies = Counter(header(mail, "Message-ID") for mail in messages)
     skipped = skipped_ids(messages)
@@ -89,30 +89,30 @@ def check_copies(messages: Sequence[Accepted], journal: Journal) -> None:
 
 
 def skipped_ids(messages: Sequence[Accepted]) -> set[str]:
-    """The Message-IDs of emails that came and were not sent again, as they were answered."""
+    """The Message-IDs of emails that arrived, and whose repetition was skipped."""
     ids = {key_of(mail): header(mail, "Message-ID") for mail in messages}
     skipped = OutboxEmail.select().where(OutboxEmail.status == OutboxStatus.SKIPPED)
     return {ids[row.about, row.kind, str(row.role)] for row in skipped if row.kind in ANSWERABLE}
 
 
 def key_of(mail: Accepted) -> tuple[str, str, str]:
-    """What an email is: about what, its kind, to whom."""
+    """An email's booking, kind and recipient."""
     to = "client" if mail.rcpt_tos[0].endswith("@clients.example") else "therapist"
     return header(mail, "X-Mindsum-Booking"), header(mail, "X-Mindsum-Email"), to
 
 
-def check_bookings(told: Mapping[int, set[str]], answered: Mapping[str, str]) -> None:
-    """Whoever was told of a booking has exactly that one, and nobody has another."""
-    assert {len(references) for references in told.values()} == {1}
-    promised = [reference for references in told.values() for reference in references]
+def check_bookings(replies: Mapping[int, set[str]], answers: Mapping[str, str]) -> None:
+    """Every request got one reference, and these are all bookings that exist."""
+    assert {len(references) for references in replies.values()} == {1}
+    promised = [reference for references in replies.values() for reference in references]
     assert len(promised) == len(set(promised))
     stored = [booking.reference for booking in Booking.select(Booking.reference)]
     assert sorted(stored) == sorted(promised)
-    assert set(answered) == set(promised)
+    assert set(answers) == set(promised)
 
 
-def check_lives(answered: Mapping[str, str], *, is_over: bool) -> None:
-    """Each step and ledger line of every booking exactly once; `is_over`: after the session."""
+def check_steps(answers: Mapping[str, str], *, is_over: bool) -> None:
+    """Every booking has each step and ledger line once; `is_over`: its session has ended."""
     steps, lines = defaultdict(list), defaultdict(list)
     for entry in TimelineEntry.select().order_by(TimelineEntry.id):
         steps[entry.booking_id].append(entry.event)
@@ -120,7 +120,7 @@ def check_lives(answered: Mapping[str, str], *, is_over: bool) -> None:
         lines[line.booking_id].append((line.event, line.account, line.amount_minor))
     end = ["completed"] if is_over else []
     for booking in Booking.select():
-        if answered[booking.reference] == "accept":
+        if answers[booking.reference] == "accept":
             expected = ["requested", "accepted", *end], ASKED + (EARNED if is_over else [])
         else:
             expected = ["requested", "declined"], ASKED + REFUNDED
@@ -130,8 +130,8 @@ def check_lives(answered: Mapping[str, str], *, is_over: bool) -> None:
         assert sum(amount for _, _, amount in lines[booking.id]) == 0
 
 
-def check_emails(messages: Sequence[Accepted], answered: Mapping[str, str]) -> int:
-    """Each email that is due was sent, came, under one Message-ID, in order; how many there are."""
+def check_emails(messages: Sequence[Accepted], answers: Mapping[str, str]) -> int:
+    """Every due email was sent under one Message-ID, in order; returns how many there are."""
     ids, threads = defaultdict(set), defaultdict(list)
     for mail in messages:
         about, kind, to = key_of(mail)
@@ -144,7 +144,9 @@ def check_emails(messages: Sequence[Accepted], answered: Mapping[str, str]) -> i
         assert row.status in ends, (row.kind, row.status, row.last_error)
         written[row.about, str(row.role)].append(row.kind)
     due = {
-        (reference, kind, role) for reference, aim in answered.items() for kind, role in EMAILS[aim]
+        (reference, kind, role)
+        for reference, answer in answers.items()
+        for kind, role in EMAILS[answer]
     }
     assert {
         (about, kind, role) for (about, role), kinds in written.items() for kind in kinds

@@ -17,7 +17,7 @@ from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store.db import database, errors, postgresql
 from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
-from tests.harness.postgresql_server import end_backends, tell
+from tests.harness.postgresql_server import end_backends, execute
 from tests.harness.waiting import PATIENCE_S
 from tests.scenarios.cast import Cast
 
@@ -118,7 +118,7 @@ def test_work_is_given_up_if_the_connection_is_lost_each_time(
 @pytest.fixture
 def broken_commit(cast: Cast, database_url: str) -> Iterator[None]:
     """Renaming Asha loses the connection while committing, after everything was written."""
-    tell(
+    execute(
         database_url,
         "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
@@ -126,7 +126,7 @@ def broken_commit(cast: Cast, database_url: str) -> Iterator[None]:
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()",
     )
     yield
-    tell(database_url, "DROP TRIGGER cut ON therapist; DROP FUNCTION cut()")
+    execute(database_url, "DROP TRIGGER cut ON therapist; DROP FUNCTION cut()")
 
 
 def test_work_is_never_repeated_if_the_connection_was_lost_while_committing(
@@ -182,7 +182,7 @@ def test_a_read_that_is_cut_off_is_repeated(cast: Cast, database_url: str) -> No
     with database.connection():
         pid = own_pid()
         cutter = threading.Thread(
-            target=lambda: tell(
+            target=lambda: execute(
                 database_url,
                 "SELECT pg_sleep(0.2), pg_terminate_backend(%s)",
                 pid,
@@ -369,7 +369,7 @@ def test_if_the_server_hangs_while_committing_the_outcome_is_unknown(
 @contextmanager
 def refusing(url: str, sqlstate: str) -> Iterator[None]:
     """The server raises that error at each change of a therapist."""
-    tell(
+    execute(
         url,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}'; END $$;"
@@ -378,7 +378,7 @@ def refusing(url: str, sqlstate: str) -> Iterator[None]:
     try:
         yield
     finally:
-        tell(url, "DROP TRIGGER refuse ON therapist; DROP FUNCTION refuse()")
+        execute(url, "DROP TRIGGER refuse ON therapist; DROP FUNCTION refuse()")
 
 
 @pytest.mark.parametrize(
@@ -410,14 +410,14 @@ def test_an_error_in_our_statement_is_a_bug(cast: Cast, database_url: str, sqlst
 def test_a_database_made_read_only_and_writable_again_needs_no_restart(
     cast: Cast, database_url: str
 ) -> None:
-    name = tell(database_url, "SELECT current_database()")[0][0]
-    tell(database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    name = execute(database_url, "SELECT current_database()")[0][0]
+    execute(database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     try:
         end_backends(database_url)
         with pytest.raises(StoreUnavailable, match="read-only"):
             in_transaction(rename)("new")
     finally:
-        tell(
+        execute(
             database_url,
             f'ALTER DATABASE "{name}" RESET default_transaction_read_only',
         )

@@ -13,7 +13,7 @@ from app.store.db import database
 from app.store.db.database import db
 from app.store.models import Booking, Therapist
 from tests.harness.page_stories import link, sign_in
-from tests.harness.postgresql_server import end_backends, tell
+from tests.harness.postgresql_server import end_backends, execute
 from tests.scenarios.cast import Cast
 from tests.scenarios.story import Story
 from tests.slow.faults.test_database_file import file_of
@@ -153,7 +153,7 @@ def test_a_database_that_goes_away_during_a_request_is_reported(
 @contextmanager
 def cut_while_committing(url: str, table: str) -> Iterator[None]:
     """Writing to that table loses the connection while committing."""
-    tell(
+    execute(
         url,
         "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
@@ -163,7 +163,7 @@ def cut_while_committing(url: str, table: str) -> Iterator[None]:
     try:
         yield
     finally:
-        tell(url, f"DROP TRIGGER cut ON {table}; DROP FUNCTION cut()")
+        execute(url, f"DROP TRIGGER cut ON {table}; DROP FUNCTION cut()")
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -219,7 +219,7 @@ def test_a_command_says_in_one_line_what_the_database_refused(
         db.execute_sql("PRAGMA query_only = 1")
     else:
         state = {"full": "53100", "read-only": "25006"}[fault]
-        tell(
+        execute(
             database_url,
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'; END $$;"
@@ -232,7 +232,7 @@ def test_a_command_says_in_one_line_what_the_database_refused(
         if database.is_sqlite():
             db.execute_sql("PRAGMA query_only = 0")
         else:
-            tell(database_url, "DROP TRIGGER refuse ON therapist; DROP FUNCTION refuse()")
+            execute(database_url, "DROP TRIGGER refuse ON therapist; DROP FUNCTION refuse()")
     said = capsys.readouterr()
     assert (status, said.out) == (1, "")
     assert re.fullmatch(r"mindsum: [^\n]*(refused|readonly)[^\n]*\n", said.err)

@@ -13,7 +13,7 @@ from typing import Any
 from app import config, links
 from app.config import Settings
 from app.links import LinkPurpose
-from tests.harness.postgresql_server import end_backends, own_server, tell
+from tests.harness.postgresql_server import end_backends, execute, own_server
 from tests.harness.processes import Site
 from tests.harness.random_kill import children_of
 from tests.harness.smtp_server import MailServer
@@ -127,7 +127,7 @@ def test_restarting_the_server_under_load_loses_and_doubles_nothing(
 
 
 def waiting(url: str) -> int:
-    [(count,)] = tell(
+    [(count,)] = execute(
         url, "SELECT count(*) FROM outbox_email WHERE status IN ('queued', 'sending')"
     )
     return int(count)

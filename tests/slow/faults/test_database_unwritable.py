@@ -15,7 +15,7 @@ from app.store import job_stats
 from app.store.db import database
 from app.store.db.database import db
 from app.store.job_stats import JobDelta
-from tests.harness.postgresql_server import tell
+from tests.harness.postgresql_server import execute
 from tests.scenarios.cast import MONDAY
 from tests.slow.faults.test_stopped_in_time import nobody_writes
 from tests.web.conftest import Visitor, another_visitor
@@ -82,7 +82,7 @@ def refusing(fault: str, url: str) -> Iterator[str]:
     """Make every write fail; yields the database's message."""
     if not database.is_sqlite():
         state, words = REFUSALS[fault]
-        tell(
+        execute(
             url,
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             f" RAISE EXCEPTION '{words}' USING ERRCODE = '{state}'; END $$;"
@@ -91,7 +91,7 @@ def refusing(fault: str, url: str) -> Iterator[str]:
         try:
             yield words
         finally:
-            tell(url, "DROP TRIGGER refuse ON job_figures; DROP FUNCTION refuse()")
+            execute(url, "DROP TRIGGER refuse ON job_figures; DROP FUNCTION refuse()")
     elif fault == "full":
         fill()
         yield "database or disk is full"

@@ -1,4 +1,4 @@
-"""Web and schedulers are killed at every point of an email's way: nothing lost, nothing doubled."""
+"""Web and schedulers are killed at every point of a delivery: nothing is lost or doubled."""
 
 import itertools
 import json
@@ -38,13 +38,13 @@ BOOKINGS = runs(24, 1250)
 
 @pytest.fixture
 def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
-    """The practice, with leases that last seconds."""
+    """The therapists' site, with leases that last seconds."""
     with fault_cast.opened(database_url, tmp_path, mail) as opened:
         opened.environment["MAIL_TIMEOUT"] = str(runs(25, 50) / 100)
         yield opened
 
 
-def test_killed_at_six_points_the_house_loses_nothing_and_doubles_only_what_the_server_had_taken(
+def test_kills_at_six_points_lose_nothing_and_repeat_only_what_the_server_had_accepted(
     site: Site, tell_figures: Callable[[str], None]
 ) -> None:
     began = time.monotonic()
@@ -52,14 +52,14 @@ def test_killed_at_six_points_the_house_loses_nothing_and_doubles_only_what_the_
     with ForkSupervisor(site.environment, site.folder) as forks:
         kills = PlannedKills(forks, KILLS, {WEB: WEBS, SCHEDULER: SCHEDULERS}, SEED)
         with clients:
-            live_through(kills, clients)
+            run_until_all_killed(kills, clients)
         forks.stop_all()
         kills.check_exits()
         with database.connection():
             emails = check_all(forks, clients, site, is_over=False)
         again = complete(forks, site)
         with database.connection():
-            kill_report.check_lives(clients.answers, is_over=True)
+            kill_report.check_steps(clients.answers, is_over=True)
             assert kill_report.check_emails(site.mail.messages, clients.answers) == emails
     assert json.loads(site.mindsum("replay", "--json")) == {"differences": []}
     figures = {
@@ -74,8 +74,8 @@ def test_killed_at_six_points_the_house_loses_nothing_and_doubles_only_what_the_
     tell_figures(json.dumps(figures))
 
 
-def live_through(kills: PlannedKills, clients: Clients) -> None:
-    """Until all have died who were to die, all wishes are answered and nothing waits any more."""
+def run_until_all_killed(kills: PlannedKills, clients: Clients) -> None:
+    """Run until every planned kill is done, every request answered and every email sent."""
     deadline = time.monotonic() + PATIENCE_S
     chunk = max(BOOKINGS // 20, 4)
     while True:
@@ -103,22 +103,22 @@ def state(kills: PlannedKills, clients: Clients) -> str:
 
 
 def check_all(forks: ForkSupervisor, clients: Clients, site: Site, *, is_over: bool) -> int:
-    """All that must hold; how many emails there are."""
+    """Check everything; returns how many emails there are."""
     kill_report.check_bookings(clients.references, clients.answers)
-    kill_report.check_lives(clients.answers, is_over=is_over)
+    kill_report.check_steps(clients.answers, is_over=is_over)
     lost = itertools.chain(forks.journal_entries("reply_lost"), forks.journal_entries("outlived"))
-    journal = kill_report.Journal.of(forks.journal_entries("reached"), lost)
+    journal = kill_report.Journal.from_notes(forks.journal_entries("reached"), lost)
     kill_report.check_copies(site.mail.messages, journal)
     assert forks.journal_entries("not_ended") == []
     return kill_report.check_emails(site.mail.messages, clients.answers)
 
 
 def complete(forks: ForkSupervisor, site: Site) -> PlannedKills:
-    """The sessions come to their end, under schedulers that are killed while they note it."""
+    """Complete the sessions, by schedulers that are killed while they do."""
     with database.connection():
         last = max(booking.completes_at for booking in Booking.select(Booking.completes_at))
     site.move_to(last + timedelta(minutes=1), clock.now())
-    # All of the short form is one transaction: whoever is to die after it has to be the last.
+    # The short form is one transaction, so the process killed after it must be the last.
     sizes = {SCHEDULER: runs(1, SCHEDULERS)}
     kills = PlannedKills(
         forks, KILLS_IN_SWEEPS, sizes, SEED, table="ledger_line", max_occurrence=runs(1, 2)
@@ -134,7 +134,7 @@ def complete(forks: ForkSupervisor, site: Site) -> PlannedKills:
 
 
 def accepted() -> int:
-    """How many sessions are still ahead."""
+    """How many sessions are not completed yet."""
     with database.connection():
         return int(Booking.select().where(Booking.status == Status.ACCEPTED).count())
 

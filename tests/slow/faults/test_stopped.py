@@ -1,4 +1,4 @@
-"""A scheduler sleeps for twice its lease and wakes: what others did meanwhile stays as it is."""
+"""A scheduler is stopped for longer than its lease: what others do in that time stays."""
 
 import json
 import os
@@ -23,11 +23,11 @@ from tests.harness.waiting import until
 from tests.scenarios import fault_cast, kill_report
 
 LEASE_S = 20 * 10
-"""Twenty of the ten seconds that MAIL_TIMEOUT is unless it is set."""
-SLEPT_LEASE_S = 4
+"""Twenty times MAIL_TIMEOUT, which is ten seconds unless set."""
+SHORT_LEASE_S = 4
 POINTS = ("after_claim", "after_renew", "smtp_content", "smtp_sender", "smtp_recipient")
 ENQUIRIES = 26
-"""More than a sweep takes in one transaction."""
+"""More than a sweep handles in one transaction."""
 IMPATIENT = """
 from app.scheduler import process
 from app.store.db import sqlite
@@ -39,14 +39,14 @@ process.PAUSE_AFTER_FAILURE_S, sqlite.WRITE_LOCK_S = 0.5, 1
 def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
     with fault_cast.opened(database_url, tmp_path, mail) as opened:
         if not database.is_sqlite():
-            # The server ends the transaction of a process that sleeps sooner, to spare us the wait.
+            # The server ends the transaction of a stopped process sooner: shorter waits here.
             limit = "options=-c%20idle_in_transaction_session_timeout%3D1s"
             opened.environment["DATABASE_URL"] += ("&" if "?" in database_url else "?") + limit
         yield opened
 
 
 def stopped(forks: ForkSupervisor, point: str, **fault: Any) -> Child:
-    """A scheduler that has stopped itself there."""
+    """Start a scheduler that stops itself at that point, and wait until it has."""
     child = forks.start(SCHEDULER, point, signal=signal.SIGSTOP, **fault)
     until(f"the scheduler to stop {point}", lambda: seen(forks, child), lambda c: c.is_stopped)
     return child
@@ -57,7 +57,7 @@ def seen(forks: ForkSupervisor, child: Child) -> Child:
     return child
 
 
-def wake(forks: ForkSupervisor, child: Child) -> None:
+def resume(forks: ForkSupervisor, child: Child) -> None:
     os.kill(child.pid, signal.SIGCONT)
     until("it to go on", lambda: seen(forks, child), lambda c: not c.is_stopped)
 
@@ -69,7 +69,7 @@ def end(forks: ForkSupervisor, child: Child) -> None:
 
 
 def rows() -> list[dict[str, Any]]:
-    """All that is stored of the emails."""
+    """All columns of all outbox emails."""
     with database.connection():
         return list(OutboxEmail.select().order_by(OutboxEmail.id).dicts())
 
@@ -92,42 +92,42 @@ def logged(forks: ForkSupervisor, event: str) -> int:
 
 
 @dataclass
-class Night:
-    """Schedulers that stop themselves, one after the other, in one site."""
+class StoppedSchedulers:
+    """Schedulers of one site that stop themselves, one after the other."""
 
     site: Site
     forks: ForkSupervisor
-    slept_lease_s: float = 0
+    short_lease_s: float = 0
     asked: int = 0
 
-    def pass_by(self, point: str) -> list[int]:
-        """How many copies came of either email of a booking whose scheduler stopped there.
+    def copies_after(self, point: str) -> list[int]:
+        """How many copies arrive of both emails of a booking whose scheduler stopped there.
 
-        Another one sends them; then the stopped one wakes, finds that they are not its own any
-        more, changes nothing of them, and goes on to send the next ones.
+        Another scheduler sends the emails. The stopped one resumes, finds that its leases are
+        lost, leaves the rows unchanged, and sends the next emails.
         """
         before = rows(), copies(self.site)
         lost, sent = (logged(self.forks, f"email_{end}") for end in ("lease_lost", "sent"))
         self.ask()
-        stale = stopped(self.forks, point, lease_s=self.slept_lease_s)
+        stopped_one = stopped(self.forks, point, lease_s=self.short_lease_s)
         self.outlast_lease()
         other = self.forks.start(SCHEDULER)
         await_sent()
         end(self.forks, other)
-        told = rows()
-        wake(self.forks, stale)
+        sent_rows = rows()
+        resume(self.forks, stopped_one)
         until(
             "two lost leases in the log",
             lambda: logged(self.forks, "email_lease_lost"),
             lambda count: count == lost + 2,
         )
-        assert rows() == told
+        assert rows() == sent_rows
         assert logged(self.forks, "email_sent") == sent + 2
         came = copies(self.site) - before[1]
         self.ask()
         await_sent()
-        end(self.forks, stale)
-        assert rows()[: len(told)] == told
+        end(self.forks, stopped_one)
+        assert rows()[: len(sent_rows)] == sent_rows
         assert logged(self.forks, "email_sent") == sent + 4
         assert sum(copies(self.site).values()) == sum((before[1] + came).values()) + 2
         return sorted(came.values())
@@ -138,90 +138,90 @@ class Night:
         self.asked += 1
 
     def outlast_lease(self) -> None:
-        """Twice as long as a lease lasts, by the site's clock; or longer than one, by every."""
-        if self.slept_lease_s:
-            over_at = time.monotonic() + 1.25 * self.slept_lease_s
+        """Let a lease end: by moving the site's clock, or by waiting if leases are short."""
+        if self.short_lease_s:
+            over_at = time.monotonic() + 1.25 * self.short_lease_s
             until("the lease to be over", time.monotonic, lambda now: now > over_at)
         else:
             self.site.pass_time(timedelta(seconds=2 * LEASE_S))
 
 
-def test_stopped_before_the_end_of_a_message_it_wakes_to_emails_that_are_not_its_own_any_more(
+def test_a_scheduler_stopped_within_a_message_leaves_the_emails_to_the_next_one(
     site: Site,
 ) -> None:
     with ForkSupervisor(site.environment, site.folder) as forks:
-        night = Night(site, forks)
+        stopping = StoppedSchedulers(site, forks)
         for point in POINTS[: runs(2, len(POINTS))]:
-            assert night.pass_by(point) == [1, 1], point
+            assert stopping.copies_after(point) == [1, 1], point
 
 
-def test_stopped_after_the_servers_250_what_it_had_sent_comes_once_more_under_its_one_message_id(
+def test_an_email_accepted_before_the_stop_is_repeated_under_the_same_message_id(
     site: Site,
 ) -> None:
     with ForkSupervisor(site.environment, site.folder) as forks:
-        night = Night(site, forks)
-        assert night.pass_by("after_250") == [1, 2]
+        stopping = StoppedSchedulers(site, forks)
+        assert stopping.copies_after("after_250") == [1, 2]
         if not database.is_sqlite():
-            assert night.pass_by("before_end") == [1, 2]
+            assert stopping.copies_after("before_end") == [1, 2]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_stopped_with_the_one_right_to_write_it_keeps_its_email_and_sends_it_once(
+def test_a_scheduler_stopped_with_sqlites_write_lock_keeps_its_email_and_sends_it_once(
     site: Site,
 ) -> None:
     with ForkSupervisor(site.environment, site.folder) as forks:
-        night = Night(site, forks)
-        night.ask()
-        stale = stopped(forks, "before_end")
-        night.outlast_lease()
+        stopping = StoppedSchedulers(site, forks)
+        stopping.ask()
+        stopped_one = stopped(forks, "before_end")
+        stopping.outlast_lease()
         forks.start(SCHEDULER)
         until(
             "a second scheduler",
             lambda: logged(forks, "scheduler_started"),
             lambda count: count == 2,
         )
-        wake(forks, stale)
+        resume(forks, stopped_one)
         await_sent()
     assert set(copies(site).values()) == {1}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_what_counts_for_a_sleeper_is_the_time_that_really_passed(site: Site) -> None:
+def test_a_short_lease_ends_for_a_stopped_scheduler_by_the_time_that_passed(site: Site) -> None:
     with ForkSupervisor(site.environment, site.folder) as forks:
-        night = Night(site, forks, SLEPT_LEASE_S)
-        assert night.pass_by("smtp_content") == [1, 1]
+        stopping = StoppedSchedulers(site, forks, SHORT_LEASE_S)
+        assert stopping.copies_after("smtp_content") == [1, 1]
 
 
 @pytest.mark.parametrize(
     "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
 )
-def test_a_sweep_stopped_in_its_middle_holds_up_no_answer_and_takes_each_booking_its_step_once(
+def test_a_sweep_stopped_in_its_middle_delays_no_request_and_takes_each_step_once(
     site: Site,
 ) -> None:
     with ForkSupervisor(site.environment, site.folder, IMPATIENT) as forks:
-        late(site, forks)
+        make_late(site, forks)
         forks.start(WEB)
         until("the site to answer", lambda: site.call("GET", "/healthz"), is_ok)
-        stale = stopped(forks, "before_commit", occurrence=2, table="timeline_entry")
+        stopped_one = stopped(forks, "before_commit", occurrence=2, table="timeline_entry")
         forks.start(SCHEDULER)
-        # Of SQLite it has the one right to write, so that nobody can take its place.
+        # On SQLite it holds the only write lock, so no other process can write.
         body = request()
         assert ask(site, body) == (503 if database.is_sqlite() else 201)
         if not database.is_sqlite():
             until("every step", steps, lambda taken: taken["late"] == ENQUIRIES)
-        wake(forks, stale)
+        resume(forks, stopped_one)
         until("the request to be taken", lambda: ask(site, body), lambda status: status == 201)
         each_step_was_taken_once(site, forks, requested=ENQUIRIES + 1)
 
 
-def late(site: Site, forks: ForkSupervisor) -> None:
-    """Enquiries that all have just become late, their requests in the therapists' hands."""
+def make_late(site: Site, forks: ForkSupervisor) -> None:
+    """Make enquiries late whose emails the therapists have received."""
     with database.connection():
         for number in range(ENQUIRIES):
             fault_cast.ask(number)
-    postman = forks.start(SCHEDULER)
+    scheduler = forks.start(SCHEDULER)
     await_sent()
-    end(forks, postman)
+    end(forks, scheduler)
     site.pass_time(timedelta(hours=3, minutes=1))
 
 
@@ -235,7 +235,7 @@ def each_step_was_taken_once(site: Site, forks: ForkSupervisor, requested: int) 
     until("each step once", steps, lambda taken: taken == expected)
     await_sent()
     forks.stop_all()
-    journal = kill_report.Journal.of(
+    journal = kill_report.Journal.from_notes(
         forks.journal_entries("reached"),
         [*forks.journal_entries("reply_lost"), *forks.journal_entries("outlived")],
     )
@@ -252,7 +252,7 @@ def each_step_was_taken_once(site: Site, forks: ForkSupervisor, requested: int) 
 
 
 def request() -> dict[str, Any]:
-    """A request to one of those therapists whose enquiries are late."""
+    """A request body for a therapist whose enquiries are late."""
     return {
         "therapist": fault_cast.THERAPISTS[0],
         "client": {"name": "Eli", "email": "eli@clients.example", "timezone": "UTC"},
@@ -263,5 +263,5 @@ def request() -> dict[str, Any]:
 
 
 def ask(site: Site, body: dict[str, Any]) -> int:
-    """Ask for it, as often as need be; the status."""
+    """Send it under one idempotency key; the status."""
     return site.call("POST", "/api/v1/bookings", body, key="one")[0]
