@@ -1,4 +1,4 @@
-"""Mass: a street told once, again and again as rows, with everything that a real life has."""
+"""Many copies of the rows of one scenario, written straight into the database."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ from app.store.models import (
 )
 
 STRIDE = 10_000
-"""Row `number` of the street is row `number + copy * STRIDE` of a copy."""
+"""Row `id` of the scenario is row `id + number * STRIDE` of copy `number`."""
 
 _BATCH = 500
 _COPIED: tuple[type[Table], ...] = (
@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 
 def copy(numbers: Iterable[int], only: Therapist | None = None) -> None:
-    """Write the whole street, or one practice in it, once more for each number (from 1)."""
+    """Write all rows, or those of one therapist, once more for each number (from 1)."""
     is_in = _is_of(only) if only else lambda *_: True
     references: dict[str, int] = {}
     with database.db.atomic():
@@ -44,7 +44,7 @@ def copy(numbers: Iterable[int], only: Therapist | None = None) -> None:
             rows = [row for row in _rows(name) if row.get("id", 0) < STRIDE and is_in(table, row)]
             _insert(name, [_moved(row, number, references) for number in numbers for row in rows])
             if not database.is_sqlite() and rows and "id" in rows[0]:
-                # What is written from now on is numbered after all of them.
+                # Rows that are added later get ids after all copies.
                 sequence = f"pg_get_serial_sequence('{name}', 'id')"
                 database.db.execute_sql(f"SELECT setval({sequence}, (SELECT max(id) FROM {name}))")
 
@@ -106,9 +106,9 @@ def _value(column: str, value: Any, row: Row, number: int, references: dict[str,
 
 
 def _reference(of: str, number: int, references: dict[str, int]) -> str:
-    """A reference of the usual shape; which one tells which booking of which copy it is."""
-    told = references.setdefault(of, len(references))
-    digits, alphabet = number * 500 + told, "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+    """A reference of the usual form, made from the copy and the booking."""
+    index = references.setdefault(of, len(references))
+    digits, alphabet = number * 500 + index, "23456789ABCDEFGHJKMNPQRSTVWXYZ"
     letters = ""
     for _ in range(6):
         digits, place = divmod(digits, len(alphabet))

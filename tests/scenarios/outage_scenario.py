@@ -1,4 +1,4 @@
-"""A street of practices as an outage leaves it: every life told through the services."""
+"""Plays all outage cases through the services."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,76 +10,76 @@ from app.services import auth
 from app.services.bookings import cancel
 from app.services.therapists import accounts
 from app.store.models import Booking, OutboxEmail, OutboxStatus
-from tests.scenarios.outage_cases import LIVES, PRACTICES, Life, When, up
+from tests.scenarios.outage_cases import BOOKING_CASES, THERAPIST_CASES, BookingCase, When, up
 from tests.scenarios.story import Story
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=3)
 
 
-class Street(Story):
-    """The story of all of them."""
+class OutageScenario(Story):
+    """A story with all therapists and bookings of the cases."""
 
-    def tell(self, down_at: datetime, up_at: datetime) -> dict[int, Life]:
-        """Live through it all, with schedulers until `down_at` and none from then to `up_at`.
+    def play(self, down_at: datetime, up_at: datetime) -> dict[int, BookingCase]:
+        """Play everything, with schedulers until `down_at` and without from then to `up_at`.
 
-        Returns every life by its booking's id.
+        Returns the cases by booking id.
         """
-        self.told: dict[int, Life] = {}
+        self.cases_by_booking: dict[int, BookingCase] = {}
         self.at(down_at - timedelta(days=1))
-        for practice in PRACTICES:
-            self._open(practice.slug)
-        deeds = defaultdict[datetime, list[Callable[[], object]]](list)
+        for each in THERAPIST_CASES:
+            self._add_therapist(each.slug)
+        actions = defaultdict[datetime, list[Callable[[], object]]](list)
         for at in (down_at - HOUR, down_at):
-            deeds[at].append(self._ask_to_sign_in)
+            actions[at].append(self._ask_to_sign_in)
         for ticks in range(1, 10):
-            deeds[down_at - ticks * HOUR + timedelta(minutes=59)] = []
-        for number, life in enumerate(LIVES):
-            starts = (life.starts or up(50 + number)).at(down_at, up_at)
-            for when, deed in self._deeds(life, number, starts):
-                deeds[when.at(down_at, up_at)].append(deed)
-        for at in sorted(deeds):
+            actions[down_at - ticks * HOUR + timedelta(minutes=59)] = []
+        for number, case in enumerate(BOOKING_CASES):
+            starts = (case.starts or up(50 + number)).at(down_at, up_at)
+            for when, action in self._actions(case, number, starts):
+                actions[when.at(down_at, up_at)].append(action)
+        for at in sorted(actions):
             self.at(at)
-            for deed in deeds[at]:
-                deed()
+            for action in actions[at]:
+                action()
             if at < down_at:
                 self.sweep()
                 self.deliver()
         self.at(up_at)
-        return self.told
+        return self.cases_by_booking
 
-    def _deeds(
-        self, life: Life, number: int, starts: datetime
+    def _actions(
+        self, case: BookingCase, number: int, starts: datetime
     ) -> list[tuple[When, Callable[[], object]]]:
         asked: list[Booking] = []
 
         def ask() -> None:
-            who = ("Dee Stone", f"{life.client}dee{number}@clients.example", "America/New_York")
-            kind = Kind.FREE_CONSULTATION if life.is_free else Kind.PAID
-            slug = life.therapist.replace(" ", "-")
+            who = ("Dee Stone", f"{case.client}dee{number}@clients.example", "America/New_York")
+            kind = Kind.FREE_CONSULTATION if case.is_free else Kind.PAID
+            slug = case.therapist.replace(" ", "-")
             asked.append(self.ask(slug, starts_at=starts, client=who, kind=kind, note="A note"))
-            self.told[asked[0].id] = life
+            self.cases_by_booking[asked[0].id] = case
 
-        def then(deed: str) -> Callable[[], object]:
-            return lambda: self._do(deed, life, asked[0])
+        def then(action: str) -> Callable[[], object]:
+            return lambda: self._do(action, case, asked[0])
 
-        return [(life.asked, ask), *((when, then(deed)) for deed, when in life.deeds.items())]
+        return [(case.asked, ask), *((when, then(action)) for action, when in case.actions.items())]
 
-    def _do(self, deed: str, life: Life, booking: Booking) -> None:
-        match deed:
+    def _do(self, action: str, case: BookingCase, booking: Booking) -> None:
+        match action:
             case "accept" | "decline" | "withdraw":
-                getattr(self, deed)(booking)
+                getattr(self, action)(booking)
             case "no_show":
                 cancel.mark_no_show(booking, via=Via.DASHBOARD, now=self.now)
             case _:
-                self.cancel(booking, Actor(deed))
-        if life.is_claimed_by_the_dead:
+                self.cancel(booking, Actor(action))
+        if case.is_claimed_by_killed:
             claimed = {"status": OutboxStatus.SENDING, "lease_token": "of a dead worker"}
             OutboxEmail.update(**claimed, attempts=1, due_at=self.now + LEASE).where(
                 OutboxEmail.booking == booking, OutboxEmail.status == OutboxStatus.QUEUED
             ).execute()
 
-    def _open(self, name: str) -> None:
+    def _add_therapist(self, name: str) -> None:
         slug = name.replace(" ", "-")
         accounts.add_therapist(
             accounts.NewTherapist(

@@ -1,4 +1,4 @@
-"""After an outage every booking is taken to where it should be now: each step once, no more."""
+"""After an outage of the schedulers every booking gets its due steps, each once."""
 
 import random
 import re
@@ -29,15 +29,15 @@ from tests.harness.processes import Site
 from tests.harness.soak import runs
 from tests.harness.waiting import is_quiet, until
 from tests.scenarios.bulk_copies import STRIDE, copy
-from tests.scenarios.outage_cases import LIVES, PRACTICES, QUIET, Life
-from tests.scenarios.outage_scenario import Street
+from tests.scenarios.outage_cases import BOOKING_CASES, QUIET, THERAPIST_CASES, BookingCase
+from tests.scenarios.outage_scenario import OutageScenario
 
 UP_AT = datetime(2026, 11, 12, 12, tzinfo=UTC)
-"""When the schedulers come back; whatever is not due then is not due for half an hour after."""
+"""When the schedulers come back; nothing falls due in the half hour after it."""
 
 LEASE_AT_MOST = timedelta(minutes=5)
 PATIENCE_S = runs(300, 1_800)
-DUE = sum(bool(life.happens) or "session_reminder" in life.leaves for life in LIVES)
+DUE = sum(bool(case.timeline) or "session_reminder" in case.sent for case in BOOKING_CASES)
 FEE, COMMISSION = 6000, 600
 MONEY = {
     "held": {"client": -FEE, "held": FEE},
@@ -64,21 +64,23 @@ THE_OTHERS = [("postgresql", *A_DAY), ("sqlite", *THREE_DAYS)]
 
 
 @pytest.mark.parametrize(
-    ("database_url", "outage", "streets", "due", "is_killed"),
+    ("database_url", "outage", "copies", "due", "is_killed"),
     runs(EACH_ON_ONE, EACH_ON_ONE + THE_OTHERS),
     indirect=["database_url"],
     ids=lambda each: f"{each.days} days" if isinstance(each, timedelta) else None,
 )
 def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     app: Flask, mail: DeferringServer, database_url: str, at: Any, tmp_path: Path,
-    tell_figures: Callable[[str], None], outage: timedelta, streets: int, due: int, is_killed: bool,
+    tell_figures: Callable[[str], None], outage: timedelta, copies: int, due: int, is_killed: bool,
 ) -> None:  # fmt: skip
-    street = Street(app, mail, at)
-    lives = street.tell(UP_AT - outage, UP_AT)
-    copy(range(1, streets))
-    quiet = -(-max(due - streets * DUE, 0) // len(QUIET.lives))
-    copy(range(streets, streets + quiet), Therapist.get(Therapist.slug == QUIET.slug))
-    told = Counter({each.slug: streets for each in PRACTICES}) + Counter({QUIET.slug: quiet})
+    scenario = OutageScenario(app, mail, at)
+    cases = scenario.play(UP_AT - outage, UP_AT)
+    copy(range(1, copies))
+    quiet = -(-max(due - copies * DUE, 0) // len(QUIET.cases))
+    copy(range(copies, copies + quiet), Therapist.get(Therapist.slug == QUIET.slug))
+    accounts = Counter({each.slug: copies for each in THERAPIST_CASES}) + Counter(
+        {QUIET.slug: quiet}
+    )
     last_line = TimelineEntry.select().order_by(TimelineEntry.id.desc()).get().id
     sent_before = len(mail.messages)
     mail.defers = (DEFERRED,)
@@ -90,18 +92,18 @@ def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     catch_up(site, seed if is_killed else None)
     took_s = time.monotonic() - began
 
-    each_booking_is_as_its_life_says(lives, last_line, f"seed {seed}")
-    each_account_is_as_its_history_says(told)
-    each_email_left_once(mail.messages[sent_before:], is_killed, f"seed {seed}")
+    check_bookings(cases, last_line, f"seed {seed}")
+    check_accounts(accounts)
+    check_emails(mail.messages[sent_before:], is_killed, f"seed {seed}")
     assert SignIn.select().count() == 0, "sign-ins of a day ago were kept"
     assert "Everything stored follows" in site.mindsum("replay")
-    due = streets * DUE + quiet * len(QUIET.lives)
+    due = copies * DUE + quiet * len(QUIET.cases)
     left = len(mail.messages) - sent_before
     tell_figures(f"{due} due, {left} emails: {took_s:.1f} s until the last had left")
 
 
 def catch_up(site: Site, seed: int | None) -> None:
-    """Two schedulers that stay and one that runs once; with a seed, one of them is killed."""
+    """Run two schedulers and one `--once`; with a seed, one of the two is killed."""
 
     def nothing_leaves() -> bool:
         return is_quiet(lambda: len(site.mail.messages))
@@ -115,7 +117,7 @@ def catch_up(site: Site, seed: int | None) -> None:
             staying.pop().kill()
             until("all steps to be written", steps_due().count, is_none, patience_s=PATIENCE_S)
             until("emails to stop", nothing_leaves, patience_s=PATIENCE_S)
-            # What the dead one had claimed is free again once its lease is over.
+            # What the killed one had claimed is free again when its lease ends.
             site.pass_time(LEASE_AT_MOST)
         assert once.wait(PATIENCE_S) in (0, 1)
         until("all emails to leave", pending().count, is_none, patience_s=PATIENCE_S)
@@ -129,7 +131,7 @@ def is_none(count: int) -> bool:
 
 
 def in_the_middle(site: Site, chance: random.Random) -> Callable[[], bool]:
-    """Whether some of the moves have been written and others not, or some of the emails left."""
+    """A look that is true once a part of the steps is written, or a part of the emails sent."""
     share, sent, due = chance.uniform(0.05, 0.6), len(site.mail.messages), steps_due().count()
     emails = share * pending().count()
     if chance.random() < 0.5:
@@ -146,12 +148,12 @@ def standing_due() -> Any:
 
 
 def steps_due() -> Any:
-    """The bookings that the clock has moved and no job has written down."""
+    """Bookings with a step that is due and not written."""
     return Booking.select().where(queries.overdue_expiry(UP_AT) | queries.overdue_completion(UP_AT))
 
 
-def each_booking_is_as_its_life_says(lives: dict[int, Life], last_line: int, said: str) -> None:
-    """Where it stands, what the catch-up wrote, which emails it settled how, and whose money."""
+def check_bookings(cases: dict[int, BookingCase], last_line: int, said: str) -> None:
+    """Every booking has the right state, new steps, emails and money."""
     lines, money = defaultdict[int, list[str]](list), defaultdict[int, Counter[str]](Counter)
     settled = defaultdict[int, dict[str, list[str]]](lambda: defaultdict(list))
     for line in TimelineEntry.select().where(TimelineEntry.id > last_line):
@@ -162,50 +164,50 @@ def each_booking_is_as_its_life_says(lives: dict[int, Life], last_line: int, sai
         money[owed.booking_id][owed.account] += owed.amount_minor
     wrong = []
     for booking in Booking.select():
-        life = lives[booking.id % STRIDE]
+        case = cases[booking.id % STRIDE]
         ended = {status: " ".join(sorted(kinds)) for status, kinds in settled[booking.id].items()}
         found = (booking.status.value, " ".join(lines[booking.id]), ended, money[booking.id])
-        if found != promised(life):
-            wrong.append((life.name, booking.reference, found, promised(life)))
+        if found != promised(case):
+            wrong.append((case.name, booking.reference, found, promised(case)))
     assert wrong[:3] == [], f"{len(wrong)} wrong, {said}"
 
 
-def promised(life: Life) -> tuple[str, str, dict[str, str], dict[str, int]]:
-    ends = {"sent": life.leaves, "skipped": life.skipped, "failed": life.failed}
-    money = {} if life.is_free else MONEY[life.money or OWED.get(life.becomes, "back")]
+def promised(case: BookingCase) -> tuple[str, str, dict[str, str], dict[str, int]]:
+    ends = {"sent": case.sent, "skipped": case.skipped, "failed": case.failed}
+    money = {} if case.is_free else MONEY[case.money or OWED.get(case.becomes, "back")]
     settled = {end: " ".join(sorted(what.split())) for end, what in ends.items() if what}
-    return life.becomes, life.happens, settled, money
+    return case.becomes, case.timeline, settled, money
 
 
-def each_account_is_as_its_history_says(practices: Counter[str]) -> None:
-    """Streak, flag and account of every therapist, and the one email that tells of it."""
-    told = defaultdict[int, list[str]](list)
+def check_accounts(counts: Counter[str]) -> None:
+    """Every therapist has the right streak, flag and account, and one email about it."""
+    kinds = defaultdict[int, list[str]](list)
     for email in OutboxEmail.select().where(
         OutboxEmail.settled_at >= UP_AT, OutboxEmail.about.startswith("therapist-")
     ):
-        told[email.therapist_id].append(email.kind)
+        kinds[email.therapist_id].append(email.kind)
     found = Counter(
         (
             therapist.name.removesuffix(" Rao").lower(), therapist.streak,
             therapist.state, therapist.flagged_at is not None,
-            " ".join(sorted(told[therapist.id])),
+            " ".join(sorted(kinds[therapist.id])),
         )
         for therapist in Therapist.select()
     )  # fmt: skip
     assert found == {
-        (each.slug, each.streak, each.account, each.is_flagged, each.leaves): practices[each.slug]
-        for each in PRACTICES
+        (each.slug, each.streak, each.account, each.is_flagged, each.sent): counts[each.slug]
+        for each in THERAPIST_CASES
     }
 
 
-def each_email_left_once(messages: list[Any], is_killed: bool, said: str) -> None:
-    """The server has what the outbox says was sent; twice only what a killed process had sent."""
+def check_emails(messages: list[Any], is_killed: bool, said: str) -> None:
+    """The server got what the outbox calls sent; only a killed process leads to a second copy."""
     sent = Counter(email_in(each.raw) for each in messages)
     rows = OutboxEmail.select().where(
         OutboxEmail.settled_at >= UP_AT, OutboxEmail.status == OutboxStatus.SENT
     )
     assert Counter(kind for kind, *_ in sent) == Counter(row.kind for row in rows), said
-    # A lane of the killed process may have handed over one email that it could not note.
+    # Each thread of the killed process may have sent one email that it did not record.
     again = {email: count for email, count in sent.items() if count > 1}
     assert sum(again.values()) <= (16 if is_killed else 0), (again, said)
 
