@@ -32,7 +32,7 @@ def test_a_session_is_asked_for_by_keyboard(story: Story, arrive: Arrive, width:
     dee.key_field("Your name", "Dee Stone").key_field("Your email", "dee@clients.example")
     dee.key_field("Your time zone", "America/New_York").key_field("Note", "I sleep badly.")
     dee.key_button("Ask Asha for this time")
-    assert dee.heading == "Asha has been asked"
+    assert dee.heading == "You asked Asha for a session"
     assert Booking.get().starts_at.isoformat() == "2026-11-02T14:00:00+00:00"
 
 
