@@ -1,7 +1,8 @@
-"""Plays all outage cases through the services."""
+"""Plays all outage cases through the services, and in the model of the rules beside them."""
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.rules.lifecycle import Actor, Kind, Via
@@ -10,43 +11,89 @@ from app.services import auth
 from app.services.bookings import cancel
 from app.services.therapists import accounts
 from app.store.models import Booking, OutboxEmail, OutboxStatus
-from tests.scenarios.outage_cases import BOOKING_CASES, THERAPIST_CASES, BookingCase, When, up
+from tests.scenarios.booking_model import EMAILS, Model, ModelBooking
+from tests.scenarios.outage_cases import CASES, THERAPISTS, BookingCase, When, up
 from tests.scenarios.story import Story
 
 HOUR = timedelta(hours=1)
 LEASE = timedelta(minutes=3)
 
 
+EVENTS = {
+    "accept": "accepted",
+    "decline": "declined",
+    "withdraw": "withdrawn",
+    "cancel for client": "cancelled_by_client",
+    "cancel for therapist": "cancelled_by_therapist",
+    "no-show": "no_show",
+}
+BY_THE_CLOCK = ("reminded", "late", "completed", "expired")
+
+
+@dataclass(frozen=True)
+class Played:
+    """A case after the outage; `expected` is how it must be after the catch-up."""
+
+    case: BookingCase
+    expected: ModelBooking
+    down_at: datetime
+
+    @property
+    def _since_down(self) -> list[str]:
+        return [event for event, at in self.expected.events if at >= self.down_at]
+
+    @property
+    def new_events(self) -> list[str]:
+        """The events that the catch-up adds to the timeline."""
+        return [event for event in self._since_down if event in BY_THE_CLOCK]
+
+    @property
+    def is_due(self) -> bool:
+        return bool(self.new_events) or "session_reminder" in self.case.sent
+
+    def emails(self) -> dict[str, list[str]]:
+        """The kinds of email that the catch-up must settle, by how it settles them."""
+        caused = [kind for event in self._since_down for kind in EMAILS[event]]
+        skipped, failed = self.case.skipped.split(), self.case.failed.split()
+        sent = [kind for kind in caused if kind not in skipped] + self.case.sent.split()
+        found = {"sent": sent, "skipped": skipped, "failed": failed}
+        return {status: sorted(kinds) for status, kinds in found.items() if kinds}
+
+
 class OutageScenario(Story):
     """A story with all therapists and bookings of the cases."""
 
-    def play(self, down_at: datetime, up_at: datetime) -> dict[int, BookingCase]:
+    def play(self, down_at: datetime, up_at: datetime) -> dict[int, Played]:
         """Play everything, with schedulers until `down_at` and without from then to `up_at`.
 
-        Returns the cases by booking id.
+        Returns what was played by booking id. `model` is then as after the catch-up, and
+        `announced` holds the emails that tell therapists and ops of a standing, by therapist.
         """
-        self.cases_by_booking: dict[int, BookingCase] = {}
+        self.down_at, self.model = down_at, Model(down_at)
+        self.played: dict[int, Played] = {}
         self.at(down_at - timedelta(days=1))
-        for each in THERAPIST_CASES:
-            self._add_therapist(each.slug)
+        for name in THERAPISTS:
+            self._add_therapist(name)
         actions = defaultdict[datetime, list[Callable[[], object]]](list)
         for at in (down_at - HOUR, down_at):
             actions[at].append(self._ask_to_sign_in)
         for ticks in range(1, 10):
             actions[down_at - ticks * HOUR + timedelta(minutes=59)] = []
-        for number, case in enumerate(BOOKING_CASES):
+        for number, case in enumerate(CASES):
             starts = (case.starts or up(50 + number)).at(down_at, up_at)
             for when, action in self._actions(case, number, starts):
                 actions[when.at(down_at, up_at)].append(action)
         for at in sorted(actions):
-            self.at(at)
+            self.model.pass_to(self.at(at))
             for action in actions[at]:
                 action()
             if at < down_at:
                 self.sweep()
                 self.deliver()
-        self.at(up_at)
-        return self.cases_by_booking
+                self.model.sweep()
+        self.model.pass_to(self.at(up_at))
+        self.announced = self.model.sweep()
+        return self.played
 
     def _actions(
         self, case: BookingCase, number: int, starts: datetime
@@ -57,23 +104,27 @@ class OutageScenario(Story):
             who = ("Dee Stone", f"{case.client}dee{number}@clients.example", "America/New_York")
             kind = Kind.FREE_CONSULTATION if case.is_free else Kind.PAID
             slug = case.therapist.replace(" ", "-")
-            asked.append(self.ask(slug, starts_at=starts, client=who, kind=kind, note="A note"))
-            self.cases_by_booking[asked[0].id] = case
+            booking = self.ask(slug, starts_at=starts, client=who, kind=kind, note="A note")
+            asked.append(booking)
+            expected = ModelBooking(case.therapist, who[1], case.is_free, self.now, starts)
+            self.model.bookings.append(expected)
+            self.played[booking.id] = Played(case, expected, self.down_at)
 
         def then(action: str) -> Callable[[], object]:
-            return lambda: self._do(action, case, asked[0])
+            return lambda: self._do(action, self.played[asked[0].id], asked[0])
 
         return [(case.asked, ask), *((when, then(action)) for action, when in case.actions.items())]
 
-    def _do(self, action: str, case: BookingCase, booking: Booking) -> None:
+    def _do(self, action: str, played: Played, booking: Booking) -> None:
         match action:
             case "accept" | "decline" | "withdraw":
                 getattr(self, action)(booking)
-            case "no_show":
+            case "no-show":
                 cancel.mark_no_show(booking, via=Via.DASHBOARD, now=self.now)
             case _:
-                self.cancel(booking, Actor(action))
-        if case.is_claimed_by_killed:
+                self.cancel(booking, Actor(action.removeprefix("cancel for ")))
+        self.model.add(played.expected, EVENTS[action], self.now)
+        if played.case.is_claimed_by_killed:
             claimed = {"status": OutboxStatus.SENDING, "lease_token": "of a dead worker"}
             OutboxEmail.update(**claimed, attempts=1, due_at=self.now + LEASE).where(
                 OutboxEmail.booking == booking, OutboxEmail.status == OutboxStatus.QUEUED

@@ -29,22 +29,15 @@ from tests.harness.processes import Site
 from tests.harness.soak import runs
 from tests.harness.waiting import is_quiet, until
 from tests.scenarios.bulk_copies import STRIDE, copy
-from tests.scenarios.outage_cases import BOOKING_CASES, QUIET, THERAPIST_CASES, BookingCase
-from tests.scenarios.outage_scenario import OutageScenario
+from tests.scenarios.outage_cases import QUIET, THERAPISTS
+from tests.scenarios.outage_scenario import OutageScenario, Played
 
 UP_AT = datetime(2026, 11, 12, 12, tzinfo=UTC)
 """When the schedulers come back; nothing falls due in the half hour after it."""
 
 LEASE_AT_MOST = timedelta(minutes=5)
 PATIENCE_S = runs(300, 1_800)
-DUE = sum(bool(case.timeline) or "session_reminder" in case.sent for case in BOOKING_CASES)
-FEE, COMMISSION = 6000, 600
-MONEY = {
-    "held": {"client": -FEE, "held": FEE},
-    "back": {"client": 0, "held": 0},
-    "earned": {"client": -FEE, "held": 0, "therapist": FEE - COMMISSION, "commission": COMMISSION},
-}
-OWED = {"requested": "held", "accepted": "held", "completed": "earned", "no_show": "earned"}
+FEE = 6000
 
 Email = tuple[str, str, str]
 """Its kind, its Message-ID, and to whom it went."""
@@ -74,13 +67,12 @@ def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     tell_figures: Callable[[str], None], outage: timedelta, copies: int, due: int, is_killed: bool,
 ) -> None:  # fmt: skip
     scenario = OutageScenario(app, mail, at)
-    cases = scenario.play(UP_AT - outage, UP_AT)
+    played = scenario.play(UP_AT - outage, UP_AT)
+    due_in_a_copy = sum(each.is_due for each in played.values())
     copy(range(1, copies))
-    quiet = -(-max(due - copies * DUE, 0) // len(QUIET.cases))
-    copy(range(copies, copies + quiet), Therapist.get(Therapist.slug == QUIET.slug))
-    accounts = Counter({each.slug: copies for each in THERAPIST_CASES}) + Counter(
-        {QUIET.slug: quiet}
-    )
+    quiet = -(-max(due - copies * due_in_a_copy, 0) // len(QUIET))
+    copy(range(copies, copies + quiet), Therapist.get(Therapist.slug == "quiet"))
+    accounts = Counter(dict.fromkeys(THERAPISTS, copies)) + Counter(quiet=quiet)
     last_line = TimelineEntry.select().order_by(TimelineEntry.id.desc()).get().id
     sent_before = len(mail.messages)
     mail.defers = (DEFERRED,)
@@ -92,12 +84,12 @@ def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     catch_up(site, seed if is_killed else None)
     took_s = time.monotonic() - began
 
-    check_bookings(cases, last_line, f"seed {seed}")
-    check_accounts(accounts)
+    check_bookings(played, last_line, f"seed {seed}")
+    check_accounts(scenario, accounts)
     check_emails(mail.messages[sent_before:], is_killed, f"seed {seed}")
     assert SignIn.select().count() == 0, "sign-ins of a day ago were kept"
     assert "Everything stored follows" in site.mindsum("replay")
-    due = copies * DUE + quiet * len(QUIET.cases)
+    due = copies * due_in_a_copy + quiet * len(QUIET)
     left = len(mail.messages) - sent_before
     tell_figures(f"{due} due, {left} emails: {took_s:.1f} s until the last had left")
 
@@ -152,8 +144,8 @@ def steps_due() -> Any:
     return Booking.select().where(queries.overdue_expiry(UP_AT) | queries.overdue_completion(UP_AT))
 
 
-def check_bookings(cases: dict[int, BookingCase], last_line: int, said: str) -> None:
-    """Every booking has the right state, new steps, emails and money."""
+def check_bookings(played: dict[int, Played], last_line: int, said: str) -> None:
+    """Every booking has the right state, new events, emails and money."""
     lines, money = defaultdict[int, list[str]](list), defaultdict[int, Counter[str]](Counter)
     settled = defaultdict[int, dict[str, list[str]]](lambda: defaultdict(list))
     for line in TimelineEntry.select().where(TimelineEntry.id > last_line):
@@ -164,22 +156,21 @@ def check_bookings(cases: dict[int, BookingCase], last_line: int, said: str) -> 
         money[owed.booking_id][owed.account] += owed.amount_minor
     wrong = []
     for booking in Booking.select():
-        case = cases[booking.id % STRIDE]
-        ended = {status: " ".join(sorted(kinds)) for status, kinds in settled[booking.id].items()}
-        found = (booking.status.value, " ".join(lines[booking.id]), ended, money[booking.id])
-        if found != promised(case):
-            wrong.append((case.name, booking.reference, found, promised(case)))
+        each = played[booking.id % STRIDE]
+        emails = {status: sorted(kinds) for status, kinds in settled[booking.id].items()}
+        found = (booking.status.value, lines[booking.id], emails, money[booking.id])
+        must_be = (
+            each.expected.status,
+            each.new_events,
+            each.emails(),
+            each.expected.balances(0 if each.case.is_free else FEE),
+        )
+        if found != must_be:
+            wrong.append((each.case.name, booking.reference, found, must_be))
     assert wrong[:3] == [], f"{len(wrong)} wrong, {said}"
 
 
-def promised(case: BookingCase) -> tuple[str, str, dict[str, str], dict[str, int]]:
-    ends = {"sent": case.sent, "skipped": case.skipped, "failed": case.failed}
-    money = {} if case.is_free else MONEY[case.money or OWED.get(case.becomes, "back")]
-    settled = {end: " ".join(sorted(what.split())) for end, what in ends.items() if what}
-    return case.becomes, case.timeline, settled, money
-
-
-def check_accounts(counts: Counter[str]) -> None:
+def check_accounts(scenario: OutageScenario, counts: Counter[str]) -> None:
     """Every therapist has the right streak, flag and account, and one email about it."""
     kinds = defaultdict[int, list[str]](list)
     for email in OutboxEmail.select().where(
@@ -189,15 +180,16 @@ def check_accounts(counts: Counter[str]) -> None:
     found = Counter(
         (
             therapist.name.removesuffix(" Rao").lower(), therapist.streak,
-            therapist.state, therapist.flagged_at is not None,
-            " ".join(sorted(kinds[therapist.id])),
+            therapist.is_flagged, therapist.is_deactivated, tuple(sorted(kinds[therapist.id])),
         )
         for therapist in Therapist.select()
     )  # fmt: skip
-    assert found == {
-        (each.slug, each.streak, each.account, each.is_flagged, each.sent): counts[each.slug]
-        for each in THERAPIST_CASES
-    }
+    must_be = {}
+    for name, count in counts.items():
+        standing, emails = scenario.model.standing(name), scenario.announced.get(name, set())
+        each = name, standing.streak, standing.is_flagged, standing.is_deactivated
+        must_be[(*each, tuple(sorted(emails)))] = count
+    assert found == must_be
 
 
 def check_emails(messages: list[Any], is_killed: bool, said: str) -> None:
