@@ -9,10 +9,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: "Settings | None" = None) -> "Flask":
-    """The application, from `settings` or else from the environment.
-
-    Raises ConfigError, one line, where a setting is missing, bad or contradicts another.
-    """
+    """From `settings`, or else the environment. Raises ConfigError, one line, for a bad setting."""
     # Imported here, so that importing one module of this package does not import all others.
     from flask import Flask  # noqa: PLC0415
 

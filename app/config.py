@@ -233,10 +233,7 @@ _SECRETS = {
 
 
 def load() -> Settings:
-    """The settings in the environment, or else in a file `.env` in the working directory.
-
-    Raises ConfigError: one line that names the first bad setting and what it should be.
-    """
+    """From the environment, or else from `.env` in the working directory. Raises ConfigError."""
     try:
         settings = Settings(**_read_env_file())
     except (OSError, UnicodeDecodeError):
@@ -299,10 +296,7 @@ def _check_production_secrets(s: Settings) -> None:
 
 
 def missing_address(s: Settings) -> ConfigError | None:
-    """The address that production still leaves at a default which cannot receive mail, if any.
-
-    `mindsum check` reports it; the service starts without one.
-    """
+    """An address that production still leaves at a default that cannot receive mail, or None."""
     if not s.is_production:
         return None
     for name, address, example in (

@@ -29,8 +29,6 @@ class InvalidFields(DomainError):
 
 
 class NotFound(DomainError):
-    """There is no such thing, or the caller may not see it."""
-
     code = "not_found"
 
     def __init__(self, what: str) -> None:
@@ -73,10 +71,7 @@ class TermsChanged(DomainError):
 
 
 class NotReplaceable(DomainError):
-    """The booking was accepted, or another therapist is already asked in its place.
-
-    `reference` is the booking that was accepted or is asked in its place.
-    """
+    """`reference`: the booking that was accepted, or is already requested in its place."""
 
     code = "not_replaceable"
 

@@ -33,11 +33,7 @@ TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE})
 
 @dataclass(frozen=True, slots=True)
 class LinkToken:
-    """The content of a valid token.
-
-    `holder` is who the link was sent to (see `holder_of`); `subject` is a booking's reference, or
-    the key of a sign-in; `epoch` is the booking's epoch when the link was minted.
-    """
+    """A valid token. `holder`: see `holder_of`. `subject`: a reference or a sign-in's key."""
 
     purpose: LinkPurpose
     holder: str
@@ -63,7 +59,7 @@ def _serializer(purpose: LinkPurpose, keys: tuple[str, ...]) -> URLSafeTimedSeri
 
 
 def _keys() -> tuple[str, ...]:
-    """Oldest first: itsdangerous signs with the last key and verifies with all."""
+    # itsdangerous signs with the last key and verifies with all.
     settings = config.current()
     return (*reversed(settings.secret_key_fallbacks), settings.secret_key)
 
@@ -98,6 +94,5 @@ def _checked(payload: Any) -> tuple[str, str, int]:
 
 
 def url(purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1) -> str:
-    """The full web address of a new link."""
     token = mint(purpose, holder=holder, subject=subject, epoch=epoch)
     return f"{config.current().public_url}/link/{purpose}/{token}"

@@ -43,10 +43,7 @@ class StoredMessage:
 
 
 class LocalMailServer(Controller):
-    """An SMTP server in a thread of its own, with an aiosmtpd `handler`.
-
-    Port 0 takes a free one, which `port` then names. Raises OSError if the port is taken.
-    """
+    """An SMTP server in its own thread. Port 0 takes a free one. Raises OSError if it is taken."""
 
     def __init__(self, handler: object, host: str, port: int, *, takes_utf8: bool = True) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -130,10 +127,7 @@ class _MaildirWriter:
 
 
 def serve_maildir(host: str, port: int, directory: Path) -> LocalMailServer:
-    """Start a mail server that stores messages in `directory`; end it with `stop()`.
-
-    Port 0 takes a free one. Raises OSError if the port or the directory cannot be used.
-    """
+    """Port 0 takes a free one. Raises OSError if the port or the directory cannot be used."""
     # Its INFO lines repeat every command with its addresses.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     server = LocalMailServer(_MaildirWriter(directory), host, port)
@@ -150,7 +144,6 @@ def parse(raw: bytes) -> EmailMessage:
 
 
 def stored_messages(directory: Path) -> list[StoredMessage]:
-    """All messages, newest first; none if the server has not run yet."""
     # Another process may be creating the folders at this moment.
     with suppress(mailbox.NoSuchMailboxError, FileNotFoundError):
         maildir = mailbox.Maildir(directory, create=False)

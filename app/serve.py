@@ -45,10 +45,7 @@ def command(settings: Settings) -> list[str]:
 
 
 def make_metrics_folder(port: int) -> Path:
-    """An empty folder where the workers of the server on `port` keep their request counts.
-
-    Raises OSError if there is no room for it, or another user's file has its name.
-    """
+    """The workers keep their request counts there. Raises OSError."""
     folder = Path(tempfile.gettempdir()) / f"mindsum-metrics-{os.getuid()}-{port}"
     # No other server uses it, because the port was free.
     shutil.rmtree(folder, ignore_errors=True)
@@ -57,7 +54,7 @@ def make_metrics_folder(port: int) -> Path:
 
 
 def _check_port(port: int) -> None:
-    """Wait until the port is free. Raises ConfigError: granian would share it without a word."""
+    # granian would share the port silently.
     give_up_at = time.monotonic() + PORT_FREE_WITHIN_S
     while True:
         try:
@@ -91,7 +88,6 @@ def _stop_after(server_pid: int) -> None:
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; a bad setting is one line and exit status 2."""
     try:
         settings = config.load()
         _check_port(settings.port)

@@ -14,7 +14,7 @@ THERAPIST_ALARM = timedelta(minutes=15)
 
 
 def event_uid(reference: str) -> str:
-    """The same for every reader and for the booking's whole life."""
+    # The same for every reader and for the booking's whole life.
     return f"{reference}@mindsum-bookings"
 
 
@@ -26,7 +26,6 @@ def calendar_part(
     sequence: int,
     meeting_url: str | None = None,
 ) -> CalendarPart:
-    """An invitation, or what takes the event out of the reader's calendar again."""
     event = _event(session, sequence, envelope.sent_at, state, meeting_url)
     if state != "cancelled" and envelope.role == "therapist":
         alarm = Alarm()

@@ -25,8 +25,8 @@ _WITH_TWO_DECIMALS = (
     "PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC "
     "SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWG"
 )
+# The ISO 4217 codes of currencies that people are paid in.
 CURRENCIES = frozenset(_WITH_TWO_DECIMALS.split()) | set(_MINOR_DIGITS)
-"""The ISO 4217 codes of currencies that people are paid in."""
 
 # A bare ¥, A$ or ₹ would be ambiguous; those currencies are written with their code.
 _WITH_SYMBOL = frozenset({"GBP", "EUR", "USD"})
@@ -112,7 +112,6 @@ def zone_abbreviation(at: datetime, zone: str) -> str:
 
 
 def is_same_local_time(at: datetime, zone: str, other_zone: str) -> bool:
-    """Whether clocks in both zones show the same at that instant."""
     offsets = {at.astimezone(ZoneInfo(each)).utcoffset() for each in (zone, other_zone)}
     return len(offsets) == 1
 

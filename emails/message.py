@@ -43,11 +43,7 @@ def message_id(reference: str | None, kind: str, recipient: str, ordinal: int, d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Who reads one email, who sends it, and which booking it is about.
-
-    `recipient` is a bare address; `reader` and `zone` are its owner's given name and IANA zone;
-    `domain` is the right side of Message-IDs. Raises UnsafeValue.
-    """
+    """`recipient` is a bare address; `domain` is that of Message-IDs. Raises UnsafeValue."""
 
     role: Role
     recipient: str
@@ -125,11 +121,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailContext:
-    """All that one email is rendered from.
-
-    `sequence` is the calendar event's; `values` holds the facts and values that the kind's row
-    names. Raises UnsafeValue where the session is another booking's.
-    """
+    """`sequence` is the calendar event's. Raises UnsafeValue if the session is not `envelope`'s."""
 
     envelope: Envelope
     session: Session | None = None
@@ -143,19 +135,13 @@ class EmailContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarPart:
-    """One iCalendar object and the method it is sent with."""
-
     content: bytes
     method: Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One finished email.
-
-    `recipient` is the address for SMTP's RCPT (domain punycoded). `headers` are the fields beside
-    From, To, Subject, Date and Message-ID, by name.
-    """
+    """`recipient` has its domain in punycode; `headers` are the fields beside the usual ones."""
 
     kind: str
     sender: Address
@@ -174,7 +160,6 @@ class Message:
         return not (self.recipient.addr_spec + self.sender.addr_spec).isascii()
 
     def to_email(self) -> EmailMessage:
-        """The message as the standard library's type, ready to send."""
         email = EmailMessage(policy=SMTPUTF8 if self.needs_smtputf8 else SMTP)
         email["Date"] = self.sent_at
         email["From"] = self.sender
@@ -198,5 +183,4 @@ class Message:
         return email
 
     def to_bytes(self) -> bytes:
-        """The message as SMTP sends it, with CRLF line endings."""
         return self.to_email().as_bytes()

@@ -26,10 +26,7 @@ def in_scheme(html: str, scheme: Scheme) -> str:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write `<sample>/…` for every sample and an index.html; returns the files in that order.
-
-    Creates the folder if needed. Raises OSError.
-    """
+    """`<sample>/…` for every sample and an index.html; the files in that order. Raises OSError."""
     written = []
     messages = {name: sample() for name, sample in SAMPLES.items()}
     for name, message in messages.items():

@@ -162,7 +162,6 @@ def _mjml_templates() -> Environment:
 
 
 def _with_formatting(environment: Environment) -> Environment:
-    """Add the filters and functions of formatting.py; zones default to the reader's."""
     for name in ("time", "short_date", "date", "date_time", "zone_name"):
         environment.filters[name] = _in_zone(getattr(formatting, name))
     for name in ("duration", "money", "price", "percent"):

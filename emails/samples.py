@@ -129,7 +129,6 @@ def sample(
     session: Session | None = SESSION,
     **values: object,
 ) -> Message:
-    """An email of that kind; `session=None` for one that is not about a booking."""
     role = to or KINDS[kind].to[0]
     reference = session.reference if session else None
     return render(

@@ -1,7 +1,4 @@
-"""The command line, `mindsum`, for ops.
-
-Commands are imported when they are used, so that help and mistakes appear at once.
-"""
+"""The command line, `mindsum`, for ops."""
 
 import logging
 import sys
@@ -20,6 +17,8 @@ if TYPE_CHECKING:
 MISTAKE = 2
 FAULT = 1
 
+# Module and help of each command: it is imported when it is used, so that help and mistakes appear
+# at once.
 _COMMANDS = {
     "booking": ("bookings", "Find, read, answer and cancel bookings."),
     "check": ("admin", "Check settings, database, scheduler, outbox and mail server."),
@@ -61,11 +60,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str] | None = None, create: "Callable[[], Flask]" = create_app) -> int:
-    """Run one command in the application that `create` makes; returns the exit status.
-
-    0 if it was done, 1 if the service is at fault or a check failed, 2 for a mistake of the person
-    who typed it. Mistakes and faults are one line on standard error.
-    """
+    """Exit status: 0 if done, 1 if the service is at fault or a check failed, 2 for a mistake."""
     # The command prints what it did; log lines would repeat that.
     logging.disable(logging.WARNING)
     try:

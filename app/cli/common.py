@@ -40,10 +40,7 @@ class Mistake(click.ClickException):
 
 
 class Checked(click.ParamType):  # type: ignore[type-arg] # its values are of any type
-    """A value that `parse` reads; a ValueError of it becomes a mistake.
-
-    `should_be` says what a right value is; without it the ValueError's own message is shown.
-    """
+    """A value that `parse` reads; `should_be` replaces the message of its ValueError."""
 
     def __init__(
         self, name: str, parse: Callable[[str], Any], should_be: Callable[[], str] | None = None
@@ -146,7 +143,6 @@ def _to_json(value: object) -> object:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print a table, or the line `empty` if there are no rows."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))

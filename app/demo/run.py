@@ -33,12 +33,7 @@ _open = build_opener(ProxyHandler({})).open
 
 
 def run(port: int, data: Path | str | None = None) -> int:
-    """Serve the demo on `port` of loopback until SIGTERM or SIGINT.
-
-    Everything is kept in the folder `data`, or else in a temporary folder that is removed at the
-    end. Returns the exit status: 0 when a signal stopped it, 1 when one of its processes ended by
-    itself, 2 after one line about a port, folder or setting that cannot be used.
-    """
+    """Serve on loopback until a signal. Exit status: 1 if a process ended, 2 for a bad setting."""
     # Even a stop before honcho handles signals removes the temporary folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -165,7 +160,7 @@ class _Manager(Manager):  # type: ignore[misc] # the package ships no types
         super().__init__(_Output(self._note_start))
 
     def terminate(self) -> None:
-        """Stop every process; honcho knows no process id of one that has not started yet."""
+        # honcho knows no process id of a process that has not started yet.
         self._is_stopping = True
         if not self._missing:
             super().terminate()
@@ -194,8 +189,6 @@ class _Output(Printer):  # type: ignore[misc] # the package ships no types
 
 
 class _Readiness:
-    """Welcomes the visitor once the site answers, or ends the demo if it never does."""
-
     def __init__(self, port: int, kept_in: Path | None) -> None:
         self._port = port
         self._kept_in = kept_in

@@ -13,7 +13,6 @@ _DOMAIN = "therapists.example"
 
 @in_transaction
 def add_missing(now: datetime) -> None:
-    """Add every therapist that has no account yet; the others stay as they are."""
     for therapist in _CAST:
         try:
             queries.therapist_by_slug(therapist.slug)

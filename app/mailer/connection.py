@@ -43,7 +43,7 @@ class Connection(flask_mail.Connection):
         return self.host is not None
 
     def send(self, *_: object, **__: object) -> None:
-        """Raises TypeError: Flask-Mail's own messages let header injection through."""
+        # Flask-Mail's own messages let header injection through.
         raise TypeError("only an email.message.EmailMessage is sent: use deliver()")
 
     def deliver(

@@ -43,7 +43,6 @@ def lacks_utf8(sender: str) -> MailError:
 
 
 def is_international(message: EmailMessage, *addresses: str) -> bool:
-    """Whether an address in the envelope or a header is beyond ASCII, which needs SMTPUTF8."""
     fields = ("From", "Sender", "Reply-To", "To", "Cc")
     headers = [header for field in fields for header in message.get_all(field, [])]
     shown = [one.addr_spec for header in headers for one in getattr(header, "addresses", ())]

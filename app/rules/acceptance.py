@@ -27,7 +27,6 @@ def expires_at(requested_at: datetime, starts_at: datetime, policy: Policy) -> d
 
 
 def is_late(answer_by: datetime, at: datetime) -> bool:
-    """Whether an answer at `at`, or no answer until then, is late."""
     return at > answer_by
 
 
@@ -39,11 +38,8 @@ def due_step(
     late_announced: bool,
     now: datetime,
 ) -> Step | None:
-    """The furthest step that is due for an open enquiry, or None if it has been taken.
-
-    The instants are those stored with the booking, so a changed policy does not move them.
-    `remind_at` is None once the therapist has been reminded.
-    """
+    """The furthest step due for an open enquiry; None if it has been taken."""
+    # The instants are those stored with the booking, so a changed policy does not move them.
     if now >= expires_at:
         return Step.EXPIRE
     if is_late(answer_by, now):

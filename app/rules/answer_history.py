@@ -46,7 +46,6 @@ def by_week(
 
 
 def _field(enquiry: Enquiry, now: datetime, policy: Policy) -> str:
-    """The field of `Week` that counts this enquiry."""
     is_over = enquiry.outcome is EnquiryOutcome.OPEN and now >= enquiry.expires_at
     if is_over or enquiry.outcome is EnquiryOutcome.EXPIRED:
         return "expired"

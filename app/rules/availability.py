@@ -9,16 +9,14 @@ from zoneinfo import ZoneInfo
 from app.rules.policy import Policy
 from app.rules.weekly_hours import Window
 
+# [start, end), aware UTC.
 Span = tuple[datetime, datetime]
-"""[start, end), aware UTC."""
 
 _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NotOpen(StrEnum):
-    """Why a session cannot start at an instant."""
-
     TOO_SOON = "too_soon"
     TOO_FAR = "too_far"
     OUTSIDE_AVAILABILITY = "outside_availability"
@@ -38,10 +36,7 @@ def open_times(
     now: datetime,
     policy: Policy,
 ) -> list[datetime]:
-    """Every start in [from_at, until_at) that can be booked at `now`, ascending, aware UTC.
-
-    `busy` holds the spans of held sessions and time off, in any order.
-    """
+    """Every start in [from_at, until_at) that can be booked at `now`, ascending, aware UTC."""
     return list(
         _open(windows, zone, busy, length_minutes, from_at, until_at, now=now, policy=policy)
     )
@@ -72,7 +67,6 @@ def is_listed(
     length_minutes: int,
     policy: Policy,
 ) -> bool:
-    """Whether the weekly hours list a session of this length at this instant."""
     return start_at in _listed_on(
         start_at.astimezone(zone).date(), windows, zone, length_minutes, policy
     )
@@ -89,7 +83,6 @@ def why_not_open(
     now: datetime,
     policy: Policy,
 ) -> NotOpen | None:
-    """Why a session cannot start at `start_at`, or None if it can."""
     span = (start_at, start_at + timedelta(minutes=length_minutes))
     if start_at - now < policy.min_notice:
         return NotOpen.TOO_SOON
@@ -199,7 +192,6 @@ def _is_on(window: Window, day: date) -> bool:
 
 
 def _shifts_near(day: date, zone: ZoneInfo) -> bool:
-    """Whether the zone's clocks change between noon the day before and noon the day after."""
     noon = datetime.combine(day, time(12), zone)
     return (noon - _DAY).utcoffset() != (noon + _DAY).utcoffset()
 

@@ -16,16 +16,15 @@ class Account(StrEnum):
     COMMISSION = "commission"
 
 
+# The account, and the minor units that it gains (negative: loses).
 Line = tuple[Account, int]
-"""A ledger line: the account, and the minor units that it gains (negative: loses)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Who gets what when a booking ends, in minor units.
+    """Who gets what when a booking ends, in minor units."""
 
-    Stored as the facts of timeline entries and read back by field name: do not rename fields.
-    """
+    # Stored as the facts of timeline entries and read back by field name: do not rename fields.
 
     refund_minor: int
     charge_minor: int
@@ -53,10 +52,7 @@ def settle(
     now: datetime,
     policy: Policy,
 ) -> Settlement:
-    """Who pays what when `move` ends a booking that has `status`.
-
-    Raises ValueError if `move` cannot end a booking with that status.
-    """
+    """Who pays what. Raises ValueError if `move` cannot end a booking with that status."""
     if move is Move.ACCEPT or status not in MOVES[move].sources:
         raise ValueError(f"{move} does not end a booking that is {status}")
     within_notice = move is Move.CANCEL_BY_CLIENT and is_within_notice(starts_at, now, policy)
@@ -75,12 +71,10 @@ def settle(
 
 
 def request_lines(fee_minor: int) -> tuple[Line, ...]:
-    """The fee moves from the client to `held`."""
     return _lines((Account.CLIENT, -fee_minor), (Account.HELD, fee_minor))
 
 
 def settlement_lines(settlement: Settlement) -> tuple[Line, ...]:
-    """The held fee moves back to the client, or to the therapist and the commission."""
     if settlement.was_settled:
         return ()
     return _lines(

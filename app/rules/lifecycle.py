@@ -26,8 +26,6 @@ class Actor(StrEnum):
 
 
 class Via(StrEnum):
-    """The way in which a move or message reached us."""
-
     PAGE = "page"
     LINK = "link"
     DASHBOARD = "dashboard"
@@ -42,8 +40,6 @@ class Kind(StrEnum):
 
 
 class Move(StrEnum):
-    """A change of status."""
-
     ACCEPT = "accept"
     DECLINE = "decline"
     WITHDRAW = "withdraw"
@@ -55,8 +51,6 @@ class Move(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Whether a move may be made, and if not, why."""
-
     ALLOWED = "allowed"
     # The booking already has the status that the move leads to.
     REPEATED = "repeated"
@@ -142,7 +136,6 @@ def due_move(status: Status, times: Times, now: datetime) -> Move | None:
 
 
 def judge(move: Move, status: Status, times: Times, actor: Actor, now: datetime) -> Verdict:
-    """Whether `actor` may make `move` at `now` on a booking that has `status`."""
     rule = MOVES[move]
     if actor not in rule.actors:
         return Verdict.FORBIDDEN

@@ -6,8 +6,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The two parts of a fee; they always add up to it."""
-
     payout_minor: int
     commission_minor: int
 

@@ -29,5 +29,5 @@ class Policy:
 
     @property
     def cell_minutes(self) -> int:
-        """Length of a cell of held time: the coarsest grid that holds every possible start."""
+        # The coarsest grid that holds every possible start.
         return gcd(15, self.slot_minutes)

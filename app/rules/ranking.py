@@ -34,8 +34,6 @@ class EnquiryOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Enquiry:
-    """The facts of one enquiry that the ranking uses; instants are aware UTC."""
-
     requested_at: datetime
     expires_at: datetime
     # When a mail server took the therapist's request email, None if it has not.
@@ -77,12 +75,10 @@ def lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
 
 
 def is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
-    """Whether an enquiry counts for responsiveness at `now`, whatever its age."""
     return _is_counted(_as_of(enquiry, now), now, policy)
 
 
 def is_recent(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
-    """Whether an enquiry was requested within the ranking window before `now`."""
     return now - enquiry.requested_at < policy.ranking_window
 
 
@@ -124,22 +120,19 @@ def score(
 
 
 def rounded(score: Fraction) -> Decimal:
-    """Rounded half up to one decimal, as people see it."""
+    # Half up, to one decimal.
     tenths = (score * 20 + 1) // 2
     return Decimal(tenths).scaleb(-1)
 
 
 def daily_multiplier(on: date) -> int:
-    """The number from 1 to TIE_PRIME - 1 that multiplies seeds on that day."""
     digest = sha256(on.isoformat().encode()).digest()
     return int.from_bytes(digest[:8], "big") % (TIE_PRIME - 1) + 1
 
 
 def tie_break(seed: int, on: date) -> int:
-    """The order of therapists with equal scores: different every day, favouring nobody.
-
-    `seed` is the therapist's own random number below TIE_PRIME.
-    """
+    """`seed` is the therapist's own random number below TIE_PRIME."""
+    # A different order every day, so that equal scores take turns.
     # A hash that a database can compute while it reads: no row is rewritten at midnight.
     return seed * daily_multiplier(on) % TIE_PRIME
 
@@ -195,7 +188,6 @@ def _is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
 
 
 def _had_fair_time(enquiry: Enquiry, policy: Policy) -> bool:
-    """Whether the request email arrived early enough before the expiry to be answered."""
     # Applied to declines too: otherwise letting an enquiry expire that arrived at the last moment
     # would score higher than answering it.
     if enquiry.handed_over_at is None:

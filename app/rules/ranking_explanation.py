@@ -20,7 +20,6 @@ class Factor:
 
 
 def explain(ranking: Ranking, policy: Policy) -> tuple[Factor, ...]:
-    """The factors in the order in which they are multiplied."""
     return (
         _responsiveness(ranking, policy),
         _acceptance(ranking, policy),

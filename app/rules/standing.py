@@ -8,16 +8,12 @@ from app.rules.policy import Policy
 
 
 class StandingStep(StrEnum):
-    """What a streak leads to, mildest first."""
-
     WARN = "warn"
     FLAG = "flag"
     DEACTIVATE = "deactivate"
 
 
 class StandingEvent(StrEnum):
-    """What changes a therapist's standing."""
-
     CANCELLED = "cancelled"
     COMPLETED = "completed"
     REACTIVATED = "reactivated"
@@ -25,8 +21,6 @@ class StandingEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Sessions cancelled in a row, and what they have led to."""
-
     streak: int = 0
     is_flagged: bool = False
     is_deactivated: bool = False
@@ -45,7 +39,7 @@ def after_cancellation(standing: Standing, policy: Policy) -> Standing:
 
 
 def after_completion(standing: Standing) -> Standing:
-    """A completion lifts the flag but does not reactivate: only ops does."""
+    # A deactivation stays: only ops reactivates an account.
     return replace(standing, streak=0, is_flagged=False)
 
 
@@ -68,7 +62,6 @@ def replay(events: Iterable[StandingEvent], policy: Policy) -> Standing:
 
 
 def step_reached(streak: int, policy: Policy) -> StandingStep | None:
-    """The furthest step that a streak of this length leads to."""
     if streak >= policy.deactivate_streak:
         return StandingStep.DEACTIVATE
     if streak >= policy.flag_streak:

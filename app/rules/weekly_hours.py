@@ -42,10 +42,7 @@ def checked(windows: Iterable[Window]) -> tuple[Window, ...]:
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:
-    """Windows from "Mon-Fri 09:00-17:00, Sat 10:00-12:30"; no text means no hours.
-
-    Raises ValueError that says which part is wrong and what is right.
-    """
+    """Windows of "Mon-Fri 09:00-17:00, Sat 10:00-12:30"; "" for none. Raises ValueError."""
     if not text.strip():
         return ()
     return checked(window for part in text.split(",") for window in _parse_part(part.strip()))
@@ -74,10 +71,7 @@ def day_starts_at(day: date, zone: ZoneInfo) -> datetime:
 
 
 def local_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """The instant at which clocks in the zone show that time, the first of two; aware UTC.
-
-    Raises ValueError if clocks skip the time; its text names a time that exists.
-    """
+    """Aware UTC, the first of two. Raises ValueError, naming a real time, if clocks skip it."""
     instant = datetime.combine(day, at, zone).astimezone(UTC)
     shown = instant.astimezone(zone)
     if shown.replace(tzinfo=None) != datetime.combine(day, at):

@@ -31,7 +31,7 @@ _log = structlog.get_logger("mindsum")
 
 
 def run_once(app: Flask) -> int:
-    """Run every job once, in order; exit status 0, or 1 if one failed."""
+    """Exit status 0, or 1 if a job failed."""
     runner = JobRunner(JobMonitor(is_resident=False))
     with app.app_context():
         succeeded = [runner.run(job) for job in timetable(app.extensions["mailer"])]
@@ -39,7 +39,7 @@ def run_once(app: Flask) -> int:
 
 
 class SchedulerProcess:
-    """Runs the timetable in threads, so that a job that hangs does not stop the others."""
+    # Threads, so that a job that hangs does not stop the others.
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -70,7 +70,7 @@ class SchedulerProcess:
         _log.info("scheduler_started", jobs=len(self._jobs), pid=os.getpid())
 
     def stop(self) -> bool:
-        """Start no more runs and wait for the present ones; False if some did not end in time."""
+        """False if a run did not end in time."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
         if not self._wait_for_runs(STOPS_WITHIN_S / 2):
@@ -106,10 +106,7 @@ class SchedulerProcess:
 
 
 def run_forever(app: Flask) -> int:
-    """Run the timetable until SIGTERM or SIGINT; exit status 0.
-
-    If a run hangs, ends the process with exit status 1.
-    """
+    """Until SIGTERM or SIGINT, exit status 0; if a run hangs, ends the process with 1."""
     # Blocked before any thread starts, so that every thread leaves them to `sigwait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     process = SchedulerProcess(app)
@@ -123,7 +120,7 @@ def run_forever(app: Flask) -> int:
 
 
 def main() -> int:
-    """Parse the command line, then run; the exit status, 2 for a bad setting."""
+    """Exit status 2 for a bad setting."""
     parser = argparse.ArgumentParser(prog="scheduler.py", description=__doc__)
     parser.add_argument("--once", action="store_true", help="run each job once, then exit")
     arguments = parser.parse_args()

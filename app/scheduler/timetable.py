@@ -15,10 +15,7 @@ DELIVERIES_AT_ONCE = 4
 
 
 def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tuple[Job, ...]:
-    """All jobs, in the order in which `--once` runs them.
-
-    No message is handed over to the mail server once `is_late` returns True.
-    """
+    """In the order of `--once`. No message is handed over once `is_late` returns True."""
     sweep_every_s = config.current().sweep_seconds
     sender = OutboxSender(mailer, clock.now, is_late)
     return (

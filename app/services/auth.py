@@ -13,10 +13,8 @@ SIGN_IN_LASTS = timedelta(minutes=15)
 
 @in_transaction
 def request_sign_in(address: str, next_path: str, now: datetime) -> None:
-    """Email a Sign In link if the address is a therapist's; the caller cannot tell whether it was.
-
-    `next_path` is where the therapist goes after signing in.
-    """
+    """`next_path`: where the therapist goes after signing in."""
+    # The answer does not depend on the address, so that it does not reveal who has an account.
     therapist = queries.therapist_by_email(address)
     if therapist is None:
         return
@@ -36,7 +34,6 @@ def request_sign_in(address: str, next_path: str, now: datetime) -> None:
 
 
 def usable_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
-    """The sign-in that a link opens; None if it is too old, used or unknown."""
     sign_in: SignIn | None = SignIn.get_or_none(SignIn.key == link.subject)
     if sign_in is None or sign_in.used_at is not None:
         return None
@@ -49,7 +46,6 @@ def usable_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
 
 @in_transaction
 def use_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
-    """Mark the link's sign-in as used and return it; None if it is too old, used or unknown."""
     sign_in = usable_sign_in(link, now)
     if sign_in is None:
         return None

@@ -19,8 +19,6 @@ from app.store.queries import directory
 
 @dataclass(frozen=True, slots=True)
 class OpenSlot:
-    """A start that a therapist has open, aware UTC."""
-
     therapist: Therapist
     starts_at: datetime
 
@@ -31,11 +29,7 @@ class OpenSlot:
 
 
 class OpenTimes:
-    """The open times of several therapists for one kind of session.
-
-    Everything within `span` is read at once: as many queries for a hundred therapists as for one.
-    Whether a therapist takes bookings of that kind at all is not checked here.
-    """
+    """Everything within `span` is read at once: as many queries for many therapists as for one."""
 
     def __init__(
         self, therapists: Sequence[Therapist], kind: Kind, span: Span, now: datetime
@@ -51,7 +45,6 @@ class OpenTimes:
         self._now = now
 
     def __call__(self, therapist: Therapist, part: Span) -> list[datetime]:
-        """Every open start in [part[0], part[1]), a part of the span."""
         return availability.open_times(
             self._windows[therapist.id],
             ZoneInfo(therapist.timezone),

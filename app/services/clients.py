@@ -23,10 +23,8 @@ from app.store.models import (
 
 
 def export(address: str) -> dict[str, Any]:
-    """Everything held on a client, as JSON values. Raises NotFound.
-
-    A therapist's private notes are the therapist's own records and are left out.
-    """
+    """Everything held on a client, as JSON values. Raises NotFound."""
+    # A therapist's private notes are the therapist's own records.
     client = _client(address)
     bookings = Booking.select().where(Booking.client == client)
     return {
@@ -78,10 +76,8 @@ def erase(address: str, now: datetime) -> int:
 
 @in_transaction
 def send_links(address: str, now: datetime) -> None:
-    """Email a client their Manage Booking links, if any; the caller cannot tell whether it did.
-
-    An email of this kind that is still queued will carry every live booking, so no second is added.
-    """
+    # The answer does not depend on the address. An email of this kind that is still queued will
+    # carry every live booking, so no second is added.
     client = queries.locked_client(address)
     if client is None or not queries.live_bookings_of_client(client, now):
         return

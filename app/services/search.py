@@ -42,14 +42,14 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """One page of matches, best first, and whether more follow."""
+    """Best first."""
 
     cards: list[Card]
     has_more: bool
 
 
 def find(filters: SearchFilters, *, page: int, now: datetime) -> SearchPage:
-    """The page (from 1) of listed therapists that match."""
+    """`page` counts from 1."""
     first = (page - 1) * PAGE_SIZE
     if filters.on is None:
         listed = _listed(filters, now, offset=first, limit=PAGE_SIZE + 1)

@@ -1,7 +1,4 @@
-"""The grammar of every value that people and programs send.
-
-Each function returns the clean value, or raises ValueError with a sentence that says what is right.
-"""
+"""The grammar of every value: each function returns the clean value or raises ValueError."""
 
 import re
 import unicodedata
@@ -104,7 +101,6 @@ def day(value: str) -> date:
 
 
 def reference(value: str) -> str:
-    """A booking's reference in upper case."""
     clean = value.strip().upper()
     if not _REFERENCE.fullmatch(clean):
         raise ValueError("Please give a reference such as MB-7K3QXD.")
@@ -134,7 +130,6 @@ def text(value: str) -> str:
 
 
 def required_text(value: str) -> str:
-    """As `text`, but not empty."""
     clean = text(value)
     if not clean:
         raise ValueError("Please write something first.")

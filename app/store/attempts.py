@@ -21,16 +21,12 @@ def add(
     *,
     code: int | None = None,
 ) -> None:
-    """Store how an attempt ended.
-
-    `said` is kept for good, so it must be safe to log. `code` is the mail server's reply code.
-    """
+    # `said` is kept for good, so it must be safe to log.
     kept = said[:MAX_SAID] if said else None
     DeliveryAttempt.insert(email=email, at=now, outcome=outcome, code=code, said=kept).execute()
 
 
 def list_for(email: OutboxEmail) -> list[DeliveryAttempt]:
-    """The attempts at one email, oldest first."""
     attempts = DeliveryAttempt.select().where(DeliveryAttempt.email == email)
     return list(attempts.order_by(DeliveryAttempt.id))
 
@@ -53,7 +49,6 @@ def has_sent_between(start: datetime, end: datetime) -> bool:
 
 
 def counts() -> dict[Outcome, int]:
-    """How many attempts ever ended with each outcome."""
     rows: Iterable[Any] = (
         DeliveryAttempt.select(DeliveryAttempt.outcome, fn.COUNT(SQL("*")))
         .group_by(DeliveryAttempt.outcome)

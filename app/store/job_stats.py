@@ -56,13 +56,12 @@ def add(name: str, delta: JobDelta, now: datetime, patience_s: int) -> None:
 
 @in_transaction
 def try_adding(now: datetime) -> None:
-    """Write as `add` does, and leave nothing behind. Raises what the database raises."""
+    """Raises what the database raises; leaves nothing behind."""
     add(_PROBE, JobDelta(), now, 0)
     JobStatistics.delete().where(JobStatistics.name == _PROBE).execute()
 
 
 def all_jobs() -> list[JobStatistics]:
-    """The rows of all jobs, by name."""
     return list(JobStatistics.select().order_by(JobStatistics.name))
 
 

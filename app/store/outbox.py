@@ -26,10 +26,7 @@ _PENDING = SQL("status IN ('queued', 'sending')")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one email until its lease ends.
-
-    `email` is the row as it was before the claim, except that `attempts` counts this one.
-    """
+    """A lease on one email; `email` is the row before the claim, but `attempts` counts this one."""
 
     email: OutboxEmail
     token: str
@@ -81,20 +78,15 @@ def enqueue(
 
 
 def random_ordinal() -> int:
-    """An ordinal for an email about no booking, so that its Message-ID is never used again.
-
-    Row ids and counts repeat after a purge, an erasure or a restore, and a mail server shows its
-    reader only the first of two messages with one Message-ID.
-    """
+    # So that a Message-ID is never used twice: row ids repeat after a purge or a restore, and a
+    # mail server shows only the first of two messages with one Message-ID.
     return 1 + secrets.randbelow(2**31 - 1)
 
 
 @in_transaction
 def claim(now: datetime, limit: int) -> list[Claim]:
-    """Claim up to `limit` due emails, at most one of each thread so that their order is kept.
-
-    Emails whose lease has ended are due again. Claims nothing while the outbox is held.
-    """
+    """Up to `limit`; nothing while the outbox is held."""
+    # At most one of each thread, so that a thread's emails keep their order.
     locking = "" if is_sqlite() else "FOR UPDATE SKIP LOCKED"
     rows = db.execute_sql(
         f"""
@@ -155,10 +147,7 @@ def end_claim(
     retry_at: datetime | None = None,
     counts_as_attempt: bool = True,
 ) -> bool:
-    """Store how a claimed email ended, or when to retry it.
-
-    Returns False, and writes nothing, if the claim is no longer valid.
-    """
+    """False, and writes nothing, if the claim is no longer valid."""
     changes: dict[str, Any] = {
         "status": status,
         "lease_token": None,
@@ -178,7 +167,6 @@ def end_claim(
 def give_back(
     claims: Iterable[Claim], now: datetime, *, not_before: datetime | None = None
 ) -> None:
-    """Queue claimed emails that were not tried as they were, or due from `not_before`."""
     for claim in claims:
         end_claim(
             claim,
@@ -192,10 +180,7 @@ def give_back(
 
 @in_transaction
 def retry_failed(email_id: int | None, now: datetime) -> int:
-    """Queue one failed email, or all (None), as if new; returns how many.
-
-    Their addresses are tried even if a mail server refused them for good.
-    """
+    """One email, or all (None), as if new; how many. Suppressed addresses are tried too."""
     failed = OutboxEmail.status == OutboxStatus.FAILED
     chosen = failed if email_id is None else failed & (OutboxEmail.id == email_id)
     suppressions.lift(chosen)
@@ -225,30 +210,28 @@ def restart_queued(therapist: Therapist, now: datetime) -> None:
 
 @in_transaction
 def hold(now: datetime) -> None:
-    """Stop claiming until `release`; an earlier hold stays as it is."""
+    # An earlier hold keeps its time.
     Hold.insert(name=OUTBOX, at=now).on_conflict_ignore().execute()
 
 
 @in_transaction
 def release(now: datetime) -> int:
-    """End the hold; returns how many emails are due."""
+    """Returns how many emails are due."""
     Hold.delete().where(Hold.name == OUTBOX).execute()
     return due_count(now)
 
 
 def held_since() -> datetime | None:
-    """Since when the outbox is held; None if it is not."""
     row = Hold.get_or_none(Hold.name == OUTBOX)
     return row.at if row else None
 
 
 def due_count(now: datetime) -> int:
-    """How many emails are due, including claimed ones whose lease has ended."""
     return int(OutboxEmail.select().where(_PENDING, OutboxEmail.due_at <= now).count())
 
 
 def oldest_due_at(now: datetime) -> datetime | None:
-    """Since when the most overdue email is due; None if none is."""
+    """None if no email is due."""
     oldest = (
         OutboxEmail.select(OutboxEmail.due_at)
         .where(_PENDING, OutboxEmail.due_at <= now)
@@ -259,7 +242,6 @@ def oldest_due_at(now: datetime) -> datetime | None:
 
 
 def lease() -> timedelta:
-    """How long a claim lasts, from when it was taken or renewed."""
     return timedelta(seconds=TIMEOUTS_IN_A_LEASE * config.current().mail_timeout)
 
 

@@ -9,35 +9,27 @@ from app.store.models import Booking, Client, OutboxEmail, Role, Suppression, Th
 
 
 def key_of(email: OutboxEmail) -> str | None:
-    """The key of the address that an email goes to; None for ops, which is never suppressed.
-
-    An alarm must be tried each time; a wrong OPS_EMAIL is corrected in the settings.
-    """
+    # Ops is never suppressed: an alarm must be tried each time, and a wrong OPS_EMAIL is corrected
+    # in the settings.
     recipient = email.recipient
     return email_key(recipient.email) if recipient else None
 
 
 def add(key: str, reason: str, now: datetime) -> None:
-    """Suppress an address; the first reason stays."""
     Suppression.insert(address_key=key, reason=reason[:300], at=now).on_conflict_ignore().execute()
 
 
 def reason_for(email: OutboxEmail) -> str | None:
-    """Why the email's address is suppressed; None if it is not."""
     key = key_of(email)
     return _reason(key) if key is not None else None
 
 
 def reason_at(address: str) -> str | None:
-    """Why an address is suppressed; None if it is not."""
     return _reason(email_key(address))
 
 
 def lift(which: Expression) -> int:
-    """Lift the suppressions of the recipients of some emails; returns how many there were.
-
-    `which` is a condition on OutboxEmail.
-    """
+    """`which` is a condition on OutboxEmail; returns how many."""
     clients = _keys(Client, Booking.client, OutboxEmail.client, which, Role.CLIENT)
     therapists = _keys(Therapist, Booking.therapist, OutboxEmail.therapist, which, Role.THERAPIST)
     recipients = Suppression.address_key.in_(clients) | Suppression.address_key.in_(therapists)
@@ -45,7 +37,6 @@ def lift(which: Expression) -> int:
 
 
 def forget(address: str) -> None:
-    """Remove the suppression of an address."""
     Suppression.delete().where(Suppression.address_key == email_key(address)).execute()
 
 

@@ -36,7 +36,6 @@ _WITHOUT_DATABASE = frozenset(
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Add all hooks, filters, error handlers and blueprints to the application."""
     request_metrics.register(app)
     security.register(app, settings)
     app.before_request(_open_connection)
@@ -51,7 +50,6 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 def _open_connection() -> None:
-    """Keep one database connection for the whole request."""
     if request.endpoint not in _WITHOUT_DATABASE:
         with ExitStack() as stack:
             stack.enter_context(database.connection())

@@ -28,7 +28,6 @@ class SessionUser(UserMixin):  # type: ignore[misc] # the package ships no types
         self.therapist = therapist
 
     def get_id(self) -> str:
-        """The content of the session cookie."""
         # Not the row's id: after a restore another therapist may have it. The hash of the address
         # ends the session when the address changes.
         address = sha256(self.therapist.email_key.encode()).hexdigest()[:16]
@@ -50,7 +49,6 @@ def signed_in_therapist() -> Therapist | None:
 
 
 def start_session(therapist: Therapist) -> None:
-    """Sign in, with an empty session."""
     session.clear()
     login_user(SessionUser(therapist))
 
@@ -72,7 +70,7 @@ def show_sign_in() -> ResponseReturnValue:
 @blueprint.post("/sign-in")
 @limiter.limit(SIGN_IN_LIMIT)
 def send_sign_in_link() -> ResponseReturnValue:
-    """The answer is the same for every address."""
+    # The answer is the same for every address, so that it does not reveal who has an account.
     next_path = safe_next_path(request.form.get("next", ""))
     typed = request.form.get("email", "")
     try:

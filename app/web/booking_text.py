@@ -44,8 +44,6 @@ _FOR_THERAPIST = {
 
 @dataclass(frozen=True, slots=True)
 class TimelineItem:
-    """A timeline entry with its sentence."""
-
     at: datetime
     event: str
     sentence: str
@@ -66,7 +64,6 @@ def settlement_facts(
 def timeline(
     booking: Booking, entries: Sequence[TimelineEntry], reader: Actor
 ) -> list[TimelineItem]:
-    """The timeline for the client or the therapist, oldest first."""
     return [
         TimelineItem(entry.at, entry.event, _sentence(booking, entry, reader)) for entry in entries
     ]

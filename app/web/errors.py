@@ -27,8 +27,6 @@ _log = structlog.get_logger("mindsum")
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """The text of an error page."""
-
     title: str
     what_happened: str
     next_step: str
@@ -168,7 +166,6 @@ def _unexpected_error_page(error: Exception) -> Response:
 
 
 def register(app: Flask) -> None:
-    """Answer errors with pages, and with problem details under /api/."""
     app.register_error_handler(DomainError, _domain_error_page)
     app.register_error_handler(HTTPException, _http_error_page)
     for kind in errors.DATABASE_ERRORS:

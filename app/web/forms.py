@@ -21,5 +21,4 @@ class Checked:
 
 
 def add_error(form: FlaskForm, field: str, message: str) -> None:
-    """Show an error that appeared after validation beside its field."""
     form[field].errors = [*form[field].errors, message]

@@ -64,7 +64,6 @@ class _Sessions(SecureCookieSessionInterface):
 
 
 def _read_chunked_body() -> None:
-    """Read a body without Content-Length; 413 if it is too large."""
     # Werkzeug would cut such a body at the limit without an error.
     if request.content_length is not None or request.method in {"GET", "HEAD", "OPTIONS"}:
         return
@@ -78,7 +77,7 @@ def _read_chunked_body() -> None:
 
 
 def _discard_large_body(response: Response) -> Response:
-    """Read the rest of a body that is too large: a client that still sends reads no answer."""
+    # A client that still sends reads no answer.
     limit, left = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
     if left is None:
         is_refused = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -108,7 +107,7 @@ def _add_headers(response: Response) -> Response:
 
 
 def _refuse_bad_encoding() -> None:
-    """400 for a query or form that is not UTF-8, and for NUL, which no database stores."""
+    # No database stores NUL.
     encoded = [request.query_string]
     if request.mimetype == "application/x-www-form-urlencoded":
         encoded.append(request.get_data())

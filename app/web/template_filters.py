@@ -49,7 +49,6 @@ def local_day(at: datetime, zone: str) -> date:
 
 
 def by_day(instants: Iterable[datetime], zone: str) -> list[tuple[date, list[datetime]]]:
-    """Ascending instants, grouped by their calendar day in `zone`."""
     return [(day, list(group)) for day, group in groupby(instants, lambda at: local_day(at, zone))]
 
 

@@ -23,7 +23,7 @@ class Terms:
 
     @property
     def key(self) -> str:
-        """A form field that names the terms that its page showed."""
+        """A form field that names the terms its page showed."""
         return f"{self.move}.{self.settlement.charge_minor}.{self.streak}"
 
 
@@ -46,11 +46,7 @@ def terms_of_cancelling(booking: Booking, *, by: Actor, now: datetime) -> Terms 
 def cancel(
     booking: Booking, *, by: Actor, via: Via, now: datetime, agreed: str | None = None
 ) -> MoveResult:
-    """Cancel for client or therapist; a client's open enquiry is withdrawn.
-
-    `agreed` is the key of the terms that a page showed. Raises TermsChanged if the terms have
-    changed since.
-    """
+    """`agreed` is the key of the terms that a page showed. Raises TermsChanged."""
     locked = transitions.lock_booking(booking)
     if agreed is not None:
         terms = terms_of_cancelling(locked, by=by, now=now)
@@ -68,5 +64,4 @@ def _move_for(booking: Booking, by: Actor) -> Move:
 
 
 def mark_no_show(booking: Booking, *, via: Via, now: datetime) -> MoveResult:
-    """Record, for the therapist, that the client did not come."""
     return transitions.make_move(booking, Move.NO_SHOW, by=Actor.THERAPIST, via=via, now=now)

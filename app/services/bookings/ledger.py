@@ -11,8 +11,6 @@ from app.store.queries import therapist_bookings
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """What one session earned its therapist."""
-
     booking: Booking
     event: str
     earned_at: datetime
@@ -25,7 +23,7 @@ class Earning:
 
 
 def post(booking: Booking, event: str, lines: Sequence[Line], at: datetime) -> None:
-    """Write the lines of an event. Raises ValueError if they do not sum to zero."""
+    """Raises ValueError if `lines` do not sum to zero."""
     if sum(amount for _, amount in lines) != 0:
         raise ValueError(f"ledger lines of {booking.reference} do not sum to zero")
     if lines:
@@ -45,12 +43,11 @@ def post(booking: Booking, event: str, lines: Sequence[Line], at: datetime) -> N
 
 
 def lines_of(booking: Booking) -> list[LedgerLine]:
-    """The booking's lines, oldest first."""
     return list(LedgerLine.select().where(LedgerLine.booking == booking).order_by(LedgerLine.id))
 
 
 def earnings_of(therapist: Therapist) -> list[Earning]:
-    """Every session that earned the therapist something, newest first."""
+    """Newest first."""
     return [
         Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
         for line in therapist_bookings.payout_lines(therapist)

@@ -9,7 +9,8 @@ _log = structlog.get_logger("mindsum")
 
 
 def booking_event(event: str, booking: Booking, *, warning: bool = False, **facts: object) -> None:
-    """Log an event of a booking after the commit. `facts` hold no names, addresses or notes."""
+    """Logged after the commit."""
+    # `facts` hold no names, addresses or notes.
     write = _log.warning if warning else _log.info
     shown = {name: str(value) for name, value in facts.items()}
     reference, slug = booking.reference, booking.therapist.slug

@@ -14,11 +14,8 @@ _RECIPIENT = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 
 @in_transaction
 def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writing:
-    """Store a validated message and enqueue the email that announces it.
-
-    The same words twice in a row are one message: the button was pressed twice. Raises NotFound
-    if the client was erased.
-    """
+    """Raises NotFound if the client was erased."""
+    # The same words twice in a row are one message: the button was pressed twice.
     booking = transitions.lock_booking(booking)
     if booking.client.is_erased:
         raise NotFound("booking")
@@ -39,14 +36,12 @@ def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writin
 
 @in_transaction
 def keep_private_note(booking: Booking, body: str, *, now: datetime) -> Writing:
-    """Store a note that only the booking's therapist can read."""
     return _write(
         transitions.lock_booking(booking), Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now
     )
 
 
 def writings_of(booking: Booking, *purposes: Purpose) -> list[Writing]:
-    """What was written on a booking for those purposes, oldest first."""
     return list(
         Writing.select()
         .where(Writing.booking == booking, Writing.purpose.in_(purposes))

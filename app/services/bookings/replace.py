@@ -17,8 +17,8 @@ from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose, Therapist
 from app.store.queries import directory
 
+# No other therapist can be requested in the place of such a booking.
 NOT_REPLACEABLE = frozenset({Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW})
-"""Statuses in which nobody else can be asked in a booking's place."""
 
 MOST_ALTERNATIVES = 3
 # Therapists are read in batches, best-ranked first: a small one, then larger ones up to a limit.
@@ -59,7 +59,6 @@ def choose_another(
 
 
 def current_replacement(booking: Booking, now: datetime) -> Booking | None:
-    """The booking that was requested in place of this one and still stands, if any."""
     return _current(queries.replacements_of(booking), now)
 
 
@@ -122,7 +121,6 @@ def alternatives_for(booking: Booking, now: datetime) -> list[OpenSlot]:
 def _first_open(
     others: "ModelSelect[Therapist]", kind: Kind, span: tuple[datetime, datetime], now: datetime
 ) -> list[tuple[Therapist, list[datetime]]]:
-    """Therapists with their open times in a span, until there are three or more."""
     found: list[tuple[Therapist, list[datetime]]] = []
     offset, size = 0, _FIRST_BATCH
     while len(found) < MOST_ALTERNATIVES and (batch := list(others.offset(offset).limit(size))):
@@ -133,7 +131,6 @@ def _first_open(
 
 
 def _others(booking: Booking, kind: Kind, now: datetime) -> "ModelSelect[Therapist]":
-    """Every other listed therapist that the client may request, best-ranked first."""
     listed = queries.listed_therapists(now).where(Therapist.id != booking.therapist_id)
     if kind is Kind.FREE_CONSULTATION:
         used = queries.free_consultations_of(booking.client)

@@ -31,7 +31,7 @@ from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
 
 @dataclass(frozen=True, slots=True)
 class BookingRequest:
-    """What a client requests, already validated. `starts_at` is aware UTC."""
+    """Already validated; `starts_at` is aware UTC."""
 
     therapist: str  # the slug
     name: str
@@ -45,11 +45,7 @@ class BookingRequest:
 
 
 def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
-    """Create an enquiry, which holds its time until it ends.
-
-    Raises NotFound, InvalidFields, TherapistUnavailable, FreeConsultationUsed or SlotTaken, in
-    that order, with nothing written.
-    """
+    """Raises NotFound, InvalidFields, TherapistUnavailable, FreeConsultationUsed or SlotTaken."""
     try:
         return _request_booking(wanted, via=via, now=now)
     except IntegrityError as error:
@@ -79,7 +75,6 @@ def _request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Book
 
 
 def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
-    """Whether the client has a live or used free consultation with the therapist."""
     return bool(
         Booking.select()
         .where(
@@ -131,7 +126,7 @@ def _not_open(why: NotOpen, policy: Policy) -> str:
 
 
 def _client(wanted: BookingRequest, now: datetime) -> Client:
-    """The client with this address, locked until the commit; created if there is none."""
+    # Locked until the commit.
     # A loop, because two first requests of one person (to two therapists) share no lock, and
     # because the client may be erased while we wait for their lock.
     while (client := queries.locked_client(wanted.email)) is None:
@@ -192,7 +187,6 @@ def _new_reference() -> str:
 def _record(
     booking: Booking, wanted: BookingRequest, *, via: Via, now: datetime, policy: Policy
 ) -> None:
-    """Write the timeline, ledger, note and emails of a new booking."""
     facts = {
         "fee_minor": booking.fee_minor,
         "currency": booking.currency,

@@ -15,6 +15,7 @@ from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, HeldTime, Purpose, Role, TimelineEntry, Writing
 
+# (kind, recipient) of the emails that each move causes.
 EMAILS: dict[Move, tuple[tuple[str, Role], ...]] = {
     Move.ACCEPT: (("booking_accepted", Role.CLIENT), ("session_confirmed", Role.THERAPIST)),
     Move.DECLINE: (("booking_declined", Role.CLIENT), ("enquiry_declined", Role.THERAPIST)),
@@ -31,26 +32,21 @@ EMAILS: dict[Move, tuple[tuple[str, Role], ...]] = {
     Move.COMPLETE: (),
     Move.NO_SHOW: (("no_show_recorded", Role.CLIENT),),
 }
-"""The emails that each move causes: (kind, recipient)."""
 
 _ANSWERS = frozenset({Move.ACCEPT, Move.DECLINE})
 
 
 @dataclass(frozen=True, slots=True)
 class MoveResult:
-    """The booking after an attempted move, and the verdict of the table of moves."""
-
     booking: Booking
     verdict: Verdict
 
     @property
     def is_done(self) -> bool:
-        """Whether the booking now has the status that the caller wanted."""
         return self.verdict in (Verdict.ALLOWED, Verdict.REPEATED)
 
 
 def judge(booking: Booking, move: Move, by: Actor, now: datetime) -> Verdict:
-    """What the table of moves would answer to `by` now; changes nothing."""
     return lifecycle.judge(move, booking.status, booking.times, by, now)
 
 
@@ -78,10 +74,7 @@ def lock_booking(booking: Booking) -> Booking:
 def make_move(
     booking: Booking, move: Move, *, by: Actor, via: Via, now: datetime, reason: str = ""
 ) -> MoveResult:
-    """Make `move` if the table of moves allows it.
-
-    A refused move changes nothing, except that moves due by the clock are stored first.
-    """
+    # A refused move changes nothing, except that moves due by the clock are stored first.
     return make_locked_move(lock_booking(booking), move, by=by, via=via, now=now, reason=reason)
 
 
@@ -104,7 +97,7 @@ def make_locked_move(
 
 
 def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
-    """The booking with the move that is due by the clock stored. Raises NotFound."""
+    """First stores a move that is due by the clock. Raises NotFound."""
     booking = queries.booking_by_reference(reference)
     if booking.due_move(now) is None:
         return booking
@@ -121,11 +114,8 @@ def _lock_and_catch_up(booking: Booking, *, via: Via, now: datetime) -> Booking:
 def catch_up(
     booking: Booking, *, via: Via, now: datetime, because_of: datetime | None = None
 ) -> None:
-    """Store the move that is due by the clock on a locked booking, if any.
-
-    `because_of` is when its cause happened, if that was before the move itself: its emails are
-    overdue since then.
-    """
+    """Store a locked booking's due move. `because_of`: when its cause happened, if earlier."""
+    # Its emails are overdue since the cause.
     due = booking.due_move(now)
     if due is not None:
         move, at = due
@@ -135,10 +125,7 @@ def catch_up(
 
 
 def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> bool:
-    """Store every move that is due by the clock on a locked therapist's bookings, in order.
-
-    Returns whether there was one.
-    """
+    """Store every due move on a locked therapist's bookings, in order; whether there was one."""
     is_due = queries.overdue_expiry(now) | queries.overdue_completion(now)
     bookings = queries.with_therapist_and_client(is_due & (Booking.therapist == therapist_id))
     due = list(bookings.order_by(Booking.completes_at))
@@ -168,10 +155,7 @@ def _expire_at(booking: Booking, now: datetime) -> None:
 
 
 def record_request(booking: Booking, *, by: Actor, via: Via, facts: dict[str, Any]) -> None:
-    """Hold a new booking's time and write the first line of its timeline.
-
-    Raises IntegrityError if another booking holds the time.
-    """
+    """Hold the booking's time. Raises IntegrityError if another booking holds it."""
     cell_minutes = config.current().policy.cell_minutes
     HeldTime.insert_many(
         [
@@ -214,10 +198,7 @@ def _apply(
 def advance(
     booking: Booking, move: Move, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
 ) -> None:
-    """Write the new status, effective `at`: the only place that changes `Booking.status`.
-
-    Raises RuntimeError if the stored status is not the loaded one: the therapist was not locked.
-    """
+    """The only writer of `Booking.status`. Raises RuntimeError if the stored status differs."""
     changes = _changes(booking, move, at, facts)
     updated = (
         Booking.update(**changes)
@@ -260,5 +241,5 @@ def set_reminders(booking: Booking, **due: datetime | None) -> None:
 def add_timeline_entry(
     booking: Booking, event: str, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
 ) -> None:
-    """Write a line of the timeline. Raises IntegrityError if the booking has this event already."""
+    """Raises IntegrityError if the booking has this event already."""
     TimelineEntry.create(booking=booking, event=event, by=by, via=via, at=at, facts=facts)

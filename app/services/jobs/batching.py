@@ -19,11 +19,8 @@ _log = structlog.get_logger("mindsum")
 
 
 def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]) -> PartialResults:
-    """Apply `step` to each booking that is `due`, the longest overdue first.
-
-    `step` returns whether it changed the booking. Bookings whose therapist somebody else has
-    locked are left to the next run.
-    """
+    """`step` returns whether it changed the booking; the most overdue first."""
+    # A booking with a locked therapist waits for the next run.
     left: list[int] = []
     while True:
         remaining = due & Booking.id.not_in(left) if left else due
@@ -44,7 +41,7 @@ def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]
 def _batch(
     due: Expression, due_at: Field, step: Callable[[Booking], bool]
 ) -> tuple[JobResult, list[int]]:
-    """The result, and ids of the bookings that failed or were left as they are."""
+    """The result, and ids of the bookings that failed or were skipped."""
     # Together, because a commit for each booking would be slow.
     bookings = queries.lock_due_bookings(due, due_at, BATCH)
     done, failed, unchanged = 0, 0, []
@@ -68,10 +65,7 @@ def _batch(
 def each_therapist(
     due_at: Field, now: datetime, step: Callable[[Therapist], object]
 ) -> PartialResults:
-    """Apply `step` to each therapist for whom the time `due_at` has come.
-
-    A therapist whom somebody else has locked is left to the next run.
-    """
+    # A locked therapist waits for the next run.
     left: list[int] = []
     while due := queries.therapists_due(due_at, now, BATCH, left):
         for therapist in due:

@@ -20,31 +20,26 @@ PURGE_BATCH = 1000
 
 
 def remind_answers(now: datetime) -> PartialResults:
-    """Remind therapists of enquiries that have waited two hours and are not late yet."""
     due = REQUESTED & (Booking.reminder_due_at <= now) & (Booking.answer_by >= now)
     return each_booking(due, Booking.reminder_due_at, lambda booking: _chase_answer(booking, now))
 
 
 def escalate_late(now: datetime) -> PartialResults:
-    """Tell therapist, client and ops about enquiries that are late."""
     due = REQUESTED & (Booking.late_due_at < now) & (Booking.expires_at > now)
     return each_booking(due, Booking.late_due_at, lambda booking: _chase_answer(booking, now))
 
 
 def expire_enquiries(now: datetime) -> PartialResults:
-    """Expire enquiries that were not answered in time."""
     due = queries.overdue_expiry(now)
     return each_booking(due, Booking.expires_at, lambda booking: _catch_up(booking, now))
 
 
 def complete_sessions(now: datetime) -> PartialResults:
-    """Complete the sessions that ended ten minutes ago or earlier."""
     due = queries.overdue_completion(now)
     return each_booking(due, Booking.completes_at, lambda booking: _catch_up(booking, now))
 
 
 def apply_standing(now: datetime) -> PartialResults:
-    """Apply what streaks lead to, then bring the scores of therapists up to date."""
     yield from each_therapist(
         Therapist.standing_due_at,
         now,
@@ -58,7 +53,6 @@ def apply_standing(now: datetime) -> PartialResults:
 
 
 def remind_sessions(now: datetime) -> PartialResults:
-    """Remind client and therapist 24 h and 1 h before an accepted session."""
     ahead = ACCEPTED & (Booking.starts_at > now)
     for due_at in (Booking.hour_reminder_due_at, Booking.day_reminder_due_at):
         yield from each_booking(
@@ -67,7 +61,7 @@ def remind_sessions(now: datetime) -> PartialResults:
 
 
 def run_all_sweeps(now: datetime) -> JobResult:
-    """Do once what the jobs above do; what they did together."""
+    """All sweeps once; the sum of their results."""
     sweeps = (
         remind_answers,
         escalate_late,
@@ -80,7 +74,6 @@ def run_all_sweeps(now: datetime) -> JobResult:
 
 
 def purge(now: datetime) -> PartialResults:
-    """Delete sign-in links and stored API answers that are too old to be used."""
     for table, before in (
         (SignIn, now - SIGN_INS_KEPT),
         (IdempotentAnswer, now - API_ANSWERS_KEPT),
@@ -103,7 +96,6 @@ def _catch_up(booking: Booking, now: datetime) -> bool:
 
 
 def _chase_answer(booking: Booking, now: datetime) -> bool:
-    """Take the furthest step that is due for an unanswered enquiry; False if none is."""
     if booking.status is not Status.REQUESTED:
         return False
     step = acceptance.due_step(

@@ -21,23 +21,20 @@ _log = structlog.get_logger("mindsum")
 
 
 class JobMonitor:
-    """Records the jobs of one process; any thread may call it.
+    """Any thread may call it."""
 
-    A statistic that cannot be written is logged and lost: it is not worth failing a job.
-    """
+    # A statistic that cannot be written is logged and lost: it is not worth failing a job.
 
     def __init__(self, *, is_resident: bool = True) -> None:
         self._is_resident = is_resident
         self._written_s: dict[str, float] = {}
 
     def start(self, job: Job, now: datetime) -> None:
-        """A run starts at `now`."""
         if self._is_resident and job.every_s > HEARTBEAT_EVERY_S:
             # Until now its heartbeat was allowed to be as old as the wait between two runs.
             self._write(job, JobDelta(), now, self._patience_s(job))
 
     def progress(self, job: Job, now: datetime) -> None:
-        """A run has finished a part of its work at `now`."""
         written_s = self._written_s.get(job.name)
         if written_s is None or time.monotonic() - written_s >= HEARTBEAT_EVERY_S:
             self._write(job, JobDelta(), now, self._patience_s(job))
@@ -45,7 +42,7 @@ class JobMonitor:
     def finish(
         self, job: Job, result: JobResult, *, took_s: float, now: datetime, has_failed: bool
     ) -> None:
-        """A run has ended at `now`; `has_failed` also where it raised an error."""
+        # `has_failed` also where the run raised an error.
         lag_s = None if has_failed else 0.0
         if result.oldest_at:
             lag = now - timedelta(seconds=took_s) - result.oldest_at

@@ -7,11 +7,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What a run, or a part of one, did.
+    """`oldest_at`: since when its most overdue item had been due."""
 
-    `oldest_at` is since when its most overdue item had been due. `refused` counts those of
-    `failed` that a mail server refused: they are not a fault of the system.
-    """
+    # `refused` counts those of `failed` that a mail server refused: no fault of the system.
 
     due: int = 0
     done: int = 0
@@ -41,12 +39,7 @@ PartialResults = Generator[JobResult, None, None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One line of the timetable.
-
-    `work` is called with the present time. Up to `at_once` runs may overlap in one process.
-    `patience_s`: seconds without progress before a run counts as hung, where that is longer than
-    usual.
-    """
+    """`at_once`: runs that may overlap. `patience_s`: seconds without progress until it is hung."""
 
     name: str
     every_s: float

@@ -21,18 +21,13 @@ _log = structlog.get_logger("mindsum")
 
 
 class JobRunner:
-    """Runs the jobs of one process; any thread may call it."""
-
     def __init__(self, monitor: JobMonitor) -> None:
         self._monitor = monitor
         self._lock = threading.Lock()
         self._schema_logged_s: float | None = None
 
     def run(self, job: Job, is_stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Run a job once; False if it failed, or did nothing because the schema is not current.
-
-        Once `is_stopping`, the run ends after the present part of its work.
-        """
+        """False if it failed or the schema is behind. Stops between parts once `is_stopping`."""
         started_s, now, result = time.monotonic(), clock.now(), JobResult()
         has_started = has_succeeded = False
         try:
@@ -60,7 +55,7 @@ class JobRunner:
         return has_succeeded
 
     def _is_schema_behind(self) -> bool:
-        """Whether the schema waits for upgrades; logged once a minute for all jobs together."""
+        # Logged once a minute for all jobs together.
         is_behind = bool(database.pending_upgrades())
         with self._lock:
             now_s, logged_s = time.monotonic(), self._schema_logged_s

@@ -9,7 +9,6 @@ JITTER = 0.2
 
 
 def retry_wait(attempts: int, first_wait_s: float) -> timedelta:
-    """The wait after that many attempts: it doubles up to an hour, then varies by JITTER."""
     # The exponent is bounded because the power would overflow a float.
     doubled = first_wait_s * 2 ** min(attempts - 1, 20)
     bounded = min(doubled, max(LONGEST_WAIT.total_seconds(), first_wait_s))

@@ -35,7 +35,6 @@ def compose(email: OutboxEmail, now: datetime) -> Message:
 
 
 def session_of(booking: Booking) -> Session:
-    """What an email may say about the booking: given names, times, price, reference."""
     return Session(
         reference=booking.reference,
         starts_at=booking.starts_at,

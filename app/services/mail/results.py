@@ -74,10 +74,7 @@ def result_of(error: Exception) -> Result:
 
 @in_transaction
 def record(claim: Claim, result: Result, now: datetime) -> Result:
-    """Write down how a try ended and what follows from it; returns the result that was written.
-
-    That is a failure where the email has been tried for 24 hours, and LOST where the claim is.
-    """
+    """The result that was written: a failure after 24 hours of tries, LOST if the claim is."""
     email = claim.email
     about = email.booking or email
     if about.therapist_id is not None:

@@ -53,10 +53,7 @@ class OutboxSender:
         return outbox.lease().total_seconds()
 
     def deliver(self) -> PartialResults:
-        """Send everything that is due, one part per email, unless sending is paused or held.
-
-        Claimed emails that were not tried are given back, also when the generator is closed.
-        """
+        """One part per email. Untried claims are given back, also if the generator is closed."""
         if self._throttle.is_held():
             return
         oldest_at = outbox.oldest_due_at(self._clock())
@@ -76,7 +73,6 @@ class OutboxSender:
                     return
 
     def _send_all(self, claims: deque[Claim], connection: Connection) -> Iterator[JobResult]:
-        """Send claimed emails until one must not be tried now; what is left stays in `claims`."""
         try:
             while claims and not self._throttle.paused_until:
                 claim = claims.popleft()
@@ -102,6 +98,7 @@ class OutboxSender:
     def _send(self, claim: Claim, connection: Connection) -> Result | None:
         """Send one claimed email; None if it was not tried and the connection must stop."""
         email, now = claim.email, self._clock()
+        # The server has taken it before, and only the record of that is missing.
         if email.id in self._taken_ids:
             return self._record_sent(claim)
         if outbox.held_since():
@@ -161,6 +158,7 @@ class OutboxSender:
         email_id = claim.email.id
         self._taken_ids.add(email_id)
         self._throttle.record_success()
+        # Without the record the email would be sent again once its lease ends.
         while True:
             try:
                 result = results.record(claim, results.SENT, self._clock())

@@ -34,7 +34,6 @@ class SendThrottle:
         self._logged: dict[str, tuple[str, datetime]] = {}
 
     def is_held(self) -> bool:
-        """Whether ops, or a restored backup, holds the outbox; logged once a minute."""
         since = outbox.held_since()
         if since is None:
             return False

@@ -45,11 +45,7 @@ class BackupFailed(BackupRefused):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restored database holds.
-
-    `steps` are the schema steps that it lacked; `set_aside` is where the database that stood there
-    is kept, None if there was none.
-    """
+    """`steps`: the schema steps it lacked. `set_aside`: where the old file is kept, or None."""
 
     bookings: int
     emails_waiting: int
@@ -58,17 +54,13 @@ class Restored:
 
 
 def live_file() -> Path:
-    """The file of the bound database. Raises BackupRefused for PostgreSQL."""
     if not database.is_sqlite():
         raise BackupRefused("This is for SQLite; for PostgreSQL use pg_dump and pg_restore.")
     return Path(database.db.obj.database)
 
 
 def backup(path: Path) -> int:
-    """Write the bound database, as of this moment, to a new file; its size in bytes.
-
-    Only the owner may read the file, because it holds people's addresses. Raises BackupRefused.
-    """
+    """Its size in bytes; readable by its owner only. Raises BackupRefused."""
     live = live_file()
     if os.path.lexists(path):
         raise BackupRefused(f"{path} exists already; name a new file.")
@@ -113,7 +105,7 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
 
 @contextmanager
 def _temporary_file_beside(path: Path) -> Iterator[Path]:
-    """In the same folder, so that it can be renamed; readable by its owner only."""
+    # In the same folder, so that it can be renamed; readable by its owner only.
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -127,8 +119,6 @@ def _temporary_file_beside(path: Path) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy all pages as of one moment, with SQLite's online backup."""
-
     def stop_if_locked(status: int, _remaining: int, _pages: int) -> None:
         # SQLite has waited for BUSY_S by then; Python would begin again, without end.
         if status & _KIND in _BUSY:
@@ -144,7 +134,6 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _check(path: Path) -> None:
-    """Raise BackupRefused unless the file is a sound database of ours."""
     try:
         with closing(_open(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -161,7 +150,7 @@ def _check(path: Path) -> None:
 
 
 def _upgrade_and_hold(path: Path, now: datetime) -> list[str]:
-    """Bring the schema up to date and hold the outbox; the schema steps that were lacking."""
+    """Returns the schema steps that were lacking."""
     other = peewee.SqliteDatabase(str(path))
     with other.connection_context(), other.bind_ctx([Hold, OutboxEmail]):
         try:
@@ -178,7 +167,7 @@ def _upgrade_and_hold(path: Path, now: datetime) -> list[str]:
 
 
 def _replace(into: Path, copy: Path, now: datetime) -> str | None:
-    """Put `copy` in place of `into`; where the file that stood there is kept."""
+    """Returns where the replaced file is kept."""
     _require_unused(into)
     aside = into.with_name(f"{into.name}.replaced-{now:%Y%m%dT%H%M%SZ}")
     if os.path.lexists(aside):

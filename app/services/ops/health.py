@@ -17,8 +17,6 @@ NO_HEARTBEAT_POSSIBLE = "cannot be judged while the database cannot be written"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one check, and what it found in words."""
-
     name: str
     is_ok: bool
     says: str
@@ -26,10 +24,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What operators watch, as of one moment.
-
-    `levels` are counts, and ages in seconds, by name. `moves` are (event, via, count).
-    """
+    """`levels`: counts, and ages in seconds, by name. `moves`: (event, via, count)."""
 
     levels: dict[str, float]
     emails: dict[OutboxStatus, int]
@@ -57,10 +52,7 @@ def checks(now: datetime, *, tries_writing: bool = False) -> list[Check]:
 
 
 def collect_metrics(now: datetime) -> Metrics | None:
-    """The metrics; None if the schema is behind, so that they cannot be read.
-
-    Raises StoreUnavailable or a database error if the database does not answer.
-    """
+    """None if the schema is behind. Raises StoreUnavailable or a database error."""
     if database.pending_upgrades():
         return None
     jobs = job_stats.all_jobs()
@@ -99,7 +91,6 @@ def _write_error(now: datetime) -> str | None:
 
 
 def _notes() -> Check:
-    """Whether the oldest and the newest stored text can be decrypted."""
     try:
         for order in (Writing.id, Writing.id.desc()):
             Writing.select(Writing.body).order_by(order).first()
@@ -109,7 +100,6 @@ def _notes() -> Check:
 
 
 def _scheduler(now: datetime) -> Check:
-    """Whether a scheduler runs, and no job of it hangs."""
     jobs = job_stats.all_jobs()
     if not jobs:
         return Check("scheduler", is_ok=False, says="has never run; start: python scheduler.py")
@@ -136,12 +126,11 @@ def _last_seen(job: JobStatistics, now: datetime) -> str:
 
 
 def _age_s(job: JobStatistics, now: datetime) -> float:
-    """Negative where the clock has been set back since: the scheduler waits for it."""
+    # Negative if the clock was set back: the scheduler waits until it passes the old time.
     return (now - job.alive_at).total_seconds()
 
 
 def _outbox(now: datetime) -> Check:
-    """Whether emails are sent; those that wait because of their own address do not count."""
     waiting = metrics.longest_waiting()
     says = f"oldest waits {_waited_s(waiting, now):.0f} s" if waiting else "has nothing waiting"
     fault = _outbox_fault(now)

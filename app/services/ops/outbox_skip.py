@@ -40,10 +40,7 @@ class SkipResult:
 
 @in_transaction
 def skip(ids: Sequence[int], now: datetime) -> int:
-    """Skip these emails, all or none; how many.
-
-    Raises InvalidFields naming those that are not waiting: sent, being sent, or unknown.
-    """
+    """All or none. Raises InvalidFields naming those that are sent, being sent or unknown."""
     wanted = set(ids)
     skipped = _skip(OutboxEmail.id.in_(wanted), now)
     if skipped < len(wanted):
@@ -55,7 +52,6 @@ def skip(ids: Sequence[int], now: datetime) -> int:
 
 
 def skip_due_before(instant: datetime, now: datetime) -> SkipResult:
-    """Skip every waiting email that had been due before `instant`."""
     # A step that is still to be taken would write its email after this.
     sweeps = due.run_all_sweeps(now)
     skipped = _skip(_was_due_before(instant), now)

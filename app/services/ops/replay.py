@@ -56,7 +56,6 @@ def _batches() -> Iterator[list[Booking]]:
 
 
 def _rows_by_booking(table: type[T], bookings: list[Booking]) -> dict[int, list[T]]:
-    """The rows of each booking by its id, in the order in which they were written."""
     rows: dict[int, list[T]] = defaultdict(list)
     span = table.booking.between(bookings[0].id, bookings[-1].id)
     for row in table.select().where(span).order_by(table.id):

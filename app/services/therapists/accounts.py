@@ -76,12 +76,8 @@ def _taken(field: str, value: str) -> InvalidFields:
 
 @in_transaction
 def change_address(slug: str, address: str, now: datetime) -> Therapist:
-    """Send a therapist's email, queued ones included, to another (validated) address.
-
-    Sessions and unused sign-ins of the old address end; links to enquiries go on working. A
-    suppression of the new address is lifted. Raises NotFound, and InvalidFields where another
-    therapist has it.
-    """
+    """Raises NotFound, or InvalidFields if taken."""
+    # Links to enquiries go on working; a suppression of the new address is lifted.
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
     therapist.email, therapist.email_key = address, queries.email_key(address)
     try:
@@ -111,13 +107,11 @@ def replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None
 
 @in_transaction
 def pause(slug: str, *, on: bool) -> Therapist:
-    """Paused: not listed, takes no new bookings. Raises NotFound."""
     return _set_flag(slug, "is_paused", on)
 
 
 @in_transaction
 def hide(slug: str, *, on: bool) -> Therapist:
-    """Hidden: not listed, can be booked by direct link. Raises NotFound."""
     return _set_flag(slug, "is_hidden", on)
 
 

@@ -12,7 +12,7 @@ from app.store.queries import therapist_bookings
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What several sessions earned in one currency, in minor units."""
+    """Minor units."""
 
     currency: str
     sessions: int = 0
@@ -58,7 +58,7 @@ def _add(totals: dict[str, Total], more: Total) -> None:
 
 
 def lines_of_month(therapist: Therapist, first_on: date) -> list[Earning]:
-    """Sessions that earned something in the month that begins on `first_on`, newest first."""
+    """Newest first."""
     zone = ZoneInfo(therapist.timezone)
     next_on = (first_on + timedelta(days=31)).replace(day=1)
     lines = therapist_bookings.payout_lines(

@@ -30,7 +30,7 @@ EDITABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """A span in which a therapist takes no sessions, aware UTC."""
+    """Aware UTC."""
 
     starts_at: datetime
     ends_at: datetime

@@ -24,7 +24,6 @@ _OUTCOMES = {
 
 
 def compute(therapist: Therapist, now: datetime) -> Ranking:
-    """The ranking at `now`, which may differ from the stored score until the next refresh."""
     return rules.score(
         recent_enquiries(therapist, now),
         is_flagged=therapist.is_flagged,
@@ -58,7 +57,6 @@ def refresh(therapist_id: int, now: datetime) -> None:
 
 
 def recent_enquiries(therapist: Therapist, now: datetime) -> list[Enquiry]:
-    """Enquiries requested within the ranking window (90 days by default), open ones included."""
     since = now - config.current().policy.ranking_window
     return [_enquiry(booking) for booking in queries.requested_since(therapist, since)]
 

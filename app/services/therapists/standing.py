@@ -31,10 +31,7 @@ _log = structlog.get_logger("mindsum")
 
 
 def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int | None:
-    """Count a move in its (locked) therapist's streak; returns the streak, None if it stays.
-
-    The scheduler runs `apply` for what the streak leads to.
-    """
+    """The therapist is locked; returns the new streak, None if it stays."""
     event = _COUNTED.get(move)
     if event is None:
         return None
@@ -56,11 +53,8 @@ def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int 
 
 @in_transaction
 def apply(therapist_id: int, now: datetime) -> StandingStep | None:
-    """Warn, flag or deactivate as the streak requires, once per step; returns the step taken.
-
-    If several steps became due at once, only the furthest is emailed. The caller expires the open
-    enquiries of a deactivated account.
-    """
+    """Once per step; returns the step taken. The caller expires the open enquiries."""
+    # If several steps became due at once, only the furthest is emailed.
     therapist = queries.locked_therapist(therapist_id)
     policy = config.current().policy
     since = therapist.standing_due_at or now
@@ -116,10 +110,7 @@ def _notify(therapist: Therapist, step: StandingStep, since: datetime, now: date
 
 @in_transaction
 def reactivate(slug: str, now: datetime) -> bool:
-    """Reopen a deactivated account with streak 0 and no flag; False if it was not deactivated.
-
-    Raises NotFound.
-    """
+    """False if the account was not deactivated. Raises NotFound."""
     therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
     if not therapist.is_deactivated:
         return False

@@ -48,16 +48,12 @@ def release() -> None:
 
 
 def is_sqlite() -> bool:
-    """Whether the bound database is SQLite."""
     return isinstance(db.obj, peewee.SqliteDatabase)
 
 
 @contextmanager
 def connection() -> Iterator[None]:
-    """Hold one connection for a request, a job or a command; nested uses share it.
-
-    Raises StoreUnavailable if the database cannot be used, at first or later in the block.
-    """
+    """Nested uses share it. Raises StoreUnavailable at first or later in the block."""
     if not db.is_closed():
         yield
         return
@@ -152,7 +148,7 @@ def on_commit(act: Callable[[], object]) -> None:
 
 
 def drop_log() -> None:
-    """Empty SQLite's write-ahead log, which would keep erased data until it is overwritten."""
+    # The write-ahead log would keep erased data until it is overwritten.
     if not is_sqlite():
         return
     try:
@@ -180,10 +176,7 @@ def upgrade() -> list[str]:
 
 
 def upgrade_file(other: peewee.SqliteDatabase) -> list[str]:
-    """Bring the schema of a file that nothing else has open up to date; returns the steps applied.
-
-    Raises ValueError if the file has steps that this version does not know.
-    """
+    """Of a file nobody else has open. Raises ValueError if it has steps that we do not know."""
     runner = Runner(other, str(MIGRATIONS))
     unknown = [step.name for step in runner.status() if not step.path]
     if unknown:

@@ -74,7 +74,7 @@ class CommitUnknown(peewee.OperationalError):
 
 
 class ServerSilent(psycopg.OperationalError):
-    """The server did not answer a statement within the limit."""
+    """The server did not answer a statement within SILENCE_S."""
 
 
 def violated(error: peewee.IntegrityError) -> Key | None:
@@ -92,7 +92,6 @@ def is_environmental(error: BaseException) -> bool:
 
 
 def is_rolled_back(error: BaseException) -> bool:
-    """Whether the database undid the whole transaction, so that it can be run again."""
     return any(
         isinstance(each, ConnectionLost) or getattr(each, "sqlstate", None) in _ROLLED_BACK
         for each in _chain(error)
@@ -100,7 +99,6 @@ def is_rolled_back(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of the database's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

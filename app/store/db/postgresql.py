@@ -46,12 +46,9 @@ LIMITS = {
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that is closed when the server does not answer a statement for SILENCE_S."""
-
     has_limit = True
 
     def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:
-        """Wait for the server. Raises ServerSilent past the limit."""
         if not self.has_limit or timeout is not None:
             return super().wait(gen, interval, timeout)
         began = time.monotonic()
@@ -93,11 +90,9 @@ class _Adapter(peewee.Psycopg3Adapter):
 
 
 class PostgresqlServer(PooledPostgresqlDatabase):
-    """A pooled server; each connection belongs to one thread from `connect` to `close`.
+    """Raises ConnectionLost (nothing was committed) or CommitUnknown."""
 
-    A read outside a transaction is repeated if its connection is lost. Other losses raise
-    ConnectionLost (nothing was committed) or CommitUnknown.
-    """
+    # A read outside a transaction is repeated if its connection is lost.
 
     psycopg3_adapter = _Adapter
     _state: Any
@@ -162,7 +157,7 @@ class PostgresqlServer(PooledPostgresqlDatabase):
 
     @contextmanager
     def without_limits(self) -> Iterator[None]:
-        """Wait for ever for this thread's statements: a schema step may take long."""
+        # A schema step may take long.
         held: Connection = self._state.conn
         held.has_limit = False
         try:
@@ -212,7 +207,6 @@ class PostgresqlServer(PooledPostgresqlDatabase):
             self._command("; ".join(["BEGIN", *self._limits]))
 
     def limit(self) -> None:
-        """Apply LIMITS to a transaction that began without them."""
         for sql in self._limits:
             self._command(sql)
 

@@ -27,8 +27,6 @@ _thread_lock = threading.Lock()
 
 
 class SqliteFile(peewee.SqliteDatabase):
-    """One file; each of its connections belongs to one thread."""
-
     _state: Any
 
     def __init__(self, path: Path) -> None:
@@ -71,17 +69,15 @@ class SqliteFile(peewee.SqliteDatabase):
         return connection
 
     def rollback(self) -> None:
-        """Undo the transaction, unless SQLite already has: on a full disk it does so by itself."""
+        # On a full disk SQLite rolls back by itself.
         if self._state.conn.in_transaction:
             super().rollback()
 
 
 @contextmanager
 def write_lock(path: Path) -> Iterator[None]:
-    """Let one writer in at a time: under SQLite's own busy handler some wait for seconds.
-
-    Raises StoreUnavailable if the lock is not free within WRITE_LOCK_S or cannot be opened.
-    """
+    """Raises StoreUnavailable after WRITE_LOCK_S."""
+    # Under SQLite's own busy handler some writers wait for seconds.
     began = time.monotonic()
     if not _thread_lock.acquire(timeout=WRITE_LOCK_S):
         raise StoreUnavailable(f"a write of this process has lasted for {WRITE_LOCK_S:g} s")

@@ -16,8 +16,6 @@ from app.store.models.people import Client, Therapist
 
 
 class Purpose(StrEnum):
-    """What a Writing is for."""
-
     # From the client, with the request.
     NOTE = "note"
     # From the therapist, with a decline.
@@ -28,10 +26,7 @@ class Purpose(StrEnum):
 
 
 class Booking(Table):
-    """One client, one therapist, one start time, one price.
-
-    Only services/bookings/transitions.py writes `status` and the columns that follow from it.
-    """
+    # Only services/bookings/transitions.py writes `status` and the columns that follow from it.
 
     if TYPE_CHECKING:
         therapist_id: int
@@ -82,7 +77,6 @@ class Booking(Table):
 
     @property
     def times(self) -> Times:
-        """The instants on which the booking's moves depend."""
         return Times(
             requested_at=self.requested_at,
             expires_at=self.expires_at,
@@ -103,7 +97,6 @@ class Booking(Table):
         return MOVES[due[0]].target if due else self.status
 
     def is_late_at(self, now: datetime) -> bool:
-        """Whether the answer, or the wait for one, went past `answer_by`."""
         waited_until = self.answered_at or self.ended_at or min(now, self.expires_at)
         return acceptance.is_late(self.answer_by, waited_until)
 
@@ -121,7 +114,7 @@ class HeldTime(Table):
 
 
 class TimelineEntry(Table):
-    """An event of a booking. Entries are only added, in the order in which they took effect."""
+    # Entries are only added, in the order in which they took effect.
 
     if TYPE_CHECKING:
         booking_id: int
@@ -161,8 +154,6 @@ class LedgerLine(Table):
 
 
 class Writing(Table):
-    """A text that a person wrote. No email carries it."""
-
     if TYPE_CHECKING:
         booking_id: int
 
@@ -174,8 +165,6 @@ class Writing(Table):
 
 
 class StandingEntry(Table):
-    """An event of a therapist's standing, in the order in which it took effect."""
-
     if TYPE_CHECKING:
         therapist_id: int
         booking_id: int | None

@@ -94,7 +94,6 @@ class EncryptedTextField(_Typed[str], peewee.TextField):
         return _cipher(config.current().notes_key).encrypt(value.encode()).decode("ascii")
 
     def python_value(self, value: str | None) -> str | None:
-        """Decrypt. Raises NotesKeyWrong if no key fits."""
         if value is None:
             return None
         try:

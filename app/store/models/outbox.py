@@ -61,7 +61,6 @@ class OutboxEmail(Table):
 
     @property
     def recipient(self) -> Client | Therapist | None:
-        """The person it goes to; None for ops."""
         if self.role is Role.OPS:
             return None
         about = self.booking or self
@@ -73,8 +72,6 @@ class OutboxEmail(Table):
 
 
 class Outcome(StrEnum):
-    """How one attempt to deliver an email ended."""
-
     SENT = "sent"
     # The server refused it for now.
     DEFERRED = "deferred"
@@ -95,7 +92,7 @@ class Outcome(StrEnum):
 
 
 class DeliveryAttempt(Table):
-    """An attempt to deliver an email. Rows are only added, so that counters never decrease."""
+    # Rows are only added, so that counters never decrease.
 
     if TYPE_CHECKING:
         email_id: int | None

@@ -40,7 +40,7 @@ def _given_name(name: str) -> str:
 
 
 class Therapist(Table):
-    """A therapist with profile, standing and ranking. The row is the lock on all their bookings."""
+    # The row is the lock on all their bookings.
 
     if TYPE_CHECKING:
         windows: "ModelSelect[Window]"
@@ -93,17 +93,14 @@ class Therapist(Table):
 
     @property
     def is_deactivated(self) -> bool:
-        """Whether too many cancellations closed the account; only ops reactivates it."""
         return self.deactivated_at is not None
 
     @property
     def is_flagged(self) -> bool:
-        """Whether cancellations halve the ranking until a session is completed."""
         return self.flagged_at is not None
 
     @property
     def state(self) -> AccountState:
-        """The strongest restriction that applies."""
         if self.is_deactivated:
             return AccountState.DEACTIVATED
         if self.is_paused:
@@ -112,7 +109,6 @@ class Therapist(Table):
 
     @property
     def takes_bookings(self) -> bool:
-        """Whether sessions can be requested, by direct link at least."""
         return self.state in (AccountState.ACTIVE, AccountState.HIDDEN)
 
     @property
@@ -123,8 +119,6 @@ class Therapist(Table):
 
 
 class Window(Table):
-    """A span of weekly availability in the therapist's zone."""
-
     if TYPE_CHECKING:
         therapist_id: int
 
@@ -141,8 +135,6 @@ class Window(Table):
 
 
 class TimeOff(Table):
-    """A span in which a therapist takes no sessions."""
-
     if TYPE_CHECKING:
         therapist_id: int
 
@@ -178,12 +170,11 @@ class Client(Table):
 
     @property
     def is_erased(self) -> bool:
-        """Whether only the ledger is kept about them; no email can reach them."""
         return self.email_key == self.erased_address
 
 
 class SignIn(Table):
-    """A Sign In link that a therapist requested; it opens one session, once."""
+    # It opens one session, once.
 
     if TYPE_CHECKING:
         therapist_id: int

@@ -7,8 +7,6 @@ from app.store.models.fields import InstantField
 
 
 class IdempotentAnswer(Table):
-    """The answer to a request with an Idempotency-Key, for when it is sent again."""
-
     key = CharField(max_length=64, unique=True)
     # Hash of the request's body: the same key with another body is refused.
     body_hash = CharField(max_length=64)
@@ -18,8 +16,6 @@ class IdempotentAnswer(Table):
 
 
 class JobStatistics(Table):
-    """Statistics of a job over all schedulers, and its heartbeat."""
-
     # The key, because an upsert would use up a number of a sequence each time.
     name = CharField(max_length=32, primary_key=True)
     runs = BigIntegerField()

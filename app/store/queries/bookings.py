@@ -16,7 +16,6 @@ LONGEST_SESSION = timedelta(days=1)
 
 
 def with_therapist_and_client(condition: Expression) -> "ModelSelect[Booking]":
-    """Bookings that fit, each loaded with its therapist and client."""
     return (
         Booking.select(Booking, Therapist, Client)
         .join(Therapist)
@@ -27,7 +26,7 @@ def with_therapist_and_client(condition: Expression) -> "ModelSelect[Booking]":
 
 
 def booking_by_reference(reference: str) -> Booking:
-    """The booking with its therapist and client. Raises NotFound."""
+    """Raises NotFound."""
     booking: Booking | None = with_therapist_and_client(
         Booking.reference == reference.strip().upper()
     ).first()
@@ -37,7 +36,7 @@ def booking_by_reference(reference: str) -> Booking:
 
 
 def booking_by_id(booking_id: int) -> Booking:
-    """The booking with its therapist and client. Raises NotFound."""
+    """Raises NotFound."""
     booking: Booking | None = with_therapist_and_client(Booking.id == booking_id).first()
     if booking is None:
         raise NotFound("booking")
@@ -59,7 +58,6 @@ def newest_bookings(
 
 
 def holding(start: datetime, end: datetime, now: datetime) -> Expression:
-    """Bookings that hold their time at `now` and touch [start, end)."""
     return (
         (ACCEPTED | (REQUESTED & (Booking.expires_at > now)))
         & (Booking.starts_at < end)
@@ -70,20 +68,15 @@ def holding(start: datetime, end: datetime, now: datetime) -> Expression:
 
 
 def overdue_expiry(now: datetime) -> Expression:
-    """Enquiries that have expired by the clock."""
     return REQUESTED & (Booking.expires_at <= now)
 
 
 def overdue_completion(now: datetime) -> Expression:
-    """Accepted sessions that are completed by the clock."""
     return ACCEPTED & (Booking.completes_at <= now)
 
 
 def lock_due_bookings(due: Expression, due_at: Field, limit: int) -> list[Booking]:
-    """The `limit` most overdue bookings, each locked with its therapist, with therapist and client.
-
-    Leaves out those that another transaction has locked.
-    """
+    """The `limit` most overdue, each locked with its therapist; skips those already locked."""
     query = Booking.select(Booking.id).join(Therapist).where(due).order_by(due_at).limit(limit)
     ids = [row.id for row in locking(query, skip_locked=True)]
     # Read again: another transaction may have changed them until just before we got the lock.
@@ -97,17 +90,14 @@ def overdue_since(due: Expression, due_at: Field) -> datetime | None:
 
 
 def replacements_of(booking: Booking) -> list[Booking]:
-    """What the client requested from other therapists in its place, oldest first."""
     return list(with_therapist_and_client(Booking.replaces == booking).order_by(Booking.id))
 
 
 def timeline_of(booking: Booking) -> list[TimelineEntry]:
-    """The booking's events, in the order in which they took effect."""
     entries = TimelineEntry.select().where(TimelineEntry.booking == booking)
     # Not by `at`: a transaction that waited for the therapist's lock read the clock before.
     return list(entries.order_by(TimelineEntry.id))
 
 
 def writings_of(booking: Booking) -> list[Writing]:
-    """What people wrote about the booking, oldest first."""
     return list(Writing.select().where(Writing.booking == booking).order_by(Writing.id))

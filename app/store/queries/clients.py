@@ -11,16 +11,13 @@ from app.store.queries.locking import locking
 
 
 def client_by_email(address: str) -> Client | None:
-    """The client with that address, without regard to case."""
     client: Client | None = Client.get_or_none(Client.email_key == email_key(address))
     return client
 
 
 def locked_client(address: str) -> Client | None:
-    """The client with that address, locked until the commit, after any therapists' locks.
-
-    None if there is none, or if they were erased while this waited for the lock.
-    """
+    """None also if erased while this waited."""
+    # Lock order: therapists first, then clients.
     query = Client.select().where(Client.email_key == email_key(address))
     client: Client | None = locking(query).first()
     return client
@@ -36,7 +33,7 @@ def live_bookings_of_client(client: Client, now: datetime) -> list[Booking]:
 
 
 def free_consultations_of(client: Client) -> "ModelSelect[Booking]":
-    """A subquery: ids of therapists with whom the client's free consultation is used up."""
+    """A subquery of therapist ids."""
     return Booking.select(Booking.therapist).where(
         Booking.client == client, Booking.uses_free_consultation
     )

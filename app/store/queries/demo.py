@@ -29,6 +29,5 @@ def next_due_at(now: datetime) -> datetime | None:
 
 
 def newest_timeline_entries(limit: int) -> list[TimelineEntry]:
-    """The newest entries of all timelines, each with its booking, newest first."""
     entries = TimelineEntry.select(TimelineEntry, Booking).join(Booking)
     return list(entries.order_by(TimelineEntry.id.desc()).limit(limit))

@@ -31,17 +31,13 @@ def listed_therapists(now: datetime) -> "ModelSelect[Therapist]":
 
 
 def listed_ids(now: datetime) -> list[int]:
-    """The ids of listed therapists, best first."""
     return [therapist.id for therapist in listed_therapists(now).select(Therapist.id)]
 
 
 def therapists(
     now: datetime, *, name: str, specialism: str, is_free: bool, offset: int, limit: int
 ) -> list[Therapist]:
-    """Listed therapists, best first, whose name and specialisms contain these words.
-
-    `is_free`: only those who offer a free consultation.
-    """
+    """Listed therapists, best first, that fit all filters."""
     found = listed_therapists(now)
     if name:
         found = found.where(Therapist.name.contains(name))
@@ -53,7 +49,6 @@ def therapists(
 
 
 def free_between(start: datetime, end: datetime, now: datetime) -> Expression:
-    """Therapists without a held booking or time off that touches [start, end)."""
     held = Booking.select(SQL("1")).where(
         Booking.therapist == Therapist.id, holding(start, end, now)
     )
@@ -65,14 +60,12 @@ def free_between(start: datetime, end: datetime, now: datetime) -> Expression:
 
 
 def specialisms() -> list[str]:
-    """Every specialism of a listed therapist, in order."""
     rows = Therapist.select(Therapist.specialisms).where(LISTED).distinct()
     names = {part.strip() for row in rows for part in row.specialisms.split(",")}
     return sorted(names - {""}, key=str.casefold)
 
 
 def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
-    """Weekly availability by therapist id."""
     found: dict[int, list[Window]] = {therapist_id: [] for therapist_id in ids}
     rows = WindowRow.select(
         WindowRow.therapist, WindowRow.weekday, WindowRow.start_minute, WindowRow.end_minute
@@ -84,7 +77,6 @@ def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
 
 
 def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime) -> Spans:
-    """Held bookings and time off that touch [start, end), by therapist id."""
     found: Spans = {therapist_id: [] for therapist_id in ids}
     held = Booking.select(Booking.therapist, Booking.starts_at, Booking.ends_at).where(
         Booking.therapist.in_(ids), holding(start, end, now)

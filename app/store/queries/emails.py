@@ -15,13 +15,11 @@ def email_by_id(email_id: int) -> OutboxEmail:
 
 
 def newest_emails(status: OutboxStatus | None, limit: int) -> list[OutboxEmail]:
-    """The newest emails, of one status or of all."""
     emails = OutboxEmail.select().order_by(OutboxEmail.id.desc()).limit(limit)
     return list(emails if status is None else emails.where(OutboxEmail.status == status))
 
 
 def failed_emails_to(therapist: Therapist) -> list[OutboxEmail]:
-    """Failed emails to one therapist, oldest first."""
     is_theirs = (Booking.therapist == therapist) | (OutboxEmail.therapist == therapist)
     failed = (OutboxEmail.role == Role.THERAPIST) & (OutboxEmail.status == OutboxStatus.FAILED)
     emails = OutboxEmail.select().join(Booking, JOIN.LEFT_OUTER).where(is_theirs, failed)

@@ -10,7 +10,6 @@ M = TypeVar("M", bound=Model)
 
 
 def locking(query: "ModelSelect[M]", *, skip_locked: bool = False) -> "ModelSelect[M]":
-    """Lock the query's rows; leave out those that other transactions hold if `skip_locked`."""
     if is_sqlite():
         return query
     # NO KEY: inserting a row that refers to a locked one need not wait.

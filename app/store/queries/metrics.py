@@ -16,7 +16,6 @@ _ENDED = SQL("status IN ('sent', 'failed', 'skipped')")
 
 
 def emails() -> dict[OutboxStatus, int]:
-    """The number of emails of each status."""
     counts = dict.fromkeys(OutboxStatus, 0)
     # Two queries: one index over all emails would have to be written at every step of each.
     for part in (_PENDING, _ENDED):
@@ -31,10 +30,8 @@ def emails() -> dict[OutboxStatus, int]:
 
 
 def longest_waiting() -> OutboxEmail | None:
-    """The oldest email that is queued or being sent; only its id and `created_at` are loaded.
-
-    Its `due_at` would mislead: every failed attempt puts that off.
-    """
+    """Only `id` and `created_at` are loaded."""
+    # `due_at` would mislead: every failed attempt puts it off.
     first: OutboxEmail | None = (
         OutboxEmail.select(OutboxEmail.id, OutboxEmail.created_at)
         .where(_PENDING)

@@ -29,24 +29,22 @@ def _upcoming_sessions(therapist: Therapist, now: datetime) -> Expression:
 
 
 def enquiries_of(therapist: Therapist, now: datetime) -> list[Booking]:
-    """Unanswered, unexpired bookings, the most urgent first."""
+    """The most urgent first."""
     enquiries = with_therapist_and_client(_enquiries(therapist, now))
     return list(enquiries.order_by(Booking.expires_at))
 
 
 def open_enquiries_of(therapist: Therapist) -> list[Booking]:
-    """Unanswered bookings, including those that have expired by the clock."""
     return list(with_therapist_and_client((Booking.therapist == therapist) & REQUESTED))
 
 
 def upcoming_sessions_of(therapist: Therapist, now: datetime) -> list[Booking]:
-    """Accepted sessions that have not ended, soonest first."""
+    """Soonest first."""
     sessions = with_therapist_and_client(_upcoming_sessions(therapist, now))
     return list(sessions.order_by(Booking.starts_at))
 
 
 def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> list[Booking]:
-    """Accepted sessions that touch [start, end), soonest first."""
     return list(
         with_therapist_and_client(
             (Booking.therapist == therapist)
@@ -70,21 +68,17 @@ def held_spans(
 
 
 def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:
-    """Bookings that were requested after `since`."""
     return list(
         Booking.select().where(Booking.therapist == therapist, Booking.requested_at > since)
     )
 
 
 def has_overdue_completion(therapist: Therapist, now: datetime) -> bool:
-    """Whether a session is completed by the clock, but not stored as completed yet."""
     due = overdue_completion(now) & (Booking.therapist == therapist)
     return bool(Booking.select().where(due).exists())
 
 
 class View(StrEnum):
-    """Which bookings a page of My Sessions shows."""
-
     ALL = "all"
     UPCOMING = "upcoming"
     PAST = "past"
@@ -118,24 +112,20 @@ class Page:
 
     @property
     def last(self) -> int:
-        """The number of the last page; 1 if there are no rows."""
         return max(1, -(-self.total // self.size))
 
 
 def enquiries_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
-    """Unanswered, unexpired bookings, the most urgent first."""
     return _page(_enquiries(therapist, now), Booking.expires_at, number, size)
 
 
 def upcoming_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
-    """Accepted sessions that have not ended, soonest first."""
     return _page(_upcoming_sessions(therapist, now), Booking.starts_at, number, size)
 
 
 def view_page(
     therapist: Therapist, view: View, kind: Kind | None, now: datetime, *, number: int, size: int
 ) -> Page:
-    """Bookings of a view: upcoming ones soonest first, others newest first."""
     return _page(_in_view(therapist, view, kind, now), _order(view), number, size)
 
 

@@ -28,21 +28,17 @@ def therapist_by_id(therapist_id: int) -> Therapist:
 
 
 def therapist_by_email(address: str) -> Therapist | None:
-    """The therapist with that address, without regard to case."""
     therapist: Therapist | None = Therapist.get_or_none(Therapist.email_key == email_key(address))
     return therapist
 
 
 def every_therapist() -> list[Therapist]:
-    """All therapists, whatever their state, by slug."""
     return list(Therapist.select().order_by(Therapist.slug))
 
 
 def locked_therapist(therapist_id: int) -> Therapist:
-    """The therapist, whose row is the lock on all their bookings until the commit.
-
-    Every use case that writes takes this lock first, which rules out deadlocks.
-    """
+    """The row is the lock on all their bookings until the commit."""
+    # Every use case that writes takes this lock first, which rules out deadlocks.
     query = Therapist.select().where(Therapist.id == therapist_id)
     therapist: Therapist = locking(query).get()
     return therapist
@@ -57,7 +53,7 @@ def locked_therapist_by_slug(slug: str) -> Therapist:
 
 
 def lock_therapists(therapist_ids: Iterable[int]) -> None:
-    """Lock therapists until the commit, in the order of their ids, which rules out deadlocks."""
+    # In the order of their ids, which rules out deadlocks.
     if is_sqlite():
         return  # its write transaction is the lock
     query = Therapist.select(Therapist.id).where(Therapist.id.in_(set(therapist_ids)))
@@ -65,7 +61,6 @@ def lock_therapists(therapist_ids: Iterable[int]) -> None:
 
 
 def lock_therapist_if_free(therapist_id: int) -> bool:
-    """Take the therapist's lock; False if another transaction has it."""
     query = Therapist.select(Therapist.id).where(Therapist.id == therapist_id)
     return locking(query, skip_locked=True).first() is not None
 
@@ -85,7 +80,6 @@ def therapists_due(
 def time_off_spans(
     therapist: Therapist, start: datetime, end: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """The [start, end) of each time off that touches [start, end)."""
     rows = (
         TimeOff.select()
         .where(TimeOff.therapist == therapist, TimeOff.ends_at > start, TimeOff.starts_at < end)
@@ -95,6 +89,5 @@ def time_off_spans(
 
 
 def times_off_of(therapist: Therapist, now: datetime, limit: int) -> list[TimeOff]:
-    """Time off that has not ended, soonest first."""
     current = TimeOff.select().where(TimeOff.therapist == therapist, TimeOff.ends_at > now)
     return list(current.order_by(TimeOff.starts_at).limit(limit))

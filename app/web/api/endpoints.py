@@ -46,7 +46,7 @@ limiter.shared_limit(API_LIMIT, scope="api", key_func=_rate_limit_key)(blueprint
 
 @blueprint.before_app_request
 def guard() -> Response | None:
-    """Require a key under /api, also for addresses that do not exist."""
+    # Also for addresses that do not exist.
     if request.path != "/api" and not request.path.startswith("/api/"):
         return None
     if request.endpoint not in _PUBLIC and _api_key() is None:
@@ -66,7 +66,6 @@ def openapi_document() -> Response:
 
 @blueprint.get("/problems/<code>")
 def problem_kind(code: str) -> Response:
-    """The address in a problem's `type`."""
     if code not in problems.KINDS:
         raise NotFound("such problem")
     status, title = problems.KINDS[code]
@@ -107,7 +106,6 @@ def cancel_booking(reference: str) -> Response:
 
 @blueprint.get("/v1/therapists")
 def list_therapists() -> Response:
-    """The listed therapists, best-ranked first."""
     listed = [TherapistOut.from_therapist(each) for each in queries.listed_therapists(clock.now())]
     return _json(json.dumps([each.model_dump(mode="json") for each in listed]))
 
@@ -133,7 +131,6 @@ def list_slots(slug: str) -> Response:
 
 
 def _api_key() -> str | None:
-    """The request's API key; None if it has no valid one."""
     given = request.authorization
     if given is None or given.type != "bearer" or not given.token:
         return None
@@ -144,7 +141,7 @@ def _api_key() -> str | None:
 
 
 def _booking_input(body: dict[str, Any]) -> BookingIn:
-    """An unknown therapist (404) has priority over invalid fields (422)."""
+    # An unknown therapist (404) has priority over invalid fields (422).
     slug = body.get("therapist")
     if isinstance(slug, str) and slug:
         _therapist(slug)
@@ -171,7 +168,8 @@ def _reference(value: str) -> str:
 
 
 def _idempotency_key() -> str | None:
-    """A hash of the Idempotency-Key together with the API key. Raises InvalidFields."""
+    """Raises InvalidFields."""
+    # The API key is part of it, so that two callers cannot collide.
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
@@ -182,7 +180,7 @@ def _idempotency_key() -> str | None:
 
 
 def _hash(body: dict[str, Any]) -> str:
-    """Independent of white space and the order of fields."""
+    # Independent of white space and the order of fields.
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -27,7 +27,6 @@ _KEY_HELP = (
 
 @cache
 def document(public_url: str) -> str:
-    """JSON."""
     openapi = construct_open_api_with_schema_class(
         OpenAPI.model_validate(
             {

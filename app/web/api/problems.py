@@ -96,7 +96,6 @@ def from_domain_error(error: DomainError) -> Problem:
 
 
 def log_outage(error: StoreUnavailable) -> None:
-    """Log a request that could not be served because of the database."""
     _log.error("store_unavailable", endpoint=request.endpoint, why=str(error))
 
 
@@ -112,7 +111,6 @@ def http_error_response(error: HTTPException) -> Response:
 
 
 def register(blueprint: Blueprint) -> None:
-    """Answer every error of the blueprint's endpoints with problem details."""
     blueprint.register_error_handler(DomainError, lambda error: response(from_domain_error(error)))
     blueprint.register_error_handler(HTTPException, http_error_response)
     # A handler of the application for one status would have priority over the one above.

@@ -92,7 +92,6 @@ def _choices_page(
 
 
 def _preselected(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot | None:
-    """The slot that the form or the link in the email names, if it is still open."""
     from_link = f"{request.args.get('therapist', '')}@{request.args.get('at', '')}"
     try:
         slug, starts_at = _parse_choice(request.form.get("choice", from_link))

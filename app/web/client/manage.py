@@ -46,7 +46,6 @@ def show_cancel(token: str) -> ResponseReturnValue:
 @blueprint.post("/link/manage/<token>/cancel")
 @limiter.limit(LINK_LIMIT)
 def cancel(token: str) -> ResponseReturnValue:
-    """Withdraw or cancel on the terms that the page showed; show it again if they have changed."""
     now = clock.now()
     booking, agreed = _load_booking(token, now), request.form.get("agreed")
     try:
@@ -91,7 +90,7 @@ def show_my_links() -> ResponseReturnValue:
 @blueprint.post("/my-links")
 @limiter.limit(SIGN_IN_LIMIT)
 def send_my_links() -> ResponseReturnValue:
-    """The answer is the same for every address."""
+    # The answer is the same for every address.
     typed = request.form.get("email", "")
     try:
         address = validation.email(typed)
@@ -110,10 +109,7 @@ def manage_page(
     typed: str = "",
     error: str = "",
 ) -> ResponseReturnValue:
-    """The Manage Booking page; `typed` and `error` are those of its message form.
-
-    With status 409 or 410 it says that the requested change was not possible.
-    """
+    """With status 409 or 410 it says that the requested change was not possible."""
     entries = queries.timeline_of(booking)
     page = render_template(
         "client/manage.html",

@@ -16,7 +16,6 @@ from app.web.security import csrf
 
 
 def require_sign_in(blueprint: Blueprint) -> None:
-    """Serve the blueprint's pages to signed-in therapists only, and check CSRF tokens."""
     blueprint.before_request(_guard)
     # The guard checks the token itself, after sign-in, so that no typed text is lost.
     csrf.exempt(blueprint)
@@ -44,7 +43,6 @@ def layout_context() -> dict[str, Any]:
 
 
 def page_number() -> int:
-    """The page of a list that the address asks for, unchecked."""
     return request.args.get("page", 1, type=int)
 
 

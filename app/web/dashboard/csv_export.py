@@ -16,7 +16,7 @@ _WHITESPACE_STARTS = frozenset("\t\r\n")
 
 
 def text(value: str) -> str:
-    """A cell with what a person wrote; an apostrophe in front of what could be a formula."""
+    # An apostrophe in front of what a spreadsheet would run as a formula.
     is_risky = value[:1] in _WHITESPACE_STARTS or value.lstrip()[:1] in _FORMULA_STARTS
     return f"'{value}" if is_risky else value
 
@@ -33,7 +33,7 @@ def local(at: datetime, zone: str) -> str:
 
 
 def download(name: str, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Response:
-    """NAME.csv, in UTF-8 with a byte order mark: Excel would guess another encoding."""
+    # Without a byte order mark, Excel would guess another encoding than UTF-8.
     sheet = StringIO(newline="")
     writer = csv.writer(sheet)
     writer.writerow(header)

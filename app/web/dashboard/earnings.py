@@ -48,7 +48,6 @@ def show() -> ResponseReturnValue:
 
 @blueprint.get("/earnings.csv")
 def export() -> ResponseReturnValue:
-    """The sessions of the month in the address, or of all months."""
     therapist, month = base.current_therapist(), _month()
     if month is None:
         name, lines = "earnings", ledger.earnings_of(therapist)
@@ -66,7 +65,6 @@ def _sessions_page(month: date) -> dict[str, Any]:
 
 
 def _month() -> date | None:
-    """The first day of the month in the address; None if it names none."""
     try:
         return validation.day(f"{request.args.get('month', '')}-01")
     except ValueError:

@@ -4,7 +4,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
-from app.store.queries import therapist_bookings
+from app.store.queries.therapist_bookings import enquiries_page, upcoming_page
 from app.web.dashboard import base
 
 blueprint = Blueprint("home", __name__, url_prefix="/dashboard")
@@ -17,16 +17,13 @@ PAGE_SIZE = 12
 def show() -> ResponseReturnValue:
     therapist, now = base.current_therapist(), clock.now()
     is_upcoming = request.args.get("tab") == "upcoming"
-    number = base.page_number()
+    # The address names the page of the shown tab; the other tab begins at its first.
+    number, first = base.page_number(), 1
     return render_template(
         "dashboard/home.html",
         **base.layout_context(),
-        enquiries=therapist_bookings.enquiries_page(
-            therapist, now, 1 if is_upcoming else number, PAGE_SIZE
-        ),
-        upcoming=therapist_bookings.upcoming_page(
-            therapist, now, number if is_upcoming else 1, PAGE_SIZE
-        ),
+        enquiries=enquiries_page(therapist, now, first if is_upcoming else number, PAGE_SIZE),
+        upcoming=upcoming_page(therapist, now, number if is_upcoming else first, PAGE_SIZE),
         is_upcoming=is_upcoming,
         answer_within=config.current().policy.answer_within,
     )

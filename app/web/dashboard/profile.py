@@ -108,7 +108,6 @@ def hide() -> ResponseReturnValue:
 
 
 def _page(**refused: SettingsForm) -> ResponseReturnValue:
-    """All settings; a refused form keeps what was typed and shows its errors."""
     therapist = base.current_therapist()
     windows = availability.windows_of(therapist)
     page = render_template(

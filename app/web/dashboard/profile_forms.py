@@ -43,8 +43,6 @@ def _meeting_url(value: str) -> str | None:
 
 
 def _hours_of(weekday: int) -> Callable[[str], tuple[Window, ...]]:
-    """A check for the hours of one weekday: `09:00-12:30, 13:30-17:00`."""
-
     def check(value: str) -> tuple[Window, ...]:
         parts = [part.strip() for part in re.split(r",|;|\band\b", value) if part.strip()]
         return weekly_hours.checked(_window(weekday, part) for part in parts)
@@ -87,15 +85,12 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
 
 
 class AboutForm(SettingsForm):
-    """What clients read about the therapist."""
-
     name = StringField("Your name", [Checked(validation.name)])
     headline = StringField("Headline", [Checked(_headline)])
     about = TextAreaField("About you", [Checked(validation.text)])
     specialisms = StringField("Specialisms", [Checked(_specialisms)])
 
     def changes(self) -> dict[str, Any]:
-        """New values by column of Therapist."""
         return {field.name: field.checked for field in self}
 
 
@@ -120,7 +115,6 @@ class OfferForm(SettingsForm):
             )
 
     def changes(self) -> dict[str, Any]:
-        """New values by column of Therapist."""
         return {
             "rate_minor": self.rate.checked,
             "offers_free_consultation": bool(self.offers_free_consultation.data),
@@ -130,8 +124,6 @@ class OfferForm(SettingsForm):
 
 
 class HoursForm(SettingsForm):
-    """The weekly hours, one field for each weekday."""
-
     monday = StringField("Monday", [Checked(_hours_of(0))])
     tuesday = StringField("Tuesday", [Checked(_hours_of(1))])
     wednesday = StringField("Wednesday", [Checked(_hours_of(2))])

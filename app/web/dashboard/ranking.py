@@ -55,8 +55,6 @@ def _standing(therapist: Therapist) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A part of a week's bar: the enquiries with one outcome."""
-
     outcome: str
     x: int
     y: float
@@ -65,8 +63,6 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class MonthLabel:
-    """A month's name under its first week."""
-
     x: int
     text: str
 

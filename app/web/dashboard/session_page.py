@@ -61,7 +61,6 @@ def show_cancel(reference: str) -> ResponseReturnValue:
 
 @blueprint.post("/cancel")
 def cancel(reference: str) -> ResponseReturnValue:
-    """Cancel on the terms that the page showed; show the page again if they have changed."""
     booking = base.own_booking(reference)
     by, via, agreed = Actor.THERAPIST, Via.DASHBOARD, request.form.get("agreed")
     try:
@@ -131,7 +130,6 @@ def _page(
     typed: Mapping[str, str] = _NO_TEXTS,
     errors: Mapping[str, str] = _NO_TEXTS,
 ) -> ResponseReturnValue:
-    """The session's page; `typed` and `errors` are by form field."""
     now, entries = clock.now(), queries.timeline_of(booking)
     can = {
         move: transitions.judge(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
@@ -155,7 +153,6 @@ def _page(
 
 
 def _page_with_error(booking: Booking, field: str, error: ValueError) -> ResponseReturnValue:
-    """The session's page with what was typed in `field` and what is wrong with it."""
     typed = {field: request.form.get(field, "")}
     return _page(booking, HTTPStatus.UNPROCESSABLE_ENTITY, typed, {field: str(error)})
 
@@ -181,7 +178,6 @@ def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnVal
 
 
 def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
-    """Confirm the move, or show the session as it is now if the move was not possible."""
     status = tokens.http_status(result.booking, result.verdict, clock.now())
     if status is not HTTPStatus.OK:
         return _page(result.booking, status)
@@ -192,7 +188,6 @@ def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
 def _save_text(
     booking: Booking, field: str, save: Callable[[str], None], confirmation: str
 ) -> ResponseReturnValue:
-    """Call `save` with what was typed in `field`, or show the page again with the error."""
     try:
         save(validation.required_text(request.form.get(field, "")))
     except ValueError as error:

@@ -57,7 +57,7 @@ def export() -> ResponseReturnValue:
 
 
 def _filters() -> tuple[View, Kind | None]:
-    """The filters in the address; a missing or unknown one filters nothing."""
+    # A missing or unknown value filters nothing.
     view, kind = request.args.get("show", ""), request.args.get("kind", "")
     return (
         View(view) if view in set(View) else View.ALL,

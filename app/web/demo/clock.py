@@ -21,7 +21,7 @@ _SETTLES_AFTER_S = 8
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened; `booking` is a reference."""
+    """`booking` is a reference."""
 
     at: datetime
     text: str
@@ -30,10 +30,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What the panel shows. `ahead` is how far the clock is ahead of real time.
-
-    `moved_from` is the time before the last move; `is_settling` for some seconds after it.
-    """
+    """`ahead`: of real time. `moved_from`: before the last move. `is_settling`: just moved."""
 
     now: datetime
     ahead: timedelta
@@ -44,7 +41,6 @@ class Panel:
 
 
 def panel(folder: Path, now: datetime) -> Panel:
-    """The panel of the demo whose files are in `folder`."""
     moved_from = _moved_from(folder)
     return Panel(
         now=now,
@@ -57,10 +53,7 @@ def panel(folder: Path, now: datetime) -> Panel:
 
 
 def move(folder: Path, step: str, now: datetime) -> bool:
-    """Move the clock by one of STEPS, or to one second after the next event.
-
-    False, without a move, for an unknown step or without a next event.
-    """
+    """By one of STEPS, or to a second after the next event. False if there is none."""
     by = STEPS.get(step, timedelta(0))
     if step == TO_NEXT_EVENT and (due_at := demo.next_due_at(now)):
         by = due_at + timedelta(seconds=1) - now
@@ -90,7 +83,6 @@ def _seconds_since_move(folder: Path) -> float:
 
 
 def _events_since(moved_from: datetime) -> list[Event]:
-    """The newest timeline entries and emails since then, oldest first."""
     newest = demo.newest_timeline_entries(_EVENTS_SHOWN)
     moves = [_timeline_event(entry) for entry in newest if entry.at > moved_from]
     written = queries.newest_emails(None, _EVENTS_SHOWN)

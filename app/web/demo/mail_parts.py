@@ -24,8 +24,6 @@ _LINK = re.compile(r"<a\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """An email as its reader gets it; None for a part that it does not have."""
-
     subject: str
     sender: str
     recipient: str

@@ -55,7 +55,6 @@ def _allow_own_frames(response: Response) -> Response:
 
 @blueprint.get("")
 def inbox() -> str:
-    """The newest emails of all recipients or of one; the page reloads itself."""
     stored, recipient = stored_messages(_mail_folder()), request.args.get("to")
     tabs = _tabs(stored)
     matching = [each for each in stored if recipient in (None, *each.envelope_to)]
@@ -93,14 +92,12 @@ def read(message_id: str) -> str:
 
 @blueprint.get("/<message_id>/html")
 def read_html(message_id: str) -> Response:
-    """For the frame on the email's page."""
     stored = _stored(message_id)
     return frame_page(parts_of(stored.message, stored.raw).html or "", _scheme())
 
 
 @blueprint.get("/previews")
 def previews() -> str:
-    """Every kind of email, by recipient."""
     samples = {name: _sample(name) for name in SAMPLES}
     groups: dict[str, list[tuple[str, Parts]]] = {}
     for name, parts in samples.items():
@@ -110,7 +107,6 @@ def previews() -> str:
 
 @blueprint.get("/previews/<name>")
 def preview(name: str) -> str:
-    """One kind, light and dark, narrow and wide."""
     names, parts = list(SAMPLES), _sample(name)
     index = names.index(name)
     return render_template(
@@ -124,7 +120,6 @@ def preview(name: str) -> str:
 
 @blueprint.get("/previews/<name>/html")
 def preview_html(name: str) -> Response:
-    """For the frames on the preview's page."""
     return frame_page(_sample(name).html or "", _scheme())
 
 
@@ -180,7 +175,6 @@ def _row(stored: StoredMessage, names: dict[str, str], moved_from: datetime | No
 
 
 def _tabs(stored: Iterable[StoredMessage]) -> list[Tab]:
-    """All recipients, each therapist, each client with emails, and ops."""
     counts = Counter(address for each in stored for address in each.envelope_to)
     therapists = {each.email: each.name for each in queries.every_therapist()}
     ops = config.current().ops_email

@@ -53,7 +53,6 @@ def decline(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/link/session/<token>")
 def view_session(token: str) -> ResponseReturnValue:
-    """Redirect to the session on the dashboard, through sign-in where necessary."""
     booking = tokens.load_booking(LinkPurpose.SESSION, token, clock.now())
     page = url_for("session.show", reference=booking.reference)
     therapist = auth.signed_in_therapist()
@@ -88,7 +87,6 @@ def _sign_in_used_page() -> ResponseReturnValue:
 def _confirm_page(
     booking: Booking, move: Move, *, typed: str = "", error: str = ""
 ) -> ResponseReturnValue:
-    """What the move would mean, and its button; the booking as it is if the move is impossible."""
     now, percent = clock.now(), config.current().policy.commission_percent
     verdict = transitions.judge(booking, move, Actor.THERAPIST, now)
     if verdict is not Verdict.ALLOWED:

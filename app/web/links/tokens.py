@@ -39,12 +39,10 @@ def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
 
 
 def is_open_to_client(booking: Booking, now: datetime) -> bool:
-    """Whether the client's links still open the booking."""
     return not booking.client.is_erased and now < booking.ends_at + MANAGE_LASTS
 
 
 def path(purpose: LinkPurpose, booking: Booking) -> str:
-    """The path of a new link, for a page whose reader may follow it."""
     token = links.mint(
         purpose, holder=_holder(purpose, booking), subject=booking.reference, epoch=booking.epoch
     )

@@ -104,7 +104,7 @@ csrf.exempt(request_session)
 
 @blueprint.get("/therapists/<slug>/requested")
 def requested(slug: str) -> str:
-    """What happens next, with details only for the browser that sent the request."""
+    # Details only for the browser that sent the request.
     now, policy = clock.now(), config.current().policy
     booking = _recent_request(slug, now)
     return render_template("public/requested.html", booking=booking, now=now, policy=policy)
@@ -169,7 +169,6 @@ def _therapist_page(
 def _form_page(
     therapist: Therapist, form: RequestForm, status: HTTPStatus, refusal: str = ""
 ) -> Response:
-    """The therapist's page with what was typed, showing the day of the chosen time."""
     is_free = form.kind.data == Kind.FREE_CONSULTATION and therapist.offers_free_consultation
     chosen_at, view = _instant(form.starts_at.data or ""), _view(therapist)
     view = replace(
@@ -182,7 +181,6 @@ def _form_page(
 
 
 def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError) -> Response:
-    """The therapist's page for a valid form that could not be booked."""
     match refusal:
         case InvalidFields():
             for error in refusal.errors:

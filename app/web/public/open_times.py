@@ -28,8 +28,6 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A calendar day with its open times and the zone's name at its noon."""
-
     on: date
     openings: list[Opening]
     zone_name: str
@@ -95,10 +93,7 @@ def _days(
 
 
 def _with_labels(starts: Sequence[datetime], zone: str) -> list[Opening]:
-    """A local time that comes twice, as clocks go back, gets the zone's abbreviation: `01:30 GMT`.
-
-    All `starts` are of one day.
-    """
+    """All of one day. A time that comes twice gets the zone's abbreviation: `01:30 GMT`."""
     counts = Counter(formatting.time(starts_at, zone) for starts_at in starts)
     openings = []
     for starts_at in starts:

@@ -38,7 +38,6 @@ class RequestForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
         return bool(self.csrf_token.errors)
 
     def to_request(self, slug: str) -> BookingRequest:
-        """The request to that therapist; call after `validate`."""
         return BookingRequest(
             therapist=slug,
             name=self.name.checked,

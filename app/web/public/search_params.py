@@ -40,7 +40,6 @@ def page_number(args: Args) -> int:
 
 
 def zone(args: Args, errors: Errors) -> str | None:
-    """The time zone in `tz`; None if there is none, or, with an error, if it does not exist."""
     given = args.get("tz", "").strip()
     if not given:
         return None
