@@ -17,7 +17,7 @@ from app.store.db.database import db
 from app.store.job_stats import JobDelta
 from tests.harness.postgresql_server import execute
 from tests.scenarios.cast import MONDAY
-from tests.slow.faults.test_stopped_in_time import nobody_writes
+from tests.slow.faults.test_stopped_in_time import writes_blocked
 from tests.web.conftest import Visitor, another_visitor
 
 Checks = dict[str, tuple[bool, str]]
@@ -127,7 +127,7 @@ def test_the_check_waits_for_a_short_write_and_leaves_nothing_behind(
     check: Callable[[], Checks], database_url: str
 ) -> None:
     stir("purge")
-    with nobody_writes(database_url) as stranger:
+    with writes_blocked(database_url) as stranger:
         ends = threading.Timer(0.3, stranger.rollback)
         ends.start()
         found = check()

@@ -19,19 +19,19 @@ from tests.harness.waiting import PATIENCE_S, until
 from tests.scenarios.story import ELI, Story
 
 HOURS = (9, 11, 13, 15)
-HASTY = """
+STOPS_WITHIN_5_S = """
 import sys
 from app.scheduler import process
 process.STOPS_WITHIN_S = 5
 sys.exit(process.main())
 """
-PATIENT = HASTY.replace("= 5", "= 50")
+STOPS_WITHIN_50_S = STOPS_WITHIN_5_S.replace("= 5", "= 50")
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
 def site(story: Story, database_url: str, tmp_path: Path) -> Site:
-    """The story's database and time, for processes of their own."""
+    """Processes on the story's database, with the story's time."""
     built = Site(database_url, tmp_path, story.mail)
     built.environment["LOG_FORMAT"] = "json"
     real_now = datetime.fromtimestamp(time_machine.escape_hatch.time.time(), UTC)
@@ -40,7 +40,7 @@ def site(story: Story, database_url: str, tmp_path: Path) -> Site:
 
 
 class SlowServer(MailServer):
-    """Takes a while over each message, and one after the other."""
+    """Takes 0.3 s for each message, one after the other."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class SlowServer(MailServer):
 
 
 def ask_often(story: Story, count: int) -> list[Booking]:
-    """As many enquiries of Eli's, on the days after tomorrow."""
+    """That many enquiries of Eli, from the day after tomorrow."""
     first = story.now.replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=2)
     return [
         story.ask(
@@ -74,17 +74,17 @@ def logged(site: Site, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == event]
 
 
-def test_it_stops_within_the_ten_seconds_that_it_is_given() -> None:
+def test_it_stops_within_the_ten_seconds_that_process_managers_allow() -> None:
     assert process.STOPS_WITHIN_S < 10
 
 
-def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_others_back(
+def test_told_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_others_back(
     story: Story, site: Site
 ) -> None:
     ask_often(story, 30)
     with SlowServer() as slow:
         site.environment["MAIL_PORT"] = str(slow.port)
-        with site.spawn("-c", PATIENT) as running:
+        with site.spawn("-c", STOPS_WITHIN_50_S) as running:
             until("three messages", lambda: slow.messages, lambda sent: len(sent) >= 3)
             running.send_signal(signal.SIGINT)
             running.terminate()
@@ -99,14 +99,14 @@ def test_asked_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_o
 
 
 @SQLITE
-def test_a_job_that_hangs_stops_no_other_and_is_left_behind_when_asked_to_stop(
+def test_a_job_that_hangs_stops_no_other_and_is_abandoned_at_the_stop(
     story: Story, site: Site
 ) -> None:
     (booking,) = ask_often(story, 1)
     site.environment["MAIL_TIMEOUT"] = "100"
     with FaultyServer({"greeting": Fault.SILENCE}) as blackhole:
         site.environment["MAIL_PORT"] = str(blackhole.port)
-        with site.spawn("-c", HASTY) as running:
+        with site.spawn("-c", STOPS_WITHIN_5_S) as running:
             until("a connection to the mail server", lambda: blackhole.connections)
             site.pass_time(timedelta(hours=30))
             until(

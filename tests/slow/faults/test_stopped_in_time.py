@@ -32,23 +32,23 @@ Work = Callable[[object], Iterator[JobResult]]
 
 
 @contextmanager
-def nobody_writes(url: str) -> Iterator[Any]:
-    """A stranger keeps everybody from writing, and lets everybody read; their connection."""
+def writes_blocked(url: str) -> Iterator[Any]:
+    """Another program blocks all writes and no reads; its connection."""
     if url.startswith("sqlite"):
-        # Another thread may let go.
-        with closing(sqlite3.connect(file_of(url), check_same_thread=False)) as stranger:
-            stranger.execute("BEGIN IMMEDIATE")
-            yield stranger
+        # Another thread may end it.
+        with closing(sqlite3.connect(file_of(url), check_same_thread=False)) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")
+            yield blocker
     else:
-        with psycopg.connect(url) as stranger:
-            stranger.execute("LOCK TABLE job_figures, therapist IN EXCLUSIVE MODE")
-            yield stranger
-            stranger.rollback()
+        with psycopg.connect(url) as blocker:
+            blocker.execute("LOCK TABLE job_figures, therapist IN EXCLUSIVE MODE")
+            yield blocker
+            blocker.rollback()
 
 
 @pytest.fixture
 def _abandoned_threads(app: Flask) -> Iterator[None]:
-    """What was left running ends before the database goes."""
+    """Runs that were abandoned end before the database is gone."""
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
@@ -59,7 +59,7 @@ def _abandoned_threads(app: Flask) -> Iterator[None]:
 def scheduler_of(
     _abandoned_threads: None, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., SchedulerProcess]:
-    """Makes a scheduler of one job, `work(is_late)`, which has as many seconds to stop."""
+    """Makes a scheduler with the one job `work(is_late)` and that many seconds to stop."""
 
     def made(work: Callable[[Callable[[], bool]], Work], stops_within_s: float) -> SchedulerProcess:
         def timetable(_mailer: object, is_late: Callable[[], bool]) -> tuple[Job, ...]:
@@ -86,13 +86,13 @@ def test_statistics_that_cannot_be_written_do_not_hold_up_its_end(
 
     scheduler = scheduler_of(lambda _is_late: work, stops_within_s=0.5)
     scheduler.start()
-    until("the first job figures", job_stats.figures)
-    with nobody_writes(database_url):
+    until("the first job figures", job_stats.all_jobs)
+    with writes_blocked(database_url):
         is_locked.set()
         assert not scheduler.stop()
     assert "event=scheduler_stopped" in (said := capsys.readouterr().err)
     assert "abandoned=purge" in said
-    # Nothing was wrong but that it would have taken too long.
+    # The write would only have taken too long.
     assert until("the run to be counted", runs_of_jobs) == [1]
 
 
@@ -123,7 +123,7 @@ def test_a_run_that_has_not_ended_at_half_time_learns_that_it_is_late(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_process_ends_while_a_stranger_keeps_the_database_from_being_written(
+def test_a_process_ends_while_writes_are_blocked(
     story: Story, database_url: str, tmp_path: Path
 ) -> None:
     story.ask()
@@ -131,7 +131,7 @@ def test_a_process_ends_while_a_stranger_keeps_the_database_from_being_written(
     with site.spawn("-c", IMPATIENT_SCHEDULER) as running:
         (log,) = tmp_path.glob("*.log")
         until("event=job in the log", log.read_text, lambda said: "event=job " in said)
-        with nobody_writes(database_url):
+        with writes_blocked(database_url):
             # Deliveries run twice a second, and each writes a heartbeat at its end.
             until(
                 "the last heartbeat",
