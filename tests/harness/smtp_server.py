@@ -181,7 +181,7 @@ class FaultyServer(Records):
         self.commands: list[str] = []
         self.stopping = threading.Event()
         self._server = _Listener((LOOPBACK, port), _Conversation)
-        self._server.owner = self
+        self._server.faulty = self
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
@@ -205,7 +205,7 @@ class FaultyServer(Records):
 
 class _Listener(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
-    owner: FaultyServer
+    faulty: FaultyServer
 
     def __init__(self, address: tuple[str, int], conversation: type["_Conversation"]) -> None:
         super().__init__(address, conversation)
@@ -224,15 +224,15 @@ class _Conversation(socketserver.BaseRequestHandler):
     lines: io.BufferedReader
 
     def handle(self) -> None:
-        self.script = self.server.owner
-        self.script.count_connection()
+        self.faulty = self.server.faulty
+        self.faulty.count_connection()
         self.server.conversations.add(self)
         self.request.settimeout(PATIENCE_S)
-        if self.script.stopping.is_set():
+        if self.faulty.stopping.is_set():
             return
         # In many of these tests the client hangs up.
         with suppress(OSError):
-            if self.script.implicit_tls:
+            if self.faulty.implicit_tls:
                 self._encrypt()
             self.lines = self.request.makefile("rb")
             if self._answer("greeting", "220 mail.test ready"):
@@ -245,12 +245,12 @@ class _Conversation(socketserver.BaseRequestHandler):
         self.request.close()
 
     def _encrypt(self) -> None:
-        assert self.script.tls is not None
-        self.request = self.script.tls.wrap_socket(self.request, server_side=True)
+        assert self.faulty.tls is not None
+        self.request = self.faulty.tls.wrap_socket(self.request, server_side=True)
 
     def _converse(self) -> None:
         while line := self.lines.readline().decode("utf-8").rstrip("\r\n"):
-            self.script.commands.append(line)
+            self.faulty.commands.append(line)
             verb, _, rest = line.partition(" ")
             stage = verb.lower()
             if stage in {"mail", "rcpt"}:
@@ -262,7 +262,7 @@ class _Conversation(socketserver.BaseRequestHandler):
         """Play one command; False once the conversation is over."""
         match stage:
             case "ehlo":
-                lines = ["mail.test", *self.script.offers]
+                lines = ["mail.test", *self.faulty.offers]
                 usual = "".join(f"250-{one}\r\n" for one in lines[:-1]) + f"250 {lines[-1]}"
                 return self._answer("ehlo", usual)
             case "starttls":
@@ -273,7 +273,7 @@ class _Conversation(socketserver.BaseRequestHandler):
                 self.lines = self.request.makefile("rb")
                 return True
             case "auth":
-                self.script.logins.append(rest.encode())
+                self.faulty.logins.append(rest.encode())
                 return self._answer("auth", "235 welcome")
             case "mail":
                 self.sender, self.recipients = rest, list[str]()
@@ -289,21 +289,21 @@ class _Conversation(socketserver.BaseRequestHandler):
         return self._answer(stage, "250 fine")
 
     def _take_content(self) -> bool:
-        if self.was_odd:
+        if self.was_scripted:
             return True
         raw = b""
         while (line := self.lines.readline()) != b".\r\n":
             if not line:
                 return False
             raw += line.removeprefix(b".")
-        action = self.script.action("dot", "")
+        action = self.faulty.action("dot", "")
         if action is None or action in (Fault.DROP, Fault.REPLY_THEN_DROP):
-            self.script.add(Accepted(self.sender, tuple(self.recipients), raw))
+            self.faulty.add(Accepted(self.sender, tuple(self.recipients), raw))
         return self._play(action, "250 taken")
 
     def _answer(self, stage: Stage, usual: str, argument: str = "") -> bool:
-        action = self.script.action(stage, argument)
-        self.was_odd = action is not None
+        action = self.faulty.action(stage, argument)
+        self.was_scripted = action is not None
         return self._play(action, usual)
 
     def _play(self, action: Action, usual: str) -> bool:
