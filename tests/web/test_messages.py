@@ -205,7 +205,7 @@ def test_without_the_pages_token_nothing_is_sent_and_the_text_is_kept(
     assert not Writing.select().where(Writing.purpose == Purpose.MESSAGE).exists()
 
 
-def test_writes_blocked_to_a_client_who_was_erased(story: Story, asha: Visitor) -> None:
+def test_a_client_who_was_erased_gets_no_message(story: Story, asha: Visitor) -> None:
     booking = story.ask()
     token = forms(asha.get(page_of(booking)))[0].fields["csrf_token"]
     to_client(asha, booking, CANARY)
