@@ -25,6 +25,17 @@ _KEY_HELP = (
 )
 
 
+def _in_path(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {
+        "name": name, "in": "path", "required": True, "description": description, "schema": schema
+    }  # fmt: skip
+
+
+_REFERENCE = _in_path("reference", "a booking's reference")
+_SLUG = _in_path("slug", "a therapist's slug")
+
+
 @cache
 def document(public_url: str) -> str:
     openapi = construct_open_api_with_schema_class(
@@ -48,12 +59,8 @@ def _paths() -> dict[str, Any]:
     return {
         "/api/v1/bookings": {"post": _request_booking()},
         "/api/v1/bookings/{reference}": {
-            "get": _operation(
-                "show_booking",
-                "One booking, with its timeline and ledger",
-                _json("The booking", _ref(BookingDetail)),
-                404,
-                parameters=[_in_path("reference", "a booking's reference")],
+            "get": _show_operation(
+                "booking", "One booking, with its timeline and ledger", BookingDetail, _REFERENCE
             )
         },
         "/api/v1/bookings/{reference}/cancel": {"post": _cancel_booking()},
@@ -65,16 +72,22 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/api/v1/therapists/{slug}": {
-            "get": _operation(
-                "show_therapist",
+            "get": _show_operation(
+                "therapist",
                 "One therapist, listed or not, with standing and ranking",
-                _json("The therapist", _ref(TherapistDetail)),
-                404,
-                parameters=[_in_path("slug", "a therapist's slug")],
+                TherapistDetail,
+                _SLUG,
             )
         },
         "/api/v1/therapists/{slug}/slots": {"get": _list_slots()},
     }
+
+
+def _show_operation(
+    noun: str, summary: str, model: type[BaseModel], parameter: dict[str, Any]
+) -> dict[str, Any]:
+    shown = _json(f"The {noun}", _ref(model))
+    return _operation(f"show_{noun}", summary, shown, 404, parameters=[parameter])
 
 
 def _request_booking() -> dict[str, Any]:
@@ -114,7 +127,7 @@ def _cancel_booking() -> dict[str, Any]:
         413,
         422,
         body=CancelIn,
-        parameters=[_in_path("reference", "a booking's reference")],
+        parameters=[_REFERENCE],
     )
 
 
@@ -136,7 +149,7 @@ def _list_slots() -> dict[str, Any]:
         _json("The starts, in UTC", starts),
         404,
         422,
-        parameters=[_in_path("slug", "a therapist's slug"), *query],
+        parameters=[_SLUG, *query],
     )
 
 
@@ -174,13 +187,6 @@ def _problem(status: int) -> dict[str, Any]:
 
 def _json(description: str, schema: object) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _in_path(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string"}
-    return {
-        "name": name, "in": "path", "required": True, "description": description, "schema": schema
-    }  # fmt: skip
 
 
 def _ref(model: type[BaseModel]) -> PydanticSchema[Any]:

@@ -43,21 +43,14 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/about")
 def change_about() -> ResponseReturnValue:
-    form = AboutForm()
-    if not form.validate():
-        return _page(about=form)
-    profile.update(base.current_therapist().slug, form.changes())
-    return _saved("about", "Saved. This is how clients see you now.")
+    return _change("about", AboutForm(), "Saved. This is how clients see you now.")
 
 
 @blueprint.post("/offer")
 def change_offer() -> ResponseReturnValue:
     form = OfferForm()
     form.currency = base.current_therapist().currency
-    if not form.validate():
-        return _page(offer=form)
-    profile.update(base.current_therapist().slug, form.changes())
-    return _saved("offer", "Saved. Existing bookings keep their price and time.")
+    return _change("offer", form, "Saved. Existing bookings keep their price and time.")
 
 
 @blueprint.post("/hours")
@@ -105,6 +98,13 @@ def hide() -> ResponseReturnValue:
     on = request.form.get("on") == "yes"
     accounts.hide(base.current_therapist().slug, on=on)
     return _saved("visibility", f"Your profile is {'invisible' if on else 'visible'} now.")
+
+
+def _change(section: str, form: AboutForm | OfferForm, message: str) -> ResponseReturnValue:
+    if not form.validate():
+        return _page(**{section: form})
+    profile.update(base.current_therapist().slug, form.changes())
+    return _saved(section, message)
 
 
 def _page(**refused: SettingsForm) -> ResponseReturnValue:

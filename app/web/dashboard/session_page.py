@@ -157,6 +157,12 @@ def _page_with_error(booking: Booking, field: str, error: ValueError) -> Respons
     return _page(booking, HTTPStatus.UNPROCESSABLE_ENTITY, typed, {field: str(error)})
 
 
+def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
+    by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
+    result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
+    return _after(result, move)
+
+
 def _cancel_page(booking: Booking, *, has_changed: bool = False) -> ResponseReturnValue:
     terms = cancelling.terms_of_cancelling(booking, by=Actor.THERAPIST, now=clock.now())
     if terms is None:
@@ -169,12 +175,6 @@ def _cancel_page(booking: Booking, *, has_changed: bool = False) -> ResponseRetu
         has_changed=has_changed,
     )
     return page, HTTPStatus.CONFLICT if has_changed else HTTPStatus.OK
-
-
-def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
-    by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
-    result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
-    return _after(result, move)
 
 
 def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
