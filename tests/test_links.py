@@ -1,4 +1,4 @@
-"""Signed links: a token does what it was made for, for whom it was made, and nothing else."""
+"""Signed links: a token works for its purpose and its recipient, and for nothing else."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,7 +26,7 @@ def with_keys(secret_key: str, *fallbacks: str) -> None:
 
 @pytest.fixture(autouse=True)
 def keys() -> Iterator[None]:
-    """One key, and afterwards whatever the process had."""
+    """One key; the settings of the process are restored afterwards."""
     before = config.current()
     with_keys("first key")
     yield
@@ -38,7 +38,7 @@ def minted(purpose: LinkPurpose = LinkPurpose.ACCEPT, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_a_token_says_for_whom_which_booking_and_which_epoch(purpose: LinkPurpose, at: Any) -> None:
+def test_a_token_holds_its_recipient_booking_and_epoch(purpose: LinkPurpose, at: Any) -> None:
     now = at(MONDAY)
     link = links.read(purpose, minted(purpose))
     assert link == links.LinkToken(purpose, "t7", "MB-7K3QXD", 2, now)
@@ -65,7 +65,7 @@ def test_a_token_cut_anywhere_is_refused() -> None:
 
 
 @pytest.mark.parametrize("position", range(0, 60, 3))
-def test_a_token_with_one_character_changed_never_says_anything_else(position: int) -> None:
+def test_a_token_with_one_character_changed_is_refused(position: int) -> None:
     token = minted()
     other = "A" if token[position] != "A" else "B"
     with pytest.raises(LinkInvalid):
@@ -73,7 +73,7 @@ def test_a_token_with_one_character_changed_never_says_anything_else(position: i
 
 
 @given(st.text(max_size=links.MAX_LENGTH))
-def test_whatever_is_in_the_address_is_read_or_refused_and_never_an_error(text: str) -> None:
+def test_any_text_in_place_of_a_token_is_refused_and_never_an_error(text: str) -> None:
     with pytest.raises(LinkInvalid):
         links.read(LinkPurpose.ACCEPT, text)
 
@@ -95,7 +95,7 @@ def test_the_longest_token_of_ours_is_within_the_limit() -> None:
     assert links.read(LinkPurpose.SIGN_IN, token).subject == "x" * 64
 
 
-def test_a_token_holds_no_more_than_it_says() -> None:
+def test_the_payload_is_recipient_subject_and_epoch_alone() -> None:
     serializer = URLSafeTimedSerializer("any key")
     _, payload = serializer.loads_unsafe(minted())
     assert payload == ["t7", "MB-7K3QXD", 2]
@@ -167,7 +167,7 @@ def test_the_demo_clock_ages_a_link_too(at: Any, tmp_path: Any) -> None:
     assert link.minted_at == MONDAY + timedelta(hours=1)
 
 
-def test_an_address_is_built_from_public_url() -> None:
+def test_a_link_is_built_from_public_url() -> None:
     config.use(replace_public_url("https://bookings.example.org/"))
     address = links.url(LinkPurpose.CHOOSE, **FACTS)
     prefix = "https://bookings.example.org/link/choose/"

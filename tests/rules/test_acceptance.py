@@ -1,4 +1,4 @@
-"""The acceptance window: three hours to answer, and one furthest step for whoever is past them."""
+"""The acceptance window: three hours to answer, and one furthest step after them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -35,7 +35,7 @@ def test_the_window_is_three_hours_with_a_reminder_after_two() -> None:
         (60 * 24 * HOUR, 24 * HOUR),
     ],
 )
-def test_an_enquiry_expires_a_day_on_or_at_the_start_if_that_is_sooner(
+def test_an_enquiry_expires_after_a_day_or_at_the_start_if_that_is_sooner(
     starts_after: timedelta, expires_after: timedelta
 ) -> None:
     assert expires_at(REQUESTED_AT, REQUESTED_AT + starts_after, POLICY) == (
@@ -92,7 +92,7 @@ def test_only_the_furthest_step_that_is_due_is_taken_and_only_once(
     )
 
 
-def test_a_session_that_starts_ends_its_enquiry_before_a_day_is_over() -> None:
+def test_an_enquiry_expires_at_the_start_of_its_session() -> None:
     starts_at = REQUESTED_AT + 4 * HOUR
     steps = [
         due_step(
@@ -107,7 +107,7 @@ def test_a_session_that_starts_ends_its_enquiry_before_a_day_is_over() -> None:
     assert steps == [Step.LATE, Step.EXPIRE]
 
 
-def test_a_reminder_comes_when_it_was_promised_whatever_the_policy_says_now() -> None:
+def test_a_reminder_is_due_as_stored_even_if_the_policy_has_changed() -> None:
     promised = {"answer_by": REQUESTED_AT + 3 * HOUR, "expires_at": REQUESTED_AT + 24 * HOUR}
     now = REQUESTED_AT + 2 * HOUR
     step = due_step(remind_at=REQUESTED_AT + HOUR, late_announced=False, now=now, **promised)

@@ -1,4 +1,4 @@
-"""The record week by week: what is in which bar, and what is in none."""
+"""The answers week by week: which enquiry is in which bar, and which is in none."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,21 +11,23 @@ from app.rules.policy import Policy
 from app.rules.ranking import Enquiry, EnquiryOutcome
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ASKED = datetime(2026, 11, 3, 10, tzinfo=UTC)
+REQUESTED = datetime(2026, 11, 3, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def enquiry(outcome: EnquiryOutcome, hours: float = 1, asked_at: datetime = ASKED) -> Enquiry:
-    ended_at = None if outcome is EnquiryOutcome.OPEN else asked_at + hours * HOUR
-    return Enquiry(asked_at, asked_at + 24 * HOUR, asked_at, outcome, ended_at)
+def enquiry(
+    outcome: EnquiryOutcome, hours: float = 1, requested_at: datetime = REQUESTED
+) -> Enquiry:
+    ended_at = None if outcome is EnquiryOutcome.OPEN else requested_at + hours * HOUR
+    return Enquiry(requested_at, requested_at + 24 * HOUR, requested_at, outcome, ended_at)
 
 
 def weeks(*enquiries: Enquiry, zone: str = "Europe/London") -> dict[date, Week]:
-    found = answer_history.by_week(enquiries, ZoneInfo(zone), now=NOW, policy=Policy())
-    return {week.starts_on: week for week in found}
+    history = answer_history.by_week(enquiries, ZoneInfo(zone), now=NOW, policy=Policy())
+    return {week.starts_on: week for week in history}
 
 
-def test_every_week_of_ninety_days_is_there_also_without_enquiries() -> None:
+def test_every_week_of_ninety_days_is_listed_even_without_enquiries() -> None:
     days = list(weeks())
     assert (days[0], days[-1], len(days)) == (date(2026, 8, 24), date(2026, 11, 23), 14)
     assert all(week.total == 0 for week in weeks().values())
@@ -41,10 +43,10 @@ def test_every_week_of_ninety_days_is_there_also_without_enquiries() -> None:
         (enquiry(EnquiryOutcome.EXPIRED, 24), "expired"),
         (enquiry(EnquiryOutcome.OPEN), "expired"),
         (enquiry(EnquiryOutcome.WITHDRAWN, 5), "late"),
-        (enquiry(EnquiryOutcome.OPEN, asked_at=NOW - 4 * HOUR), "late"),
+        (enquiry(EnquiryOutcome.OPEN, requested_at=NOW - 4 * HOUR), "late"),
     ],
 )
-def test_each_enquiry_that_counts_is_in_one_bar(one: Enquiry, kind: str) -> None:
+def test_each_counted_enquiry_is_in_one_bar(one: Enquiry, kind: str) -> None:
     [week] = [week for week in weeks(one).values() if week.total]
     assert (getattr(week, kind), week.total) == (1, 1)
 
@@ -53,17 +55,19 @@ def test_each_enquiry_that_counts_is_in_one_bar(one: Enquiry, kind: str) -> None
     "one",
     [
         enquiry(EnquiryOutcome.WITHDRAWN, 3),
-        enquiry(EnquiryOutcome.OPEN, asked_at=NOW - HOUR),
-        enquiry(EnquiryOutcome.ACCEPTED, asked_at=NOW - timedelta(days=90)),
-        Enquiry(ASKED, ASKED + 24 * HOUR, None, EnquiryOutcome.EXPIRED, ASKED + 24 * HOUR),
+        enquiry(EnquiryOutcome.OPEN, requested_at=NOW - HOUR),
+        enquiry(EnquiryOutcome.ACCEPTED, requested_at=NOW - timedelta(days=90)),
+        Enquiry(
+            REQUESTED, REQUESTED + 24 * HOUR, None, EnquiryOutcome.EXPIRED, REQUESTED + 24 * HOUR
+        ),
     ],
 )
-def test_what_does_not_count_is_in_none(one: Enquiry) -> None:
+def test_an_enquiry_that_does_not_count_is_in_no_bar(one: Enquiry) -> None:
     assert not [week for week in weeks(one).values() if week.total]
 
 
 def test_weeks_begin_on_monday_in_the_therapists_zone() -> None:
     sunday_night = datetime(2026, 11, 9, 3, tzinfo=UTC)
-    one = enquiry(EnquiryOutcome.ACCEPTED, asked_at=sunday_night)
+    one = enquiry(EnquiryOutcome.ACCEPTED, requested_at=sunday_night)
     assert weeks(one)[date(2026, 11, 9)].total == 1
     assert weeks(one, zone="America/New_York")[date(2026, 11, 2)].total == 1

@@ -197,7 +197,7 @@ def test_a_listing_runs_from_its_first_instant_up_to_but_without_its_last() -> N
     assert open_at([], from_at=until_at, until_at=from_at) == []
 
 
-def test_open_times_ascend_in_whatever_order_the_windows_come() -> None:
+def test_open_times_ascend_in_any_order_of_the_windows() -> None:
     starts = next_open_times(
         [Window(0, 780, 840), Window(0, 540, 600)],
         LONDON,
@@ -246,11 +246,11 @@ def test_the_next_open_times_stop_at_the_limit_and_reach_the_last_day() -> None:
         (59 * DAY + SECOND, NotOpen.TOO_FAR),
     ],
 )
-def test_what_is_wrong_with_a_start_is_named(after: timedelta, why: NotOpen | None) -> None:
+def test_the_reason_why_a_start_is_not_open_is_named(after: timedelta, why: NotOpen | None) -> None:
     assert reason(MONDAY + after) is why
 
 
-def test_time_off_is_named_before_a_taken_time_and_both_after_the_hours() -> None:
+def test_hours_are_named_before_time_off_and_time_off_before_a_taken_time() -> None:
     nine, all_day = MONDAY + 9 * HOUR, [(MONDAY, MONDAY + DAY)]
     assert reason(nine, held=all_day) is NotOpen.TAKEN
     assert reason(nine, held=all_day, time_off=all_day) is NotOpen.TIME_OFF

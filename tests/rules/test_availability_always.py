@@ -1,4 +1,4 @@
-"""Open times and held cells: what must hold for whatever hours, zone and bookings."""
+"""Open times and held cells: what must hold for any hours, zone and bookings."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -79,7 +79,7 @@ SPANS = st.tuples(st.integers(0, 9 * 96), st.integers(1, 96)).map(
     st.integers(0, 300),
     st.sampled_from([30, 50]),
 )
-def test_open_times_are_in_the_hours_clear_of_what_is_busy_ascending_and_unique(
+def test_open_times_are_within_hours_free_ascending_and_unique(
     windows: tuple[Window, ...],
     zone: ZoneInfo,
     busy: list[Span],

@@ -124,7 +124,7 @@ def test_a_free_session_that_the_therapist_cancels_counts_too() -> None:
         (Move.COMPLETE, Status.COMPLETED),
     ],
 )
-def test_nothing_is_settled_where_nothing_ends(move: Move, status: Status) -> None:
+def test_a_move_that_ends_nothing_settles_nothing(move: Move, status: Status) -> None:
     with pytest.raises(ValueError, match=f"{move} does not end a booking that is {status}"):
         settled(move, status)
 

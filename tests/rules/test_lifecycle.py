@@ -1,4 +1,4 @@
-"""The life of a booking: every move from every status by everybody, around every instant."""
+"""The life of a booking: every move from every status by every actor, around every instant."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -95,7 +95,7 @@ def test_no_other_move_exists(move: Move, status: Status, actor: Actor) -> None:
         assert judge(move, status, TIMES, actor, now) is verdict, now
 
 
-def test_the_table_leads_where_the_picture_does() -> None:
+def test_the_table_of_moves_is_that_of_the_contract() -> None:
     rows = {(move, source): rule.target for move, rule in MOVES.items() for source in rule.sources}
     assert rows == TARGETS
 
@@ -110,12 +110,12 @@ def test_the_table_leads_where_the_picture_does() -> None:
         (Status.ACCEPTED, ENDS_AT + timedelta(minutes=10), Move.COMPLETE),
     ],
 )
-def test_the_clock_makes_its_moves_whether_or_not_a_job_ran(
+def test_the_clock_makes_its_moves_without_a_job(
     status: Status, now: datetime, move: Move | None
 ) -> None:
     assert due_move(status, TIMES, now) is move
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.REQUESTED, Status.ACCEPTED}))
-def test_the_clock_leaves_what_has_ended_alone(status: Status) -> None:
+def test_the_clock_moves_no_booking_that_has_ended(status: Status) -> None:
     assert due_move(status, TIMES, TIMES.no_show_until + timedelta(days=365)) is None

@@ -1,4 +1,4 @@
-"""The ranking: the sum exactly as written, and the promises made about it."""
+"""The ranking: the score exactly as the contract has it."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,7 @@ from app.rules.ranking import (
 
 POLICY = Policy()
 NOW = datetime(2027, 6, 1, 12, tzinfo=UTC)
-ASKED_AT = NOW - timedelta(days=10)
+REQUESTED_AT = NOW - timedelta(days=10)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
@@ -34,7 +34,7 @@ def enquiry(
     *,
     handed_after: timedelta | None = timedelta(0),
     expires_after: timedelta = DAY,
-    requested_at: datetime = ASKED_AT,
+    requested_at: datetime = REQUESTED_AT,
     is_email_overdue: bool = False,
 ) -> Enquiry:
     """An enquiry that ended `after` its request (an expiry at its expiry, an open one never)."""
@@ -54,7 +54,7 @@ def ranked(*enquiries: Enquiry, flagged: bool = False, now: datetime = NOW) -> R
     return score(enquiries, is_flagged=flagged, now=now, policy=POLICY)
 
 
-def test_nothing_happened_yet_is_a_hundred() -> None:
+def test_the_score_without_enquiries_is_a_hundred() -> None:
     assert ranked() == Ranking(
         score=Fraction(100),
         responsiveness=Fraction(1),
@@ -103,7 +103,7 @@ def test_lateness_rises_from_three_hours_to_a_day(
         (13.5 * HOUR, None, False, Fraction(0)),
     ],
 )
-def test_what_others_end_counts_with_its_delay_until_then(
+def test_an_enquiry_that_others_end_counts_with_its_delay_until_then(
     outcome: EnquiryOutcome,
     after: timedelta,
     handed_after: timedelta | None,
@@ -134,7 +134,7 @@ def test_an_open_enquiry_counts_with_its_delay_so_far_and_expires_by_the_clock(
     open_for: timedelta, handed_after: timedelta | None, counted: bool, late: Fraction
 ) -> None:
     waiting = enquiry(EnquiryOutcome.OPEN, handed_after=handed_after)
-    now = ASKED_AT + open_for
+    now = REQUESTED_AT + open_for
     assert is_counted(waiting, now, POLICY) is counted
     assert lateness(waiting, now, POLICY) == late
     is_over = open_for >= DAY
@@ -164,7 +164,7 @@ def test_an_expiry_counts_only_if_it_was_handed_over_three_hours_before(
 
 
 @pytest.mark.parametrize("outcome", ANSWERED)
-def test_a_delay_of_our_own_mail_is_not_the_therapists(outcome: EnquiryOutcome) -> None:
+def test_a_delay_of_our_own_mail_does_not_count(outcome: EnquiryOutcome) -> None:
     assert ranked(enquiry(outcome, 12 * HOUR, handed_after=9 * HOUR)).late == 0
     assert ranked(enquiry(outcome, 12 * HOUR, handed_after=9 * HOUR - TICK)).late == 1
     assert ranked(enquiry(outcome, 12 * HOUR, handed_after=None)).late == 0
@@ -230,7 +230,7 @@ def test_only_what_was_requested_in_the_last_ninety_days_counts(
         ([], 1, 24 * 3600),
     ],
 )
-def test_the_median_answer_takes_an_expiry_for_a_day(
+def test_an_expiry_counts_as_a_day_in_the_median_answer(
     hours: list[int], expiries: int, seconds: float
 ) -> None:
     answers = [enquiry(EnquiryOutcome.ACCEPTED, each * HOUR) for each in hours]
@@ -284,9 +284,9 @@ def test_a_decline_before_the_email_was_even_tried_is_a_decline() -> None:
         (0 * HOUR, 90 * DAY, None),
     ],
 )
-def test_the_next_change_by_time_alone_is_foreseen(
+def test_the_next_change_by_time_alone_is_known(
     handed_after: timedelta | None, now_after: timedelta, next_after: timedelta | None
 ) -> None:
     waiting = enquiry(EnquiryOutcome.OPEN, handed_after=handed_after)
-    expected = None if next_after is None else ASKED_AT + next_after
-    assert changes_next_at([waiting], ASKED_AT + now_after, POLICY) == expected
+    expected = None if next_after is None else REQUESTED_AT + next_after
+    assert changes_next_at([waiting], REQUESTED_AT + now_after, POLICY) == expected

@@ -79,7 +79,7 @@ def test_a_flag_says_how_it_is_lifted() -> None:
         (timedelta(hours=48), "2 days"),
     ],
 )
-def test_the_words_follow_the_policys_numbers(within: timedelta, words: str) -> None:
+def test_the_words_use_the_policys_numbers(within: timedelta, words: str) -> None:
     policy = Policy(answer_within=within, expire_after=timedelta(days=4))
     explanation = explained((EnquiryOutcome.ACCEPTED, 0.5), policy=policy)[
         "responsiveness"

@@ -1,4 +1,4 @@
-"""The promises made about the ranking, for whatever else happened to a therapist."""
+"""The promises about the ranking, for any other enquiries of the therapist."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ HOURS = st.integers(0, 24 * 3600 - 1).map(lambda seconds: timedelta(seconds=seco
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Enquiry]:
-    """Anything that may have happened to a therapist before."""
+    """Any earlier enquiries of a therapist."""
     history = []
     for _ in range(draw(st.integers(0, 8))):
         requested_at = NOW - draw(st.integers(0, 100 * 24)) * HOUR
@@ -47,8 +47,8 @@ def histories(draw: st.DrawFn) -> list[Enquiry]:
 
 
 @st.composite
-def asked(draw: st.DrawFn) -> Enquiry:
-    """One enquiry before anybody answered; an email never handed over is one that failed."""
+def open_enquiries(draw: st.DrawFn) -> Enquiry:
+    """An open enquiry; an email that was never handed over has failed."""
     requested_at = NOW - 2 * DAY
     handed_after = draw(st.one_of(st.none(), st.just(timedelta(0)), HOURS))
     return Enquiry(
@@ -71,7 +71,7 @@ def ended(one: Enquiry, outcome: EnquiryOutcome, share: float) -> Enquiry:
 SHARES = st.floats(0, 1)
 
 
-@given(histories(), asked(), st.sampled_from(ANSWERED), SHARES, SHARES)
+@given(histories(), open_enquiries(), st.sampled_from(ANSWERED), SHARES, SHARES)
 def test_the_same_answer_later_never_scores_higher(
     history: list[Enquiry], one: Enquiry, outcome: EnquiryOutcome, first: float, second: float
 ) -> None:
@@ -79,7 +79,7 @@ def test_the_same_answer_later_never_scores_higher(
     assert ranked(*history, later).score <= ranked(*history, sooner).score
 
 
-@given(histories(), asked(), SHARES)
+@given(histories(), open_enquiries(), SHARES)
 def test_declining_never_scores_higher_than_accepting(
     history: list[Enquiry], one: Enquiry, share: float
 ) -> None:
@@ -87,7 +87,7 @@ def test_declining_never_scores_higher_than_accepting(
     assert declined.score <= accepted.score
 
 
-@given(histories(), asked(), st.sampled_from(ANSWERED), SHARES)
+@given(histories(), open_enquiries(), st.sampled_from(ANSWERED), SHARES)
 def test_expiring_never_scores_higher_than_any_answer(
     history: list[Enquiry], one: Enquiry, outcome: EnquiryOutcome, share: float
 ) -> None:
@@ -100,8 +100,10 @@ def test_a_flag_never_scores_higher_and_scores_stay_in_range(history: list[Enqui
     assert 0 <= ranked(*history, flagged=True).score < ranked(*history).score <= 100
 
 
-@given(histories(), asked())
-def test_what_we_failed_to_deliver_costs_nothing(history: list[Enquiry], one: Enquiry) -> None:
+@given(histories(), open_enquiries())
+def test_an_email_that_we_failed_to_send_costs_nothing(
+    history: list[Enquiry], one: Enquiry
+) -> None:
     never = replace(one, handed_over_at=None, is_email_overdue=True)
     without = ranked(*history).score
     for outcome in (*ANSWERED, EnquiryOutcome.EXPIRED, EnquiryOutcome.WITHDRAWN):
@@ -109,7 +111,7 @@ def test_what_we_failed_to_deliver_costs_nothing(history: list[Enquiry], one: En
 
 
 @given(histories())
-def test_until_the_next_change_the_score_stays(history: list[Enquiry]) -> None:
+def test_the_score_is_constant_until_the_next_change(history: list[Enquiry]) -> None:
     due_at = changes_next_at(history, NOW, POLICY)
     late = [
         each

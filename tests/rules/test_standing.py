@@ -1,4 +1,4 @@
-"""Cancelling too often: warned, flagged, deactivated, and what gives it back."""
+"""Cancelling too often: warned, flagged, deactivated, reactivated."""
 
 from collections.abc import Sequence
 
@@ -52,7 +52,7 @@ def test_a_completed_session_does_not_reactivate_an_account() -> None:
     assert after_completion(Standing(5, True, True)).is_deactivated
 
 
-def test_only_ops_gives_a_deactivated_account_back() -> None:
+def test_only_ops_reactivates_an_account() -> None:
     assert reactivated() == Standing(0, False, False)
 
 
@@ -65,7 +65,7 @@ def test_each_length_of_streak_has_its_step(streak: int, step: StandingStep | No
 
 
 @pytest.mark.parametrize(
-    ("told", "standing", "step"),
+    ("announced", "standing", "step"),
     [
         (None, Standing(2), None),
         (None, Standing(3), WARN),
@@ -80,19 +80,19 @@ def test_each_length_of_streak_has_its_step(streak: int, step: StandingStep | No
         (DEACTIVATE, Standing(3, False, True), None),
     ],
 )
-def test_only_the_furthest_step_is_told_and_only_once(
-    told: StandingStep | None, standing: Standing, step: StandingStep | None
+def test_only_the_furthest_step_is_announced_and_only_once(
+    announced: StandingStep | None, standing: Standing, step: StandingStep | None
 ) -> None:
-    assert furthest_step(told, standing, POLICY) is step
+    assert furthest_step(announced, standing, POLICY) is step
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"), [(None, None), (WARN, None), (FLAG, None), (DEACTIVATE, DEACTIVATE)]
+    ("announced", "kept"), [(None, None), (WARN, None), (FLAG, None), (DEACTIVATE, DEACTIVATE)]
 )
-def test_a_completion_makes_warnings_fresh_again_but_no_second_goodbye(
-    told: StandingStep | None, kept: StandingStep | None
+def test_after_a_completion_warnings_are_announced_again_but_a_deactivation_is_not(
+    announced: StandingStep | None, kept: StandingStep | None
 ) -> None:
-    assert announced_after_completion(told) is kept
+    assert announced_after_completion(announced) is kept
 
 
 def test_the_numbers_are_the_policys() -> None:
@@ -113,7 +113,7 @@ def test_cancelling_never_leaves_a_better_standing_than_not_cancelling(
 
 
 @given(st.lists(st.sampled_from(StandingEvent), max_size=20))
-def test_the_state_is_what_the_events_since_the_last_reset_say(
+def test_the_standing_follows_from_the_events_since_the_last_reset(
     events: list[StandingEvent],
 ) -> None:
     streak, longest = 0, 0

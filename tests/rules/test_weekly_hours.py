@@ -80,7 +80,7 @@ def test_wrong_hours_are_refused_by_name(text: str, message: str) -> None:
         (Window(0, 7, 60), "00:07 is not on a quarter hour"),
     ],
 )
-def test_windows_from_elsewhere_are_checked_alike(window: Window, message: str) -> None:
+def test_windows_from_other_sources_are_checked_too(window: Window, message: str) -> None:
     with pytest.raises(ValueError) as refused:
         checked([window])
     assert message in str(refused.value)
@@ -95,7 +95,7 @@ def test_windows_from_elsewhere_are_checked_alike(window: Window, message: str) 
         "",
     ],
 )
-def test_hours_are_written_shortest(text: str) -> None:
+def test_hours_are_written_in_the_shortest_form(text: str) -> None:
     assert format_windows(parse_windows(text)) == text
 
 
@@ -113,7 +113,7 @@ def weeks(draw: st.DrawFn) -> tuple[Window, ...]:
 
 
 @given(weeks())
-def test_what_is_written_is_read_back(windows: tuple[Window, ...]) -> None:
+def test_written_hours_are_read_back(windows: tuple[Window, ...]) -> None:
     assert parse_windows(format_windows(windows)) == windows
 
 
@@ -122,7 +122,7 @@ def test_a_time_that_clocks_skip_is_refused_by_name_with_one_that_exists() -> No
         local_instant(date(2027, 3, 28), time(1, 30), LONDON)
 
 
-def test_of_a_time_that_comes_twice_the_first_is_meant() -> None:
+def test_a_time_that_comes_twice_means_the_first() -> None:
     found = local_instant(date(2026, 10, 25), time(1, 30), LONDON)
     assert found == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 

@@ -1,7 +1,7 @@
-"""Tiny verbs with which tests tell a booking's story: ask, accept, pass, sweep."""
+"""Verbs with which a test plays the life of a booking: ask, accept, wait, sweep, deliver."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ def sender_to(
 
 
 def total(parts: Iterable[JobResult]) -> JobResult:
-    """What all parts of a job came to."""
+    """The sum of the results of all parts of a job."""
     return sum(parts, JobResult())
 
 
@@ -68,9 +68,33 @@ def sending_in_thread(app: Flask, sender: OutboxSender) -> Iterator[None]:
     assert not thread.is_alive()
 
 
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The result or exception of each call, in order of ending.
+
+    All start at the same moment, in threads with connections of their own.
+    """
+    start = threading.Barrier(len(calls))
+    outcomes: list[Any] = []
+
+    def run(call: Callable[[], Any]) -> None:
+        with database.connection():
+            start.wait(PATIENCE_S)
+            try:
+                outcomes.append(call())
+            except Exception as error:
+                outcomes.append(error)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
 @dataclass
 class Story:
-    """One test's running tale: the application, its mail server and its clock."""
+    """The application, its mail server and its clock, for one test."""
 
     app: Flask
     mail: MailServer
@@ -81,7 +105,7 @@ class Story:
         return clock.now()
 
     def wait(self, **span: float) -> datetime:
-        """Let time pass."""
+        """Move the clock on."""
         return self.at(self.now + timedelta(**span))
 
     def ask(
@@ -93,13 +117,13 @@ class Story:
         kind: Kind = Kind.PAID,
         note: str = "",
     ) -> Booking:
-        """A client asks; by default for ten o'clock in London, two days ahead."""
+        """Request a session; by default at ten o'clock in London, two days ahead."""
         if starts_at is None:
             starts_at = self.now.replace(hour=10, minute=0, second=0, microsecond=0)
             starts_at += timedelta(days=2)
         name, email, zone = client
-        asked = request.BookingRequest(therapist, name, email, zone, starts_at, kind, note)
-        return request.request_booking(asked, via=Via.API, now=self.now)
+        wanted = request.BookingRequest(therapist, name, email, zone, starts_at, kind, note)
+        return request.request_booking(wanted, via=Via.API, now=self.now)
 
     def accept(self, booking: Booking) -> MoveResult:
         return transitions.make_move(
@@ -125,17 +149,17 @@ class Story:
         return cancel.cancel(booking, by=by, via=Via.DASHBOARD, now=self.now)
 
     def sweep(self) -> None:
-        """One run of every job of the clock; none may fail."""
+        """Run every job of the clock once; none may fail."""
         for job in JOBS:
             run = total(job(self.now))
             assert run.failed == 0, job.__name__
 
     def deliver(self) -> list[tuple[str, str]]:
-        """Send what is due; the (kind, recipient) of each email that the server took, in order."""
+        """Send the emails that are due; returns (kind, recipient) of each, in order."""
         return [(each.parsed["X-Mindsum-Email"], each.rcpt_tos[0]) for each in self.sent()]
 
     def sent(self) -> list[Accepted]:
-        """Send what is due; what the server took of it."""
+        """Send the emails that are due; returns them as the server received them."""
         before = len(self.mail.messages)
         total(OutboxSender(self.app.extensions["mailer"], clock.now).deliver())
         return self.mail.messages[before:]
@@ -156,7 +180,7 @@ class Story:
 
     @staticmethod
     def balances(booking: Booking) -> dict[str, int]:
-        """What each account of the ledger holds because of the booking."""
+        """The sum of the booking's lines on each account of the ledger."""
         sums: dict[str, Any] = {}
         for line in booking.ledger:
             sums[line.account] = sums.get(line.account, 0) + line.amount_minor

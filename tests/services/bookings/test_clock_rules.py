@@ -23,12 +23,12 @@ EXPIRED = {
     ("booking_expired", "dee@clients.example"),
     ("enquiry_expired", "asha@therapists.example"),
 }
+# A session that starts sooner than 24 h after the request.
 SOON = 5 * HOUR
-"""A session five hours ahead: its start comes sooner than 24 h after the request."""
 
 
 @pytest.mark.parametrize(
-    ("after", "starts_in", "told", "status"),
+    ("after", "starts_in", "emails", "status"),
     [
         (2 * HOUR - SECOND, 48 * HOUR, set(), "requested"),
         (2 * HOUR, 48 * HOUR, REMINDED, "requested"),
@@ -45,33 +45,33 @@ SOON = 5 * HOUR
         (30 * HOUR, 48 * HOUR, EXPIRED, "expired"),
     ],
 )
-def test_an_unanswered_enquiry_is_where_it_should_be_at_every_boundary(
+def test_an_unanswered_enquiry_has_the_right_state_at_every_boundary(
     story: Story,
     after: timedelta,
     starts_in: timedelta,
-    told: set[tuple[str, str]],
+    emails: set[tuple[str, str]],
     status: str,
 ) -> None:
     booking = story.ask(starts_at=story.now + starts_in)
     story.deliver()
     story.at(booking.requested_at + after)
     story.sweep()
-    assert set(story.deliver()) == told
+    assert set(story.deliver()) == emails
     assert story.reload(booking).status == status
     for _ in range(2):
         story.sweep()
         assert story.deliver() == []
 
 
-def test_the_whole_chase_happens_in_order_and_once(story: Story) -> None:
+def test_reminder_lateness_and_expiry_happen_in_order_and_once(story: Story) -> None:
     booking = story.ask()
     story.deliver()
-    told = []
+    emails = []
     for minutes in range(0, 25 * 60, 20):
         story.at(booking.requested_at + timedelta(minutes=minutes))
         story.sweep()
-        told += story.deliver()
-    assert sorted(told) == sorted(REMINDED | LATE | EXPIRED)
+        emails += story.deliver()
+    assert sorted(emails) == sorted(REMINDED | LATE | EXPIRED)
     assert [event for event, _, _ in story.timeline(booking)] == [
         "requested",
         "reminded",
@@ -96,7 +96,7 @@ def test_a_late_enquiry_can_still_be_accepted(story: Story) -> None:
 
 
 @pytest.mark.parametrize("answer", ["accept", "decline", "withdraw"])
-def test_an_answered_enquiry_is_chased_no_more(story: Story, answer: str) -> None:
+def test_nothing_is_due_for_an_answered_enquiry(story: Story, answer: str) -> None:
     booking = story.ask()
     getattr(story, answer)(booking)
     story.deliver()
@@ -105,7 +105,7 @@ def test_an_answered_enquiry_is_chased_no_more(story: Story, answer: str) -> Non
         assert total(job(story.now)).due == 0
 
 
-def test_a_reminder_that_could_not_be_sent_in_time_is_skipped_not_sent_stale(
+def test_a_reminder_that_is_too_late_to_send_is_skipped(
     story: Story,
 ) -> None:
     booking = story.ask()
@@ -121,7 +121,9 @@ def test_a_reminder_that_could_not_be_sent_in_time_is_skipped_not_sent_stale(
     )
 
 
-def test_after_an_outage_of_thirty_hours_one_run_puts_every_enquiry_right(story: Story) -> None:
+def test_after_an_outage_of_thirty_hours_one_run_brings_every_enquiry_up_to_date(
+    story: Story,
+) -> None:
     monday = story.now
     bookings = []
     for index in range(8):
@@ -131,7 +133,7 @@ def test_after_an_outage_of_thirty_hours_one_run_puts_every_enquiry_right(story:
         bookings.append(story.ask(starts_at=starts_at, client=client))
     story.at(monday + timedelta(hours=30))
     story.sweep()
-    # Asked 30, 26, 22, 18, 14, 10, 6 and 2 hours ago.
+    # Requested 30, 26, 22, 18, 14, 10, 6 and 2 hours ago.
     statuses = [story.reload(booking).status.value for booking in bookings]
     assert statuses == ["expired"] * 2 + ["requested"] * 6
     events = [[event for event, _, _ in story.timeline(booking)][1:] for booking in bookings]
@@ -147,9 +149,9 @@ def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken, whole = story.ask(), story.ask("bran", starts_at=story.now + timedelta(hours=54))
-    # A line that the sweep is about to write is there already, so its transaction must fail.
-    story_line = {"booking": broken, "event": "late", "by": "system", "via": "scheduler"}
-    TimelineEntry.create(at=story.now, facts={}, **story_line)
+    # The line that the sweep will write exists already, so its transaction fails.
+    line = {"booking": broken, "event": "late", "by": "system", "via": "scheduler"}
+    TimelineEntry.create(at=story.now, facts={}, **line)
     story.wait(hours=4)
     run = total(due.escalate_late(story.now))
     assert (run.due, run.done, run.failed) == (2, 1, 1)
@@ -168,7 +170,7 @@ def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
         (timedelta(0), 0),
     ],
 )
-def test_both_are_reminded_of_a_session_and_after_an_outage_only_once(
+def test_client_and_therapist_are_reminded_of_a_session_and_after_an_outage_only_once(
     story: Story, before_start: timedelta, reminders: int
 ) -> None:
     booking = story.ask(starts_at=story.now + timedelta(hours=49))
@@ -176,8 +178,8 @@ def test_both_are_reminded_of_a_session_and_after_an_outage_only_once(
     story.deliver()
     story.at(booking.starts_at - before_start)
     story.sweep()
-    told = [each for each in story.deliver() if each[0] == "session_reminder"]
-    assert len(told) == 2 * reminders
+    reminded = [each for each in story.deliver() if each[0] == "session_reminder"]
+    assert len(reminded) == 2 * reminders
     story.sweep()
     assert story.deliver() == []
 
@@ -195,7 +197,7 @@ def test_the_day_and_the_hour_reminder_come_one_after_the_other(story: Story) ->
         ]
 
 
-def test_no_reminder_comes_for_a_time_that_was_past_when_the_session_was_accepted(
+def test_a_reminder_that_was_due_before_the_session_was_accepted_is_not_sent(
     story: Story,
 ) -> None:
     booking = story.ask(starts_at=story.now + 6 * HOUR)
@@ -208,7 +210,7 @@ def test_no_reminder_comes_for_a_time_that_was_past_when_the_session_was_accepte
     assert len(story.deliver()) == 2
 
 
-def test_a_reminder_is_decided_again_when_it_is_sent(story: Story) -> None:
+def test_a_reminder_is_checked_again_when_it_is_sent(story: Story) -> None:
     booking = story.ask(starts_at=story.now + timedelta(hours=49))
     story.accept(booking)
     story.deliver()
@@ -244,7 +246,7 @@ def test_a_session_completes_ten_minutes_after_its_end(
         }
 
 
-def test_a_batch_larger_than_one_claim_is_worked_off_in_one_run(
+def test_more_bookings_than_one_batch_are_done_in_one_run(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "BATCH", 2)

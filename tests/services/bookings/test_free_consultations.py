@@ -1,9 +1,7 @@
 """One free initial consultation per client and therapist: what uses it up, what gives it back."""
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from peewee import IntegrityError
@@ -13,7 +11,7 @@ from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.services.bookings import cancel, transitions
 from app.store.db import database
 from app.store.models import Booking, Client, HeldTime, TimelineEntry
-from tests.scenarios.story import DEE, ELI, Story
+from tests.scenarios.story import DEE, ELI, Story, at_once
 
 pytestmark = pytest.mark.both_databases
 
@@ -108,7 +106,7 @@ def test_it_is_used_up(story: Story, life: Callable[[Story], None]) -> None:
     life(story)
     with pytest.raises(FreeConsultationUsed):
         free_again(story)
-    assert free_again(story, "bran").fee_minor == 0, "another therapist's is another one"
+    assert free_again(story, "bran").fee_minor == 0, "one with each therapist"
     paid = story.ask(starts_at=story.now.replace(hour=14, minute=0, second=0) + 5 * DAY)
     assert paid.fee_minor == 6000
 
@@ -133,7 +131,7 @@ def test_it_is_given_back_and_can_be_used_once_more(
         story.ask(starts_at=story.now.replace(hour=14, minute=0, second=0) + 5 * DAY, kind=FREE)
 
 
-def test_it_is_given_back_where_a_deactivation_ended_it(story: Story) -> None:
+def test_it_is_given_back_if_a_deactivation_ended_it(story: Story) -> None:
     booking = story.ask(kind=FREE)
     for _ in range(5):
         session = story.ask("asha", client=ELI, starts_at=booking.starts_at + DAY)
@@ -147,7 +145,9 @@ def test_it_is_given_back_where_a_deactivation_ended_it(story: Story) -> None:
 @pytest.mark.parametrize(
     "spelling", ["DEE@clients.example", "dee@CLIENTS.EXAMPLE", "  Dee@Clients.Example "]
 )
-def test_the_same_address_in_other_letters_is_the_same_client(story: Story, spelling: str) -> None:
+def test_the_same_address_in_other_letter_case_is_the_same_client(
+    story: Story, spelling: str
+) -> None:
     story.ask(kind=FREE)
     with pytest.raises(FreeConsultationUsed):
         free_again(story, email=spelling)
@@ -157,27 +157,6 @@ def test_the_same_address_in_other_letters_is_the_same_client(story: Story, spel
 def test_another_address_is_another_client(story: Story) -> None:
     story.ask(kind=FREE)
     assert free_again(story, email="dee+two@clients.example").fee_minor == 0
-
-
-def at_once(asks: list[Callable[[], Booking]]) -> list[Any]:
-    """What each of `asks` came to, all begun in the same instant on connections of their own."""
-    together = threading.Barrier(len(asks))
-    outcomes: list[Any] = []
-
-    def one(ask: Callable[[], Booking]) -> None:
-        with database.connection():
-            together.wait()
-            try:
-                outcomes.append(ask())
-            except Exception as error:
-                outcomes.append(error)
-
-    crowd = [threading.Thread(target=one, args=(ask,)) for ask in asks]
-    for each in crowd:
-        each.start()
-    for each in crowd:
-        each.join()
-    return outcomes
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["new client", "known client"])
@@ -191,11 +170,11 @@ def test_of_twelve_requests_at_once_exactly_one_is_free(story: Story, is_known: 
     assert len(won) == 1
     assert [type(error) for error in lost] == [FreeConsultationUsed] * 11
     assert Booking.select().where(Booking.uses_free_consultation).count() == 1
-    assert TimelineEntry.select().count() == (2 if is_known else 1), "a loser left a line"
+    assert TimelineEntry.select().count() == (2 if is_known else 1), "a refused request left a line"
     assert HeldTime.select().where(HeldTime.booking == won[0]).count() == 2
 
 
-def test_a_new_client_who_asks_several_therapists_at_once_has_one_free_with_each(
+def test_a_new_client_who_asks_several_therapists_at_once_gets_one_free_with_each(
     story: Story,
 ) -> None:
     # Sixteen o'clock UTC is open in London and New York.

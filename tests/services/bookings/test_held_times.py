@@ -1,4 +1,4 @@
-"""Held time: whatever touches a span is found, and a therapist's past is not read for it."""
+"""Held time: every session that touches a span is found, without reading a long past."""
 
 import re
 from datetime import timedelta
@@ -27,18 +27,18 @@ def test_a_session_of_any_length_holds_its_time_to_the_last_minute(
     starts_at, ends_at = booking.starts_at, booking.starts_at + minutes * MINUTE
     Booking.update(ends_at=ends_at).where(Booking.id == booking.id).execute()
     therapist = booking.therapist
-    for from_at, until_at, found in (
+    for from_at, until_at, spans in (
         (starts_at - DAY, starts_at, []),
         (starts_at - DAY, starts_at + MINUTE, [(starts_at, ends_at)]),
         (ends_at - MINUTE, ends_at + DAY, [(starts_at, ends_at)]),
         (ends_at, ends_at + DAY, []),
     ):
-        assert queries.held_spans(therapist, from_at, until_at, story.now) == found
+        assert queries.held_spans(therapist, from_at, until_at, story.now) == spans
         busy = directory.busy_spans([therapist.id], from_at, until_at, story.now)
-        assert busy == {therapist.id: found}
+        assert busy == {therapist.id: spans}
 
 
-def test_of_a_long_past_only_the_days_around_the_span_are_read(story: Story) -> None:
+def test_only_the_days_around_the_span_are_read_of_a_long_past(story: Story) -> None:
     booking = story.ask()
     columns = {**booking.__data__, "status": Status.ACCEPTED}
     del columns["id"]
@@ -67,7 +67,7 @@ def test_of_a_long_past_only_the_days_around_the_span_are_read(story: Story) -> 
 
 
 def plan_of(sql: str, params: list[object]) -> str:
-    """Which index the database reads, and between which bounds."""
+    """The index that the database reads, and its bounds."""
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite() else "EXPLAIN "
     rows = database.db.execute_sql(explain + sql, params).fetchall()
     lines = [str(row[-1]) for row in rows if "Filter:" not in str(row[-1])]

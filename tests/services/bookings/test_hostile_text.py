@@ -1,4 +1,4 @@
-"""Notes, reasons and messages: whatever was written, refused at the door or in no email at all."""
+"""Notes, reasons and messages: hostile text is refused, or accepted and in no email."""
 
 import unicodedata
 from datetime import timedelta
@@ -24,8 +24,8 @@ WORDS = st.text(max_size=200)
 FIELDS = (Purpose.NOTE, Purpose.REASON, Purpose.MESSAGE)
 
 
-def let_in(words: str) -> str | None:
-    """What the door makes of it; None where it is refused."""
+def validated(words: str) -> str | None:
+    """The validated text; None if it is refused."""
     try:
         return validation.text(words)
     except ValueError:
@@ -33,7 +33,7 @@ def let_in(words: str) -> str | None:
 
 
 def write(story: Story, booking: Booking, words: str) -> None:
-    """The same words from the client to the therapist and back."""
+    """Send the words from the client to the therapist and back."""
     for author in (Actor.CLIENT, Actor.THERAPIST):
         messages.send(booking, words, author=author, now=story.now)
 
@@ -46,22 +46,22 @@ def everything_in(parsed: EmailMessage) -> str:
 
 
 @pytest.mark.parametrize("words", ["Dee\0", "\ud800", "a\x85b", "a\x0bb", "a" * 1_000_000])
-def test_the_door_refuses_what_nobody_types(words: str) -> None:
-    assert let_in(words) is None
+def test_control_characters_and_overlong_text_are_refused(words: str) -> None:
+    assert validated(words) is None
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_hostile_writings_that_are_let_in_are_on_no_wire(story: Story) -> None:
-    kept = [typed for words in HOSTILE if (typed := let_in(f"axolotl {words} narwhal"))]
+def test_hostile_writings_that_are_accepted_are_in_no_email(story: Story) -> None:
+    kept = [typed for words in HOSTILE if (typed := validated(f"axolotl {words} narwhal"))]
     assert len(HOSTILE) - len(kept) == 5
     tomorrow = story.now + timedelta(days=1, hours=1)
-    asked = {}
+    bookings = {}
     for day, typed in enumerate(kept):
         booking = story.ask(starts_at=tomorrow + timedelta(days=day), note=typed)
         write(story, booking, typed)
-        asked[typed] = booking
+        bookings[typed] = booking
     sent = story.sent()
-    for typed, booking in asked.items():
+    for typed, booking in bookings.items():
         story.decline(booking, reason=typed)
     sent += story.sent()
     assert Writing.select().count() == 4 * len(kept)
@@ -83,7 +83,7 @@ def assert_quiet_and_well_formed(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_no_email_is_other_for_what_was_written(story: Story) -> None:
+def test_no_email_depends_on_what_was_written(story: Story) -> None:
     booking = story.ask(note="quiet")
     write(story, booking, "quiet")
     story.decline(booking, reason="quiet")
@@ -95,7 +95,7 @@ def test_no_email_is_other_for_what_was_written(story: Story) -> None:
     @given(st.tuples(WORDS, WORDS, WORDS))
     def stays_the_same(written: tuple[str, ...]) -> None:
         for purpose, words in zip(FIELDS, written, strict=True):
-            typed = let_in(words)
+            typed = validated(words)
             if typed is not None:
                 odd = {each for each in typed if unicodedata.category(each) in {"Cc", "Cs"}}
                 assert odd <= {"\n", "\t"}

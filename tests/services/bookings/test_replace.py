@@ -1,4 +1,4 @@
-"""Choose Someone Else: who is offered, in which order, at which times, and at what cost."""
+"""Choose Someone Else: which therapists are offered, in which order, at which times."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.both_databases
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 WEDNESDAY_10 = datetime(2026, 11, 4, 10, tzinfo=UTC)
+# Their nine to five is from eight to four in London.
 PARIS = ("Fay Blanc", "Gus Petit", "Hal Moreau", "Ida Roux")
-"""Their nine to five is from eight to four in London."""
 
 
 @pytest.fixture
@@ -34,22 +34,22 @@ def others(story: Story) -> list[Therapist]:
 
 
 def rank(slugs: Sequence[str]) -> None:
-    """Put these therapists above all others, the first of them on top."""
+    """Rank these therapists above all others, the first of them best."""
     for place, slug in enumerate(slugs):
         Therapist.update(score=1000 - place).where(Therapist.slug == slug).execute()
 
 
 def offered(story: Story, booking: Booking) -> list[tuple[str, datetime]]:
-    """Who is offered, and when."""
-    found = replace.alternatives_for(story.reload(booking), story.now)
-    return [(slot.therapist.slug, slot.starts_at) for slot in found]
+    """(slug, start) of each offer."""
+    slots = replace.alternatives_for(story.reload(booking), story.now)
+    return [(slot.therapist.slug, slot.starts_at) for slot in slots]
 
 
 def names(story: Story, booking: Booking) -> list[str]:
     return [slug for slug, _ in offered(story, booking)]
 
 
-def test_three_who_are_free_at_that_same_time_are_offered_best_ranked_first(
+def test_three_therapists_who_are_free_at_that_time_are_offered_best_ranked_first(
     story: Story, others: list[Therapist]
 ) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
@@ -59,7 +59,7 @@ def test_three_who_are_free_at_that_same_time_are_offered_best_ranked_first(
     assert names(story, booking) == ["fay", "hal", "ida"]
 
 
-def test_who_is_booked_or_away_or_off_the_list_at_that_time_is_passed_over(
+def test_a_therapist_who_is_booked_away_or_unlisted_at_that_time_is_not_offered(
     story: Story, others: list[Therapist]
 ) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
@@ -73,7 +73,7 @@ def test_who_is_booked_or_away_or_off_the_list_at_that_time_is_passed_over(
     assert WEDNESDAY_10 not in dict(offered(story, booking)).values()
 
 
-def test_a_session_that_began_before_and_still_lasts_takes_its_time(
+def test_a_session_that_began_before_that_time_and_still_lasts_blocks_it(
     story: Story, others: list[Therapist]
 ) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
@@ -84,7 +84,7 @@ def test_a_session_that_began_before_and_still_lasts_takes_its_time(
     assert "ida" in names(story, booking)
 
 
-def test_where_nobody_has_that_time_the_nearest_open_times_are_offered_nearest_first(
+def test_if_no_therapist_has_that_time_the_nearest_open_times_are_offered_nearest_first(
     story: Story, others: list[Therapist]
 ) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10 + HOUR / 2)
@@ -97,7 +97,7 @@ def test_where_nobody_has_that_time_the_nearest_open_times_are_offered_nearest_f
     assert offered(story, booking) == [("hal", eleven), ("fay", eleven), ("gus", eleven + HOUR)]
 
 
-def test_a_time_under_the_minimum_notice_gives_way_to_the_nearest_that_is_not(
+def test_instead_of_a_time_under_the_minimum_notice_the_nearest_bookable_time_is_offered(
     story: Story, others: list[Therapist]
 ) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
@@ -118,7 +118,7 @@ def test_when_the_time_has_passed_the_next_open_times_are_offered(
     assert offered(story, booking) == [("chi", night), ("ida", morning), ("hal", morning)]
 
 
-def test_free_consultations_are_offered_only_where_the_client_can_still_have_one(
+def test_free_consultations_are_offered_only_with_therapists_the_client_has_had_none_with(
     story: Story, others: list[Therapist]
 ) -> None:
     used = story.ask("ida", starts_at=WEDNESDAY_10 + DAY, kind=Kind.FREE_CONSULTATION)
@@ -134,7 +134,7 @@ def test_free_consultations_are_offered_only_where_the_client_can_still_have_one
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_the_therapist_who_cannot_is_never_offered_however_well_ranked(
+def test_the_therapist_of_the_booking_is_never_offered_however_well_ranked(
     story: Story, others: list[Therapist], kind: Kind
 ) -> None:
     rank(["asha", "ida", "hal", "gus", "fay"])
@@ -144,7 +144,7 @@ def test_the_therapist_who_cannot_is_never_offered_however_well_ranked(
     assert "asha" not in names(story, booking)
 
 
-def test_with_nobody_else_nothing_is_offered(story: Story) -> None:
+def test_without_other_therapists_nothing_is_offered(story: Story) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
     for slug in ("bran", "chi"):
         accounts.pause(slug, on=True)
@@ -152,21 +152,21 @@ def test_with_nobody_else_nothing_is_offered(story: Story) -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_it_takes_as_few_queries_with_seventy_therapists_as_with_a_handful(
+def test_seventy_therapists_take_no_more_queries_than_four(
     story: Story, others: list[Therapist], kind: Kind
 ) -> None:
     booking = queries.booking_by_reference(story.ask(starts_at=WEDNESDAY_10, kind=kind).reference)
     with counted_queries() as few:
         replace.alternatives_for(booking, story.now)
-    for added in crowd(others[0], 70):
+    for added in many_therapists(others[0], 70):
         accounts.replace_windows(added, parse_windows("Mon-Sun 09:00-17:00"))
     with counted_queries() as many:
         replace.alternatives_for(booking, story.now)
     assert len(many) == len(few) <= 6
 
 
-def crowd(like: Therapist, size: int) -> list[Therapist]:
-    """Therapists without hours who are ranked above everybody else."""
+def many_therapists(like: Therapist, size: int) -> list[Therapist]:
+    """Therapists without hours who are ranked above all others."""
     columns = {name: value for name, value in like.__data__.items() if name != "id"}
     added = []
     for number in range(size):
@@ -176,11 +176,11 @@ def crowd(like: Therapist, size: int) -> list[Therapist]:
 
 
 @pytest.mark.parametrize("size", [60, 301])
-def test_the_one_who_is_free_is_found_behind_any_number_of_better_ranked_who_are_not(
+def test_a_free_therapist_is_found_behind_any_number_of_better_ranked_busy_ones(
     story: Story, others: list[Therapist], size: int
 ) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
-    for number, busy in enumerate(crowd(others[0], size)):
+    for number, busy in enumerate(many_therapists(others[0], size)):
         accounts.replace_windows(busy, parse_windows("Wed 09:00-12:00"))
         held = WEDNESDAY_10 + HOUR / 12 * (number % 10)
         TimeOff.create(therapist=busy, starts_at=held, ends_at=held + HOUR)
@@ -190,10 +190,10 @@ def test_the_one_who_is_free_is_found_behind_any_number_of_better_ranked_who_are
     assert offered(story, booking) == [("fay", WEDNESDAY_10)]
 
 
-def test_nearest_times_are_looked_for_behind_any_number_of_better_ranked_who_have_none(
+def test_nearest_times_are_found_behind_any_number_of_better_ranked_therapists_without_any(
     story: Story, others: list[Therapist]
 ) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
-    crowd(others[0], 301)
+    many_therapists(others[0], 301)
     story.at(WEDNESDAY_10 - HOUR)
     assert [slug for slug, _ in offered(story, booking)] == ["ida", "hal", "gus"]

@@ -1,8 +1,9 @@
-"""Asking for a session: what a request needs, what it holds, what it leaves behind."""
+"""Requesting a session: what a request needs, what it holds, what it writes."""
 
-import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,7 @@ from app.services.therapists.profile import Away
 from app.store import queries
 from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, OutboxEmail, Writing
-from tests.scenarios.story import ELI, Story
+from tests.scenarios.story import ELI, Story, at_once
 
 pytestmark = pytest.mark.both_databases
 
@@ -76,13 +77,13 @@ def booked(story: Story) -> None:
 
 
 def nothing(_story: Story) -> None:
-    """Leave the stage as it is."""
+    """Change nothing."""
 
 
 @pytest.mark.parametrize(
-    ("given", "asked", "error", "named"),
+    ("before", "wanted", "error", "named"),
     [
-        (nothing, {"therapist": "nobody"}, NotFound, "therapist"),
+        (nothing, {"therapist": "unknown"}, NotFound, "therapist"),
         (nothing, {"starts_at": TUESDAY + timedelta(hours=8, minutes=30)}, InvalidFields, "open"),
         (nothing, {"starts_at": TUESDAY + timedelta(hours=10, minutes=5)}, InvalidFields, "open"),
         (nothing, {"starts_at": TUESDAY + timedelta(hours=16, minutes=30)}, InvalidFields, "open"),
@@ -101,16 +102,16 @@ def nothing(_story: Story) -> None:
 )
 def test_a_refused_request_names_what_is_wrong_and_leaves_nothing(
     story: Story,
-    given: Callable[[Story], None],
-    asked: dict[str, object],
+    before: Callable[[Story], None],
+    wanted: dict[str, object],
     error: type[DomainError],
     named: str,
 ) -> None:
-    given(story)
-    before = rows()
+    before(story)
+    rows_before = rows()
     with pytest.raises(error, match=named):
-        story.ask(**{"starts_at": TUESDAY + timedelta(hours=10), **asked})
-    assert rows() == before
+        story.ask(**{"starts_at": TUESDAY + timedelta(hours=10), **wanted})
+    assert rows() == rows_before
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_an_enquiry_holds_its_time_until_the_clock_ends_it_even_if_no_job_has_ru
     assert story.reload(first).status == "expired"
 
 
-def test_a_hidden_therapist_can_be_booked_by_whoever_has_the_link(story: Story) -> None:
+def test_a_hidden_therapist_can_be_booked_through_the_direct_link(story: Story) -> None:
     accounts.hide("asha", on=True)
     assert story.ask().status == "requested"
     assert "asha" not in [each.slug for each in queries.listed_therapists(story.now)]
@@ -163,26 +164,11 @@ def test_the_price_is_the_rate_at_the_time_of_the_request(story: Story) -> None:
     assert story.reload(booking).fee_minor == 6000
 
 
-def test_of_many_asking_for_one_time_at_the_same_instant_one_gets_it(story: Story) -> None:
-    outcomes: list[str] = []
-    ready = threading.Barrier(12)
-
-    def ask(number: int) -> None:
-        client = (f"Client {number}", f"client{number}@clients.example", "Europe/London")
-        ready.wait()
-        with database.connection():
-            try:
-                story.ask(starts_at=TUESDAY + timedelta(hours=10), client=client)
-                outcomes.append("booked")
-            except SlotTaken:
-                outcomes.append("taken")
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["booked"] + ["taken"] * 11
+def test_of_many_simultaneous_requests_for_one_time_one_succeeds(story: Story) -> None:
+    clients = [(f"Client {n}", f"client{n}@clients.example", "Europe/London") for n in range(12)]
+    ten = TUESDAY + timedelta(hours=10)
+    outcomes = at_once([partial(story.ask, starts_at=ten, client=each) for each in clients])
+    assert Counter(type(each) for each in outcomes) == {Booking: 1, SlotTaken: 11}
     assert Booking.select().count() == 1
     assert LedgerLine.select().count() == 2
 
