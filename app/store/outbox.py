@@ -125,7 +125,6 @@ def renew(claim: Claim, now: datetime) -> bool:
 
 
 def may_send(claim: Claim) -> bool:
-    """Whether the claim is still valid and the outbox is not held."""
     held = fn.EXISTS(Hold.select(SQL("1")).where(Hold.name == OUTBOX))
     return bool(OutboxEmail.select().where(_is_valid(claim) & ~held).exists())
 
@@ -231,7 +230,6 @@ def due_count(now: datetime) -> int:
 
 
 def oldest_due_at(now: datetime) -> datetime | None:
-    """None if no email is due."""
     oldest = (
         OutboxEmail.select(OutboxEmail.due_at)
         .where(_PENDING, OutboxEmail.due_at <= now)

@@ -150,7 +150,6 @@ class PostgresqlServer(PooledPostgresqlDatabase):
         return not self._is_released and bool(super()._can_reuse(conn))
 
     def release(self) -> None:
-        """Close idle connections now, and the others when their threads return them."""
         self.close()
         self._is_released = True
         self.close_idle()
@@ -166,7 +165,6 @@ class PostgresqlServer(PooledPostgresqlDatabase):
             held.has_limit = True
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Execute a statement; repeat a read outside a transaction if the connection is lost."""
         if self.in_transaction():
             return self._execute(sql, params)
         self._drop_dead()

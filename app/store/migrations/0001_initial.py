@@ -55,8 +55,6 @@ INDEXES = (
 
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
-    """Create the tables, then the indexes that peewee cannot declare."""
-
     class Table(Model):
         class Meta:
             database = db

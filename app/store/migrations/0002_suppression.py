@@ -6,8 +6,6 @@ from playhouse.migrate import SchemaMigrator
 
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
-    """Create the tables."""
-
     class Table(Model):
         class Meta:
             database = db

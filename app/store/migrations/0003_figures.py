@@ -22,8 +22,6 @@ INDEXES = (
 
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
-    """Create the tables and the indexes."""
-
     class Table(Model):
         class Meta:
             database = db

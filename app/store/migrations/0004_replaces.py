@@ -13,8 +13,6 @@ INDEX = "CREATE INDEX booking_replaces_id ON booking (replaces_id)"
 
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
-    """Add the column and fill it from `instead_of`, which leaves the facts."""
-
     class Table(Model):
         class Meta:
             database = db

@@ -56,8 +56,6 @@ class InstantField(_Typed[V], peewee.BigIntegerField):
 
 
 class EnumField(_Typed[E], peewee.CharField):
-    """A member of a StrEnum, stored as its text."""
-
     if TYPE_CHECKING:
 
         def __new__(cls, enumeration: type[E], **options: Any) -> "EnumField[E]": ...

@@ -113,7 +113,6 @@ class Therapist(Table):
 
     @property
     def shown_score(self) -> Decimal:
-        """The stored score, rounded half up to one decimal."""
         # repr() gives the shortest decimal: in binary, 87.35 is just below the half.
         return ranking.rounded(Fraction(repr(self.score)))
 
@@ -160,7 +159,6 @@ class Client(Table):
 
     @property
     def given_name(self) -> str:
-        """The only name of theirs that emails use."""
         return _given_name(self.name)
 
     @property

@@ -39,7 +39,6 @@ def open_enquiries_of(therapist: Therapist) -> list[Booking]:
 
 
 def upcoming_sessions_of(therapist: Therapist, now: datetime) -> list[Booking]:
-    """Soonest first."""
     sessions = with_therapist_and_client(_upcoming_sessions(therapist, now))
     return list(sessions.order_by(Booking.starts_at))
 
@@ -132,7 +131,6 @@ def view_page(
 def all_in_view(
     therapist: Therapist, view: View, kind: Kind | None, now: datetime
 ) -> list[Booking]:
-    """All bookings of a view, in the order of its pages."""
     bookings = with_therapist_and_client(_in_view(therapist, view, kind, now))
     return list(bookings.order_by(_order(view), Booking.id))
 
