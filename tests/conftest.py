@@ -1,4 +1,4 @@
-"""The stage: the application, a mail server on loopback, a clock to move, and the cast."""
+"""Fixtures for all tests: the application, a mail server, a clock to move, and the cast."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,6 @@ from tests.scenarios.cast import MONDAY, Cast, read_cast
 from tests.scenarios.story import Story
 
 pytest_plugins = [
-    "tests.harness.browsers",
     "tests.harness.databases",
     "tests.harness.figures",
     "tests.harness.tiers",
@@ -64,7 +63,7 @@ def mail(session_mail: MailServer) -> MailServer:
 
 @pytest.fixture
 def settings(database_url: str, mail: MailServer) -> Settings:
-    """What the environment would say: one of the databases, and real SMTP."""
+    """Settings for one of the databases and the mail server."""
     return Settings(
         database_url=database_url,
         mail_server="127.0.0.1",
@@ -78,7 +77,7 @@ def settings(database_url: str, mail: MailServer) -> Settings:
 
 @pytest.fixture
 def fresh_app(settings: Settings) -> Iterator[Flask]:
-    """An application that nobody has asked anything yet, for a test that changes it."""
+    """An application that has served no request, for a test that changes it."""
     built = create_app(settings)
     built.testing = True
     with built.app_context(), database.connection():
@@ -87,7 +86,7 @@ def fresh_app(settings: Settings) -> Iterator[Flask]:
 
 @pytest.fixture(scope="session")
 def shared_app(sqlite_template: Path) -> Flask:
-    """Routes and compiled templates, which cost more to make than most tests to run."""
+    """One application for all tests: making it costs more than most tests."""
     built = create_app(
         Settings(database_url=f"sqlite:///{sqlite_template}", ratelimit_enabled=False)
     )
@@ -97,7 +96,7 @@ def shared_app(sqlite_template: Path) -> Flask:
 
 @pytest.fixture
 def app(shared_app: Flask, settings: Settings) -> Iterator[Flask]:
-    """The application on one of the databases, with real SMTP behind it."""
+    """The application on this test's database and mail server."""
     before = dict(shared_app.config)
     config.use(settings)
     database.bind(settings.database_url)
@@ -130,5 +129,5 @@ def cast(app: Flask, at: Any) -> Cast:
 
 @pytest.fixture
 def story(app: Flask, mail: MailServer, cast: Cast, at: Any) -> Story:
-    """The cast on stage, and verbs to tell what happens to them."""
+    """The cast, and functions for what people do."""
     return Story(app, mail, at)

@@ -1,4 +1,4 @@
-"""The README's pictures, taken anew: `python -m tests.pictures [emails | site | late]`."""
+"""Takes the README's pictures: `make pictures`, or ARGS="emails site late" for some of them."""
 
 import base64
 import subprocess
@@ -42,7 +42,7 @@ CLIENTS = (
 
 
 class Studio:
-    """A browser, and a folder for what it saw."""
+    """A browser that saves pictures of pages to docs/."""
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
@@ -54,14 +54,14 @@ class Studio:
         )
 
     def keep(self, name: str, page: Page, *, is_whole: bool = False, colours: int = 255) -> None:
-        """Save the page as docs/NAME.png: as much as fits the window, or the whole of it."""
+        """Save the visible part of the page, or the whole page, as docs/NAME.png."""
         picture = small(page.screenshot(full_page=is_whole), self.canvas, colours)
         (DOCS / f"{name}.png").write_bytes(picture)
         print(f"docs/{name}.png {len(picture) // 1024} KB")  # noqa: T201 - a command tells
 
 
 def emails(studio: Studio) -> None:
-    """A therapist's request as a phone shows it, and every kind of email in both schemes."""
+    """A request email as a phone shows it, and every kind of email in both schemes."""
     tiles = []
     schemes: tuple[Scheme, ...] = ("light", "dark")
     context = studio.context(375, "light", 640)
@@ -91,8 +91,8 @@ def emails(studio: Studio) -> None:
 
 
 @contextmanager
-def practice() -> Iterator[Story]:
-    """The demo's therapists with six weeks behind them, answering on loopback."""
+def site_with_clock() -> Iterator[Story]:
+    """The demo's therapists on loopback, with a clock that can be moved."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mail = stack.enter_context(MailServer())
@@ -119,8 +119,8 @@ def practice() -> Iterator[Story]:
         yield Story(app, mail, at)
 
 
-def live_six_weeks(story: Story) -> None:
-    """Three enquiries a week: mostly answered in time, one late, one declined, one never."""
+def play_six_weeks(story: Story) -> None:
+    """Six weeks of three enquiries each: two answered late, one declined, one never answered."""
     hours = {(2, 1): 7.0, (4, 0): 4.5}
     for week in range(6):
         monday = story.at(FIRST_MONDAY + timedelta(weeks=week))
@@ -143,7 +143,7 @@ def live_six_weeks(story: Story) -> None:
 
 
 def fill_today(story: Story) -> dict[str, Booking]:
-    """What waits for Asha and what is ahead, on a Tuesday morning in November."""
+    """Asha's enquiries and sessions on a Tuesday morning in November, by name."""
     dee, eli, gwen, hana = CLIENTS
     story.at(TODAY - timedelta(hours=20))
     week = {
@@ -178,9 +178,9 @@ def _on(day: int, hour: int) -> datetime:
 
 
 def site(studio: Studio) -> None:
-    """Every picture of the site, with a practice that is six weeks old."""
-    with practice() as story:
-        live_six_weeks(story)
+    """Every picture of the site after six weeks of bookings."""
+    with site_with_clock() as story:
+        play_six_weeks(story)
         week = fill_today(story)
 
         def somebody(width: int, scheme: Scheme = "light") -> Person:
@@ -215,7 +215,7 @@ def site(studio: Studio) -> None:
 
 @contextmanager
 def demo() -> Iterator[str]:
-    """The demo as `make demo` runs it; its address."""
+    """Run the demo as `make demo` does; its address."""
     address = f"http://{LOOPBACK}:{unused_port()}"
     command = [sys.executable, "-c", "from app.cli import main; main()", "demo", "--port"]
     running = subprocess.Popen([*command, address.rpartition(":")[2]], stdout=subprocess.DEVNULL)
@@ -227,7 +227,7 @@ def demo() -> Iterator[str]:
 
 
 def late(studio: Studio) -> None:
-    """Three hours without an answer, screen by screen in the demo."""
+    """Three pictures of an enquiry in the demo that gets no answer for three hours."""
     with demo() as address:
         page = studio.context(DESKTOP).new_page()
         page.set_default_timeout(30_000)

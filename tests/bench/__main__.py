@@ -15,7 +15,7 @@ from tests.harness.smtp_server import MailServer
 
 TIMES = ("per second", "median ms", "p99 ms")
 PATHS = ("what", *TIMES)
-WEATHER = ("mail server", *TIMES, "speed / well", "median / well")
+MISBEHAVING = ("mail server", *TIMES, "speed / well", "median / well")
 RELAY = ("relay", "emails per second", "speed / no round trip")
 
 console = Console(width=110)
@@ -23,13 +23,13 @@ console = Console(width=110)
 
 @contextmanager
 def started(place: Place) -> Iterator[tuple[str, Path]]:
-    """An empty database's address, and a folder for what is written beside it."""
+    """The address of an empty database, and a folder for other files."""
     with tempfile.TemporaryDirectory() as folder, place(Path(folder)) as url:
         yield url, Path(folder)
 
 
 def show(title: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
-    """Print a table; its first column says what, the others are figures."""
+    """Print a table: a name, then figures."""
     name, *figures = columns
     table = Table(name, title=title, title_justify="left")
     for figure in figures:
@@ -40,13 +40,13 @@ def show(title: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
 
 
 def main() -> None:
-    """Measure everything on one database after the other."""
+    """Measure everything, first on SQLite, then on PostgreSQL."""
     for name, place in PLACES.items():
         with started(place) as (url, _), MailServer() as mail:
             show(f"{name}: the hot paths", PATHS, paths.rows(url, mail))
         with started(place) as (url, folder):
-            title = f"{name}: asking and accepting over HTTP beside a misbehaving mail server"
-            show(title, WEATHER, slow_smtp.rows(url, folder))
+            title = f"{name}: requests and acceptances over HTTP beside a misbehaving mail server"
+            show(title, MISBEHAVING, slow_smtp.rows(url, folder))
         with started(place) as (url, folder):
             title = f"{name}: one scheduler empties an outbox of {2 * relay.BOOKINGS} emails"
             show(title, RELAY, relay.rows(url, folder))

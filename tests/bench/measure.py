@@ -1,4 +1,4 @@
-"""Timing things, and what many times come to."""
+"""Times calls: rate, median and p99."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Row = tuple[str, ...]
 
 @dataclass
 class Times:
-    """How long each of many took, and how long all of them together."""
+    """How long each call took, and all calls together."""
 
     each_ms: list[float] = field(default_factory=list)
     whole_s: float = 0
@@ -35,7 +35,7 @@ class Times:
         return f"{self.per_second:,.0f}", f"{self.median_ms:.1f}", f"{self.p99_ms:.1f}"
 
     def add(self, act: Callable[[T], object], things: Sequence[T], threads: int) -> None:
-        """Do it to all things, so many at once."""
+        """Call `act` with each thing, in so many threads."""
 
         def timed(thing: T) -> float:
             began = time.perf_counter()
@@ -49,7 +49,7 @@ class Times:
 
 
 def measured(name: str, act: Callable[[T], object], things: Sequence[T], threads: int = 1) -> Row:
-    """A row: how often a second, and how long the middle and the hundredth slowest took."""
+    """A row with calls a second, median and p99."""
     times = Times()
     times.add(act, things, threads)
     return name, *times.cells

@@ -33,7 +33,7 @@ def ask(starts_at: datetime) -> None:
 
 
 def rows(url: str, mail: MailServer) -> Iterator[Row]:
-    """What is measured on an empty database."""
+    """The measured rows, on an empty database."""
     settings = Settings(database_url=url, mail_port=mail.port, ratelimit_enabled=False)
     app = create_app(settings)
     logging.disable(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""One scheduler process emptying a full outbox through a relay that is near, or far away."""
+"""One scheduler process sends a full outbox through a near relay, and through a far one."""
 
 import time
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from tests.harness.smtp_server import Accepted, Action, FaultyServer, Stage
 from tests.harness.waiting import until
 
 BOOKINGS = 150
-"""Each of them is two emails."""
+"""Each booking has two emails."""
 ROUND_TRIPS_MS = (0, 20)
 
 
 class Relay(FaultyServer):
-    """A server whose every reply takes its time on the way."""
+    """A server that delays every reply by the round trip."""
 
     def __init__(self, round_trip_ms: float) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Relay(FaultyServer):
 
 
 def rows(url: str, folder: Path) -> Iterator[Row]:
-    """A row for each round trip, and what is left of the speed without one."""
+    """A row for each round trip: emails a second, and the ratio to no round trip."""
     create_app(Settings(database_url=url))
     database.upgrade()
     with database.connection():
@@ -54,7 +54,7 @@ def rows(url: str, folder: Path) -> Iterator[Row]:
 
 
 def fill() -> None:
-    """Bookings whose emails nobody has sent yet."""
+    """Make bookings whose emails are not sent."""
     now = clock.now()
     hours = parse_windows("Mon-Sun 00:00-24:00")
     asha = accounts.NewTherapist("bran", "Bran Cole", "bran@t.example", "UTC", 6000, hours)
@@ -68,7 +68,7 @@ def fill() -> None:
 
 
 def emptied(url: str, folder: Path, round_trip_ms: float) -> float:
-    """Emails a second from the first to the last that the relay took."""
+    """Emails a second, from the first that the relay accepted to the last."""
     with database.connection():
         waiting = OutboxEmail.update(
             status=OutboxStatus.QUEUED, due_at=clock.now(), settled_at=None

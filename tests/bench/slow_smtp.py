@@ -1,4 +1,4 @@
-"""Asking and accepting over HTTP beside a mail server that misbehaves."""
+"""Requests and acceptances over HTTP while the mail server misbehaves."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -34,19 +34,19 @@ CASES: Mapping[str, Mapping[Stage, Action] | None] = {
     "421 at DATA": {"data": BUSY},
     "421 after the content": {"dot": BUSY},
 }
-"""What the mail server does at which stage; None: there is none."""
+"""What the mail server does at which stage; None: no server listens."""
 
 
-class Nowhere(Records):
-    """A mail server's address, at which there need not be one."""
+class MailAddress(Records):
+    """The port of a mail server that may not run."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
         self.port = port
 
 
-class Street:
-    """A web process and a scheduler on one database, and where their mail server may stand."""
+class BenchSite:
+    """A site with therapists, and the port of its mail server, which may not run."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.mail_port = unused_port()
@@ -60,12 +60,12 @@ class Street:
                 accounts.NewTherapist(slug, "Asha Rao", f"{slug}@t.example", "UTC", 6000, hours),
                 clock.now(),
             )
-        self.site = Site(url, folder, Nowhere(self.mail_port))
+        self.site = Site(url, folder, MailAddress(self.mail_port))
         self.site.environment |= {"MAIL_TIMEOUT": "1", "SECRET_KEY": settings.secret_key}
         self._numbers = count()
 
-    def live_through(self, times: Times, script: Mapping[Stage, Action] | None) -> None:
-        """One round: people ask, and their therapists accept, in that weather."""
+    def run_round(self, times: Times, script: Mapping[Stage, Action] | None) -> None:
+        """Time one round of requests and acceptances while the mail server follows `script`."""
         with ExitStack() as stack:
             if script is not None:
                 stack.enter_context(FaultyServer(script, port=self.mail_port))
@@ -73,7 +73,7 @@ class Street:
             numbers = [next(self._numbers) for _ in range(ASKED)]
             times.add(lambda number: asked.append(self._ask(number)), numbers, THREADS)
             times.add(self._accept, asked, THREADS)
-        # What has gathered must not be the next round's burden.
+        # Emails of this round must not slow the next one.
         in_transaction(OutboxEmail.delete().execute)()
 
     def _ask(self, number: int) -> tuple[str, int]:
@@ -81,9 +81,9 @@ class Street:
         first = clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=6)
         starts_at: datetime = first + timedelta(hours=day)
         person = {"name": "Dee Stone", "email": f"dee{number}@clients.example", "timezone": "UTC"}
-        wish = {"client": person, "starts_at": starts_at.isoformat(), "kind": "paid"}
+        fields = {"client": person, "starts_at": starts_at.isoformat(), "kind": "paid"}
         status, booking = self.site.call(
-            "POST", "/api/v1/bookings", {"therapist": f"asha-{place}", **wish}
+            "POST", "/api/v1/bookings", {"therapist": f"asha-{place}", **fields}
         )
         assert status == 201, booking
         return booking["reference"], place + 1
@@ -96,15 +96,15 @@ class Street:
 
 
 def rows(url: str, folder: Path) -> Iterator[Row]:
-    """A row for each case, from rounds in which every case had its turn."""
-    street = Street(url, folder)
+    """A row for each case; the rounds take turns between all cases."""
+    bench = BenchSite(url, folder)
     times = {name: Times() for name in CASES}
-    with street.site.running():
-        # Compiling templates and filling caches is nobody's weather.
-        street.live_through(Times(), CASES[WELL])
+    with bench.site.running():
+        # The first round compiles templates and fills caches; it is not measured.
+        bench.run_round(Times(), CASES[WELL])
         for _ in range(ROUNDS):
             for name, script in CASES.items():
-                street.live_through(times[name], script)
+                bench.run_round(times[name], script)
     well = times[WELL]
     for name, found in times.items():
         speed = found.per_second / well.per_second

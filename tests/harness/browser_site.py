@@ -1,4 +1,4 @@
-"""Chromium, the site on a port of loopback, and the people who sit in front of them."""
+"""Chromium, the site on loopback, and a person who uses both."""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ FOCUS_IS_SEEN = """element => {
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, headless."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=_ARGUMENTS, timeout=2 * PATIENCE_MS
@@ -49,7 +49,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def window(browser: Browser, width: int = DESKTOP, *, scripts: bool = True) -> BrowserContext:
-    """A window of its own: no cookies, and nothing that moves."""
+    """A new browser context: no cookies, and reduced motion."""
     return browser.new_context(
         viewport={"width": width, "height": 800},
         java_script_enabled=scripts,
@@ -63,15 +63,15 @@ class _Quiet(WSGIRequestHandler):
     timeout = 60
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
-        """Say nothing: what goes wrong shows on the page."""
+        """Log nothing: a failure shows on the page."""
 
 
 @contextmanager
 def served(app: Flask, port: int) -> Iterator[None]:
-    """The application, answering on that port of loopback."""
+    """Serve the application on that port of loopback."""
     server = make_server(LOOPBACK, port, app, threaded=True, request_handler=_Quiet)
     assert isinstance(server, ThreadingMixIn)
-    # What is under way when a test ends, such as a late icon, is answered before the next begins.
+    # Requests that are open when a test ends, such as a late icon, end before the next test.
     server.daemon_threads, server.block_on_close = False, True
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -84,23 +84,23 @@ def served(app: Flask, port: int) -> Iterator[None]:
 
 
 class Person:
-    """Somebody with a browser and an inbox of their own."""
+    """A person with a browser and an inbox."""
 
-    def __init__(self, context: BrowserContext, app: Flask, mail: MailServer, site: str) -> None:
+    def __init__(self, context: BrowserContext, app: Flask, mail: MailServer, address: str) -> None:
         self.context = context
         self.app = app
         self.mail = mail
-        self.site = site
+        self.address = address
         context.set_default_timeout(PATIENCE_MS)
         self.page: Page = context.new_page()
 
     def open(self, path: str) -> Self:
-        """Go to a page of the site."""
-        self.page.goto(self.site + path)
+        """Open a page of the site."""
+        self.page.goto(self.address + path)
         return self
 
     def read(self, kind: str) -> Self:
-        """Open the newest email of that kind, once everything due was sent."""
+        """Send what is due, and open the newest email of that kind."""
         total(OutboxSender(self.app.extensions["mailer"], clock.now).deliver())
         newest = next(
             sent.parsed
@@ -120,14 +120,14 @@ class Person:
         return self
 
     def link(self, name: str) -> Locator:
-        """The link that a person would call so; the first where there are several."""
+        """The first link whose name begins so."""
         return self.page.get_by_role("link", name=re.compile(rf"^{re.escape(name)}")).first
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def follow(self, name: str) -> Self:
-        """Click a link, also one that opens a tab of its own, and wait for its page."""
+        """Click a link and wait for its page, in a new tab if the link opens one."""
         link = self.link(name)
         if link.get_attribute("target") != "_blank":
             with self.page.expect_navigation():
@@ -138,7 +138,7 @@ class Person:
         return self._go_on_in(opened.value)
 
     def press(self, name: str) -> Self:
-        """Click a button, and wait for the page that answers."""
+        """Click a button and wait for the next page."""
         with self.page.expect_navigation():
             self.button(name).click()
         return self
@@ -149,7 +149,7 @@ class Person:
         return self
 
     def sees(self, words: str) -> Self:
-        """Fail unless the page says so."""
+        """Wait until the page shows these words."""
         self.page.get_by_text(words).first.wait_for()
         return self
 
@@ -158,7 +158,7 @@ class Person:
         return self.page.locator("h1").inner_text()
 
     def tab_to(self, target: Locator) -> Self:
-        """Reach it with the Tab key alone, and see that one is there."""
+        """Reach it with the Tab key, and check that its focus is visible."""
         for _ in range(150):
             self.page.keyboard.press("Tab")
             if target.evaluate("element => element === document.activeElement"):
@@ -172,7 +172,7 @@ class Person:
         return self
 
     def key_button(self, name: str) -> Self:
-        """Press a button by keyboard, and wait for the page that answers."""
+        """Press a button by keyboard and wait for the next page."""
         self.tab_to(self.button(name))
         with self.page.expect_navigation():
             self.key("Enter")

@@ -1,4 +1,4 @@
-"""Figures that a test saw, for README: told at the end of a run, also by tests of other workers."""
+"""Figures that tests measure: printed at the end of a run, from all of its workers."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ _NAME = "figures"
 
 
 @pytest.fixture
-def tell_figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """`tell_figures(line)` has the line told at the end of the run, if the test gets that far."""
+def report_figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """`report_figures(line)` prints the line at the end of the run if the test passes."""
     return lambda line: request.node.user_properties.append((_NAME, line))
 
 

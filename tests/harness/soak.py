@@ -1,4 +1,4 @@
-"""How long tests of chance go on: as long as `make test` can bear, or as `make soak` asks."""
+"""How much the long tests do: a short form, or everything in `make soak`."""
 
 import os
 from typing import TypeVar
@@ -6,6 +6,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def runs(usual: T, soak: T) -> T:
-    """How many, or which: the soak's where SOAK=1 is set."""
-    return soak if os.environ.get("SOAK") == "1" else usual
+def runs(short: T, full: T) -> T:
+    """`full` if SOAK=1 is set."""
+    return full if os.environ.get("SOAK") == "1" else short

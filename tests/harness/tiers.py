@@ -1,14 +1,17 @@
-"""Which tests run: `--tier=test`, `--tier=rest` and `--tier=all`; without it, all that is named.
+"""Which tests run: `--tier=test`, `--tier=rest` or `--tier=all`; without it, those that are named.
 
-A test is marked `process`, `browser` or `faults` by its folder below tests/slow, or by hand.
-A test that takes `database_url` has a variant for each database. The one for PostgreSQL belongs to
-the tier `test` where its module is marked `both_databases`, or where the test asks for it itself.
+A test is marked `process`, `browser` or `faults` by its folder below tests/slow, or in its module.
+A test that takes `database_url` has a variant for each database. Its PostgreSQL variant is in the
+tier `test` if the module is marked `both_databases`, or if the test itself names the database.
+One test: `.venv/bin/pytest tests/slow/process/test_demo.py`, with `--tier=all` on both databases.
 """
 
+import os
 from pathlib import Path
 
 import pytest
 
+CHROMIUM = Path("/usr/bin/chromium")
 SLOW = Path(__file__).parents[1] / "slow"
 SLOW_MARKS = ("process", "browser", "faults")
 TIERS = {
@@ -21,6 +24,18 @@ TIERS = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     words = "; ".join(f"{name}: {what}" for name, what in TIERS.items())
     parser.addoption("--tier", choices=TIERS, help=words)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("REQUIRE_BROWSER") == "1" and not CHROMIUM.exists():
+        raise pytest.UsageError(f"REQUIRE_BROWSER=1, but there is no {CHROMIUM}")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if not CHROMIUM.exists() and config.getoption("tier") in ("rest", "all"):
+        terminalreporter.write_line(f"Browser tests were left out: there is no {CHROMIUM}.")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -40,6 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def is_in(item: pytest.Item, tier: str | None) -> bool:
+    if item.get_closest_marker("browser") and not CHROMIUM.exists():
+        return False
     if tier == "all":
         return True
     if tier is None:

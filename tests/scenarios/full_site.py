@@ -1,4 +1,4 @@
-"""A house with something on every page, and the address of each page in it."""
+"""Bookings that fill every page, and the address of each page."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,44 +15,44 @@ from app.web.links import tokens
 from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import ELI, Story
 
-House = Mapping[str, Booking]
+Bookings = Mapping[str, Booking]
 
 _LATER = MONDAY + timedelta(days=4)
 _NOT_PAGES = ("static", "bootstrap.static", "api.", "ops.")
 
 
-def furnish(story: Story) -> dict[str, Booking]:
-    """A booking of Asha's in every state, named by it; `free` is accepted and `late` is open."""
+def fill(story: Story) -> dict[str, Booking]:
+    """Give Asha a booking in every state, by its name; `free` is accepted and `late` is open."""
 
     def ask(at: datetime, **more: object) -> Booking:
         return story.ask(starts_at=at, note="I sleep badly.", **more)  # type: ignore[arg-type]
 
     tuesday = MONDAY + timedelta(days=1)
-    house = {name: ask(tuesday + timedelta(hours=hour)) for hour, name in enumerate(_FIRST)}
+    bookings = {name: ask(tuesday + timedelta(hours=hour)) for hour, name in enumerate(_FIRST)}
     story.sent()
     for name in ("completed", "no_show"):
-        story.accept(house[name])
+        story.accept(bookings[name])
     story.wait(hours=27)
     story.sweep()
-    cancel.mark_no_show(house["no_show"], via=Via.DASHBOARD, now=story.now)
-    house |= {name: ask(_LATER + timedelta(hours=hour)) for hour, name in enumerate(_THEN)}
-    house["free"] = ask(_LATER + timedelta(hours=7), client=ELI, kind=Kind.FREE_CONSULTATION)
+    cancel.mark_no_show(bookings["no_show"], via=Via.DASHBOARD, now=story.now)
+    bookings |= {name: ask(_LATER + timedelta(hours=hour)) for hour, name in enumerate(_THEN)}
+    bookings["free"] = ask(_LATER + timedelta(hours=7), client=ELI, kind=Kind.FREE_CONSULTATION)
     story.sent()
     for name in ("accepted", "cancelled_by_client", "cancelled_by_therapist", "free"):
-        story.accept(house[name])
-    story.decline(house["declined"], "I am away that day.")
-    story.withdraw(house["withdrawn"])
-    story.cancel(house["cancelled_by_client"], Actor.CLIENT)
-    story.cancel(house["cancelled_by_therapist"], Actor.THERAPIST)
+        story.accept(bookings[name])
+    story.decline(bookings["declined"], "I am away that day.")
+    story.withdraw(bookings["withdrawn"])
+    story.cancel(bookings["cancelled_by_client"], Actor.CLIENT)
+    story.cancel(bookings["cancelled_by_therapist"], Actor.THERAPIST)
     for author in (Actor.CLIENT, Actor.THERAPIST):
-        messages.send(house["accepted"], "Until then.", author=author, now=story.now)
-    messages.keep_private_note(house["accepted"], "Ask about sleep.", now=story.now)
+        messages.send(bookings["accepted"], "Until then.", author=author, now=story.now)
+    messages.keep_private_note(bookings["accepted"], "Ask about sleep.", now=story.now)
     profile.add_time_off("asha", _AWAY, story.now)
     story.wait(hours=4)
     story.sweep()
-    house["open"] = ask(_LATER + timedelta(days=1), client=ELI)
+    bookings["open"] = ask(_LATER + timedelta(days=1), client=ELI)
     story.sent()
-    return {name: story.reload(booking) for name, booking in house.items()}
+    return {name: story.reload(booking) for name, booking in bookings.items()}
 
 
 _FIRST = ("completed", "no_show", "expired")
@@ -63,7 +63,7 @@ _AWAY = Away(datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 12, 3, tzinfo=UTC
 
 
 def public() -> list[str]:
-    """What everybody can open. Bran is paused for it."""
+    """Public pages. Pauses Bran."""
     accounts.pause("bran", on=True)
     return [
         "/",
@@ -81,25 +81,25 @@ def public() -> list[str]:
     ]
 
 
-def by_link(house: House) -> list[str]:
-    """What links in emails open."""
-    manage = [tokens.path(LinkPurpose.MANAGE, booking) for booking in house.values()]
+def by_link(bookings: Bookings) -> list[str]:
+    """Pages that links in emails open."""
+    manage = [tokens.path(LinkPurpose.MANAGE, booking) for booking in bookings.values()]
     answers = [
-        tokens.path(aim, house[name])
+        tokens.path(aim, bookings[name])
         for aim in (LinkPurpose.ACCEPT, LinkPurpose.DECLINE)
         for name in ("open", "late", "accepted", "declined", "expired")
     ]
     cancel = [
-        tokens.path(LinkPurpose.MANAGE, house[name]) + "/cancel" for name in ("open", "accepted")
+        tokens.path(LinkPurpose.MANAGE, bookings[name]) + "/cancel" for name in ("open", "accepted")
     ]
     choose = [
-        tokens.path(LinkPurpose.CHOOSE, house[name]) for name in ("open", "declined", "expired")
+        tokens.path(LinkPurpose.CHOOSE, bookings[name]) for name in ("open", "declined", "expired")
     ]
     return [*manage, *answers, *cancel, *choose, "/link/manage/broken"]
 
 
-def of_asha(house: House) -> list[str]:
-    """What Asha can open once she is signed in."""
+def for_asha(bookings: Bookings) -> list[str]:
+    """Pages that Asha can open when she is signed in."""
     return [
         "/dashboard",
         "/dashboard?tab=upcoming",
@@ -110,14 +110,14 @@ def of_asha(house: House) -> list[str]:
         "/dashboard/ranking",
         "/dashboard/earnings",
         "/dashboard/sessions/MB-NOTONE",
-        *(f"/dashboard/sessions/{booking.reference}" for booking in house.values()),
-        f"/dashboard/sessions/{house['accepted'].reference}/cancel",
-        f"/dashboard/sessions/{house['completed'].reference}/no-show",
+        *(f"/dashboard/sessions/{booking.reference}" for booking in bookings.values()),
+        f"/dashboard/sessions/{bookings['accepted'].reference}/cancel",
+        f"/dashboard/sessions/{bookings['completed'].reference}/no-show",
     ]
 
 
 def endpoints(app: Flask, paths: list[str]) -> set[str]:
-    """Which endpoints answer these paths."""
+    """The endpoints of these paths."""
     adapter = app.url_map.bind("localhost")
     return {adapter.match(path.partition("?")[0])[0] for path in paths if path != "/nowhere"}
 

@@ -8,28 +8,22 @@ from flask import Flask
 
 from app.rules.lifecycle import Kind
 from tests.harness.page_stories import sign_in
-from tests.harness.soak import runs
 from tests.scenarios import full_site
 from tests.scenarios.cast import therapist
-from tests.scenarios.full_site import House
+from tests.scenarios.full_site import Bookings
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, another_visitor, counted_queries
-
-# Both databases are asked the same.
-pytestmark = pytest.mark.parametrize(
-    "database_url", runs(["postgresql"], ["sqlite", "postgresql"]), indirect=True
-)
 
 MOST_QUERIES, MOST_BYTES = 5, 40_000
 
 
 @pytest.fixture
-def furnished(story: Story) -> House:
-    return full_site.furnish(story)
+def bookings(story: Story) -> Bookings:
+    return full_site.fill(story)
 
 
 def grow(story: Story) -> None:
-    """Twelve more of what pages list: sessions ahead and behind, enquiries, clients, therapists."""
+    """Add twelve bookings and clients, and four therapists, to what the pages list."""
     for number in range(4):
         therapist(f"T{number} Marsh", "Europe/Paris")
     sunday = story.now.replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=5)
@@ -46,7 +40,7 @@ def grow(story: Story) -> None:
 
 
 def costs(visitor: Visitor, paths: list[str]) -> dict[str, int]:
-    """How many queries each page needs; none may be too long."""
+    """The number of queries of each page; AssertionError if a page is too long."""
     counts = {}
     for path in paths:
         with counted_queries() as seen:
@@ -69,24 +63,24 @@ def assert_cheap(visitor: Visitor, paths: list[str], story: Story) -> None:
     "whose", [full_site.by_link, lambda _: full_site.public()], ids=["link", "public"]
 )
 def test_a_visitors_pages_need_few_queries_and_no_more_as_bookings_grow(
-    app: Flask, story: Story, furnished: House, whose: Callable[[House], list[str]]
+    app: Flask, story: Story, bookings: Bookings, whose: Callable[[Bookings], list[str]]
 ) -> None:
     with app.test_request_context():
-        paths = whose(furnished)
+        paths = whose(bookings)
     assert_cheap(another_visitor(app), paths, story)
 
 
 def test_a_therapists_pages_need_few_queries_and_no_more_as_bookings_grow(
-    app: Flask, story: Story, furnished: House
+    app: Flask, story: Story, bookings: Bookings
 ) -> None:
     asha = another_visitor(app)
     sign_in(app, story.mail, asha, "asha@therapists.example")
-    assert_cheap(asha, full_site.of_asha(furnished), story)
+    assert_cheap(asha, full_site.for_asha(bookings), story)
 
 
-def test_these_are_all_the_pages_there_are(app: Flask, furnished: House) -> None:
+def test_every_page_of_the_site_is_listed_here(app: Flask, bookings: Bookings) -> None:
     with app.test_request_context():
-        paths = [*full_site.public(), *full_site.by_link(furnished), *full_site.of_asha(furnished)]
+        paths = [*full_site.public(), *full_site.by_link(bookings), *full_site.for_asha(bookings)]
     elsewhere = {
         "links.view_session",  # goes on to the session's page
         "links.show_sign_in",

@@ -1,4 +1,4 @@
-"""One Chromium for each module, and a site of its own for each test."""
+"""One Chromium for each module, and one site for each test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ Arrive = Callable[..., Person]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; never beyond a module, as Playwright keeps an event loop in this thread."""
+    """Chromium, for one module only: Playwright keeps an event loop in this thread."""
     with chromium() as started:
         yield started
 
@@ -33,7 +33,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
-    """The application, answering on loopback, with real SMTP behind it."""
+    """The application on loopback, with the mail server."""
     port = unused_port()
     settings = Settings(
         database_url=database_url,
@@ -50,12 +50,12 @@ def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
 
 @pytest.fixture
 def arrive(browser: Browser, app: Flask, mail: MailServer) -> Iterator[Arrive]:
-    """`arrive(width, scripts=True)`: somebody with a browser of their own."""
+    """`arrive(width, scripts=True)`: another person with a browser."""
     with ExitStack() as leaving:
 
-        def somebody(width: int = DESKTOP, *, scripts: bool = True) -> Person:
+        def person(width: int = DESKTOP, *, scripts: bool = True) -> Person:
             context = window(browser, width, scripts=scripts)
             leaving.callback(context.close)
             return Person(context, app, mail, config.current().public_url)
 
-        yield somebody
+        yield person

@@ -1,4 +1,4 @@
-"""Without a mouse: the Tab key reaches everything, in sight, and Enter does what a click does."""
+"""Without a mouse: Tab reaches everything visibly, and Enter does what a click does."""
 
 import pytest
 from playwright.sync_api import Locator
@@ -24,7 +24,7 @@ def time_of(dee: Person, day: str) -> Locator:
     return dee.page.locator("fieldset", has_text=day).get_by_role("radio").first
 
 
-def test_a_session_is_asked_for_by_keyboard(story: Story, arrive: Arrive, width: int) -> None:
+def test_a_session_is_requested_by_keyboard(story: Story, arrive: Arrive, width: int) -> None:
     dee = arrive(width).open("/").key_link("Asha Rao")
     dee.tab_to(time_of(dee, "Monday 2 November")).key("ArrowRight", "ArrowRight")
     chosen = dee.page.locator("input[name=starts_at]:checked")

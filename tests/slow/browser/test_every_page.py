@@ -1,4 +1,4 @@
-"""Every page, light on a phone and dark on a desktop: axe finds nothing, nothing overflows."""
+"""Every page, light on a phone and dark on a desktop: axe finds no fault, nothing overflows."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.slow.browser.conftest import Arrive
 pytestmark = pytest.mark.browser
 
 WCAG = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-# What else the rules ask for is the same in both schemes and at both widths.
+# The other rules give the same result in both schemes and at both widths.
 CHANGING = {"type": "rule", "values": ["color-contrast", "link-in-text-block", "target-size"]}
 LOOKS = ((PHONE, "light", WCAG), (DESKTOP, "dark", CHANGING))
 RUN = """only => axe.run(document, { runOnly: only, resultTypes: ['violations'] })
@@ -36,7 +36,7 @@ OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElemen
 
 
 def faults(person: Person) -> list[str]:
-    """What is wrong with the page in front of somebody, with the address of the page."""
+    """The faults of the page that the person has open, with its address."""
     page, found = person.page, list[str]()
     page.evaluate(Axe().axe_script)
     for width, scheme, rules in LOOKS:
@@ -47,7 +47,7 @@ def faults(person: Person) -> list[str]:
             found.append(f"{wide} px too wide at {width} px")
     if page.locator("h1").count() != 1:
         found.append(f"{page.locator('h1').count()} main headings")
-    return [f"{page.url.removeprefix(person.site)[:40]}: {fault}" for fault in found]
+    return [f"{page.url.removeprefix(person.address)[:40]}: {fault}" for fault in found]
 
 
 def look_at(person: Person, paths: list[str]) -> list[str]:
@@ -60,7 +60,7 @@ def sign_in(asha: Person) -> Person:
 
 
 def test_public_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -> None:
-    full_site.furnish(story)
+    full_site.fill(story)
     visitor = arrive()
     found = look_at(visitor, full_site.public())
     found += faults(visitor.open("/therapists/asha").press("Ask Asha for this time"))
@@ -73,11 +73,11 @@ def test_public_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -
 def test_pages_behind_emailed_links_have_no_faults(
     app: Flask, story: Story, arrive: Arrive
 ) -> None:
-    furnished = full_site.furnish(story)
+    bookings = full_site.fill(story)
     with app.test_request_context():
-        paths = full_site.by_link(furnished)
+        paths = full_site.by_link(bookings)
         choose, late, manage = (
-            tokens.path(aim, furnished[name])
+            tokens.path(aim, bookings[name])
             for aim, name in (
                 (LinkPurpose.CHOOSE, "open"),
                 (LinkPurpose.DECLINE, "late"),
@@ -93,15 +93,15 @@ def test_pages_behind_emailed_links_have_no_faults(
 
 
 def test_the_dashboards_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -> None:
-    furnished = full_site.furnish(story)
+    bookings = full_site.fill(story)
     asha = sign_in(arrive())
     found = faults(asha)
-    link = asha.page.url.removeprefix(asha.site)
-    found += look_at(asha.press("Sign in"), full_site.of_asha(furnished))
+    link = asha.page.url.removeprefix(asha.address)
+    found += look_at(asha.press("Sign in"), full_site.for_asha(bookings))
     found += faults(
         asha.open("/dashboard/profile").type("Tuesday", "5pm").press("Save availability")
     )
-    asha.open(f"/dashboard/sessions/{furnished['open'].reference}")
+    asha.open(f"/dashboard/sessions/{bookings['open'].reference}")
     asha.context.clear_cookies()
     found += faults(asha.type("Write to Eli", "Hello.").press("Send the message"))
     found += faults(asha.open(link))
@@ -120,7 +120,7 @@ def test_an_empty_flagged_or_deactivated_dashboard_has_no_faults(
     asha = sign_in(arrive()).press("Sign in")
     if times_cancelled:
         asha.sees("Your account is flagged." if times_cancelled == 4 else "Your account is deact")
-    # What a flag changes is on Home and Ranking; the notice above all pages is one and the same.
+    # A flag changes Home and Ranking, and the notice that is the same above all pages.
     empty = ("?tab=upcoming", "/sessions", "/profile", "/earnings") if not times_cancelled else ()
     pages = ("", "/ranking", *empty)
     assert look_at(asha, [f"/dashboard{page}" for page in pages]) == []

@@ -1,4 +1,4 @@
-"""The whole life of a booking in a real browser, by mouse, with scripts off and on."""
+"""A booking from request to end in a real browser, by mouse, with scripts off and on."""
 
 import re
 
@@ -26,7 +26,7 @@ NOTE = "I sleep badly."
 
 
 def ask(dee: Person) -> None:
-    """Find Asha and ask her for Wednesday at ten, as a client does."""
+    """Find Asha and request Wednesday at ten, as a client does."""
     dee.open("/").follow("Asha Rao")
     dee.page.locator("fieldset", has_text="Wednesday 4 November").get_by_text("10:00").click()
     dee.type("Your name", "Dee Stone").type("Your email", "dee@clients.example")
@@ -47,7 +47,7 @@ def the_booking() -> Booking:
 
 
 @pytest.mark.parametrize(("width", "scripts"), runs(BROWSERS, ALL_BROWSERS))
-def test_asked_for_accepted_from_the_email_and_cancelled_with_the_cost_said_first(
+def test_requested_accepted_from_the_email_and_cancelled_with_the_cost_shown_first(
     story: Story, arrive: Arrive, width: int, scripts: bool
 ) -> None:
     dee, asha = arrive(width, scripts=scripts), arrive(width, scripts=scripts)
@@ -81,7 +81,7 @@ def test_a_late_cancellation_names_its_price_on_the_button(
 
 
 @pytest.mark.parametrize(("width", "scripts"), BROWSERS)
-def test_declined_from_the_email_with_a_reason_and_somebody_else_is_asked(
+def test_declined_from_the_email_with_a_reason_and_another_therapist_is_requested(
     story: Story, arrive: Arrive, width: int, scripts: bool
 ) -> None:
     dee, asha = arrive(width, scripts=scripts), arrive(width, scripts=scripts)

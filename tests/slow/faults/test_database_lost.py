@@ -18,7 +18,7 @@ from app.store.db import database, errors, postgresql
 from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.harness.postgresql_server import end_backends, execute
-from tests.harness.waiting import PATIENCE_S
+from tests.harness.waiting import PATIENCE_S, until
 from tests.scenarios.cast import Cast
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -181,15 +181,17 @@ def test_reads_replace_dead_connections(cast: Cast, database_url: str) -> None:
 def test_a_read_that_is_cut_off_is_repeated(cast: Cast, database_url: str) -> None:
     with database.connection():
         pid = own_pid()
+        end = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid = %s AND state = 'active' AND query LIKE '%%pg_sleep%%'"
+        )
         cutter = threading.Thread(
-            target=lambda: execute(
-                database_url,
-                "SELECT pg_sleep(0.2), pg_terminate_backend(%s)",
-                pid,
-            )
+            target=lambda: until("the read to run", lambda: execute(database_url, end, pid))
         )
         cutter.start()
-        assert db.execute_sql("SELECT 1 FROM pg_sleep(0.5)").fetchone() == (1,)
+        # Only the first connection sleeps: the repeated read ends at once.
+        seconds = f"CASE pg_backend_pid() WHEN {pid} THEN {PATIENCE_S} ELSE 0 END"
+        assert db.execute_sql(f"SELECT 1 FROM pg_sleep({seconds})").fetchone() == (1,)
         cutter.join()
         assert own_pid() != pid
 

@@ -45,7 +45,7 @@ def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
 
 
 def test_kills_at_six_points_lose_nothing_and_repeat_only_what_the_server_had_accepted(
-    site: Site, tell_figures: Callable[[str], None]
+    site: Site, report_figures: Callable[[str], None]
 ) -> None:
     began = time.monotonic()
     clients = Clients(site, fault_cast.THERAPISTS, fault_cast.first_at(), SEED)
@@ -71,7 +71,7 @@ def test_kills_at_six_points_lose_nothing_and_repeat_only_what_the_server_had_ac
         "retries": dict(clients.retries),
         "took_s": round(time.monotonic() - began),
     }
-    tell_figures(json.dumps(figures))
+    report_figures(json.dumps(figures))
 
 
 def run_until_all_killed(kills: PlannedKills, clients: Clients) -> None:

@@ -64,7 +64,8 @@ THE_OTHERS = [("postgresql", *A_DAY), ("sqlite", *THREE_DAYS)]
 )
 def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     app: Flask, mail: DeferringServer, database_url: str, at: Any, tmp_path: Path,
-    tell_figures: Callable[[str], None], outage: timedelta, copies: int, due: int, is_killed: bool,
+    report_figures: Callable[[str], None],
+    outage: timedelta, copies: int, due: int, is_killed: bool,
 ) -> None:  # fmt: skip
     scenario = OutageScenario(app, mail, at)
     played = scenario.play(UP_AT - outage, UP_AT)
@@ -91,7 +92,7 @@ def test_after_an_outage_each_step_is_taken_once_and_only_the_newest(
     assert "Everything stored follows" in site.mindsum("replay")
     due = copies * due_in_a_copy + quiet * len(QUIET)
     left = len(mail.messages) - sent_before
-    tell_figures(f"{due} due, {left} emails: {took_s:.1f} s until the last had left")
+    report_figures(f"{due} due, {left} emails: {took_s:.1f} s until the last had left")
 
 
 def catch_up(site: Site, seed: int | None) -> None:

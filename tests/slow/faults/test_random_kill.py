@@ -55,7 +55,7 @@ def site(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Ite
 
 @pytest.mark.parametrize("round_", range(runs(1, 4)))
 def test_random_use_and_random_kills_leave_everything_consistent(
-    site: Site, tell_figures: Callable[[str], None], round_: int
+    site: Site, report_figures: Callable[[str], None], round_: int
 ) -> None:
     seed = (
         int(os.environ.get("RANDOM_SEED", 0)) or runs(703328, random.randrange(1, 10**6)) + round_
@@ -77,7 +77,7 @@ def test_random_use_and_random_kills_leave_everything_consistent(
     assert varied >= VARIETY, f"only {varied} different states; RANDOM_SEED={seed}: {states}"
     assert kills.killed.total() >= KILLS, f"RANDOM_SEED={seed}: killed {dict(kills.killed)}"
     repeated = len(emails) - len({each.message_id for each in emails})
-    tell_figures(
+    report_figures(
         f"seed {seed}: {states.total()} bookings ({dict(states)}), {len(notes.done)} moves,"
         f" {len(emails)} emails, {repeated} of them repeated; killed {dict(kills.killed)}"
     )

@@ -1,4 +1,4 @@
-"""One scrape tells of all workers of a server, however often one of them dies."""
+"""The metrics of all web workers come in one scrape, also after workers died."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.harness.random_kill import children_of, proc_text
 from tests.harness.smtp_server import MailServer
 from tests.harness.waiting import until
 
-ASKED = 40
+REQUESTS = 40
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def site(database_url: str, tmp_path: Path, mail: MailServer) -> Site:
 
 
 def metrics_folder(site: Site) -> Path:
-    """The folder in which the workers of a site's server count together."""
+    """Where the workers of a site keep their metrics."""
     return site.folder / f"mindsum-metrics-{os.getuid()}-{site.port}"
 
 
 def counted(site: Site) -> float:
-    """How many times the start page was asked for, by one scrape."""
+    """How many requests of the start page one scrape of /metrics shows."""
     status, text = site.call("GET", "/metrics")
     assert status == 200
     found = re.search(
@@ -43,7 +43,7 @@ def counted(site: Site) -> float:
 
 
 def workers_of(pid: int) -> set[int]:
-    """The processes that a server has started and that are its workers."""
+    """The worker processes of a web server."""
     return {
         each for each in children_of(pid) if "resource_tracker" not in proc_text(each, "cmdline")
     }
@@ -51,7 +51,7 @@ def workers_of(pid: int) -> set[int]:
 
 @contextmanager
 def served(site: Site) -> Iterator[int]:
-    """A web process, as the Procfile starts it, both of its workers at work; its process id."""
+    """A web process as in the Procfile, once both workers serve; its process id."""
     with site.spawn("-m", "app.serve") as web:
         until("the site to answer", lambda: site.call("GET", "/healthz"), is_ok)
         wait_until_counting(site, 2)
@@ -59,7 +59,7 @@ def served(site: Site) -> Iterator[int]:
 
 
 def wait_until_counting(site: Site, workers: int) -> None:
-    """Ask until so many workers have counted a request, those that died included."""
+    """Send requests until so many workers have counted one, dead workers included."""
 
     def ask() -> int:
         site.call("GET", "/healthz")
@@ -69,32 +69,32 @@ def wait_until_counting(site: Site, workers: int) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_one_scrape_tells_of_all_workers_also_of_those_that_died(site: Site) -> None:
+def test_one_scrape_shows_all_workers_also_those_that_died(site: Site) -> None:
     with served(site) as pid:
         folder = metrics_folder(site)
         assert folder.stat().st_mode & 0o777 == 0o700
-        for _ in range(ASKED):
+        for _ in range(REQUESTS):
             assert site.call("GET", "/")[0] == 200
-        assert {counted(site) for _ in range(10)} == {ASKED}
+        assert {counted(site) for _ in range(10)} == {REQUESTS}
         before = workers_of(pid)
         os.kill(next(iter(before)), signal.SIGKILL)
         until("another worker", lambda: workers_of(pid) - before)
         wait_until_counting(site, 3)
-        assert counted(site) == ASKED
-        for _ in range(ASKED):
+        assert counted(site) == REQUESTS
+        for _ in range(REQUESTS):
             until("the start page", lambda: site.call("GET", "/"), is_ok)
-        assert {counted(site) for _ in range(10)} == {2 * ASKED}
+        assert {counted(site) for _ in range(10)} == {2 * REQUESTS}
     with served(site):
         assert counted(site) == 0
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_workers_whose_files_are_taken_away_answer_and_those_that_follow_them_too(
+def test_workers_without_their_metrics_files_answer_and_so_do_their_replacements(
     site: Site,
 ) -> None:
     with served(site) as pid:
         shutil.rmtree(metrics_folder(site))
-        assert {site.call("GET", "/")[0] for _ in range(ASKED)} == {200}
+        assert {site.call("GET", "/")[0] for _ in range(REQUESTS)} == {200}
         assert counted(site) == 0
         before = workers_of(pid)
         for each in before:
@@ -104,7 +104,7 @@ def test_workers_whose_files_are_taken_away_answer_and_those_that_follow_them_to
         until("a request to be counted", lambda: (site.call("GET", "/"), counted(site))[1])
 
 
-def test_a_port_where_somebody_goes_on_listening_is_refused_in_one_line(
+def test_a_port_in_use_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serve, "PORT_FREE_WITHIN_S", 0.5)
@@ -130,7 +130,7 @@ def test_a_server_that_was_killed_can_be_started_again_at_once(site: Site) -> No
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_server_that_is_stopped_while_its_workers_begin_ends_all_the_same(site: Site) -> None:
+def test_a_server_stopped_while_its_workers_start_ends(site: Site) -> None:
     with site.spawn("-m", "app.serve") as web:
         until("a worker", lambda: workers_of(web.pid))
     assert web.returncode is not None
