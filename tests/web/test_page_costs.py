@@ -85,7 +85,7 @@ def test_every_page_of_the_site_is_listed_here(app: Flask, bookings: Bookings) -
         "links.view_session",  # goes on to the session's page
         "links.show_sign_in",
         "client.calendar_file",
-        "sessions.spreadsheet",
-        "earnings.spreadsheet",
+        "sessions.export",
+        "earnings.export",
     }
     assert full_site.pages(app) - elsewhere == full_site.endpoints(app, paths)
