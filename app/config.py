@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     )
     # Receives escalations.
     ops_email: str = Field("ops@mindsum.invalid", description="one email address")
-    # Without a key nobody may use the API.
+    # Without a key the API refuses every request.
     api_keys: Listed = Field((), description="keys, comma separated")
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
     web_concurrency: int = Field(2, ge=1, le=64, description="a whole number from 1 to 64")

@@ -64,7 +64,7 @@ class BookingOut(Out):
 
 
 class TimelineLine(Out):
-    """What happened, when, by whom and through which door."""
+    """What happened, when, who did it and by which way in."""
 
     at: datetime
     event: str

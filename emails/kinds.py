@@ -1,4 +1,4 @@
-"""The kinds of email: to whom each goes, its calendar part and what its templates use."""
+"""The kinds of email: who each goes to, its calendar part and what its templates use."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,9 +1,11 @@
-"""The shape of the house: who imports whom, who writes what, which doors are locked."""
+"""The shape of the code: imports, sizes, words, writers of a status, guarded routes."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,19 @@ ENDPOINT_LINES = 15
 LONGER_FILES = {
     "emails/samples.py": 350,  # a list of examples
 }
+
+TEXTS = [
+    ROOT / "README.md",
+    *(
+        path
+        for folder in ("app", "emails", "docs")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in {".py", ".html", ".mjml", ".txt", ".md"}
+    ),
+]
+AVOIDED_WORDS = re.compile(r"\b(whom|whoever|lest|afresh|anew|nobody|meanwhile)\b", re.IGNORECASE)
+MOST_DOCSTRING_LINES = 0.06
+LEAST_COMMENT_LINES = 0.025
 
 PUBLIC = {
     "/",
@@ -65,7 +80,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def test_imports_run_one_way_through_the_house() -> None:
+def test_imports_run_one_way_through_the_layers() -> None:
     ran = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT,
@@ -174,8 +189,8 @@ def test_files_functions_and_endpoints_are_small() -> None:
             too_long.append(f"{name_of(path)}: {text.count(chr(10))} lines")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
-                doors = [ast.unparse(each) for each in node.decorator_list]
-                is_endpoint = any(re.match(r"\w+\.(get|post|route)\(", door) for door in doors)
+                decorators = [ast.unparse(each) for each in node.decorator_list]
+                is_endpoint = any(re.match(r"\w+\.(get|post|route)\(", each) for each in decorators)
                 most = ENDPOINT_LINES if is_endpoint and "web" in path.parts else FUNCTION_LINES
                 if length_of(node) > most:
                     too_long.append(f"{name_of(path)}: {node.name}, {length_of(node)} lines")
@@ -192,6 +207,42 @@ def test_every_module_says_in_one_line_what_it_owns() -> None:
     assert missing == []
 
 
+def test_texts_use_plain_words() -> None:
+    assert len(TEXTS) > len(SOURCES)
+    found = [
+        f"{name_of(path)}: {word[0]}"
+        for path in TEXTS
+        for word in AVOIDED_WORDS.finditer(path.read_text())
+    ]
+    assert found == []
+
+
+def docstring_lines(text: str) -> int:
+    """Lines of all docstrings of a module."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    first = [
+        node.body[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, documented) and ast.get_docstring(node) is not None
+    ]
+    return sum((each.end_lineno or 0) - each.lineno + 1 for each in first)
+
+
+def comment_lines(text: str) -> int:
+    """Lines that hold a comment and nothing else."""
+    return sum(
+        token.type == tokenize.COMMENT and token.line.lstrip().startswith("#")
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+    )
+
+
+def test_reasons_are_comments_and_docstrings_are_few() -> None:
+    texts = [path.read_text() for path in SOURCES]
+    lines = sum(text.count("\n") for text in texts)
+    assert sum(map(docstring_lines, texts)) <= MOST_DOCSTRING_LINES * lines
+    assert sum(map(comment_lines, texts)) >= LEAST_COMMENT_LINES * lines
+
+
 def address(rule: Rule) -> str:
     """An address that the rule serves, for somebody who may not see it."""
     known = {"token": "abc.def.ghi", "slug": "asha", "reference": "MB-ABCDEF"}
@@ -202,7 +253,7 @@ def address(rule: Rule) -> str:
 def test_every_route_is_public_by_list_signed_keyed_or_behind_sign_in(app: Flask) -> None:
     app.config["WTF_CSRF_ENABLED"] = False
     stranger = app.test_client()
-    seen, open_doors = set(), []
+    seen, unguarded = set(), []
     for rule in app.url_map.iter_rules():
         seen.add(rule.rule)
         if rule.rule in PUBLIC:
@@ -218,8 +269,8 @@ def test_every_route_is_public_by_list_signed_keyed_or_behind_sign_in(app: Flask
                 is_sent_there = answer.status_code in (302, 303) and goes_to == "/sign-in"
                 is_locked = is_sent_there or answer.status_code == 401
             if not is_locked:
-                open_doors.append(f"{method} {rule.rule}: {answer.status_code}")
-    assert open_doors == []
+                unguarded.append(f"{method} {rule.rule}: {answer.status_code}")
+    assert unguarded == []
     assert seen >= PUBLIC
 
 

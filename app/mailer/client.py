@@ -17,6 +17,7 @@ from app.mailer.outcomes import (
 
 # A server may scan a whole message before it replies.
 FINAL_REPLY_TIMEOUTS = 3
+# By QUIT the server has taken everything, so its reply is not worth a wait.
 QUIT_TIMEOUT_S = 1.0
 
 

@@ -14,7 +14,9 @@ from app.rules.policy import Policy
 # Perfect answers that every therapist starts with, so that one late answer does not ruin a score.
 BENEFIT_OF_THE_DOUBT = 4
 DECLINE_WEIGHT = Fraction(1, 4)
+# The factor of a flagged therapist's score.
 FLAGGED = Fraction(1, 2)
+# A prime: multiplying seeds by a number below it keeps different seeds different.
 TIE_PRIME = 2**31 - 1
 # While an open enquiry is late, the score falls all the time; it is computed this often.
 REFRESH_EVERY = timedelta(minutes=5)

@@ -23,6 +23,7 @@ from app.services.jobs.result import Job
 from app.services.jobs.runner import JobRunner
 from emails import render
 
+# Half of it for ordinary ends, half after no message may be handed over any more.
 STOPS_WITHIN_S = 9.0
 PAUSE_AFTER_FAILURE_S = 5.0
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}

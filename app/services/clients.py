@@ -42,8 +42,7 @@ def export(address: str) -> dict[str, Any]:
 def erase(address: str, now: datetime) -> int:
     """Remove everything held on a client but the ledger; returns how many bookings they had.
 
-    Their links stop working. Raises NotFound, and InvalidFields while a booking is live: its
-    therapist would wait for a person we no longer know.
+    Their links stop working. Raises NotFound, and InvalidFields while a booking is live.
     """
     client = _client(address)
     # Every use case locks therapists before clients. With both locked, nothing new is written.
@@ -103,6 +102,7 @@ def _apply_overdue_moves(client: Client, now: datetime) -> None:
 
 
 def _refuse_while_live(client: Client, now: datetime) -> None:
+    # The therapist would wait for a person we no longer know.
     live = Booking.select().where(Booking.client == client, Booking.status.in_(LIVE))
     references = [each.reference for each in live.order_by(Booking.id) if now < each.ends_at]
     if references:

@@ -14,6 +14,7 @@ from app.store.db.database import in_transaction
 from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
 from app.store.queries import ACCEPTED, REQUESTED
 
+# Counted from their creation.
 SIGN_INS_KEPT = timedelta(days=1)
 API_ANSWERS_KEPT = timedelta(days=2)
 PURGE_BATCH = 1000

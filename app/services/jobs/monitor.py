@@ -13,6 +13,7 @@ from app.store.db import errors
 from app.store.job_stats import JobDelta
 
 HEARTBEAT_EVERY_S = 5.0
+# Seconds without a heartbeat before a job counts as hung.
 PATIENCE_S = 60
 # From cron, a run every ten minutes is enough.
 PATIENCE_BETWEEN_PROCESSES_S = 600

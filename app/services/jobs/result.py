@@ -39,7 +39,7 @@ PartialResults = Generator[JobResult, None, None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`at_once`: runs that may overlap. `patience_s`: seconds without progress until it is hung."""
+    """`at_once`: runs that may overlap. `patience_s`: seconds until a silent run is hung."""
 
     name: str
     every_s: float

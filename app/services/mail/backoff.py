@@ -5,6 +5,7 @@ from datetime import timedelta
 
 GIVE_UP_AFTER = timedelta(hours=24)
 LONGEST_WAIT = timedelta(hours=1)
+# A share of the wait, so that emails that failed together are not all retried together.
 JITTER = 0.2
 
 

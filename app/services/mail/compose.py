@@ -18,6 +18,7 @@ from emails.kinds import KINDS
 from emails.message import EmailContext, Envelope, Message, Offer, Session
 from emails.render import render
 
+# A day on which clocks go back.
 LONGEST_LOCAL_DAY = timedelta(hours=25)
 
 

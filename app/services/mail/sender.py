@@ -24,7 +24,9 @@ from emails.safety import UnsafeValue
 BATCH = 10
 # The rest is for the server's reply to the whole message, which may take 3 of the 20 timeouts.
 LEASE_UNTIL_END = 0.8
+# Seconds between two tries while the database is down.
 STORE_RETRY_S = 0.5
+# Puts an email behind those that are due when the pause ends.
 BEHIND = timedelta(milliseconds=1)
 
 _log = structlog.get_logger("mindsum")
@@ -154,11 +156,11 @@ class OutboxSender:
         return replace(result, retry_at=paused_until + BEHIND)
 
     def _record_sent(self, claim: Claim) -> Result:
-        # However long the database is down: only this process knows.
         email_id = claim.email.id
         self._taken_ids.add(email_id)
         self._throttle.record_success()
-        # Without the record the email would be sent again once its lease ends.
+        # However long the database is down: only this process knows, and without the record the
+        # email would be sent again once its lease ends.
         while True:
             try:
                 result = results.record(claim, results.SENT, self._clock())

@@ -18,6 +18,7 @@ from app.store import outbox
 from app.store.db import database
 from app.store.models import Hold, OutboxEmail, OutboxStatus
 
+# Seconds that SQLite waits for a lock.
 BUSY_S = 30.0
 
 # The low byte of SQLite's error code is the kind of error.
@@ -60,7 +61,7 @@ def live_file() -> Path:
 
 
 def backup(path: Path) -> int:
-    """Its size in bytes; readable by its owner only. Raises BackupRefused."""
+    """The new file's size in bytes; only its owner may read it. Raises BackupRefused."""
     live = live_file()
     if os.path.lexists(path):
         raise BackupRefused(f"{path} exists already; name a new file.")
@@ -176,7 +177,7 @@ def _replace(into: Path, copy: Path, now: datetime) -> str | None:
     try:
         if had_file:
             shutil.copymode(into, copy)
-            # Whoever restores may be another user than the service.
+            # The person who restores may be another user than the service.
             with suppress(PermissionError):
                 shutil.chown(copy, into.stat().st_uid, into.stat().st_gid)
         # The log of the old database would damage the new one.

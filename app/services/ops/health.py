@@ -11,6 +11,7 @@ from app.store.db import database, errors
 from app.store.models import Booking, JobStatistics, OutboxEmail, OutboxStatus, Outcome, Writing
 from app.store.queries import metrics
 
+# The outbox is stuck once an email has waited for this long and none was sent.
 OUTBOX_STUCK_AFTER = timedelta(minutes=10)
 NO_HEARTBEAT_POSSIBLE = "cannot be judged while the database cannot be written"
 

@@ -16,6 +16,7 @@ from app.services.therapists import ranking
 from app.store.db.database import snapshot
 from app.store.models import Booking, LedgerLine, StandingEntry, Therapist, TimelineEntry
 
+# Scores are exact fractions, but stored as floats.
 SCORE_TOLERANCE = 1e-9
 BATCH = 500
 

@@ -24,7 +24,9 @@ R = TypeVar("R")
 db = peewee.DatabaseProxy()
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
+# The key of PostgreSQL's advisory lock: one process upgrades, others wait.
 _UPGRADE_LOCK = 7_114_205_001
+# How often work that the database rolled back by itself is run.
 _TRIES = 5
 
 _log = logging.getLogger(__name__)
@@ -176,7 +178,7 @@ def upgrade() -> list[str]:
 
 
 def upgrade_file(other: peewee.SqliteDatabase) -> list[str]:
-    """Of a file nobody else has open. Raises ValueError if it has steps that we do not know."""
+    """For a file that nothing else has open. Raises ValueError if it has steps unknown to us."""
     runner = Runner(other, str(MIGRATIONS))
     unknown = [step.name for step in runner.status() if not step.path]
     if unknown:

@@ -21,7 +21,7 @@ class Purpose(StrEnum):
     # From the therapist, with a decline.
     REASON = "reason"
     MESSAGE = "message"
-    # The therapist's own; nobody else reads it.
+    # Only the therapist reads it.
     PRIVATE_NOTE = "private_note"
 
 

@@ -16,6 +16,7 @@ from app.store.queries import demo
 STEPS = {"1h": timedelta(hours=1), "3h": timedelta(hours=3), "1d": timedelta(days=1)}
 TO_NEXT_EVENT = "next"
 _EVENTS_SHOWN = 24
+# Seconds after a move in which the scheduler still catches up.
 _SETTLES_AFTER_S = 8
 
 

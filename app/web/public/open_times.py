@@ -14,6 +14,7 @@ from app.web.template_filters import local_day
 from emails import formatting
 
 _DAYS_SHOWN = 7
+# Of all days on a page together.
 _MAX_TIMES_SHOWN = 150
 _ONE_DAY = timedelta(days=1)
 
