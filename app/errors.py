@@ -8,7 +8,7 @@ class DomainError(Exception):
 
     # Stable: API answers carry it.
     code = "error"
-    # Whether the service is at fault, and not what the caller asked for.
+    # Whether the service is at fault, and not the request.
     is_fault = False
 
 

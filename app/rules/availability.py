@@ -55,8 +55,8 @@ def next_open_times(
 ) -> list[datetime]:
     """The first `limit` starts at or after `from_at` that can be booked at `now`."""
     until_at = now + policy.max_ahead + _DAY
-    found = _open(windows, zone, busy, length_minutes, from_at, until_at, now=now, policy=policy)
-    return list(islice(found, limit))
+    starts = _open(windows, zone, busy, length_minutes, from_at, until_at, now=now, policy=policy)
+    return list(islice(starts, limit))
 
 
 def is_listed(

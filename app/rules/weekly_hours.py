@@ -102,12 +102,12 @@ def _check(window: Window) -> None:
 
 
 def _parse_part(part: str) -> list[Window]:
-    found = _PART.fullmatch(part)
-    if found is None:
+    match = _PART.fullmatch(part)
+    if match is None:
         raise ValueError(f'"{part}" is not days and hours: write them like "{_EXAMPLE}"')
-    first = _weekday(found[1])
-    last = first if found[2] is None else _weekday(found[2])
-    start, end = _minute(found[3]), _minute(found[4])
+    first = _weekday(match[1])
+    last = first if match[2] is None else _weekday(match[2])
+    start, end = _minute(match[3]), _minute(match[4])
     return [Window((first + index) % 7, start, end) for index in range((last - first) % 7 + 1)]
 
 

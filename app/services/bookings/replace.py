@@ -63,8 +63,8 @@ def current_replacement(booking: Booking, now: datetime) -> Booking | None:
 
 
 def _current(replacements: Sequence[Booking], now: datetime) -> Booking | None:
-    standing = NOT_REPLACEABLE | {Status.REQUESTED}
-    return next((each for each in replacements if each.status_at(now) in standing), None)
+    statuses = NOT_REPLACEABLE | {Status.REQUESTED}
+    return next((each for each in replacements if each.status_at(now) in statuses), None)
 
 
 def _same_request(old: Booking, slug: str, starts_at: datetime) -> BookingRequest:
