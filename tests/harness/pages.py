@@ -1,4 +1,4 @@
-"""Reading a page as its visitor does, filling in its form, and asking without it."""
+"""Reading public pages and filling in the request form."""
 
 import html
 import re
@@ -17,12 +17,12 @@ ASHA = "/therapists/asha"
 
 
 def text(response: Any) -> str:
-    """What a reader sees, without tags and with single spaces."""
+    """The visible text, with single spaces."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
 
 
 def has_word(word: str, page: str) -> bool:
-    """Whether that word is anywhere in a page: its letters may by chance be part of a token."""
+    """Whether a page has the whole word; its letters may be part of a token by chance."""
     return bool(re.search(rf"\b{re.escape(word)}\b", page))
 
 
