@@ -40,7 +40,7 @@ def run_once(app: Flask) -> int:
 
 
 class SchedulerProcess:
-    # Threads, so that a job that hangs does not stop the others.
+    """Runs each job in a thread, so that one that hangs does not stop the others."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app

@@ -19,8 +19,7 @@ _log = structlog.get_logger("mindsum")
 
 
 def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]) -> PartialResults:
-    """`step` returns whether it changed the booking; the most overdue first."""
-    # A booking with a locked therapist waits for the next run.
+    """Apply `step`, which returns whether it changed the booking, to all that are `due`."""
     left: list[int] = []
     while True:
         remaining = due & Booking.id.not_in(left) if left else due
@@ -30,6 +29,7 @@ def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]
             return
         result, unchanged = _batch(remaining, due_at, step)
         if not result.due:
+            # Somebody else has locked the rest; the next run takes them.
             if locked := Booking.select().where(remaining).count():
                 yield JobResult(due=locked, oldest_at=oldest_at)
             return
@@ -41,7 +41,7 @@ def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]
 def _batch(
     due: Expression, due_at: Field, step: Callable[[Booking], bool]
 ) -> tuple[JobResult, list[int]]:
-    """The result, and ids of the bookings that failed or were skipped."""
+    """The result, and ids of the bookings that failed or did not change."""
     # Together, because a commit for each booking would be slow.
     bookings = queries.lock_due_bookings(due, due_at, BATCH)
     done, failed, unchanged = 0, 0, []
@@ -65,7 +65,6 @@ def _batch(
 def each_therapist(
     due_at: Field, now: datetime, step: Callable[[Therapist], object]
 ) -> PartialResults:
-    # A locked therapist waits for the next run.
     left: list[int] = []
     while due := queries.therapists_due(due_at, now, BATCH, left):
         for therapist in due:
@@ -80,6 +79,7 @@ def each_therapist(
             else:
                 result = JobResult(1, done, 0, oldest_at)
             if not result.done:
+                # It failed, or somebody else has locked the therapist: the next run tries again.
                 left.append(therapist.id)
             yield result
 

@@ -22,9 +22,7 @@ _log = structlog.get_logger("mindsum")
 
 
 class JobMonitor:
-    """Any thread may call it."""
-
-    # A statistic that cannot be written is logged and lost: it is not worth failing a job.
+    """The jobs of one process; any thread may call it."""
 
     def __init__(self, *, is_resident: bool = True) -> None:
         self._is_resident = is_resident
@@ -43,7 +41,7 @@ class JobMonitor:
     def finish(
         self, job: Job, result: JobResult, *, took_s: float, now: datetime, has_failed: bool
     ) -> None:
-        # `has_failed` also where the run raised an error.
+        # A run that failed may not know how late it is.
         lag_s = None if has_failed else 0.0
         if result.oldest_at:
             lag = now - timedelta(seconds=took_s) - result.oldest_at
@@ -70,4 +68,5 @@ class JobMonitor:
         try:
             job_stats.add(job.name, delta, now, ceil(patience_s))
         except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
+            # Lost statistics are not worth failing a job.
             _log.error("job_figures_unwritten", job=job.name, why=errors.reason(error))

@@ -7,14 +7,12 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """`oldest_at`: since when its most overdue item had been due."""
-
-    # `refused` counts those of `failed` that a mail server refused: no fault of the system.
-
     due: int = 0
     done: int = 0
     failed: int = 0
+    # Since when the most overdue item had been due.
     oldest_at: datetime | None = None
+    # Those of `failed` that a mail server refused: no fault of the system.
     refused: int = 0
 
     @property
@@ -39,10 +37,10 @@ PartialResults = Generator[JobResult, None, None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`at_once`: runs that may overlap. `patience_s`: seconds until a silent run is hung."""
-
     name: str
     every_s: float
     work: Callable[[datetime], PartialResults]
+    # How many runs may overlap in one process.
     at_once: int = 1
+    # Seconds without progress before a run counts as hung, where that is longer than usual.
     patience_s: float = 0.0
