@@ -6,10 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 from flask import Flask
-from hypothesis.internal.conjecture import providers
 
 from app import clock, config, create_app, flask_config
 from app.config import Settings
@@ -17,35 +15,21 @@ from app.mailer import Mailer
 from app.store.db import database
 from app.web.security import limiter
 from tests.harness.smtp_server import MailServer
-from tests.harness.soak import runs
 from tests.scenarios.cast import MONDAY, Cast, read_cast
 from tests.scenarios.story import Story
 
 pytest_plugins = [
     "tests.harness.databases",
+    "tests.harness.examples",
     "tests.harness.figures",
     "tests.harness.tiers",
 ]
 
-# Whatever this machine's environment, or a file .env here, says: empty means the default. Processes
-# that tests start inherit it.
+# Settings of this machine, or in a file .env here, must not change the tests: an empty variable
+# means the default. Processes that tests start inherit these.
 os.environ.update(dict.fromkeys(map(str.upper, Settings.model_fields), ""))
-for _said_of_terminals in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-    os.environ.pop(_said_of_terminals, None)
-
-# How fast the machine happens to be says nothing about what is tested; and a change is judged by
-# the same examples as the one before it, while a soak looks for new ones.
-hypothesis.settings.register_profile(
-    "patient",
-    deadline=None,
-    derandomize=runs(True, False),
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("patient")
-if runs(True, False):
-    # Or examples would be drawn from the constants of all our code as well: whoever adds a number
-    # to a module would be judged by other examples of everything else.
-    pytest.MonkeyPatch().setattr(providers, "_get_local_constants", providers.Constants)
+for _terminal in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_terminal, None)
 
 
 @pytest.fixture(scope="session")
