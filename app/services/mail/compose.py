@@ -11,7 +11,7 @@ from app.links import LinkPurpose
 from app.rules import money
 from app.rules.lifecycle import Kind
 from app.services.auth import SIGN_IN_LASTS
-from app.services.bookings import replace
+from app.services.bookings import alternatives
 from app.store import queries
 from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
 from emails.kinds import KINDS
@@ -110,7 +110,7 @@ def _offers(email: OutboxEmail, now: datetime) -> list[Offer]:
             price_minor=slot.therapist.rate_minor if is_paid else 0,
             currency=slot.therapist.currency,
         )
-        for slot in replace.alternatives_for(booking, now)
+        for slot in alternatives.free_therapists(booking, now)
     ]
 
 

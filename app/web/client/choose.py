@@ -21,7 +21,7 @@ from app.links import LinkPurpose
 from app.rules.lifecycle import Via
 from app.services import availability, validation
 from app.services.availability import OpenSlot
-from app.services.bookings import replace
+from app.services.bookings import alternatives, replace
 from app.store import queries
 from app.store.models import Booking
 from app.web.client import manage
@@ -76,7 +76,7 @@ def _parse_choice(value: str) -> tuple[str, datetime]:
 def _choices_page(
     booking: Booking, now: datetime, *, refusal: DomainError | None = None
 ) -> ResponseReturnValue:
-    slots = replace.alternatives_for(booking, now)
+    slots = alternatives.free_therapists(booking, now)
     preselected = _preselected(booking, slots, now)
     if preselected is not None and preselected not in slots:
         slots = [preselected, *slots]

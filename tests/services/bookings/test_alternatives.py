@@ -7,7 +7,7 @@ import pytest
 
 from app.rules.lifecycle import Kind
 from app.rules.weekly_hours import parse_windows
-from app.services.bookings import replace
+from app.services.bookings import alternatives
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store import queries
@@ -41,7 +41,7 @@ def rank(slugs: Sequence[str]) -> None:
 
 def offered(story: Story, booking: Booking) -> list[tuple[str, datetime]]:
     """(slug, start) of each offer."""
-    slots = replace.alternatives_for(story.reload(booking), story.now)
+    slots = alternatives.free_therapists(story.reload(booking), story.now)
     return [(slot.therapist.slug, slot.starts_at) for slot in slots]
 
 
@@ -157,11 +157,11 @@ def test_seventy_therapists_take_no_more_queries_than_four(
 ) -> None:
     booking = queries.booking_by_reference(story.ask(starts_at=WEDNESDAY_10, kind=kind).reference)
     with counted_queries() as few:
-        replace.alternatives_for(booking, story.now)
+        alternatives.free_therapists(booking, story.now)
     for added in many_therapists(others[0], 70):
         accounts.replace_windows(added, parse_windows("Mon-Sun 09:00-17:00"))
     with counted_queries() as many:
-        replace.alternatives_for(booking, story.now)
+        alternatives.free_therapists(booking, story.now)
     assert len(many) == len(few) <= 6
 
 
