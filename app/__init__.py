@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+# First of all, since it decides where every zone is read.
+from emails import zones as zones
+
 if TYPE_CHECKING:
     from flask import Flask
 

@@ -3,11 +3,11 @@
 import re
 import unicodedata
 from datetime import UTC, datetime
-from zoneinfo import available_timezones
+
+from emails import zones
 
 # ASCII without spaces, double quotes, < and >: safe in HTML, iCalendar and plain text.
 _URL = re.compile(r"https?://[A-Za-z0-9\[][!#-;=?-\[\]_a-z~]*")
-_ZONES = frozenset(available_timezones())
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _SLUG = re.compile(r"[a-z0-9_-]{1,64}")
@@ -60,7 +60,7 @@ def check_instant(field: str, value: datetime) -> datetime:
 
 
 def check_zone(field: str, value: str) -> str:
-    if value not in _ZONES:
+    if value not in zones.NAMES:
         raise UnsafeValue(field, "an IANA time zone such as Europe/London")
     return value
 

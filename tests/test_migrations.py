@@ -68,7 +68,7 @@ def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def test_a_database_in_use_takes_the_later_steps_and_keeps_its_rows(before: str) -> None:
     app: Flask = create_app(Settings(database_url=before))
     before_upgrade = {table: rows(table) for table in KEPT_TABLES}
-    assert database.upgrade() == ["0003_figures", "0004_replaces"]
+    assert database.upgrade() == ["0003_figures", "0004_replaces", "0005_zones"]
     assert database.upgrade() == []
     with database.connection():
         assert not diff_models(database.db.obj, models.TABLES)
@@ -117,6 +117,19 @@ def test_what_a_booking_replaces_moves_from_the_facts_to_its_column(before: str)
             (2, "declined", {"refund_minor": 6000}),
             (3, "requested", {"fee_minor": 6000}),
         ]
+
+
+@pytest.mark.parametrize(
+    ("stored", "zone"),
+    [("localtime", "UTC"), ("Factory", "UTC"), ("It's/Gone", "UTC"), ("Asia/Tokyo", "Asia/Tokyo")],
+)
+def test_a_stored_zone_that_is_none_becomes_utc(before: str, stored: str, zone: str) -> None:
+    quoted = stored.replace("'", "''")
+    with database.connection():
+        for table in ("therapist", "client"):
+            database.db.execute_sql(f"UPDATE {table} SET timezone = '{quoted}'")
+    database.upgrade()
+    assert [rows(table)[0]["timezone"] for table in ("therapist", "client")] == [zone, zone]
 
 
 def rows(table: str) -> list[dict[str, Any]]:

@@ -6,13 +6,14 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app, url_for
 from flask_bootstrap import Bootstrap5
 from markupsafe import Markup
 
 from emails import formatting
+from emails.zones import NAMES as ZONE_NAMES
 
 _REGIONS = frozenset(
     {"Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
@@ -61,7 +62,7 @@ def time_left(until: datetime, now: datetime) -> str:
 @lru_cache(maxsize=1)
 def zones() -> tuple[str, ...]:
     """Time zones to suggest: those named after a city, and UTC."""
-    by_city = (zone for zone in available_timezones() if zone.count("/") == 1)
+    by_city = (zone for zone in ZONE_NAMES if zone.count("/") == 1)
     return (*sorted(zone for zone in by_city if zone.partition("/")[0] in _REGIONS), "UTC")
 
 
