@@ -1,6 +1,6 @@
 """Every email word for word, in one file per kind.
 
-After a change of words: `python -m tests.emails.test_golden` writes the files anew; read the diff.
+After a change of words: `python -m tests.emails.test_golden` writes the files again; read the diff.
 """
 
 from pathlib import Path

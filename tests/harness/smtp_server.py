@@ -212,7 +212,7 @@ class _Listener(socketserver.ThreadingTCPServer):
         self.conversations: set[_Conversation] = set()
 
     def hang_up(self) -> None:
-        """End the conversations that still go on, also those in which nobody speaks."""
+        """End the open conversations, silent ones too."""
         for each in list(self.conversations):
             with suppress(OSError):
                 each.request.shutdown(socket.SHUT_RDWR)
@@ -327,7 +327,7 @@ _HELD: list[socket.socket] = []
 def unused_port() -> int:
     """A port of loopback where nothing listens.
 
-    It stays bound as long as this process lives, so that the system gives it to nobody else;
+    It stays bound as long as this process lives, so that the system gives it to no other program;
     with SO_REUSEADDR a server can still bind it by its number.
     """
     held = socket.socket()

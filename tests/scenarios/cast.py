@@ -15,7 +15,7 @@ MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Cast:
-    """The therapists whom a database with a cast holds."""
+    """The therapists in a database that has the cast."""
 
     asha: Therapist
     bran: Therapist

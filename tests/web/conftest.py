@@ -18,7 +18,7 @@ class Visitor(FlaskClient):
     """A browser without scripts; each request runs in a context of its own, as on a server.
 
     The `app` fixture keeps an application context open, and requests made inside it would share
-    its `g`: whoever signed in, and the last CSRF token, would be remembered for everybody.
+    its `g`: the sign-in and the CSRF token of one visitor would serve all others.
     """
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
@@ -38,7 +38,7 @@ def another_visitor(app: Flask) -> Visitor:
 
 @contextmanager
 def counted_queries() -> Iterator[list[str]]:
-    """Every SQL statement that runs meanwhile."""
+    """Every SQL statement that runs in the block."""
     seen: list[str] = []
     original = database.db.obj.execute_sql
 

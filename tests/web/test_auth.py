@@ -1,4 +1,4 @@
-"""Signing in and out: what is told to whom, and what a session may reach."""
+"""Signing in and out: what each visitor learns, and what a session may reach."""
 
 from datetime import timedelta
 from typing import Any

@@ -26,7 +26,7 @@ LINKS = tuple(f"/link/{purpose}/cut" for purpose in LinkPurpose)
 MACHINES = ("/healthz", "/readyz", "/metrics", "/api/openapi.json", "/api/v1/therapists")
 FILES = ("/static/theme.css", "/bootstrap/static/css/bootstrap.min.css")
 ASKED_BY_ANYBODY = ("/my-links", "/sign-in")
-"""An email to whoever owns an address: it makes no difference in whose browser it is asked for."""
+"""An email to the owner of an address: which browser requests it makes no difference."""
 COOKIELESS = ("accept", "decline", "manage", "choose")
 
 

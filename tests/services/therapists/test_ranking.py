@@ -155,7 +155,7 @@ def test_a_late_enquiry_that_grows_older_is_current_within_five_minutes(story: S
         five_ago = float(ranking.compute(stored(), story.now - 5 * MINUTE).score)
         assert true_score <= stored().score <= five_ago
         lags.append(stored().ranked_at)
-    assert len(set(lags)) <= 14, "computed anew more often than every five minutes"
+    assert len(set(lags)) <= 14, "computed again more often than every five minutes"
 
 
 def test_the_score_halves_with_the_flag_and_the_list_follows(story: Story) -> None:

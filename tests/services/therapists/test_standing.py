@@ -124,7 +124,7 @@ def test_the_whole_story_from_warned_to_reactivated(story: Story) -> None:
     assert "asha" in listed(story)
     assert open_times(story)
     cancels(story, 3)
-    assert steps_told(story) == [("streak_warning", ASHA)], "the count starts anew"
+    assert steps_told(story) == [("streak_warning", ASHA)], "the count starts again"
     assert list(replay.find_differences(story.now)) == []
 
 

@@ -40,7 +40,7 @@ PATIENCE_S = runs(300, 1_800)
 FEE = 6000
 
 Email = tuple[str, str, str]
-"""Its kind, its Message-ID, and to whom it went."""
+"""Kind, Message-ID and recipient."""
 
 
 @pytest.fixture

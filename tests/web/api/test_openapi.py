@@ -32,7 +32,7 @@ def described(app: Flask, cast: Cast) -> Any:
 
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
 
-    # Names that nobody has would only ever be answered by 404.
+    # Unknown names would only lead to 404.
     @schema.hook
     def map_path_parameters(_context: Any, given: dict[str, Any] | None) -> Any:
         return {name: known[name] for name in given} if given else given

@@ -1,4 +1,4 @@
-"""The therapist's dashboard: what Home shows, what a session's page does, and for whom."""
+"""The therapist's dashboard: what Home shows, what a session's page does, and who sees it."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Profile Settings: what is saved, what is refused by name and kept, and for whom."""
+"""Profile Settings: what is saved, what is refused by name and kept, and who may do so."""
 
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ def asha(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> Visitor:
 
 
 def send(visitor: Visitor, form: str, *, follow: bool = True, **typed: str) -> TestResponse:
-    """Press the button of one of the forms, with some of its fields typed anew."""
+    """Press the button of one of the forms, with some of its fields changed."""
     [found] = [each for each in forms(visitor.get(PROFILE)) if each.action.endswith(form)][:1]
     return visitor.post(found.action, data={**found.fields, **typed}, follow_redirects=follow)
 

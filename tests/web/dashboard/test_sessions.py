@@ -1,4 +1,4 @@
-"""My Sessions: what each filter shows, page by page and as a spreadsheet, and to whom."""
+"""My Sessions: what each filter shows, page by page and as a spreadsheet, and who sees it."""
 
 import csv
 import io
