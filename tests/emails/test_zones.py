@@ -45,6 +45,7 @@ def said(machine: Path, module: str, expression: str) -> str:
     return ran.stdout.strip()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["app", "app.serve", "app.cli", "scheduler", "emails"])
 def test_every_process_reads_the_pinned_zones_and_not_the_machines(
     machine: Path, module: str

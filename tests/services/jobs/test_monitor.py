@@ -168,6 +168,7 @@ def test_threads_of_one_process_lose_no_run() -> None:
     assert (row().runs, row().failed_runs, row().done) == (100, 20, 100)
 
 
+@pytest.mark.process
 def test_processes_at_once_lose_no_run(database_url: str) -> None:
     work = (
         "import sys; from app import clock; from app.store.db import database;"
