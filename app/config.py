@@ -1,6 +1,7 @@
 """Settings: every variable, its default and its checks; nothing else reads the environment."""
 
 import os
+import re
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from decimal import Decimal
@@ -14,9 +15,10 @@ from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app import urls
 from app.errors import ConfigError
 from app.rules.policy import Policy
 from emails.addresses import mailbox, sender_mailbox
@@ -24,6 +26,8 @@ from emails.formatting import CURRENCIES
 
 DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https
 DEVELOPMENT_NOTES_KEY = urlsafe_b64encode(sha256(b"development-only").digest()).decode()
+# What `Authorization: Bearer KEY` can carry: an inner = would begin a list of parameters.
+_API_KEY = re.compile(r"[!-<>-~]+=*")
 
 
 Listed = Annotated[tuple[str, ...], NoDecode]
@@ -78,7 +82,10 @@ class Settings(BaseSettings):
     # Receives escalations.
     ops_email: str = Field("ops@mindsum.invalid", description="one email address")
     # Without a key the API refuses every request.
-    api_keys: Listed = Field((), description="keys, comma separated")
+    api_keys: Listed = Field(
+        (),
+        description="keys of printable ASCII characters, with = at the end only, comma separated",
+    )
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
     web_concurrency: int = Field(2, ge=1, le=64, description="a whole number from 1 to 64")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
@@ -120,6 +127,14 @@ class Settings(BaseSettings):
     ranking_days: Decimal = _number(Decimal(90), "a number of days above 0", gt=0, le=3650)
     no_show_within_days: Decimal = _number(Decimal(7), "a number of days from 0", ge=0, le=365)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strip(cls, value: object, info: ValidationInfo) -> object:
+        # Every character of a secret counts: links in sent emails are signed with the whole key.
+        if not isinstance(value, str) or info.field_name in {"secret_key", "mail_password"}:
+            return value
+        return value.strip() or cls.model_fields[str(info.field_name)].get_default()
+
     @field_validator("secret_key_fallbacks", "notes_key", "api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -139,11 +154,14 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_known_database(cls, value: str) -> str:
-        if value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
-            return value
-        if value.startswith(("postgresql://", "postgres://")):
-            return value
-        raise ValueError("unknown scheme")
+        return urls.database_url(value)
+
+    @field_validator("api_keys")
+    @classmethod
+    def _fit_a_header(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_API_KEY.fullmatch(key) for key in value):
+            raise ValueError("not for a header")
+        return value
 
     @field_validator("currency")
     @classmethod
@@ -176,16 +194,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        # `parts.port` raises ValueError for a bad port.
-        if (
-            parts.port == 0
-            or parts.scheme not in {"http", "https"}
-            or not parts.hostname
-            or parts.query
-        ):
-            raise ValueError("not a web address")
-        return value.rstrip("/")
+        return urls.site_address(value)
 
     @property
     def is_production(self) -> bool:
@@ -242,7 +251,13 @@ def load() -> Settings:
         first = error.errors()[0]
         field = str(first["loc"][0])
         name = field.upper()
-        value = "" if name in _SECRETS else f", not {str(first['input'])[:80]!r}"
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, urls.ShouldBe):
+            raise ConfigError(name, f"should be {cause}") from None
+        given = str(first["input"])
+        # An address may hold a password before its @.
+        is_secret = name in _SECRETS or (name.endswith(("_URL", "_URI")) and "@" in given)
+        value = "" if is_secret else f", not {given[:80]!r}"
         right = Settings.model_fields[field].description
         raise ConfigError(name, f"should be {right}{value}") from None
     _check_contradictions(settings)

@@ -10,10 +10,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from werkzeug.datastructures import Authorization
 
 from app import config
 from app.config import Settings
 from app.errors import ConfigError
+from emails.message import message_id
+from emails.safety import check_url
 
 ROOT = Path(__file__).parent.parent
 FERNET = urlsafe_b64encode(b"a Fernet key has 32 bytes, so it".ljust(32)).decode()
@@ -61,6 +64,10 @@ BAD = [
     ("PUBLIC_URL", "ftp://bookings.example.org"),
     ("PUBLIC_URL", "https://"),
     ("PUBLIC_URL", "https://bookings.example.org/?a=b"),
+    ("PUBLIC_URL", "https://bookings..example.org"),
+    ("PUBLIC_URL", "https://bookings.example.org:0"),
+    ("PUBLIC_URL", "https://book\tings.example.org"),
+    ("PUBLIC_URL", "https://book ings.example.org"),
     ("MAIL_PORT", "smtp"),
     ("MAIL_PORT", "0"),
     ("MAIL_PORT", "65536"),
@@ -214,6 +221,125 @@ def test_a_default_address_is_fine_outside_production(
     environment: pytest.MonkeyPatch,
 ) -> None:
     assert config.missing_address(config.load()) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("HTTPS://Bookings.Example.ORG", "https://bookings.example.org"),
+        ("  https://bookings.example.org/ ", "https://bookings.example.org"),
+        ("https://Bücher.example:8443", "https://xn--bcher-kva.example:8443"),
+        ("https://faß.example", "https://xn--fa-hia.example"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("https://example.org:", "https://example.org"),
+        ("   ", "http://127.0.0.1:8000"),
+    ],
+)
+def test_the_sites_address_is_made_ready_for_links_and_message_ids(
+    environment: pytest.MonkeyPatch, value: str, address: str
+) -> None:
+    settings = loaded(environment, **{**PRODUCTION, "PUBLIC_URL": value})
+    assert settings.public_url == address
+    assert settings.is_production == address.startswith("https")
+    check_url("link", f"{address}/link/accept/token")
+    assert message_id("MB-7K3QXD", "kind", "a@b.example", 1, settings.public_host)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("https://example.org/bookings", "path"),
+        ("https://dee:hunter2@example.org", "user"),
+        ("https://hunter2@example.org/", "user"),
+        ("https://example.org?hunter2", "query"),
+        ("https://example.org/#hunter2", "fragment"),
+        ("https://example.org?", "query"),
+        ("http://[::1]:8000", "IPv6"),
+    ],
+)
+def test_the_sites_address_refuses_by_name_what_no_link_can_use(
+    environment: pytest.MonkeyPatch, value: str, part: str
+) -> None:
+    error = config_error(environment, PUBLIC_URL=value)
+    assert error.name == "PUBLIC_URL"
+    assert f"without a {part}" in str(error)
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://u:hunter2@h/d?schema=public",
+        "postgresql://u:hunter2%@h/d",
+        "postgresql://u:hun@ter2@h/d",
+        "postgresql://u:hun/ter2@h/d",
+        "postgresql://u:12/hunter2@h/d",
+        "postgresql://u:hunter2@h:x/d",
+        "postgresql://u:hunter2@h:65536/d",
+        "postgresql://u:hun ter2@h/d",
+        "postgresql://u:hunter2@h/d\n",
+        "postgresql+psycopg://u:hunter2@h/d",
+    ],
+)
+def test_a_database_address_that_no_driver_can_use_stops_the_start_without_its_password(
+    environment: pytest.MonkeyPatch, value: str
+) -> None:
+    error = config_error(environment, DATABASE_URL=value.replace("\n", "\n."))
+    assert error.name == "DATABASE_URL"
+    assert not re.search("hun|ter2", str(error))
+
+
+@pytest.mark.parametrize(
+    "file", [":memory:", "file:a.db", "a.db?mode=ro", "a.db#1", "~/a.db", "folder/", ".", "\ta.db"]
+)
+def test_a_file_that_is_no_database_stops_the_start(
+    environment: pytest.MonkeyPatch, file: str
+) -> None:
+    assert config_error(environment, DATABASE_URL=f"sqlite:///{file}").name == "DATABASE_URL"
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        (" sqlite:///a.db ", "sqlite:///a.db"),
+        ("SQLite:////srv/a b.db", "sqlite:////srv/a b.db"),
+        ("POSTGRESQL://u:p%40%25@h:5433/d ", "postgresql://u:p%40%25@h:5433/d"),
+        ("postgres://u@a:1,b:2/d", "postgres://u@a:1,b:2/d"),
+        ("postgresql://u@/d?host=/tmp/a%20b", "postgresql://u@/d?host=/tmp/a%20b"),
+        ("", "sqlite:///var/mindsum.db"),
+        (" ", "sqlite:///var/mindsum.db"),
+    ],
+)
+def test_a_database_address_is_stripped_and_kept(
+    environment: pytest.MonkeyPatch, value: str, url: str
+) -> None:
+    assert loaded(environment, DATABASE_URL=value).database_url == url
+
+
+@pytest.mark.parametrize("key", ["a=b", "=ab", "clé", "two words", "a\x7f", "good,k=ey=", "🔑"])
+def test_an_api_key_that_no_header_can_carry_stops_the_start(
+    environment: pytest.MonkeyPatch, key: str
+) -> None:
+    error = config_error(environment, API_KEYS=key)
+    assert error.name == "API_KEYS"
+    assert key not in str(error)
+
+
+def test_every_accepted_api_key_arrives_as_it_is(environment: pytest.MonkeyPatch) -> None:
+    accepted = ["dGVzdA==", "$p:e/c~i+a.l-_!", "shop:read:k3y="]
+    assert loaded(environment, API_KEYS=",".join(accepted)).api_keys == tuple(accepted)
+    for key in accepted:
+        authorization = Authorization.from_header(f"Bearer {key}")
+        assert authorization is not None and authorization.token == key
+
+
+def test_blanks_around_a_value_are_left_out_except_in_a_secret(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    settings = loaded(environment, PORT=" 80 ", RATELIMIT_ENABLED="false ", DEMO_DIR=" ")
+    assert (settings.port, settings.ratelimit_enabled, settings.demo_dir) == (80, False, None)
+    # Sent links are signed with every character of the key.
+    assert loaded(environment, SECRET_KEY=" key ").secret_key == " key "
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "NOTES_KEY", "DATABASE_URL"])
