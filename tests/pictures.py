@@ -124,14 +124,14 @@ def play_six_weeks(story: Story) -> None:
     hours = {(2, 1): 7.0, (4, 0): 4.5}
     for week in range(6):
         monday = story.at(FIRST_MONDAY + timedelta(weeks=week))
-        asked = [
+        requested = [
             story.ask(
                 starts_at=monday + timedelta(days=2, hours=2 + 2 * each), client=CLIENTS[each]
             )
             for each in range(3)
         ]
         story.sent()
-        for each, booking in enumerate(asked):
+        for each, booking in enumerate(requested):
             story.at(monday + timedelta(hours=hours.get((week, each), 0.5 + each / 2)))
             if (week, each) == (3, 2):
                 story.decline(booking)

@@ -26,10 +26,10 @@ THREADS = 8
 
 def ask(starts_at: datetime) -> None:
     email = f"dee{starts_at:%m%d%H}@clients.example"
-    asked = request.BookingRequest(
+    wanted = request.BookingRequest(
         "asha", "Dee Stone", email, "Europe/London", starts_at, Kind.PAID
     )
-    request.request_booking(asked, via=Via.PAGE, now=clock.now())
+    request.request_booking(wanted, via=Via.PAGE, now=clock.now())
 
 
 def rows(url: str, mail: MailServer) -> Iterator[Row]:

@@ -63,8 +63,8 @@ def fill() -> None:
     for number in range(BOOKINGS):
         starts_at = first + timedelta(hours=number)
         email = f"eli{number}@clients.example"
-        asked = request.BookingRequest("bran", "Eli Park", email, "UTC", starts_at, Kind.PAID)
-        request.request_booking(asked, via=Via.PAGE, now=now)
+        wanted = request.BookingRequest("bran", "Eli Park", email, "UTC", starts_at, Kind.PAID)
+        request.request_booking(wanted, via=Via.PAGE, now=now)
 
 
 def emptied(url: str, folder: Path, round_trip_ms: float) -> float:

@@ -69,10 +69,10 @@ class BenchSite:
         with ExitStack() as stack:
             if script is not None:
                 stack.enter_context(FaultyServer(script, port=self.mail_port))
-            asked: list[tuple[str, int]] = []
+            requested: list[tuple[str, int]] = []
             numbers = [next(self._numbers) for _ in range(ASKED)]
-            times.add(lambda number: asked.append(self._ask(number)), numbers, THREADS)
-            times.add(self._accept, asked, THREADS)
+            times.add(lambda number: requested.append(self._ask(number)), numbers, THREADS)
+            times.add(self._accept, requested, THREADS)
         # Emails of this round must not slow the next one.
         in_transaction(OutboxEmail.delete().execute)()
 
@@ -88,8 +88,8 @@ class BenchSite:
         assert status == 201, booking
         return booking["reference"], place + 1
 
-    def _accept(self, asked: tuple[str, int]) -> None:
-        reference, therapist_id = asked
+    def _accept(self, requested: tuple[str, int]) -> None:
+        reference, therapist_id = requested
         token = links.mint(LinkPurpose.ACCEPT, holder=f"t{therapist_id}", subject=reference)
         status, page = self.site.call("POST", f"/link/accept/{token}", form="")
         assert status == 200, page

@@ -109,8 +109,8 @@ def _reference(of: str, number: int, references: dict[str, int]) -> str:
     """A reference of the usual form, made from the copy and the booking."""
     index = references.setdefault(of, len(references))
     digits, alphabet = number * 500 + index, "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-    letters = ""
+    suffix = ""
     for _ in range(6):
         digits, place = divmod(digits, len(alphabet))
-        letters = alphabet[place] + letters
-    return f"MB-{letters}"
+        suffix = alphabet[place] + suffix
+    return f"MB-{suffix}"

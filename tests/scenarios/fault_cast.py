@@ -52,7 +52,7 @@ def ask(number: int) -> str:
     """Request one of many different sessions through the service; its reference."""
     hours, which = divmod(number, len(THERAPISTS))
     starts_at = first_at() + timedelta(hours=hours)
-    asked = request.BookingRequest(
+    wanted = request.BookingRequest(
         THERAPISTS[which], "Dee", f"dee{number}@clients.example", "UTC", starts_at, Kind.PAID
     )
-    return request.request_booking(asked, via=Via.API, now=clock.now()).reference
+    return request.request_booking(wanted, via=Via.API, now=clock.now()).reference

@@ -63,11 +63,11 @@ def test_on_a_full_disk_requests_fail_as_a_whole_and_work_afterwards(
     with site.running(schedulers=2):
         # Sessions may not overlap, so four starts lie between.
         free = iter(site.open_times(60)[1::5])
-        status, asked = site.ask(next(free))
+        status, requested = site.ask(next(free))
         assert status == 201
-        request = site.email_about("booking_requested", asked["reference"])
+        request = site.email_about("booking_requested", requested["reference"])
         link = site.link(request, "accept")
-        site.email_about("booking_received", asked["reference"])
+        site.email_about("booking_received", requested["reference"])
         set_disk_full(is_full=True)
         starts = next(free)
         refused = [site.ask(starts, client=f"c{number}") for number in range(5)]
@@ -186,12 +186,12 @@ class Crowd:
             "kind": "paid",
         }
         call, key = self._site.call, f"key-{number}"
-        asked = self._until_done(lambda: call("POST", "/api/v1/bookings", body, key=key), 201)
+        requested = self._until_done(lambda: call("POST", "/api/v1/bookings", body, key=key), 201)
         # Minted here, because the email may be late: a worker that was cut off may have it.
-        token = links.mint(LinkPurpose.ACCEPT, holder="t1", subject=asked["reference"])
+        token = links.mint(LinkPurpose.ACCEPT, holder="t1", subject=requested["reference"])
         self._until_done(lambda: call("POST", f"/link/accept/{token}", form=""), 200)
         with self._guard:
-            self._references.append(asked["reference"])
+            self._references.append(requested["reference"])
 
     def _until_done(self, act: Any, good: int) -> Any:
         def tried() -> tuple[int, Any]:

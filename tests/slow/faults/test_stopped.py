@@ -98,7 +98,7 @@ class StoppedSchedulers:
     site: Site
     forks: ForkSupervisor
     short_lease_s: float = 0
-    asked: int = 0
+    requested: int = 0
 
     def copies_after(self, point: str) -> list[int]:
         """How many copies arrive of both emails of a booking whose scheduler stopped there.
@@ -134,8 +134,8 @@ class StoppedSchedulers:
 
     def ask(self) -> None:
         with database.connection():
-            fault_cast.ask(self.asked)
-        self.asked += 1
+            fault_cast.ask(self.requested)
+        self.requested += 1
 
     def outlast_lease(self) -> None:
         """Let a lease end: by moving the site's clock, or by waiting if leases are short."""

@@ -49,12 +49,12 @@ class Demo:
             return str(answer.read().decode())
 
     def api(self, path: str, body: dict[str, object] | None = None) -> object:
-        asked = Request(
+        call = Request(
             f"http://127.0.0.1:{self.port}/api/v1{path}",
             json.dumps(body).encode() if body else None,
             {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"},
         )
-        with self._browser.open(asked, timeout=PATIENCE_S) as answer:
+        with self._browser.open(call, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
     def is_up(self) -> bool:
@@ -68,8 +68,8 @@ class Demo:
     def pids(self, program: str = "") -> list[int]:
         """Every process of this demo whose command line holds `program`."""
         mark = f"DEMO_DIR={self.data}".encode()
-        return [pid for pid in processes() if mark in told(pid, "environ").split(b"\0")
-                and program.encode() in told(pid, "cmdline")]  # fmt: skip
+        return [pid for pid in processes() if mark in proc_bytes(pid, "environ").split(b"\0")
+                and program.encode() in proc_bytes(pid, "cmdline")]  # fmt: skip
 
     def output(self) -> str:
         return self._said.read_text()
@@ -79,7 +79,7 @@ def processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
-def told(pid: int, what: str) -> bytes:
+def proc_bytes(pid: int, what: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{what}").read_bytes()
     except OSError:
