@@ -19,7 +19,7 @@ _YEARS = range(2000, 3000)
 _REFERENCE = re.compile(r"MB-[0-9A-Z]{6}", re.ASCII)
 # RFC 3339.
 _INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,30})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
@@ -69,7 +69,10 @@ def timezone(value: str) -> str:
 
 
 def instant(value: str) -> datetime:
-    """An RFC 3339 instant with its offset from UTC, as aware UTC."""
+    """An RFC 3339 instant with its offset from UTC, as aware UTC.
+
+    Digits beyond microseconds are cut off.
+    """
     clean = value.strip().upper()
     try:
         at = datetime.fromisoformat(clean).astimezone(UTC) if _INSTANT.fullmatch(clean) else None

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,6 +17,7 @@ from app.services.bookings.request import BookingRequest
 
 _DAYS = re.compile(r"[0-9]{1,4}")
 _MAX_FIELD_NAME_LENGTH = 120
+_REPEATED = "Please give this field once."
 
 
 def _instant(value: object) -> datetime:
@@ -96,15 +99,39 @@ class InvalidBody(DomainError):
         super().__init__("Please send a JSON object, in UTF-8.")
 
 
+class _Object(dict[str, Any]):
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        counts = Counter(name for name, _ in pairs)
+        self.repeated = [name for name, count in counts.items() if count > 1]
+
+
 def json_object(body: bytes) -> dict[str, Any]:
-    """Raises InvalidBody."""
+    """Raises InvalidBody, or InvalidFields where an object has a field more than once."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        # Some programs begin with a byte order mark.
+        text = body.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_Object)
+        repeated = list(_repeated_fields(value, ""))
     except (ValueError, RecursionError):
         raise InvalidBody from None
     if not isinstance(value, dict):
         raise InvalidBody
+    if repeated:
+        raise InvalidFields(*(FieldError(name, _REPEATED) for name in repeated))
     return value
+
+
+def _repeated_fields(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, _Object):
+        for name in value.repeated:
+            # A lone surrogate could not be sent back.
+            yield (path + name)[:_MAX_FIELD_NAME_LENGTH].encode("utf-8", "replace").decode()
+        for name, inner in value.items():
+            yield from _repeated_fields(inner, f"{path}{name}.")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _repeated_fields(inner, path)
 
 
 def _refuse_constant(constant: str) -> None:

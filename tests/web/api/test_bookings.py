@@ -1,5 +1,6 @@
 """The API for bookings, on both databases: asking, reading, cancelling."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -42,6 +43,21 @@ def test_a_free_consultation_is_shorter_and_costs_nothing(ask: Call) -> None:
 
 def test_a_start_in_another_offset_is_the_same_instant(ask: Call) -> None:
     assert ask(starts_at="2026-11-03T15:30:00+05:30").get_json()["starts_at"] == z(TUESDAY_10)
+
+
+@pytest.mark.parametrize(
+    "fraction", [".0", ".000", ".000000", ".0000000", ".000000000", ".000000000000"]
+)
+def test_a_start_may_have_any_number_of_fractional_digits(ask: Call, fraction: str) -> None:
+    starts_at = z(TUESDAY_10).replace("Z", f"{fraction}Z")
+    assert ask(starts_at=starts_at).get_json()["starts_at"] == z(TUESDAY_10)
+
+
+def test_a_body_may_begin_with_a_byte_order_mark(call: Call) -> None:
+    body = json.dumps(wanted()).encode("utf-8-sig")
+    reference = call("POST", "bookings", body).get_json()["reference"]
+    cancelled = call("POST", f"bookings/{reference}/cancel", b'\xef\xbb\xbf{"by": "client"}')
+    assert cancelled.status_code == 200
 
 
 def test_reading_a_booking_adds_its_timeline_and_ledger(call: Call, ask: Call) -> None:

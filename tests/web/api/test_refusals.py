@@ -62,11 +62,31 @@ def test_addresses_and_methods_that_do_not_exist(
     "body",
     [
         b"", b"{", b"[]", b"null", b'"asha"', b"\xff\xfe{}", b'{"a": NaN}', b"[" * 100_000,
-        b"1" * 5000, '{"name": "Zoë"}'.encode("latin-1"),
+        b"1" * 5000, b"\xef\xbb\xbf", b"\xef\xbb\xbf\xef\xbb\xbf{}", b'{"a":' * 30_000,
+        '{"name": "Zoë"}'.encode("latin-1"),
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_json_object_is_refused(call: Call, body: bytes) -> None:
     assert_problem(call("POST", "bookings", body), 422, "invalid_body", "body")
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ('{"therapist": "asha", "therapist": "bran"}', ["therapist"]),
+        ('{"kind": "paid", "kind": "paid", "note": "", "note": "", "note": ""}', ["kind", "note"]),
+        ('{"client": {"name": "Dee", "name": "Eli"}}', ["client.name"]),
+        ('{"a": [{"b": 1, "\\u0062": 2}]}', ["a.b"]),
+        ('{"\\ud800": 1, "\\ud800": 2}', ["?"]),
+    ],
+)
+def test_a_field_that_comes_twice_is_refused_by_name(
+    call: Call, body: str, fields: list[str]
+) -> None:
+    refused = call("POST", "bookings", body.encode())
+    problem = assert_problem(refused, 422, "invalid_fields", *fields)
+    assert "once" in problem["errors"][0]["message"]
+    assert not Booking.select().exists()
 
 
 def test_a_body_of_ten_megabytes_is_refused_unread(call: Call) -> None:
@@ -88,6 +108,7 @@ BAD_FIELDS = [
     ({"client": {**DEE, "timezone": "Mars/Olympus"}}, "client.timezone", "Europe/London"),
     ({"client": {**DEE, "phone": "1"}}, "client.phone", "no such field"),
     ({"starts_at": "2026-11-03T10:00:00"}, "starts_at", "offset"),
+    ({"starts_at": "2026-11-03T10:00:00.Z"}, "starts_at", "2026-11-03T10:00:00Z"),
     ({"starts_at": "2026-11-03"}, "starts_at", "2026-11-03T10:00:00Z"),
     ({"starts_at": "2026-02-30T10:00:00Z"}, "starts_at", "2026-11-03T10:00:00Z"),
     ({"starts_at": "2026-11-03T10:00:00+99:00"}, "starts_at", "2026-11-03T10:00:00Z"),
