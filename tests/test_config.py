@@ -17,6 +17,7 @@ from app.config import Settings
 from app.errors import ConfigError
 from emails.message import message_id
 from emails.safety import check_url
+from tests.harness.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 FERNET = urlsafe_b64encode(b"a Fernet key has 32 bytes, so it".ljust(32)).decode()
@@ -419,7 +420,7 @@ def test_every_process_prints_one_line_for_a_bad_setting_and_exits_with_2(
         env={**os.environ, "COMMISSION_PERCENT": "ten"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ran.returncode == 2
     assert ran.stderr == (

@@ -26,6 +26,7 @@ from app.store import attempts
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import MailServer, unused_port
+from tests.harness.waiting import PATIENCE_S
 from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import DEE, Story
 
@@ -492,7 +493,7 @@ def typed(tmp_path: Path, *words: str, **environment: str) -> Answer:
         env={**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'ops.db'}", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     return Answer(ran.returncode, ran.stdout, ran.stderr)
 

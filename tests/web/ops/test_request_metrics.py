@@ -14,6 +14,7 @@ WORKER = """
 from flask import Flask
 from prometheus_client import CollectorRegistry
 from app.web.ops import request_metrics
+from tests.harness.waiting import PATIENCE_S
 app = Flask("worker")
 request_metrics.register(app)
 app.add_url_rule("/", "start", lambda: "")
@@ -31,7 +32,11 @@ def count_in_worker(folder: Path | None) -> float:
     if folder is not None:
         environment[FOLDER_VARIABLE] = str(folder)
     run = subprocess.run(
-        [sys.executable, "-c", WORKER], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", WORKER],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert run.returncode == 0, run.stderr
     return float(run.stdout)
