@@ -9,12 +9,12 @@ import pytest
 
 from app.serve import make_metrics_folder
 from app.web.ops.request_metrics import FOLDER_VARIABLE
+from tests.harness.waiting import PATIENCE_S
 
 WORKER = """
 from flask import Flask
 from prometheus_client import CollectorRegistry
 from app.web.ops import request_metrics
-from tests.harness.waiting import PATIENCE_S
 app = Flask("worker")
 request_metrics.register(app)
 app.add_url_rule("/", "start", lambda: "")
