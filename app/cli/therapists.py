@@ -27,11 +27,10 @@ off_option = click.option("--off", is_flag=True, help="Undo it.")
 
 
 def _rate(text: str) -> int:
-    return validation.amount(text, config.current().currency)
-
-
-def _rate_example() -> str:
-    return f"an amount such as {60:.{formatting.minor_digits(config.current().currency)}f}"
+    try:
+        return validation.rate(text, config.current().currency)
+    except ValueError as error:
+        raise ValueError(f"should be {error}") from None
 
 
 @click.group()
@@ -44,7 +43,7 @@ def therapist() -> None:
 @click.option("--name", type=Checked("NAME", validation.name), required=True)
 @click.option("--email", type=Checked("EMAIL", validation.email), required=True)
 @click.option("--timezone", type=Checked("TZ", validation.timezone), required=True)
-@click.option("--rate", type=Checked("AMOUNT", _rate, _rate_example), required=True,
+@click.option("--rate", type=Checked("AMOUNT", _rate), required=True,
               help="For one paid session, such as 60.00.")  # fmt: skip
 @click.option("--available", type=Checked("HOURS", parse_windows), default="",
               help='Weekly hours, such as "Mon-Fri 09:00-17:00".')  # fmt: skip

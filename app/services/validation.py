@@ -122,6 +122,18 @@ def amount(value: str, currency: str) -> int:
     return int(match[1] + (match[2] or "").ljust(digits, "0"))
 
 
+def rate(value: str, currency: str) -> int:
+    """Minor units of the price of a paid session; the ValueError says what would be right."""
+    try:
+        minor = amount(value, currency)
+    except ValueError:
+        minor = 0
+    if not minor:
+        example = f"{60:.{minor_digits(currency)}f}"
+        raise ValueError(f"an amount in {currency} above zero, such as {example}")
+    return minor
+
+
 def text(value: str) -> str:
     """Text of several lines, possibly empty; line ends become LF."""
     clean = value.replace("\r\n", "\n").replace("\r", "\n").strip()

@@ -3,8 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+from flask import request
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 from wtforms import Field, ValidationError
+
+
+class SiteForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
+    class Meta:
+        def wrap_formdata(self, _form: FlaskForm, formdata: object) -> MultiDict[str, str] | None:
+            # Flask-WTF would also read JSON and files, whose values are no texts.
+            return None if formdata is None else request.form
 
 
 class Checked:

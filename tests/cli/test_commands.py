@@ -149,9 +149,14 @@ def test_an_added_therapist_is_listed_and_can_be_booked(mindsum: Mindsum) -> Non
 
 
 BAD_ADDITIONS = [
-    (("--rate", "abc"), "--rate should be an amount such as 60.00, not 'abc'"),
-    (("--rate", "60.005"), "--rate should be an amount such as 60.00, not '60.005'"),
-    (("--rate", "-5"), "--rate should be an amount such as 60.00, not '-5'"),
+    (("--rate", "abc"), "--rate should be an amount in GBP above zero, such as 60.00, not 'abc'"),
+    (
+        ("--rate", "60.005"),
+        "--rate should be an amount in GBP above zero, such as 60.00, not '60.005'",
+    ),
+    (("--rate", "0"), "--rate should be an amount in GBP above zero, such as 60.00, not '0'"),
+    (("--rate", "0.00"), "--rate should be an amount in GBP above zero, such as 60.00, not '0.00'"),
+    (("--rate", "-5"), "--rate should be an amount in GBP above zero, such as 60.00, not '-5'"),
     (("--slug", "Asha Rao"), "--slug should be lower-case letters"),
     (("--name", " "), "--name: Please give a name, not ' '"),
     (("--name", "Asha\nBcc: x"), "--name: Please leave control characters"),
@@ -533,7 +538,7 @@ def test_a_database_that_does_not_answer_is_a_fault_in_one_line(tmp_path: Path) 
 def test_the_currency_decides_how_many_decimals_an_amount_has(tmp_path: Path) -> None:
     typed(tmp_path, "db", "upgrade")
     assert typed(tmp_path, *ADD, CURRENCY="JPY").mistake == (
-        "--rate should be an amount such as 60, not '60.00'"
+        "--rate should be an amount in JPY above zero, such as 60, not '60.00'"
     )
     rate = typed(tmp_path, *ADD, "--rate", "6000", "--json", CURRENCY="JPY").data["rate"]
     assert rate == {"amount": 6000, "currency": "JPY"}

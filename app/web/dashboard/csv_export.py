@@ -1,6 +1,7 @@
 """CSV files that spreadsheet programs read as data and never as formulas."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -11,14 +12,23 @@ from flask import Response
 
 from emails import formatting
 
-_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
+_FORMULA_STARTS = frozenset("=+-@")
+# Letters and symbols by their category, but without a shape.
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _WHITESPACE_STARTS = frozenset("\t\r\n")
 
 
 def text(value: str) -> str:
     # An apostrophe in front of what a spreadsheet would run as a formula.
-    is_risky = value[:1] in _WHITESPACE_STARTS or value.lstrip()[:1] in _FORMULA_STARTS
-    return f"'{value}" if is_risky else value
+    first = next((char for char in value if not _is_invisible(char)), "")
+    # NFKC turns full-width and other forms of a sign into the sign itself.
+    is_formula = unicodedata.normalize("NFKC", first)[:1] in _FORMULA_STARTS
+    return f"'{value}" if is_formula or value[:1] in _WHITESPACE_STARTS else value
+
+
+def _is_invisible(char: str) -> bool:
+    # Separators, controls, and marks without a letter before them.
+    return unicodedata.category(char)[0] in "ZCM" or char in _BLANKS
 
 
 def amount(minor: int, currency: str) -> str:

@@ -6,7 +6,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, StringField, TextAreaField, ValidationError
 
 from app import clock
@@ -14,8 +13,7 @@ from app.rules import weekly_hours
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
-from app.web.forms import Checked, add_error
-from emails import formatting
+from app.web.forms import Checked, SiteForm, add_error
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _HEADLINE_LENGTH, _SPECIALISMS_LENGTH, _ADDRESS_LENGTH = 200, 500, 500
@@ -78,7 +76,7 @@ def _time(value: str) -> time | None:
         raise ValueError("Please give a time such as 09:30, or leave it empty.") from None
 
 
-class SettingsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
+class SettingsForm(SiteForm):
     class Meta:
         # The guard of the dashboard checks the token.
         csrf = False
@@ -105,14 +103,9 @@ class OfferForm(SettingsForm):
 
     def validate_rate(self, field: Field) -> None:
         try:
-            field.checked = validation.amount(field.data or "", self.currency)
-        except ValueError:
-            field.checked = 0
-        if not field.checked:
-            example = f"{60:.{formatting.minor_digits(self.currency)}f}"
-            raise ValidationError(
-                f"Please give an amount in {self.currency} above zero, such as {example}."
-            )
+            field.checked = validation.rate(field.data or "", self.currency)
+        except ValueError as error:
+            raise ValidationError(f"Please give {error}.") from None
 
     def changes(self) -> dict[str, Any]:
         return {

@@ -2,13 +2,12 @@
 
 from datetime import datetime
 
-from flask_wtf import FlaskForm
 from wtforms import EmailField, RadioField, StringField, TextAreaField
 
 from app.rules.lifecycle import Kind
 from app.services import validation
 from app.services.bookings.request import BookingRequest
-from app.web.forms import Checked
+from app.web.forms import Checked, SiteForm
 
 
 def _start(value: str) -> datetime:
@@ -24,7 +23,7 @@ def _kind(value: str) -> str:
     return value
 
 
-class RequestForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
+class RequestForm(SiteForm):
     starts_at = StringField("Time", [Checked(_start)])
     kind = RadioField("Kind of session", [Checked(_kind)], validate_choice=False)
     name = StringField("Your name", [Checked(validation.name)])

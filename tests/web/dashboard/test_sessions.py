@@ -13,6 +13,7 @@ from app.rules.lifecycle import Actor, Kind, Via
 from app.services import clients
 from app.services.bookings import cancel
 from app.store.models import Client
+from app.web.dashboard import csv_export
 from tests.harness.page_stories import sign_in
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
@@ -140,6 +141,19 @@ def test_no_cell_of_a_spreadsheet_is_ever_a_formula(name: str, story: Story, ash
     [row] = sheet_of(asha)
     assert row["client"] == f"'{name}"
     assert not [cell for cell in row.values() if cell[:1] in "=+-@＝"]
+
+
+@pytest.mark.parametrize(
+    "start", ["\u200b", "\ufeff", "\u00a0", "\u3164", "\u2800", "\ufe0f", "\u00ad\u2060", "\x00 "]
+)
+@pytest.mark.parametrize("sign", "=+-@＝﹦⁼")
+def test_a_cell_that_hides_its_first_sign_is_no_formula(start: str, sign: str) -> None:
+    assert csv_export.text(f"{start}{sign}1+1") == f"'{start}{sign}1+1"
+
+
+@pytest.mark.parametrize("name", ["Dee", "\u200bDee", "", "\u00a0", "Ås=a", "李=1", "Ⅳ-1"])
+def test_a_cell_that_begins_with_a_letter_stays_as_it_is(name: str) -> None:
+    assert csv_export.text(name) == name
 
 
 def test_an_erased_client_is_shown_as_erased(story: Story, asha: Visitor) -> None:

@@ -1,5 +1,6 @@
 """Asking for a session on a therapist's page, as a visitor without scripts does."""
 
+import io
 import re
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,35 @@ def test_asking_holds_the_time_and_says_what_happens_next(cast: Cast, visitor: V
     receipt = text(visitor.get(f"{ASHA}/requested"))
     assert booking.reference in receipt
     assert "Tue 3 Nov 2026, 05:00–05:50 (New York, EST)" in receipt
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"json": {"name": 7, "note": ["x"], "csrf_token": {}}},
+        {"json": ["name"]},
+        {"data": b"{", "content_type": "application/json"},
+        {"data": {"name": (io.BytesIO(b"Dee"), "name.txt")}},
+        {"data": {"csrf_token": (io.BytesIO(b"Dee"), "token.txt")}},
+        {"data": b"", "content_type": "multipart/form-data"},
+    ],
+)
+def test_what_is_no_form_is_refused_with_the_form(
+    cast: Cast, visitor: Visitor, body: dict[str, Any]
+) -> None:
+    answer = visitor.post(ASHA, **body)
+    assert answer.status_code == 400
+    assert "csrf_token" in answer.text
+    assert not Booking.select().exists()
+
+
+def test_a_file_in_place_of_a_text_is_refused_beside_its_field(
+    cast: Cast, visitor: Visitor
+) -> None:
+    data = {**filled(visitor), "name": (io.BytesIO(b"Dee"), "name.txt")}
+    answer = visitor.post(ASHA, data=data)
+    assert answer.status_code == 422
+    assert "Please give a name." in answer.text
 
 
 def test_the_receipt_tells_a_stranger_nothing(app: Flask, cast: Cast, visitor: Visitor) -> None:
