@@ -57,7 +57,7 @@ def kind(args: Args) -> Kind:
 
 def from_day(args: Args) -> date | None:
     try:
-        return date.fromisoformat(args.get("from", ""))
+        return validation.day(args.get("from", ""))
     except ValueError:
         return None
 
@@ -74,7 +74,7 @@ def _day(args: Args, errors: Errors, now: datetime) -> date | None:
     first = local_day(now - _ONE_DAY, "UTC")
     last = local_day(now + config.current().policy.max_ahead + _ONE_DAY, "UTC")
     try:
-        day = date.fromisoformat(given)
+        day = validation.day(given)
     except ValueError:
         errors["day"] = f"Please give a day such as {last.isoformat()}."
         return None

@@ -74,6 +74,8 @@ def test_a_filter_leaves_only_those_who_fit(
     [
         ("day=2029-01-01", "Please choose a day from today"),
         ("day=31.12.2026", "Please give a day such as"),
+        ("day=20261104", "Please give a day such as"),
+        ("day=2026-W45-3", "Please give a day such as"),
         ("tz=Mars/Olympus", "Please give a time zone such as Europe/London."),
     ],
 )
@@ -212,6 +214,14 @@ def test_the_week_can_be_turned_and_ends_where_bookings_end(cast: Cast, visitor:
     last = visitor.get(f"{ASHA}?from=2029-01-01")
     assert "Later days" not in text(last)
     assert "Earlier days" in text(last)
+
+
+@pytest.mark.parametrize("day", ["20261110", "2026-W46-2", "0001-01-01"])
+def test_a_week_is_turned_to_by_one_form_of_day_only(
+    cast: Cast, visitor: Visitor, day: str
+) -> None:
+    assert "Earlier days" in text(visitor.get(f"{ASHA}?from=2026-11-10"))
+    assert "Earlier days" not in text(visitor.get(f"{ASHA}?from={day}"))
 
 
 def test_a_chosen_time_from_a_card_is_chosen_on_the_page(cast: Cast, visitor: Visitor) -> None:
