@@ -165,7 +165,7 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
     if as_json:
         print_json({**asdict(left), "in_hand_until": until})
     else:
-        click.echo(f"Left out: {left.skipped}.")
+        click.echo(f"Skipped: {left.skipped}.")
     if left.in_hand:
         click.echo(
             f"mindsum: {left.in_hand} more are in a scheduler's hands until {until}:"
@@ -174,8 +174,8 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
         )
     if left.failed_steps:
         click.echo(
-            f"mindsum: {left.failed_steps} steps could not be taken, as logged above:"
-            " their emails may come later",
+            f"mindsum: {left.failed_steps} steps are still to be taken (failed, or locked by"
+            " another process): their emails may come later; run this again",
             err=True,
         )
     return 0 if left.is_complete else 1

@@ -25,7 +25,8 @@ class SkipResult:
     """How many emails were skipped, and what is left to skip.
 
     `in_hand` emails are claimed by a scheduler, which may be sending them until `in_hand_until`.
-    The emails of `failed_steps` (reminders, expiries …) are yet to be written.
+    The emails of `failed_steps` (reminders, expiries …) are yet to be written: those steps
+    failed, or another process had locked their booking or therapist.
     """
 
     skipped: int

@@ -199,8 +199,21 @@ def test_ops_hears_of_emails_that_a_scheduler_has_in_hand(
     lost_at = story.wait(seconds=1)
     assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 1
     said = capsys.readouterr()
-    assert said.out == "Left out: 1.\n"
+    assert said.out == "Skipped: 1.\n"
     assert "1 more are in a scheduler's hands until 2026-11-02T09:03:20Z" in said.err
+
+
+def test_ops_hears_of_a_step_that_another_process_has_locked(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.ask()
+    lost_at = story.wait(hours=3, minutes=1)
+    monkeypatch.setattr("app.store.queries.lock_due_bookings", lambda *_: [])
+    assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 1
+    error = capsys.readouterr().err
+    assert "steps are still to be taken" in error
+    assert "locked" in error
+    assert "logged" not in error
 
 
 def test_skipping_takes_every_due_step_first_to_skip_its_emails_too(
