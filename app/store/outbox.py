@@ -78,8 +78,8 @@ def enqueue(
 
 
 def random_ordinal() -> int:
-    # So that a Message-ID is never used twice: row ids repeat after a purge or a restore, and a
-    # mail server shows only the first of two messages with one Message-ID.
+    # So that a Message-ID is never used twice: row ids repeat after a restore, and a mail server
+    # shows only the first of two messages with one Message-ID.
     return 1 + secrets.randbelow(2**31 - 1)
 
 

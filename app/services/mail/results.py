@@ -91,7 +91,7 @@ def record(claim: Claim, result: Result, now: datetime) -> Result:
     )
     if not is_ours:
         result = LOST
-    # Erasing a client or forgetting old emails may have deleted the row during the try.
+    # Nothing here deletes emails, but ops may have, by hand, during the try.
     if is_ours or OutboxEmail.select().where(OutboxEmail.id == email.id).exists():
         attempts.add(email, result.outcome, now, result.reason, code=result.code)
     _act_on(email, result, now)

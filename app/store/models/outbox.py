@@ -97,7 +97,7 @@ class DeliveryAttempt(Table):
     if TYPE_CHECKING:
         email_id: int | None
 
-    # Null once the email is purged or erased.
+    # Null if the email's row was deleted by hand.
     email = ForeignKeyField(OutboxEmail, null=True, backref="tries", on_delete="SET NULL")
     at = InstantField()
     # The index serves the metric of attempts by outcome.
