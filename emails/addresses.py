@@ -56,7 +56,15 @@ def sender_mailbox(field: str, value: str) -> Address:
     if "<" in value and not value.endswith(f"<{address}>"):
         raise UnsafeValue(field, "an address, with or without a name before it")
     bare = mailbox(field, address)
+    typed = value.rpartition("<")[0].strip()
+    # parseaddr reads words before an unquoted ":" as a group and drops them.
+    if _letters(name) != _letters(typed):
+        name = typed.replace('"', "")
     return Address(clean_name(name, "Mindsum"), bare.username, bare.domain)
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text if char.isalnum())
 
 
 def _is_printable(value: str) -> bool:

@@ -7,6 +7,8 @@ import sys
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from decimal import Decimal
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from werkzeug.datastructures import Authorization
 from app import config
 from app.config import Settings
 from app.errors import ConfigError
+from emails.addresses import sender_mailbox
 from emails.message import message_id
 from emails.safety import check_url
 from tests.harness.waiting import PATIENCE_S
@@ -341,6 +344,29 @@ def test_blanks_around_a_value_are_left_out_except_in_a_secret(
     assert (settings.port, settings.ratelimit_enabled, settings.demo_dir) == (80, False, None)
     # Sent links are signed with every character of the key.
     assert loaded(environment, SECRET_KEY=" key ").secret_key == " key "
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("Mindsum: Bookings", "Mindsum: Bookings"),
+        ("Mindsum: Bookings: London", "Mindsum: Bookings: London"),
+        ('Mindsum: "Bookings"', "Mindsum: Bookings"),
+        ('"Mindsum, Ltd"', "Mindsum, Ltd"),
+        ("Mindsum (London) Ltd.", "Mindsum (London) Ltd."),
+        ("", "Mindsum"),
+    ],
+)
+def test_a_sender_keeps_every_word_of_its_name(
+    environment: pytest.MonkeyPatch, typed: str, name: str
+) -> None:
+    settings = loaded(environment, MAIL_DEFAULT_SENDER=f"{typed} <b@m.example>")
+    sender = sender_mailbox("sender", settings.mail_default_sender)
+    message = EmailMessage()
+    message["From"] = sender
+    [read] = message_from_bytes(bytes(message), policy=policy.default)["From"].addresses
+    assert read.addr_spec == "b@m.example"
+    assert re.sub("[()]", "", read.display_name) == re.sub("[()]", "", name)
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "NOTES_KEY", "DATABASE_URL"])
