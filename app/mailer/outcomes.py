@@ -105,6 +105,9 @@ def mail_errors(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPResponseException as error:
+        # A server's reply is bytes; a str is smtplib's own, after it hung up on an endless line.
+        if isinstance(error.smtp_error, str):
+            raise MailDeferred("the server hung up", stage=answered) from None
         raise error_from_reply(answered, error.smtp_code, error.smtp_error, hide) from None
     except smtplib.SMTPServerDisconnected as error:
         is_late = isinstance(error.__context__, TimeoutError)

@@ -102,6 +102,18 @@ def test_each_fault_has_its_error(
     assert ("in time" in error.reason) == (action is Fault.SILENCE)
 
 
+@pytest.mark.parametrize("stage", ["greeting", "ehlo", "auth", "mail", "rcpt", "data", "dot"])
+def test_a_reply_line_that_is_too_long_decides_nothing_and_ends_the_connection(stage: str) -> None:
+    endless = "550 5.1.1 no such mailbox" + " at all" * 2000
+    with FaultyServer({stage: [endless]}) as server:
+        with mailer_for(server, **LOGIN).connect() as connection:
+            with pytest.raises(MailDeferred) as raised:
+                connection.deliver(message_to(), DEE)
+            assert (raised.value.code, connection.is_open) == (None, False)
+            connection.deliver(message_to(ELI), ELI)
+        assert server.messages[-1].rcpt_tos == (ELI,)
+
+
 @pytest.mark.parametrize(
     "reply",
     [
