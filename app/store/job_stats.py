@@ -26,6 +26,18 @@ class JobDelta:
     last_took_s: float | None = None
     last_lag_s: float | None = None
 
+    def __add__(self, later: "JobDelta") -> "JobDelta":
+        return JobDelta(
+            runs=self.runs + later.runs,
+            failed_runs=self.failed_runs + later.failed_runs,
+            seconds=self.seconds + later.seconds,
+            done=self.done + later.done,
+            failed=self.failed + later.failed,
+            last_finished_at=later.last_finished_at or self.last_finished_at,
+            last_took_s=self.last_took_s if later.last_took_s is None else later.last_took_s,
+            last_lag_s=self.last_lag_s if later.last_lag_s is None else later.last_lag_s,
+        )
+
 
 _ADDED = (
     JobStatistics.runs,

@@ -1,12 +1,13 @@
 """Records runs and heartbeats of jobs, which `/readyz` and `/metrics` read."""
 
+import threading
 import time
 from datetime import datetime, timedelta
 from math import ceil
 
 import structlog
 
-from app.errors import StoreUnavailable
+from app.errors import OutcomeUnknown, StoreUnavailable
 from app.services.jobs.result import Job, JobResult
 from app.store import job_stats
 from app.store.db import errors
@@ -27,6 +28,8 @@ class JobMonitor:
     def __init__(self, *, is_resident: bool = True) -> None:
         self._is_resident = is_resident
         self._written_s: dict[str, float] = {}
+        self._unwritten: dict[str, JobDelta] = {}
+        self._lock = threading.Lock()
 
     def start(self, job: Job, now: datetime) -> None:
         if self._is_resident and job.every_s > HEARTBEAT_EVERY_S:
@@ -65,8 +68,14 @@ class JobMonitor:
 
     def _write(self, job: Job, delta: JobDelta, now: datetime, patience_s: float) -> None:
         self._written_s[job.name] = time.monotonic()
+        with self._lock:
+            delta = self._unwritten.pop(job.name, JobDelta()) + delta
         try:
             job_stats.add(job.name, delta, now, ceil(patience_s))
         except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
-            # Lost statistics are not worth failing a job.
+            # Statistics are not worth failing a job. The next write adds them, so that runs which
+            # failed because the database was away are counted; unless they may have been stored.
+            if not isinstance(error, OutcomeUnknown):
+                with self._lock:
+                    self._unwritten[job.name] = self._unwritten.get(job.name, JobDelta()) + delta
             _log.error("job_figures_unwritten", job=job.name, why=errors.reason(error))

@@ -16,6 +16,8 @@ from app.services.jobs.result import Job, JobResult
 from app.store.db import database
 
 SCHEMA_LOGGED_EVERY_S = 60.0
+# What is left undone for longer than this is kept from us, for example by a lock in a shell.
+OVERDUE_WARNED_S = 60.0
 
 _log = structlog.get_logger("mindsum")
 
@@ -73,8 +75,9 @@ def _log_result(job: Job, result: JobResult, now: datetime, took_ms: int) -> Non
     if not (result.due or result.failed):
         return
     overdue_s = (now - result.oldest_at).total_seconds() if result.oldest_at else 0
+    is_stuck = result.done < result.due and overdue_s > OVERDUE_WARNED_S
     _log.log(
-        logging.WARNING if result.failed else logging.INFO,
+        logging.WARNING if result.failed or is_stuck else logging.INFO,
         "job",
         job=job.name,
         due=result.due,

@@ -14,6 +14,7 @@ from flask import Flask
 from app import clock
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job, JobResult
+from app.services.jobs.runner import JobRunner
 from app.store import job_stats
 from app.store.db import database
 from app.store.job_stats import JobDelta
@@ -139,7 +140,7 @@ def test_a_long_run_shows_a_heartbeat_every_five_seconds_and_counts_as_none(
     assert (row().runs, row().last_finished_at) == (0, None)
 
 
-def test_a_statistic_that_cannot_be_written_is_logged_and_fails_nothing(
+def test_statistics_that_cannot_be_written_are_logged_and_added_by_the_next_write(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monitor = JobMonitor()
@@ -149,7 +150,22 @@ def test_a_statistic_that_cannot_be_written_is_logged_and_fails_nothing(
     (line,) = capsys.readouterr().err.splitlines()
     assert "event=job_figures_unwritten job=deliver_outbox" in line
     finish(monitor, job(), JobResult(done=4))
-    assert (row().runs, row().done) == (1, 4)
+    assert (row().runs, row().done) == (2, 7)
+    finish(monitor, job(), JobResult(done=1))
+    assert (row().runs, row().done) == (3, 8)
+
+
+@pytest.mark.parametrize(
+    ("overdue_s", "done", "level"), [(61, 0, "warning"), (60, 0, "info"), (61, 1, "info")]
+)
+def test_what_stays_undone_for_a_minute_is_a_warning(
+    overdue_s: int, done: int, level: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = JobResult(due=1, done=done, oldest_at=clock.now() - timedelta(seconds=overdue_s))
+    sweep = Job("escalate_late", 3, lambda _now: (part for part in [result]))
+    assert JobRunner(JobMonitor()).run(sweep)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"level={level} event=job job=escalate_late due=1" in line
 
 
 def test_threads_of_one_process_lose_no_run() -> None:
