@@ -1,9 +1,11 @@
 """An smtplib client that a mail server has let in: connected, encrypted, logged in."""
 
+import io
 import ipaddress
 import smtplib
 import socket
 import ssl
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +23,47 @@ FINAL_REPLY_TIMEOUTS = 3
 QUIT_TIMEOUT_S = 1.0
 
 
+class _Replies(io.RawIOBase):
+    """A socket's bytes until `until_s` (monotonic), however slowly they come."""
+
+    until_s = 0.0
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left_s = self.until_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        return self._sock.recv_into(buffer)
+
+
+class Client(smtplib.SMTP):
+    """Its socket's timeout is for each whole reply; smtplib's own is for each read."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        assert self.sock is not None
+        timeout = self.sock.gettimeout()
+        assert timeout is not None
+        if self.file is None:
+            self._replies = _Replies(self.sock)
+            self.file = io.BufferedReader(self._replies)
+        self._replies.until_s = time.monotonic() + timeout
+        try:
+            return super().getreply()
+        finally:
+            if self.sock is not None:
+                self.sock.settimeout(timeout)
+
+
+class TLSClient(Client, smtplib.SMTP_SSL):
+    """Encrypted from the first byte."""
+
+
 def open_client(mail: Any, timeout: float) -> smtplib.SMTP:
     """Connect, encrypt and log in as `mail` (Flask-Mail's state) says. Raises MailError."""
     context = _tls_context(mail.server) if mail.use_tls or mail.use_ssl else None
@@ -29,9 +72,9 @@ def open_client(mail: Any, timeout: float) -> smtplib.SMTP:
     where = {"host": mail.server, "port": mail.port, "timeout": timeout, "local_hostname": name}
     with mail_errors("connect"):
         if mail.use_ssl:
-            client: smtplib.SMTP = smtplib.SMTP_SSL(**where, context=context)
+            client: smtplib.SMTP = TLSClient(**where, context=context)
         else:
-            client = smtplib.SMTP(**where)
+            client = Client(**where)
     try:
         _set_up(client)
         send_command(client, "hello")

@@ -55,9 +55,9 @@ def message_to(to: str = DEE, body: str = "See you on Tuesday.\n") -> EmailMessa
 def timeout_for(action: Action, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> float:
     """MAIL_TIMEOUT for a server that does `action` at `stage`, in seconds.
 
-    Only the wait for a reply that never comes is short: a busy machine delays the other replies.
+    Only the wait for a reply that never ends is short: a busy machine delays the other replies.
     """
-    if action is not Fault.SILENCE:
+    if action not in (Fault.SILENCE, Fault.DRIP):
         return PATIENCE_S
     if stage == "greeting":
         return SHORT_S

@@ -140,6 +140,7 @@ class Fault(enum.Enum):
 
     DROP = "hangs up without a reply"
     SILENCE = "never answers"
+    DRIP = "answers without end, byte by byte"
     REPLY_THEN_DROP = "answers as usual, then hangs up"
 
 
@@ -312,6 +313,10 @@ class _Conversation(socketserver.BaseRequestHandler):
                 return False
             case Fault.SILENCE:
                 self.lines.read()
+                return False
+            case Fault.DRIP:
+                while not self.faulty.stopping.wait(0.02):
+                    self.request.sendall(b"2")
                 return False
             case Fault.REPLY_THEN_DROP:
                 self.request.sendall(usual.encode() + b"\r\n")

@@ -75,9 +75,12 @@ def test_a_quit_that_fails_after_the_250_is_a_success(action: Action) -> None:
         assert len(server.messages) == 1
 
 
-def test_a_server_that_does_not_answer_quit_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("action", [Fault.SILENCE, Fault.DRIP])
+def test_a_server_that_does_not_answer_quit_is_left(
+    action: Action, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.mailer.client.QUIT_TIMEOUT_S", 0.1)
-    with FaultyServer({"quit": Fault.SILENCE}) as server:
+    with FaultyServer({"quit": action}) as server:
         with mailer_for(server).connect() as connection:
             connection.deliver(message_to(), DEE)
         assert len(server.messages) == 1

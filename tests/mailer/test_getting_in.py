@@ -74,6 +74,17 @@ def test_a_server_that_hangs_before_tls_is_deferred(stage: str, tmp_path: Path) 
         assert isinstance(delivery_error(mailer_for(server, MAIL_TIMEOUT=0.2, **way)), MailDeferred)
 
 
+def test_a_reply_that_drips_in_over_tls_is_deferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = self_signed(tmp_path, LOOPBACK).context
+    timeout = timeout_for(Fault.DRIP, "rcpt", monkeypatch)
+    with FaultyServer({"rcpt": Fault.DRIP}, tls=tls, implicit_tls=True) as server:
+        error = delivery_error(mailer_for(server, MAIL_TIMEOUT=timeout, MAIL_USE_SSL=True))
+    assert isinstance(error, MailDeferred)
+    assert "in time" in error.reason
+
+
 @pytest.mark.parametrize("reply", ["454 4.7.0 not now", "502 5.5.1 not known"])
 def test_tls_that_the_server_will_not_do_is_deferred(reply: str, tmp_path: Path) -> None:
     tls = self_signed(tmp_path, LOOPBACK).context

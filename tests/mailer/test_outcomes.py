@@ -33,6 +33,7 @@ def blocked(code: int) -> Judge:
 
 FAULTS: Sequence[tuple[str, Action, Judge]] = [
     ("greeting", Fault.SILENCE, deferred()),
+    ("greeting", Fault.DRIP, deferred()),
     ("greeting", Fault.DROP, deferred()),
     ("greeting", "421 4.3.2 closing down", deferred(421)),
     ("greeting", "554 5.7.1 no mail from your network", blocked(554)),
@@ -52,6 +53,7 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
     ("mail", "555 5.5.4 unknown parameter", refused(555, "message")),
     ("mail", "550 5.6.7 not your address", blocked(550)),
     ("rcpt", Fault.SILENCE, deferred()),
+    ("rcpt", Fault.DRIP, deferred()),
     ("rcpt", Fault.DROP, deferred()),
     ("rcpt", "421 4.3.2 closing down", deferred(421)),
     ("rcpt", "450 4.2.1 greylisted", deferred(450)),
@@ -78,6 +80,7 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
     ("data", "451 4.3.0 try later", deferred(451)),
     ("data", "554 5.5.1 no valid recipients", refused(554, "message")),
     ("dot", Fault.SILENCE, deferred()),
+    ("dot", Fault.DRIP, deferred()),
     ("dot", Fault.DROP, deferred()),
     ("dot", "what", deferred(-1)),
     ("dot", "421 4.3.2 closing down", deferred(421)),
@@ -99,7 +102,7 @@ def test_each_fault_has_its_error(
         timeout = timeout_for(action, stage, monkeypatch)
         error = delivery_error(mailer_for(server, MAIL_TIMEOUT=timeout))
     assert is_expected(error), repr(error)
-    assert ("in time" in error.reason) == (action is Fault.SILENCE)
+    assert ("in time" in error.reason) == (action in (Fault.SILENCE, Fault.DRIP))
 
 
 @pytest.mark.parametrize("stage", ["greeting", "ehlo", "auth", "mail", "rcpt", "data", "dot"])

@@ -48,6 +48,7 @@ class Case:
 
 CASES: dict[str, Case] = {
     "greeting: blackhole": Case({"greeting": Fault.SILENCE}, TRIED, UNTRIED),
+    "greeting: drip": Case({"greeting": Fault.DRIP}, TRIED, UNTRIED),
     "greeting: drop": Case({"greeting": Fault.DROP}, TRIED, UNTRIED),
     "greeting: 421": Case({"greeting": CLOSING}, TRIED, UNTRIED),
     "greeting: 554": Case({"greeting": "554 5.7.1 not from you"}, UNTRIED, UNTRIED),
@@ -82,6 +83,7 @@ CASES: dict[str, Case] = {
     "data: 421": Case({"data": CLOSING}, TRIED, TRIED),
     "data: drop after 354": Case({"data": Fault.REPLY_THEN_DROP}, TRIED, TRIED),
     "dot: lost reply": Case({"dot": Fault.DROP}, TRIED, TRIED),
+    "dot: drip": Case({"dot": Fault.DRIP}, TRIED, TRIED),
     "dot: blackhole": Case({"dot": Fault.SILENCE}, TRIED, TRIED),
     "dot: 421": Case({"dot": CLOSING}, TRIED, TRIED),
     "dot: 452": Case({"dot": "452 4.3.1 disk full"}, TRIED, TRIED),
