@@ -25,6 +25,8 @@ BLOCKING_THREADS = 8
 STOPS_WITHIN_S = 8
 # If a server was killed, its workers keep the port for a while.
 PORT_FREE_WITHIN_S = STOPS_WITHIN_S + 2
+# In memory, so that a full disk cannot stop the counting.
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder is made anew, and the owner's alone
 
 
 def command(settings: Settings) -> list[str]:
@@ -46,7 +48,9 @@ def command(settings: Settings) -> list[str]:
 
 def make_metrics_folder(port: int) -> Path:
     """The workers keep their request counts there. Raises OSError."""
-    folder = Path(tempfile.gettempdir()) / f"mindsum-metrics-{os.getuid()}-{port}"
+    in_memory = os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
+    parent = Path(SHARED_MEMORY if in_memory else tempfile.gettempdir())
+    folder = parent / f"mindsum-metrics-{os.getuid()}-{port}"
     # No other server uses it, because the port was free.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
