@@ -16,6 +16,7 @@ import structlog
 from app.errors import DomainError
 from app.store import outbox
 from app.store.db import database
+from app.store.db.sqlite import lock_file, write_lock
 from app.store.models import Hold, OutboxEmail, OutboxStatus
 
 # Seconds that SQLite waits for a lock.
@@ -82,8 +83,9 @@ def backup(path: Path) -> int:
 def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> Restored:
     """Put a backup in place of the database `into`, with a current schema and a held outbox.
 
-    Raises BackupRefused where the file is no sound backup, where a process has `into` open, or
-    where `into` holds anything and `replace` is False.
+    Raises BackupRefused where the file is no sound backup, where a process has `into` open at
+    this moment, or where `into` holds anything and `replace` is False; StoreUnavailable where a
+    write keeps its lock.
     """
     if not _is_file(path):
         raise BackupRefused(f"There is no file {path}.")
@@ -99,7 +101,8 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         steps = _upgrade_and_hold(copy, now)
         bookings = _count(copy, "booking")
         waiting = _count(copy, "outbox_email WHERE status IN ('queued', 'sending')")
-        set_aside = _replace(into, copy, now)
+        with write_lock(into):
+            set_aside = _replace(into, copy, now)
     _log.warning("backup_restored", bookings=bookings, waiting=waiting, set_aside=set_aside)
     return Restored(bookings, waiting, steps, set_aside)
 
@@ -178,8 +181,9 @@ def _replace(into: Path, copy: Path, now: datetime) -> str | None:
         if had_file:
             shutil.copymode(into, copy)
             # The person who restores may be another user than the service.
-            with suppress(PermissionError):
-                shutil.chown(copy, into.stat().st_uid, into.stat().st_gid)
+            for file in (copy, lock_file(into)):
+                with suppress(PermissionError):
+                    shutil.chown(file, into.stat().st_uid, into.stat().st_gid)
         # The log of the old database would damage the new one.
         for suffix in ("", *_COMPANIONS):
             with suppress(FileNotFoundError):

@@ -74,6 +74,10 @@ class SqliteFile(peewee.SqliteDatabase):
             super().rollback()
 
 
+def lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 @contextmanager
 def write_lock(path: Path) -> Iterator[None]:
     """Raises StoreUnavailable after WRITE_LOCK_S."""
@@ -82,7 +86,7 @@ def write_lock(path: Path) -> Iterator[None]:
     if not _thread_lock.acquire(timeout=WRITE_LOCK_S):
         raise StoreUnavailable(f"a write of this process has lasted for {WRITE_LOCK_S:g} s")
     try:
-        with _opened(path.with_name(path.name + ".lock")) as lock:
+        with _opened(lock_file(path)) as lock:
             _wait_for(lock, began)
             yield
     finally:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import StoreUnavailable
 from app.rules.lifecycle import Status
 from app.services.ops import backup as backups
 from app.services.ops.backup import BackupRefused, Restored
 from app.store import outbox
-from app.store.db import database
+from app.store.db import database, sqlite
 from app.store.models import Booking
 from tests.scenarios.story import ELI, Story
 
@@ -191,6 +192,19 @@ def test_a_database_that_a_process_has_open_is_not_replaced(story: Story, tmp_pa
         backups.restore(tmp_path / "one.db", backups.live_file(), story.now, replace=True)
     assert story.reload(booking).reference == booking.reference
     assert [each for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+@on_sqlite
+def test_a_database_that_a_process_writes_to_is_not_replaced(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backups.backup(tmp_path / "one.db")
+    booking = story.ask()
+    monkeypatch.setattr(sqlite, "WRITE_LOCK_S", 0)
+    with sqlite.write_lock(backups.live_file()), pytest.raises(StoreUnavailable):
+        restore(story, tmp_path / "one.db")
+    assert story.reload(booking).reference == booking.reference
+    assert restore(story, tmp_path / "one.db").bookings == 0
 
 
 def beheaded(path: Path) -> None:
