@@ -29,6 +29,8 @@ STORE_RETRY_S = 0.5
 # Puts an email behind those that are due when the pause ends.
 BEHIND = timedelta(milliseconds=1)
 
+Identity = tuple[int, datetime]
+
 _log = structlog.get_logger("mindsum")
 
 
@@ -46,8 +48,10 @@ class OutboxSender:
         # Once it returns True no message is finished: the process ends before the reply.
         self._must_stop = must_stop
         self._throttle = SendThrottle(clock)
+        # Emails that a thread is handing to the server.
+        self._in_hand: set[Identity] = set()
         # Emails that the server has taken and whose rows do not say so yet.
-        self._taken_ids: set[int] = set()
+        self._taken: set[Identity] = set()
 
     @property
     def patience_s(self) -> float:
@@ -101,16 +105,23 @@ class OutboxSender:
         """Send one claimed email; None if it was not tried and the connection must stop."""
         email, now = claim.email, self._clock()
         # The server has taken it before, and only the record of that is missing.
-        if email.id in self._taken_ids:
+        if _identity(email) in self._taken:
             return self._record_sent(claim)
         if outbox.held_since():
             return None
         if not outbox.renew(claim, now):
             return results.record(claim, results.LOST, now)
-        result = self._try(claim, connection, now)
-        if result is results.SENT:
-            return self._record_sent(claim)
-        return result and results.record(claim, result, self._clock())
+        if _identity(email) in self._in_hand:
+            # The clock leapt over another thread's lease, and the server may have the message.
+            return results.LOST
+        self._in_hand.add(_identity(email))
+        try:
+            result = self._try(claim, connection, now)
+            if result is results.SENT:
+                return self._record_sent(claim)
+            return result and results.record(claim, result, self._clock())
+        finally:
+            self._in_hand.discard(_identity(email))
 
     def _try(self, claim: Claim, connection: Connection, now: datetime) -> Result | None:
         email = claim.email
@@ -156,8 +167,8 @@ class OutboxSender:
         return replace(result, retry_at=paused_until + BEHIND)
 
     def _record_sent(self, claim: Claim) -> Result:
-        email_id = claim.email.id
-        self._taken_ids.add(email_id)
+        email = claim.email
+        self._taken.add(_identity(email))
         self._throttle.record_success()
         # However long the database is down: only this process knows, and without the record the
         # email would be sent again once its lease ends.
@@ -165,12 +176,17 @@ class OutboxSender:
             try:
                 result = results.record(claim, results.SENT, self._clock())
             except StoreUnavailable as error:
-                _log.error("email_unsettled", email=email_id, why=errors.reason(error))
+                _log.error("email_unsettled", email=email.id, why=errors.reason(error))
                 time.sleep(STORE_RETRY_S)
                 continue
             if result.status is OutboxStatus.SENT:
-                self._taken_ids.discard(email_id)
+                self._taken.discard(_identity(email))
             return result
+
+
+def _identity(email: OutboxEmail) -> Identity:
+    # An id alone comes again where an older database was restored.
+    return email.id, email.created_at
 
 
 def _is_store_down(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from app.services.mail import sender as sender_module
 from app.store import outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
-from tests.harness.smtp_server import Fault, FaultyServer, MailServer, unused_port
+from tests.harness.smtp_server import PATIENCE_S, Fault, FaultyServer, MailServer, unused_port
 from tests.scenarios.story import DEE, ELI, Story, sender_to, sending_in_thread, total
 from tests.services.mail.conftest import Logged
 
@@ -193,6 +193,52 @@ def test_an_email_that_is_claimed_again_before_it_is_recorded_is_not_sent_again(
     total(sender.deliver())
     assert len(story.mail.messages) == 1
     assert emails() == [("booking_requested", "sent", 2)]
+
+
+@pytest.mark.parametrize("leap", [timedelta(hours=-5), timedelta(minutes=-1), timedelta(hours=3)])
+def test_a_leap_of_the_clock_while_the_server_answers_sends_nothing_again(
+    story: Story, app: Flask, leap: timedelta
+) -> None:
+    story.ask()
+    OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
+    has_message, may_answer = threading.Event(), threading.Event()
+
+    def answer_the_first_later() -> None:
+        if not has_message.is_set():
+            has_message.set()
+            may_answer.wait(PATIENCE_S)
+
+    with MailServer(on_message=answer_the_first_later) as server:
+        sender = sender_to(app, server.port)
+        with sending_in_thread(app, sender):
+            assert has_message.wait(PATIENCE_S)
+            story.at(story.now + leap)
+            with sending_in_thread(app, sender):
+                pass
+            may_answer.set()
+        for _ in range(3):
+            total(sender.deliver())
+            story.wait(minutes=10)
+        assert len(server.messages) == 1
+    assert emails()[0][:2] == ("booking_requested", "sent")
+
+
+def test_another_email_under_the_id_of_one_that_was_taken_is_sent(story: Story, app: Flask) -> None:
+    story.ask()
+    OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
+
+    def claim() -> None:
+        with app.app_context(), database.connection():
+            outbox.claim(story.now + outbox.lease(), 10)
+
+    with MailServer(on_message=claim) as server:
+        sender = sender_to(app, server.port)
+        assert total(sender.deliver()).done == 0
+        story.wait(hours=1)
+        # As in an older database that was restored and went on.
+        OutboxEmail.update(created_at=story.now).execute()
+        total(sender.deliver())
+        assert len(server.messages) == 2
 
 
 def test_an_email_to_a_client_who_is_erased_while_it_is_sent_is_withheld(
