@@ -104,16 +104,18 @@ class OutboxSender:
     def _send(self, claim: Claim, connection: Connection) -> Result | None:
         """Send one claimed email; None if it was not tried and the connection must stop."""
         email, now = claim.email, self._clock()
+        # Looked up before `_taken`, which has each email before it leaves `_in_hand`.
+        is_in_hand = _identity(email) in self._in_hand
         # The server has taken it before, and only the record of that is missing.
         if _identity(email) in self._taken:
             return self._record_sent(claim)
+        if is_in_hand:
+            # The clock leapt over another thread's lease, and the server may have the message.
+            return results.LOST
         if outbox.held_since():
             return None
         if not outbox.renew(claim, now):
             return results.record(claim, results.LOST, now)
-        if _identity(email) in self._in_hand:
-            # The clock leapt over another thread's lease, and the server may have the message.
-            return results.LOST
         self._in_hand.add(_identity(email))
         try:
             result = self._try(claim, connection, now)
