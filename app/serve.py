@@ -26,7 +26,7 @@ STOPS_WITHIN_S = 8
 # If a server was killed, its workers keep the port for a while.
 PORT_FREE_WITHIN_S = STOPS_WITHIN_S + 2
 # In memory, so that a full disk cannot stop the counting.
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder is made anew, and the owner's alone
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a new folder, for its owner only
 
 
 def command(settings: Settings) -> list[str]:
