@@ -50,7 +50,7 @@ ANNOUNCEMENTS = {
 
 @dataclass
 class ModelBooking:
-    """One booking: who asked whom for what, and its events with the moments they took effect."""
+    """One booking: client, therapist, kind, and its events with the times at which they took effect."""
 
     slug: str
     email: str
