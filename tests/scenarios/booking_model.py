@@ -50,7 +50,7 @@ ANNOUNCEMENTS = {
 
 @dataclass
 class ModelBooking:
-    """One booking: client, therapist, kind, and its events with the times at which they took effect."""
+    """One booking: client, therapist, kind, and its events with the times of their effect."""
 
     slug: str
     email: str
