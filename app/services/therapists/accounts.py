@@ -78,7 +78,7 @@ def _taken(field: str, value: str) -> InvalidFields:
 def change_address(slug: str, address: str, now: datetime) -> Therapist:
     """Raises NotFound, or InvalidFields if taken."""
     # Links to enquiries go on working; a suppression of the new address is lifted.
-    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist = queries.locked_therapist_by_slug(slug)
     therapist.email, therapist.email_key = address, queries.email_key(address)
     try:
         therapist.save(only=["email", "email_key"])
@@ -116,7 +116,7 @@ def hide(slug: str, *, on: bool) -> Therapist:
 
 
 def _set_flag(slug: str, column: str, on: bool) -> Therapist:
-    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist = queries.locked_therapist_by_slug(slug)
     setattr(therapist, column, on)
     therapist.save(only=[column])
     on_commit(lambda: _log.info("account_changed", therapist=slug, state=str(therapist.state)))

@@ -42,7 +42,7 @@ def update(slug: str, changes: Mapping[str, object]) -> Therapist:
     unknown = sorted(set(changes) - EDITABLE)
     if unknown:
         raise InvalidFields(*(FieldError(name, "cannot be changed here") for name in unknown))
-    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist = queries.locked_therapist_by_slug(slug)
     for name, value in changes.items():
         setattr(therapist, name, value)
     therapist.save()
@@ -52,7 +52,7 @@ def update(slug: str, changes: Mapping[str, object]) -> Therapist:
 @in_transaction
 def set_hours(slug: str, windows: Sequence[OpenWindow]) -> None:
     """Booked sessions stay. Raises NotFound."""
-    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist = queries.locked_therapist_by_slug(slug)
     accounts.replace_windows(therapist, windows)
 
 
@@ -63,7 +63,7 @@ def add_time_off(slug: str, away: Away, now: datetime) -> TimeOff:
         raise InvalidFields(FieldError("ends_at", "Please choose an end after the start."))
     if away.ends_at <= now:
         raise InvalidFields(FieldError("ends_at", "Please choose an end that is still ahead."))
-    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist = queries.locked_therapist_by_slug(slug)
     time_off: TimeOff = TimeOff.create(
         therapist=therapist, starts_at=away.starts_at, ends_at=away.ends_at
     )
@@ -73,7 +73,7 @@ def add_time_off(slug: str, away: Away, now: datetime) -> TimeOff:
 @in_transaction
 def remove_time_off(slug: str, time_off_id: int) -> None:
     """Raises NotFound where it is not this therapist's."""
-    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist = queries.locked_therapist_by_slug(slug)
     removed = (
         TimeOff.delete().where(TimeOff.id == time_off_id, TimeOff.therapist == therapist).execute()
     )

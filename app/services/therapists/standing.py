@@ -111,7 +111,7 @@ def _notify(therapist: Therapist, step: StandingStep, since: datetime, now: date
 @in_transaction
 def reactivate(slug: str, now: datetime) -> bool:
     """False if the account was not deactivated. Raises NotFound."""
-    therapist = queries.locked_therapist(queries.therapist_by_slug(slug).id)
+    therapist = queries.locked_therapist_by_slug(slug)
     if not therapist.is_deactivated:
         return False
     therapist.deactivated_at = therapist.flagged_at = therapist.standing_due_at = None
