@@ -8,15 +8,16 @@ from emails import zones
 
 # ASCII without spaces, double quotes, < and >: safe in HTML, iCalendar and plain text.
 _URL = re.compile(r"https?://[A-Za-z0-9\[][!#-;=?-\[\]_a-z~]*")
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
+_REFERENCE = re.compile(r"MB-[0-9A-Z]{6}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_SLUG = re.compile(r"[a-z0-9_-]{1,64}")
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # "evil.example": mail programs turn it into a link even inside a name.
 _HOSTLIKE_DOT = re.compile(r"(?<=\w)\.(?=\w{2})")
 # Zero-width joiners hold emoji and some scripts together.
 _JOINERS = "\u200c\u200d"
 _MAX_URL_LENGTH = 2000
 _MAX_NAME_LENGTH = 60
+_MAX_SLUG_LENGTH = 64
 
 
 class UnsafeValue(ValueError):
@@ -78,6 +79,6 @@ def check_reference(field: str, value: str) -> str:
 
 
 def check_slug(field: str, value: str) -> str:
-    if not _SLUG.fullmatch(value):
+    if len(value) > _MAX_SLUG_LENGTH or not _SLUG.fullmatch(value):
         raise UnsafeValue(field, "a slug such as asha-rao")
     return value

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from app import clock
-from app.maildir import serve_maildir
+from app.demo.maildir import serve_maildir
 
 LOOPBACK = "127.0.0.1"
 

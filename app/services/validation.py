@@ -9,21 +9,19 @@ from email_validator import EmailNotValidError, validate_email
 from app.store import queries
 from emails.addresses import MAX_LENGTH, mailbox
 from emails.formatting import minor_digits
-from emails.safety import UnsafeValue, check_url, check_zone
+from emails.safety import UnsafeValue, check_reference, check_slug, check_url, check_zone
 
 NAME_LENGTH = 120
 TEXT_LENGTH = 4000
 # Without 0/O, 1/I/L and U: a reference is read aloud and typed from a screen.
 REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 _YEARS = range(2000, 3000)
-_REFERENCE = re.compile(r"MB-[0-9A-Z]{6}", re.ASCII)
 # RFC 3339.
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,30})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
-_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # These reorder the text around them, so that a name could be made to look like another.
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
@@ -104,10 +102,10 @@ def day(value: str) -> date:
 
 
 def reference(value: str) -> str:
-    clean = value.strip().upper()
-    if not _REFERENCE.fullmatch(clean):
-        raise ValueError("Please give a reference such as MB-7K3QXD.")
-    return clean
+    try:
+        return check_reference("reference", value.strip().upper())
+    except UnsafeValue:
+        raise ValueError("Please give a reference such as MB-7K3QXD.") from None
 
 
 def amount(value: str, currency: str) -> int:
@@ -162,9 +160,11 @@ def line(value: str, longest: int) -> str:
 
 
 def slug(value: str) -> str:
-    if len(value) > 64 or not _SLUG.fullmatch(value):
-        raise ValueError("should be lower-case letters, digits and single hyphens, 64 at most")
-    return value
+    try:
+        return check_slug("slug", value)
+    except UnsafeValue:
+        message = "should be lower-case letters, digits and single hyphens, 64 at most"
+        raise ValueError(message) from None
 
 
 def web_address(value: str) -> str:

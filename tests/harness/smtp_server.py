@@ -17,7 +17,7 @@ from typing import Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from app.maildir import LocalMailServer, parse
+from app.demo.maildir import LocalMailServer, parse
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 60

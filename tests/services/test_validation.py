@@ -1,4 +1,4 @@
-"""Amounts of money as people and programs send them."""
+"""Amounts, slugs and references as people and programs send them."""
 
 import pytest
 from hypothesis import given
@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from app.services import validation
 from emails import formatting
+from emails.safety import UnsafeValue, check_reference, check_slug
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,32 @@ def test_an_amount_that_we_write_is_read_back(minor: int, currency: str) -> None
     minor %= 10 ** (7 + formatting.minor_digits(currency))
     written = formatting.money(minor, currency).lstrip("£JPYKWD ").replace(",", "")
     assert validation.amount(written, currency) == minor
+
+
+@pytest.mark.parametrize("slug", ["asha", "asha-rao", "a1", "1", "a" * 64])
+def test_a_slug_is_taken_at_the_door_and_by_emails(slug: str) -> None:
+    assert validation.slug(slug) == check_slug("slug", slug) == slug
+
+
+@pytest.mark.parametrize(
+    "slug", ["", "Asha", "asha_rao", "asha--rao", "-asha", "asha-", "asha rao", "é", "a" * 65]
+)
+def test_a_bad_slug_is_refused_at_the_door_and_by_emails(slug: str) -> None:
+    with pytest.raises(ValueError, match="hyphens"):
+        validation.slug(slug)
+    with pytest.raises(UnsafeValue, match="^slug"):
+        check_slug("slug", slug)
+
+
+def test_a_reference_is_read_without_regard_to_letter_case_and_spaces_around_it() -> None:
+    assert validation.reference(" mb-7k3qxd ") == "MB-7K3QXD"
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "MB-7K3QX", "MB-7K3QXDD", "XX-7K3QXD", "7K3QXD", "MB-7K3QX-", "MB-７K3QXD"]
+)
+def test_a_bad_reference_is_refused_at_the_door_and_by_emails(reference: str) -> None:
+    with pytest.raises(ValueError, match="MB-7K3QXD"):
+        validation.reference(reference)
+    with pytest.raises(UnsafeValue, match="^reference"):
+        check_reference("reference", reference)

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app import clock, config
-from app.maildir import StoredMessage, find, stored_messages
+from app.demo.maildir import StoredMessage, find, stored_messages
 from app.store import queries
 from app.web.demo import clock as demo_clock
 from app.web.demo.mail_parts import Parts, frame_page, parts_of

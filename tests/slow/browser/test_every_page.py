@@ -10,8 +10,8 @@ from playwright.sync_api import Browser
 
 from app import clock, create_app
 from app.config import Settings
+from app.demo.maildir import serve_maildir
 from app.links import LinkPurpose
-from app.maildir import serve_maildir
 from app.rules.lifecycle import Actor
 from app.services.mail.sender import OutboxSender
 from app.store.db import database

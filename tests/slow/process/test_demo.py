@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
+from app.demo.maildir import StoredMessage, stored_messages
 from app.demo.run import API_KEY
-from app.maildir import StoredMessage, stored_messages
 from tests.harness.smtp_server import PATIENCE_S, unused_port
 from tests.harness.waiting import until
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from app import clock, create_app
 from app.config import Settings
-from app.maildir import serve_maildir, stored_messages
+from app.demo.maildir import serve_maildir, stored_messages
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services.bookings import request, transitions
 from app.services.jobs import due as sweeps

@@ -12,10 +12,10 @@ import pytest
 import time_machine
 
 from app import clock
-from app.maildir import LARGEST_MESSAGE_BYTES, find, serve_maildir, stored_messages
+from app.demo.maildir import LARGEST_MESSAGE_BYTES, find, serve_maildir, stored_messages
 from tests.harness.smtp_server import LOOPBACK, PATIENCE_S
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOON = datetime(2030, 5, 6, 12, tzinfo=UTC)
 RAW = b"From: a@mindsum.test\r\nTo: dee@example.org\r\nSubject: Hello\r\n\r\n.Hi =)\r\n\r\nBye\r\n"
 
@@ -75,7 +75,7 @@ def test_addresses_and_headers_in_utf8_are_kept(tmp_path: Path) -> None:
 @pytest.mark.process
 def test_another_process_reads_a_message_answered_with_250(tmp_path: Path) -> None:
     read = (
-        "import sys; from pathlib import Path; from app.maildir import stored_messages;"
+        "import sys; from pathlib import Path; from app.demo.maildir import stored_messages;"
         "print(stored_messages(Path(sys.argv[1]))[0].message['Subject'])"
     )
     with serve_maildir(LOOPBACK, 0, tmp_path) as server:
