@@ -71,7 +71,7 @@ def test_a_slug_is_taken_at_the_door_and_by_emails(slug: str) -> None:
 def test_a_bad_slug_is_refused_at_the_door_and_by_emails(slug: str) -> None:
     with pytest.raises(ValueError, match="hyphens"):
         validation.slug(slug)
-    with pytest.raises(UnsafeValue, match="^slug"):
+    with pytest.raises(UnsafeValue, match=r"^slug"):
         check_slug("slug", slug)
 
 
@@ -85,5 +85,5 @@ def test_a_reference_is_read_without_regard_to_letter_case_and_spaces_around_it(
 def test_a_bad_reference_is_refused_at_the_door_and_by_emails(reference: str) -> None:
     with pytest.raises(ValueError, match="MB-7K3QXD"):
         validation.reference(reference)
-    with pytest.raises(UnsafeValue, match="^reference"):
+    with pytest.raises(UnsafeValue, match=r"^reference"):
         check_reference("reference", reference)
