@@ -29,6 +29,11 @@ _EMPTY_LINES = re.compile(r"\n\s*\n")
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+# A booking's emails to one reader share one subject: who and when, so that it stays true.
+THREAD_SUBJECT = "shared/thread_subject.txt"
+# The subjects of emails about no booking.
+OWN_SUBJECTS = sorted(str(path.relative_to(TEMPLATES)) for path in TEMPLATES.glob("*/subject.txt"))
+
 
 def render(kind: str, context: EmailContext) -> Message:
     """The email of that kind. Raises UnsafeValue, or UndefinedError where a value is missing."""
@@ -47,7 +52,7 @@ def render(kind: str, context: EmailContext) -> Message:
         "reference": envelope.reference,
         "session": context.session,
     }
-    subject = _text_templates().get_template(f"{kind}/subject.txt").render(variables).strip()
+    subject = _text_templates().get_template(_subject(kind, envelope)).render(variables).strip()
     text = _tidy(_text_templates().get_template(f"{kind}/body.txt").render(variables))
     # The first line of every text is its news: a lock screen shows it beside the subject.
     variables.update(subject=subject, preheader=text.partition("\n")[0])
@@ -70,8 +75,13 @@ def warm_up() -> None:
     """Compile every template, so that a broken one stops the start and no email waits for one."""
     for kind in KINDS:
         _html_templates().get_template(kind)
-        _text_templates().get_template(f"{kind}/subject.txt")
         _text_templates().get_template(f"{kind}/body.txt")
+    for subject in (THREAD_SUBJECT, *OWN_SUBJECTS):
+        _text_templates().get_template(subject)
+
+
+def _subject(kind: str, envelope: Envelope) -> str:
+    return f"{kind}/subject.txt" if envelope.reference is None else THREAD_SUBJECT
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ def clean_name(value: str, fallback: str) -> str:
     """A person's name as one line of at most 60 characters; `fallback` if nothing is left.
 
     Removes control characters, bidi overrides and line ends, and breaks up what mail programs
-    would turn into a link (`evil.example/x`).
+    would turn into a link (`evil.example/x`) or decode in a subject (`=?utf-8?q?…`).
     """
     head = unicodedata.normalize("NFC", value[: 4 * _MAX_NAME_LENGTH])
     kept = "".join(
@@ -41,7 +41,7 @@ def clean_name(value: str, fallback: str) -> str:
         for char in head
         if char in _JOINERS or char.isspace() or not unicodedata.category(char).startswith("C")
     )
-    line = _HOSTLIKE_DOT.sub(". ", " ".join(kept.split()))
+    line = _HOSTLIKE_DOT.sub(". ", " ".join(kept.replace("=?", "= ?").split()))
     if len(line) > _MAX_NAME_LENGTH:
         line = line[: _MAX_NAME_LENGTH - 1].rstrip() + "…"
     return line.strip(_JOINERS + " ") or fallback

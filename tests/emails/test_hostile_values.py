@@ -111,6 +111,7 @@ def is_one_well_formed_message(message: Message) -> bool:
     assert isinstance(parsed, EmailMessage)
     names = parsed.keys()
     assert set(names) - {"In-Reply-To", "References"} == HEADERS
+    assert parsed["Subject"].split() == message.subject.split()
     assert len(names) == len(set(names))
     parts = list(parsed.iter_parts())
     assert [each.get_content_subtype() for each in parts] == ["plain", "html", "calendar"]

@@ -34,11 +34,16 @@ def names_used(environment: Environment, template: str) -> Iterator[str]:
         yield from names_used(environment, included)
 
 
+def own_subject(kind: str) -> list[str]:
+    return [path for path in render.OWN_SUBJECTS if path.startswith(f"{kind}/")]
+
+
 @every_kind
 def test_the_templates_of_a_kind_use_the_values_of_its_row_and_no_others(kind: str) -> None:
     texts, pages = render._text_templates(), render._html_templates()
     used = {
-        *names_used(texts, f"{kind}/subject.txt"),
+        *names_used(texts, render.THREAD_SUBJECT),
+        *(name for path in own_subject(kind) for name in names_used(texts, path)),
         *names_used(texts, f"{kind}/body.txt"),
         *names_used(pages, kind),
     }

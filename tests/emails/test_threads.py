@@ -8,17 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
+from emails import render
 from emails.calendar import calendar_part
-from emails.message import CalendarPart, EmailContext, message_id
+from emails.message import CalendarPart, EmailContext, Message, message_id
 from emails.safety import UnsafeValue
 from emails.samples import (
     DOMAIN,
     REFERENCE,
     SAMPLES,
     SESSION,
+    STARTS_AT,
     VALUES,
     make_envelope,
     make_session,
+    sample,
 )
 
 ASHA = make_envelope("therapist")
@@ -49,9 +52,27 @@ def test_all_emails_of_a_booking_to_one_person_are_one_thread(recipient: str) ->
     assert len({message.message_id for message in thread}) == len(thread)
 
 
-def test_the_therapists_subject_is_discreet() -> None:
-    assert SAMPLES["booking_requested"]().subject == "Session request, Tue 3 Nov 14:00"
-    assert SAMPLES["booking_received"]().subject == "Your booking, Tue 3 Nov 09:00"
+def test_a_subject_says_with_whom_and_when_in_the_readers_zone() -> None:
+    assert SAMPLES["booking_requested"]().subject == "Dee, Tue 3 Nov 14:00"
+    assert SAMPLES["booking_received"]().subject == "Asha, Tue 3 Nov 09:00"
+    assert SAMPLES["answer_late_ops"]().subject == "MB-7K3QXD, Asha, Tue 3 Nov 14:00"
+
+
+def test_only_a_moved_time_changes_the_subject_of_a_thread() -> None:
+    moved = make_session(STARTS_AT + timedelta(days=1, hours=1))
+    others = (sample("booking_received", sent_at=STARTS_AT), sample("new_message", "client"))
+    assert {each.subject for each in others} == {"Asha, Tue 3 Nov 09:00"}
+    assert sample("new_message", "client", session=moved).subject == "Asha, Wed 4 Nov 10:00"
+
+
+def test_an_email_about_no_booking_has_a_subject_of_its_own() -> None:
+    own = {path.partition("/")[0] for path in render.OWN_SUBJECTS}
+    without = {name for name, make in SAMPLES.items() if not about_a_booking(make())}
+    assert {name.partition(".")[0] for name in without} == own
+
+
+def about_a_booking(message: Message) -> bool:
+    return "X-Mindsum-Booking" in message.headers
 
 
 @pytest.mark.parametrize("change", ["reference", "kind", "recipient", "ordinal"])

@@ -146,7 +146,7 @@ def test_the_demos_mailbox_has_no_faults(
                 Story(app, mail, at).ask()
                 total(OutboxSender(app.extensions["mailer"], clock.now).deliver())
                 found += look_at(visitor, ["/mailbox/previews/sign_in", "/mailbox?still=1"])
-                found += faults(visitor.follow("Asha Rao Session request"))
+                found += faults(visitor.follow("Asha Rao Dee, "))
                 for view in ("Text", "Calendar", "Source"):
                     found += faults(visitor.follow(view))
                 visitor.context.close()
