@@ -7,7 +7,7 @@ still queued) and wire.json (its emails without their words, and the answers of 
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from app.rules.weekly_hours import parse_windows
 from app.scheduler.process import run_once
 from app.services.ops import replay
 from app.services.therapists import accounts
+from app.store import queries
 from app.store.db import database
+from emails.message import message_id
 from tests.harness.smtp_server import MailServer
 from tests.scenarios import fixed_life
 from tests.scenarios.fixed_life import FixedLife
@@ -245,7 +247,18 @@ def test_a_fixed_life_looks_the_same_from_outside(fixed: FixedLife) -> None:
     for before, now in zip(WIRE["answers"], fixed.answers, strict=True):
         assert list(missing(before, now, before["call"])) == []
     before = {each["headers"]["Message-ID"]: each for each in WIRE["emails"]}
+    # The session was accepted within two hours of what is now the first reminder's time.
+    for address in ("asha@therapists.example", "dee@clients.example"):
+        reference = LINKS["made"]["completed"]
+        del before[message_id(reference, "session_reminder", address, 24, "mindsum.test")]
     now = {str(each["Message-ID"]): fixed_life.wire(each) for each in fixed.received()}
     assert list(now) and set(now) == set(before)
-    for message_id, email in before.items():
-        assert now[message_id] == email
+    for number, email in before.items():
+        assert now[number] == email
+
+
+def test_its_accepted_session_is_reminded_before_free_cancelling_ends(upgraded: Flask) -> None:
+    with upgraded.app_context(), database.connection():
+        booking = queries.booking_by_reference(LINKS["made"]["upcoming"])
+        assert booking.day_reminder_due_at == booking.starts_at - timedelta(hours=26)
+        assert booking.hour_reminder_due_at == booking.starts_at - timedelta(hours=1)

@@ -1,5 +1,6 @@
 """Schema steps on a database in use: it keeps its rows."""
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,12 @@ def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def test_a_database_in_use_takes_the_later_steps_and_keeps_its_rows(before: str) -> None:
     app: Flask = create_app(Settings(database_url=before))
     before_upgrade = {table: rows(table) for table in KEPT_TABLES}
-    assert database.upgrade() == ["0003_figures", "0004_replaces", "0005_zones"]
+    assert database.upgrade() == [
+        "0003_figures",
+        "0004_replaces",
+        "0005_zones",
+        "0007_reminders",
+    ]
     assert database.upgrade() == []
     with database.connection():
         assert not diff_models(database.db.obj, models.TABLES)
@@ -130,6 +136,47 @@ def test_a_stored_zone_that_is_none_becomes_utc(before: str, stored: str, zone: 
             database.db.execute_sql(f"UPDATE {table} SET timezone = '{quoted}'")
     database.upgrade()
     assert [rows(table)[0]["timezone"] for table in ("therapist", "client")] == [zone, zone]
+
+
+HOURS = 3_600_000_000
+START = 1000 * HOURS
+
+
+@pytest.mark.parametrize(
+    ("accepted_before", "status", "first_before", "second_before"),
+    [
+        (100, "accepted", 26, 1),
+        (29, "accepted", 26, 1),
+        (28, "accepted", None, 1),
+        (24.5, "accepted", None, 1),
+        (3, "accepted", None, None),
+        (100, "completed", 24, 1),
+    ],
+)
+def test_stored_reminders_move_to_before_free_cancelling_ends(
+    before: str,
+    accepted_before: float,
+    status: str,
+    first_before: int | None,
+    second_before: int | None,
+) -> None:
+    accepted_at = START - int(accepted_before * HOURS)
+    with database.connection():
+        database.db.execute_sql(
+            f"UPDATE booking SET starts_at = {START}, answered_at = {accepted_at},"
+            f" status = '{status}', day_reminder_due_at = {START - 24 * HOURS},"
+            f" hour_reminder_due_at = {START - HOURS}"
+        )
+    database.upgrade()
+    step = importlib.import_module("app.store.migrations.0007_reminders")
+    for _ in range(2):
+        row = rows("booking")[0]
+        kept = row["day_reminder_due_at"], row["hour_reminder_due_at"]
+        assert kept == tuple(
+            hours and START - hours * HOURS for hours in (first_before, second_before)
+        )
+        with database.connection():
+            step.up(None, database.db.obj)
 
 
 def rows(table: str) -> list[dict[str, Any]]:

@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.rules.lifecycle import Actor
+from app import config
+from app.rules import reminders
+from app.rules.lifecycle import Actor, Status
 from app.services.bookings import transitions
 from app.store.models import Booking, TimelineEntry
-from emails.formatting import money
+from emails.formatting import duration, money
 
 _BY_OPS = {
     "accepted": "We accepted the request for {therapist}.",
@@ -47,6 +49,16 @@ class TimelineItem:
     at: datetime
     event: str
     sentence: str
+
+
+def reminder_times(booking: Booking, now: datetime) -> str:
+    """`26 hours and 1 hour before it starts`, of the reminders still to come; empty if none."""
+    due = reminders.Reminders(booking.day_reminder_due_at, booking.hour_reminder_due_at)
+    if booking.status is Status.REQUESTED:
+        due = reminders.reminders(booking.starts_at, now, config.current().policy)
+    ahead = [at for at in (due.first_at, due.second_at) if at is not None and at > now]
+    lengths = " and ".join(duration(booking.starts_at - at) for at in ahead)
+    return lengths and f"{lengths} before it starts"
 
 
 def settlement_facts(

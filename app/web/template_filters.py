@@ -12,6 +12,7 @@ from flask import Flask, current_app, url_for
 from flask_bootstrap import Bootstrap5
 from markupsafe import Markup
 
+from app.web import booking_text
 from emails import formatting
 from emails.zones import NAMES as ZONE_NAMES
 
@@ -99,5 +100,7 @@ def register(app: Flask) -> None:
         by_day=by_day,
         time_left=time_left,
     )
-    app.jinja_env.globals.update(asset=asset, zones=zones)
+    app.jinja_env.globals.update(
+        asset=asset, zones=zones, reminder_times=booking_text.reminder_times
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -1,11 +1,11 @@
 """Every change of a booking's status, and what follows from it: money, streak, emails, timeline."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from app import config
-from app.rules import availability, cancellation, lifecycle
+from app.rules import availability, cancellation, lifecycle, reminders
 from app.rules.cancellation import Settlement
 from app.rules.lifecycle import LIVE, MOVES, Actor, Move, Status, Verdict, Via
 from app.rules.standing import StandingStep
@@ -220,17 +220,14 @@ def _changes(booking: Booking, move: Move, at: datetime, facts: dict[str, Any]) 
     if move in _ANSWERS:
         changes["answered_at"] = at
     if target is Status.ACCEPTED:
-        changes["day_reminder_due_at"] = _unless_past(booking.starts_at - timedelta(hours=24), at)
-        changes["hour_reminder_due_at"] = _unless_past(booking.starts_at - timedelta(hours=1), at)
+        due = reminders.reminders(booking.starts_at, at, config.current().policy)
+        changes["day_reminder_due_at"] = due.first_at
+        changes["hour_reminder_due_at"] = due.second_at
     elif booking.ended_at is None:
         changes["ended_at"] = at
     if facts.get("gives_back_free_consultation"):
         changes["uses_free_consultation"] = False
     return changes
-
-
-def _unless_past(due_at: datetime, now: datetime) -> datetime | None:
-    return due_at if due_at > now else None
 
 
 def set_reminders(booking: Booking, **due: datetime | None) -> None:

@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from app.rules import acceptance
+from app.rules import acceptance, reminders
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
+from app.rules.reminders import Reminder
 from app.services.bookings import log, transitions
 from app.services.jobs.batching import each_booking, each_therapist
 from app.services.jobs.result import JobResult, PartialResults
@@ -54,11 +55,12 @@ def apply_standing(now: datetime) -> PartialResults:
 
 
 def remind_sessions(now: datetime) -> PartialResults:
-    ahead = ACCEPTED & (Booking.starts_at > now)
-    for due_at in (Booking.hour_reminder_due_at, Booking.day_reminder_due_at):
-        yield from each_booking(
-            ahead & (due_at <= now), due_at, lambda booking: _remind_session(booking, now)
-        )
+    for due_at, must_be_before in (
+        (Booking.hour_reminder_due_at, timedelta(0)),
+        (Booking.day_reminder_due_at, reminders.FIRST_GOES_UNTIL),
+    ):
+        due = ACCEPTED & (Booking.starts_at > now + must_be_before) & (due_at <= now)
+        yield from each_booking(due, due_at, lambda booking: _remind_session(booking, now))
 
 
 def run_all_sweeps(now: datetime) -> JobResult:
@@ -147,14 +149,14 @@ def _remind_session(booking: Booking, now: datetime) -> bool:
         return False
     hour_due = booking.hour_reminder_due_at is not None and booking.hour_reminder_due_at <= now
     day_due = booking.day_reminder_due_at is not None and booking.day_reminder_due_at <= now
-    if not (hour_due or day_due):
+    if not (hour_due or (day_due and now < reminders.first_goes_until(booking.starts_at))):
         return False
     # After an outage both may be due. The later reminder says everything that the first would.
     if hour_due:
         transitions.set_reminders(booking, day_reminder_due_at=None, hour_reminder_due_at=None)
     else:
         transitions.set_reminders(booking, day_reminder_due_at=None)
-    ordinal = 1 if hour_due else 24
+    ordinal = Reminder.SECOND if hour_due else Reminder.FIRST
     due_at = booking.hour_reminder_due_at if hour_due else booking.day_reminder_due_at
     for role in (Role.CLIENT, Role.THERAPIST):
         outbox.enqueue(

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.rules import reminders
 from app.rules.lifecycle import Status
+from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
 from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
@@ -54,9 +56,13 @@ def _while_accepted(booking: Booking, now: datetime) -> Reason:
     return None
 
 
-def _before_start(booking: Booking, now: datetime) -> Reason:
+def _session_reminder(email: OutboxEmail, now: datetime) -> Reason:
+    booking = email.booking
+    assert booking is not None
     if now >= booking.starts_at:
         return "the session has started"
+    if email.ordinal == Reminder.FIRST and now >= reminders.first_goes_until(booking.starts_at):
+        return "the next reminder is near"
     return _while_accepted(booking, now)
 
 
@@ -110,9 +116,9 @@ _BY_BOOKING: dict[str, BookingCheck] = {
     "account_alert": _while_open_or_unreachable,
     "booking_accepted": _while_accepted,
     "session_confirmed": _while_accepted,
-    "session_reminder": _before_start,
 }
 _BY_EMAIL: dict[str, EmailCheck] = {
+    "session_reminder": _session_reminder,
     "sign_in": _sign_in,
     "streak_warning": _while(
         lambda it, facts: it.streak >= facts["streak"], "the streak has been set back"

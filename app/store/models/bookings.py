@@ -68,7 +68,9 @@ class Booking(Table):
     # When each step is due; null once it is done or no longer applies.
     reminder_due_at = InstantField(null=True)
     late_due_at = InstantField(null=True)
+    # The first reminder: before free cancelling ends.
     day_reminder_due_at = InstantField(null=True)
+    # The second one: before the start.
     hour_reminder_due_at = InstantField(null=True)
     # When an accepted session counts as completed.
     completes_at = InstantField()

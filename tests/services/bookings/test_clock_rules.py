@@ -1,9 +1,11 @@
 """The three-hour rule: every boundary to the second, every step once, after any outage."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
+from app import config
 from app.rules.lifecycle import Actor
 from app.services.jobs import batching, due
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
@@ -162,9 +164,12 @@ def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
 @pytest.mark.parametrize(
     ("before_start", "reminders"),
     [
-        (24 * HOUR + SECOND, 0),
+        (26 * HOUR + SECOND, 0),
+        (26 * HOUR, 1),
         (24 * HOUR, 1),
-        (HOUR + SECOND, 1),
+        (2 * HOUR + SECOND, 1),
+        (2 * HOUR, 0),
+        (HOUR + SECOND, 0),
         (HOUR, 1),
         (SECOND, 1),
         (timedelta(0), 0),
@@ -184,17 +189,36 @@ def test_client_and_therapist_are_reminded_of_a_session_and_after_an_outage_only
     assert story.deliver() == []
 
 
-def test_the_day_and_the_hour_reminder_come_one_after_the_other(story: Story) -> None:
+def test_the_first_and_the_second_reminder_come_one_after_the_other(story: Story) -> None:
     booking = story.ask(starts_at=story.now + timedelta(hours=49))
     story.accept(booking)
     story.deliver()
-    for before in (24 * HOUR, HOUR):
+    for before in (26 * HOUR, HOUR):
         story.at(booking.starts_at - before)
         story.sweep()
         assert sorted(story.deliver()) == [
             ("session_reminder", "asha@therapists.example"),
             ("session_reminder", "dee@clients.example"),
         ]
+
+
+def test_the_first_reminder_comes_before_the_configured_end_of_free_cancelling(
+    story: Story,
+) -> None:
+    config.use(config.current().model_copy(update={"free_cancellation_hours": Decimal(6)}))
+    booking = story.ask(starts_at=story.now + timedelta(hours=49))
+    story.accept(booking)
+    assert story.reload(booking).day_reminder_due_at == booking.starts_at - 8 * HOUR
+
+
+def test_a_first_reminder_that_waited_too_long_in_the_outbox_is_skipped(story: Story) -> None:
+    booking = story.ask(starts_at=story.now + timedelta(hours=49))
+    story.accept(booking)
+    story.deliver()
+    story.at(booking.starts_at - 26 * HOUR)
+    total(due.remind_sessions(story.now))
+    story.at(booking.starts_at - 2 * HOUR)
+    assert story.deliver() == []
 
 
 def test_a_reminder_that_was_due_before_the_session_was_accepted_is_not_sent(

@@ -46,7 +46,7 @@ def test_so_is_the_email_of_an_expiry_that_a_page_performs(story: Story) -> None
     assert due_of("booking_expired") == due_of("enquiry_expired") == {HALF_AN_HOUR}
 
 
-@pytest.mark.parametrize(("before_h", "ordinal"), [(23.5, 24), (0.5, 1)])
+@pytest.mark.parametrize(("before_h", "ordinal"), [(25.5, 24), (0.5, 1)])
 def test_a_session_reminder_is_due_at_its_time(story: Story, before_h: float, ordinal: int) -> None:
     booking = story.ask()
     story.accept(booking)

@@ -60,13 +60,13 @@ def visitor(demo: Flask) -> FlaskClient:
     return demo.test_client()
 
 
-def ask() -> Booking:
+def ask(starts_at: datetime = TUESDAY_10) -> Booking:
     asked = request.BookingRequest(
         therapist="asha",
         name="Dee Stone",
         email=DEE,
         timezone="America/New_York",
-        starts_at=TUESDAY_10,
+        starts_at=starts_at,
         kind=Kind.PAID,
     )
     return request.request_booking(asked, via=Via.PAGE, now=clock.now())
@@ -275,7 +275,8 @@ def test_the_next_thing_due_is_found_through_the_life_of_a_booking(
 def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
     demo: Flask, visitor: FlaskClient
 ) -> None:
-    booking = ask()
+    wednesday_10 = TUESDAY_10 + timedelta(days=1)
+    booking = ask(wednesday_10)
     transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now())
     deliver(demo)
     due: list[datetime | None] = []
@@ -286,9 +287,9 @@ def test_the_next_thing_due_of_an_accepted_session_is_its_reminder_then_its_end(
         total(sweeps.complete_sessions(clock.now()))
         deliver(demo)
     assert due == [
-        TUESDAY_10 - timedelta(hours=24),
-        TUESDAY_10 - timedelta(hours=1),
-        TUESDAY_10 + timedelta(hours=1),
+        wednesday_10 - timedelta(hours=26),
+        wednesday_10 - timedelta(hours=1),
+        wednesday_10 + timedelta(hours=1),
     ]
 
 
