@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from app.store.db.database import db
 from tests.harness.databases import postgresql_in
 
 
@@ -74,3 +75,24 @@ def end_backends(url: str) -> int:
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
     return len(ended)
+
+
+@contextmanager
+def cut_while_committing(url: str, table: str) -> Iterator[None]:
+    """Writing to that table loses the connection while committing."""
+    execute(
+        url,
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+        f" CREATE CONSTRAINT TRIGGER cut AFTER INSERT OR UPDATE ON {table}"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()",
+    )
+    try:
+        yield
+    finally:
+        execute(url, f"DROP TRIGGER cut ON {table}; DROP FUNCTION cut()")
+
+
+def own_pid() -> int:
+    """The server process of this thread's session."""
+    return int(db.execute_sql("SELECT pg_backend_pid()").fetchone()[0])

@@ -51,3 +51,13 @@ def add_cast() -> None:
 
 def read_cast() -> Cast:
     return Cast(**{each.slug: each for each in Therapist.select()})
+
+
+def headline() -> str:
+    """Asha's, as the database has it."""
+    return str(Therapist.get(Therapist.slug == "asha").headline)
+
+
+def rename(words: str) -> None:
+    """Give Asha another headline: one small write."""
+    Therapist.update(headline=words).where(Therapist.slug == "asha").execute()

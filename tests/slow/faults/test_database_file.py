@@ -20,7 +20,7 @@ from app.store.db.database import db, in_transaction, on_commit
 from app.store.models import Therapist
 from tests.harness.processes import ROOT
 from tests.harness.waiting import PATIENCE_S
-from tests.scenarios.cast import Cast
+from tests.scenarios.cast import Cast, headline, rename
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -68,15 +68,6 @@ def another_process(program: str, url: str) -> Iterator[subprocess.Popen[str]]:
 
 def file_of(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
-
-
-def headline() -> str:
-    with database.connection():
-        return str(Therapist.get(Therapist.slug == "asha").headline)
-
-
-def rename(words: str) -> None:
-    Therapist.update(headline=words).where(Therapist.slug == "asha").execute()
 
 
 @pytest.mark.parametrize("program", [HOLDS_OUR_LOCK, HOLDS_LIKE_A_SHELL])

@@ -1,10 +1,8 @@
-"""PostgreSQL goes away, hangs or refuses: work is repeated if that is safe, and reported if not."""
+"""PostgreSQL goes away: work is repeated if that is safe, and reported if not."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import peewee
@@ -16,24 +14,11 @@ from playhouse.pool import PooledPostgresqlDatabase
 from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store.db import database, errors, postgresql
 from app.store.db.database import db, in_transaction, on_commit
-from app.store.models import Therapist
-from tests.harness.postgresql_server import end_backends, execute
+from tests.harness.postgresql_server import cut_while_committing, end_backends, execute, own_pid
 from tests.harness.waiting import PATIENCE_S, until
-from tests.scenarios.cast import Cast
+from tests.scenarios.cast import Cast, headline, rename
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-def own_pid() -> int:
-    return int(db.execute_sql("SELECT pg_backend_pid()").fetchone()[0])
-
-
-def headline() -> str:
-    return str(Therapist.get(Therapist.slug == "asha").headline)
-
-
-def rename(words: str) -> None:
-    Therapist.update(headline=words).where(Therapist.slug == "asha").execute()
 
 
 @pytest.mark.parametrize("moment", ["before its first statement", "between two", "before commit"])
@@ -118,15 +103,8 @@ def test_work_is_given_up_if_the_connection_is_lost_each_time(
 @pytest.fixture
 def broken_commit(cast: Cast, database_url: str) -> Iterator[None]:
     """Renaming Asha loses the connection while committing, after everything was written."""
-    execute(
-        database_url,
-        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
-        " CREATE CONSTRAINT TRIGGER cut AFTER UPDATE ON therapist"
-        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()",
-    )
-    yield
-    execute(database_url, "DROP TRIGGER cut ON therapist; DROP FUNCTION cut()")
+    with cut_while_committing(database_url, "therapist"):
+        yield
 
 
 def test_work_is_never_repeated_if_the_connection_was_lost_while_committing(
@@ -271,158 +249,3 @@ def test_parameters_in_database_url_override_ours(database_url: str) -> None:
     assert db.obj.connect_params.keys().isdisjoint({"connect_timeout", "application_name"})
     assert db.obj.connect_params["tcp_user_timeout"]
     database.release()
-
-
-@contextmanager
-def second_session(url: str, *statements: str) -> Iterator[psycopg.Connection[Any]]:
-    """A transaction of another session, left open."""
-    with psycopg.connect(url) as other:
-        for statement in statements:
-            other.execute(statement)
-        yield other
-        if not other.closed:
-            other.rollback()
-
-
-def test_waiting_for_a_lock_ends_at_the_limit(
-    cast: Cast, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(postgresql.LIMITS, "lock_timeout", "100ms")
-    database.bind(database_url)
-    with second_session(database_url, "SELECT id FROM therapist FOR UPDATE"):
-        with pytest.raises(StoreUnavailable, match="lock timeout"):
-            in_transaction(rename)("new")
-        assert headline() == ""
-    in_transaction(rename)("new")
-    assert headline() == "new"
-
-
-def test_a_transaction_that_idles_is_ended_by_the_server_and_run_again(
-    cast: Cast, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(postgresql.LIMITS, "idle_in_transaction_session_timeout", "300ms")
-    database.bind(database_url)
-    tries: list[str] = []
-
-    @in_transaction
-    def work() -> None:
-        tries.append("try")
-        rename("new")
-        if len(tries) == 1:
-            # The server ends our idle transaction, so that the other session gets the row.
-            with second_session(database_url, "UPDATE therapist SET headline = 'theirs'") as other:
-                other.commit()
-
-    work()
-    # On a busy machine, even a run that does nothing else may idle for too long.
-    assert len(tries) > 1
-    assert headline() == "new"
-
-
-def test_a_server_that_hangs_is_given_up_and_the_next_request_works(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stopped: list[int] = []
-
-    @in_transaction
-    def work() -> None:
-        rename("half")
-        stopped.append(own_pid())
-        os.kill(stopped[0], signal.SIGSTOP)
-        # Only now: on a busy machine, a healthy server may take longer.
-        monkeypatch.setattr(postgresql, "SILENCE_S", 0.3)
-        rename("whole")
-
-    try:
-        with pytest.raises(StoreUnavailable, match=r"not answered for 0\.3 s"):
-            work()
-        monkeypatch.undo()
-        assert len(stopped) == 1
-        assert headline() == ""
-    finally:
-        os.kill(stopped[0], signal.SIGCONT)
-    in_transaction(rename)("new")
-    assert headline() == "new"
-
-
-def test_if_the_server_hangs_while_committing_the_outcome_is_unknown(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stopped: list[int] = []
-
-    @in_transaction
-    def work() -> None:
-        rename("new")
-        stopped.append(own_pid())
-        os.kill(stopped[0], signal.SIGSTOP)
-        monkeypatch.setattr(postgresql, "SILENCE_S", 0.3)
-
-    try:
-        with pytest.raises(OutcomeUnknown):
-            work()
-    finally:
-        os.kill(stopped[0], signal.SIGCONT)
-    monkeypatch.undo()
-    assert len(stopped) == 1
-    in_transaction(rename)("later")
-    assert headline() == "later"
-
-
-@contextmanager
-def refusing(url: str, sqlstate: str) -> Iterator[None]:
-    """The server raises that error at each change of a therapist."""
-    execute(
-        url,
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        f" RAISE EXCEPTION 'refused' USING ERRCODE = '{sqlstate}'; END $$;"
-        " CREATE TRIGGER refuse BEFORE UPDATE ON therapist EXECUTE FUNCTION refuse()",
-    )
-    try:
-        yield
-    finally:
-        execute(url, "DROP TRIGGER refuse ON therapist; DROP FUNCTION refuse()")
-
-
-@pytest.mark.parametrize(
-    "sqlstate",
-    ["53100", "53200", "53300", "25006", "55P03", "57014", "58030", "08006", "XX001", "40003"],
-)
-def test_a_fault_of_the_environment_is_reported_and_leaves_nothing(
-    cast: Cast, database_url: str, sqlstate: str
-) -> None:
-    with database.connection(), refusing(database_url, sqlstate):
-        with pytest.raises(StoreUnavailable, match="refused"):
-            in_transaction(rename)("new")
-        assert headline() == ""
-    in_transaction(rename)("new")
-    assert headline() == "new"
-
-
-@pytest.mark.parametrize(
-    "sqlstate", ["22003", "42703", "42P01", "25P02", "54001", "P0001", "23514"]
-)
-def test_an_error_in_our_statement_is_a_bug(cast: Cast, database_url: str, sqlstate: str) -> None:
-    with (
-        refusing(database_url, sqlstate),
-        pytest.raises(errors.DATABASE_ERRORS, match="refused"),
-    ):
-        in_transaction(rename)("new")
-
-
-def test_a_database_made_read_only_and_writable_again_needs_no_restart(
-    cast: Cast, database_url: str
-) -> None:
-    name = execute(database_url, "SELECT current_database()")[0][0]
-    execute(database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-    try:
-        end_backends(database_url)
-        with pytest.raises(StoreUnavailable, match="read-only"):
-            in_transaction(rename)("new")
-    finally:
-        execute(
-            database_url,
-            f'ALTER DATABASE "{name}" RESET default_transaction_read_only',
-        )
-    end_backends(database_url)
-    in_transaction(rename)("new")
-    assert headline() == "new"

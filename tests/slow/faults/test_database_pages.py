@@ -13,7 +13,7 @@ from app.store.db import database
 from app.store.db.database import db
 from app.store.models import Booking, Therapist
 from tests.harness.page_stories import link, sign_in
-from tests.harness.postgresql_server import end_backends, execute
+from tests.harness.postgresql_server import cut_while_committing, end_backends, execute
 from tests.scenarios.cast import Cast
 from tests.scenarios.story import Story
 from tests.slow.faults.test_database_file import file_of
@@ -148,22 +148,6 @@ def test_a_database_that_goes_away_during_a_request_is_reported(
     db.close()
     answer = Visitor(fresh_app, fresh_app.response_class).get("/reading")
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
-
-
-@contextmanager
-def cut_while_committing(url: str, table: str) -> Iterator[None]:
-    """Writing to that table loses the connection while committing."""
-    execute(
-        url,
-        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
-        f" CREATE CONSTRAINT TRIGGER cut AFTER INSERT OR UPDATE ON {table}"
-        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()",
-    )
-    try:
-        yield
-    finally:
-        execute(url, f"DROP TRIGGER cut ON {table}; DROP FUNCTION cut()")
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
