@@ -1,12 +1,10 @@
 """Settings: every variable, its default and its checks; nothing else reads the environment."""
 
 import os
-import re
-from base64 import urlsafe_b64encode
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
-from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,19 +14,15 @@ from dotenv import dotenv_values
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app import urls
+from app import api_keys, config_checks, listening, urls
+from app.config_checks import DEVELOPMENT_NOTES_KEY, DEVELOPMENT_SECRET
 from app.errors import ConfigError
 from app.rules.policy import Policy
 from emails.addresses import mailbox, sender_mailbox
 from emails.formatting import CURRENCIES
-
-DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - refused where PUBLIC_URL is https
-DEVELOPMENT_NOTES_KEY = urlsafe_b64encode(sha256(b"development-only").digest()).decode()
-# What `Authorization: Bearer KEY` can carry: an inner = would begin a list of parameters.
-_API_KEY = re.compile(r"[!-<>-~]+=*")
-
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 
@@ -65,10 +59,12 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://127.0.0.1:8000", description="the site's address, such as https://example.org"
     )
-    mail_server: str = Field("127.0.0.1", description="a host name", min_length=1)
+    mail_server: str = Field("127.0.0.1", description="a host name or an IP address")
     mail_port: int = Field(1025, ge=1, le=65535, description="a port from 1 to 65535")
     mail_use_tls: bool = Field(False, description="true or false")
     mail_use_ssl: bool = Field(False, description="true or false")
+    # Where PUBLIC_URL is https, emails travel to another machine in plaintext only with this.
+    mail_plaintext_ok: bool = Field(False, description="true or false")
     mail_username: str | None = Field(None, description="a text")
     mail_password: str | None = Field(None, description="a text")
     mail_default_sender: str = Field(
@@ -84,7 +80,14 @@ class Settings(BaseSettings):
     # Without a key the API refuses every request.
     api_keys: Listed = Field(
         (),
-        description="keys of printable ASCII characters, with = at the end only, comma separated",
+        description=(
+            "KEY, NAME:read:KEY or NAME:write:KEY, comma separated: different keys of printable"
+            " ASCII characters, with = at the end only"
+        ),
+    )
+    # None: loopback where PUBLIC_URL is http, else all addresses.
+    bind: str | None = Field(
+        None, description="an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::"
     )
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
     web_concurrency: int = Field(2, ge=1, le=64, description="a whole number from 1 to 64")
@@ -159,9 +162,18 @@ class Settings(BaseSettings):
     @field_validator("api_keys")
     @classmethod
     def _fit_a_header(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(_API_KEY.fullmatch(key) for key in value):
-            raise ValueError("not for a header")
+        api_keys.check(value)
         return value
+
+    @field_validator("bind")
+    @classmethod
+    def _is_ip_address(cls, value: str | None) -> str | None:
+        return None if value is None else str(ip_address(value.strip("[]")))
+
+    @field_validator("mail_server")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        return urls.host(value)
 
     @field_validator("currency")
     @classmethod
@@ -205,6 +217,12 @@ class Settings(BaseSettings):
         # Part of every Message-ID and calendar UID.
         return urlsplit(self.public_url).hostname or "localhost"
 
+    @property
+    def bind_address(self) -> str:
+        if self.bind is not None:
+            return self.bind
+        return listening.all_addresses() if self.is_production else listening.LOOPBACK
+
     @cached_property
     def policy(self) -> Policy:
         return Policy(
@@ -243,27 +261,49 @@ _SECRETS = {
 
 def load() -> Settings:
     """From the environment, or else from `.env` in the working directory. Raises ConfigError."""
-    try:
-        settings = Settings(**_read_env_file())
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(".env", "should be a text file that can be read") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0])
-        name = field.upper()
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, urls.ShouldBe):
-            raise ConfigError(name, f"should be {cause}") from None
-        given = str(first["input"])
-        # An address may hold a password before its @.
-        is_secret = name in _SECRETS or (name.endswith(("_URL", "_URI")) and "@" in given)
-        value = "" if is_secret else f", not {given[:80]!r}"
-        right = Settings.model_fields[field].description
-        raise ConfigError(name, f"should be {right}{value}") from None
-    _check_contradictions(settings)
-    if settings.is_production:
-        _check_production_secrets(settings)
+    settings, faults = read()
+    if faults:
+        raise faults[0]
+    assert settings is not None
     return settings
+
+
+def read() -> tuple[Settings | None, list[ConfigError]]:
+    """The settings, if they can be read at all, and every fault in them."""
+    try:
+        in_file = _read_env_file()
+    except (OSError, UnicodeDecodeError):
+        return None, [ConfigError(".env", "should be a text file that can be read")]
+    faults: list[ConfigError] = []
+    try:
+        settings = Settings(**in_file)
+    except ValidationError as error:
+        faults = [_fault(each) for each in error.errors()]
+        # The rest is looked at with the default in place of each value that cannot be read.
+        defaults = {
+            name: field.get_default()
+            for name, field in Settings.model_fields.items()
+            if name.upper() in {fault.name for fault in faults}
+        }
+        settings = Settings(**(in_file | defaults))
+    unread = {fault.name for fault in faults}
+    faults += config_checks.contradictions(settings, unread)
+    if settings.is_production:
+        faults += config_checks.unsafe_for_production(settings, unread)
+    return settings, faults
+
+
+def _fault(error: ErrorDetails) -> ConfigError:
+    field = str(error["loc"][0])
+    name = field.upper()
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, urls.ShouldBe):
+        return ConfigError(name, f"should be {cause}")
+    given = str(error["input"])
+    # An address may hold a password before its @.
+    is_secret = name in _SECRETS or (name.endswith(("_URL", "_URI")) and "@" in given)
+    value = "" if is_secret else f", not {given[:80]!r}"
+    return ConfigError(name, f"should be {Settings.model_fields[field].description}{value}")
 
 
 def _read_env_file() -> dict[str, Any]:
@@ -271,61 +311,6 @@ def _read_env_file() -> dict[str, Any]:
     in_file = dotenv_values(".env", interpolate=False)
     names = {field.upper() for field in Settings.model_fields} - os.environ.keys()
     return {name.lower(): in_file[name] for name in names if in_file.get(name)}
-
-
-def _check_contradictions(s: Settings) -> None:
-    ascending = (
-        ("REMIND_ANSWER_AFTER_HOURS", s.remind_answer_after_hours, "ANSWER_WITHIN_HOURS",
-         s.answer_within_hours),
-        ("ANSWER_WITHIN_HOURS", s.answer_within_hours, "EXPIRE_AFTER_HOURS", s.expire_after_hours),
-        ("WARN_STREAK", s.warn_streak, "FLAG_STREAK", s.flag_streak),
-        ("FLAG_STREAK", s.flag_streak, "DEACTIVATE_STREAK", s.deactivate_streak),
-    )  # fmt: skip
-    for low_name, low, high_name, high in ascending:
-        if not low < high:
-            raise ConfigError(low_name, f"should be below {high_name} ({high}), not {low}")
-    if s.answer_within_hours > s.min_notice_hours:
-        raise ConfigError(
-            "ANSWER_WITHIN_HOURS",
-            f"should be at most MIN_NOTICE_HOURS ({s.min_notice_hours}), "
-            f"not {s.answer_within_hours}",
-        )
-    if s.min_notice_hours >= s.max_ahead_days * 24:
-        raise ConfigError("MIN_NOTICE_HOURS", "should be less than MAX_AHEAD_DAYS allows")
-    if s.mail_use_tls and s.mail_use_ssl:
-        raise ConfigError("MAIL_USE_TLS", "should be false where MAIL_USE_SSL is true")
-
-
-def _check_production_secrets(s: Settings) -> None:
-    if s.secret_key == DEVELOPMENT_SECRET or len(s.secret_key) < 16:
-        raise ConfigError(
-            "SECRET_KEY",
-            "should be a random text of 16 characters or more where PUBLIC_URL is https",
-        )
-    if DEVELOPMENT_SECRET in s.secret_key_fallbacks:
-        raise ConfigError(
-            "SECRET_KEY_FALLBACKS", "should hold keys of your own where PUBLIC_URL is https"
-        )
-    if DEVELOPMENT_NOTES_KEY in s.notes_key:
-        raise ConfigError("NOTES_KEY", "should be a key of your own where PUBLIC_URL is https")
-
-
-def missing_address(s: Settings) -> ConfigError | None:
-    """An address that production still leaves at a default that cannot receive mail, or None."""
-    if not s.is_production:
-        return None
-    for name, address, example in (
-        ("OPS_EMAIL", s.ops_email, "ops@example.org"),
-        ("MAIL_DEFAULT_SENDER", s.mail_default_sender, "Mindsum <bookings@example.org>"),
-    ):
-        domain = address.rpartition("@")[2].rstrip(">").lower()
-        # RFC 2606 reserves .invalid: no such domain ever exists.
-        if f".{domain}".endswith(".invalid"):
-            return ConfigError(
-                name,
-                f"should be an address of your own, such as {example}, where PUBLIC_URL is https",
-            )
-    return None
 
 
 _current: Settings | None = None

@@ -63,6 +63,8 @@ class _StandardErrorHandler(logging.StreamHandler[TextIO]):
 def configure(log_format: Literal["text", "json"]) -> None:
     """Send this process's log lines to standard error in that format."""
     shared: list[Processor] = [
+        # The name of the API key that a request came with.
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         _drop_none,
         _name_exception,

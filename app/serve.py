@@ -4,7 +4,6 @@ import errno
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -15,12 +14,11 @@ from threading import Thread
 
 from flask import Flask
 
-from app import config, create_app
+from app import config, create_app, listening
 from app.config import Settings
 from app.errors import ConfigError
 from app.web.ops.request_metrics import FOLDER_VARIABLE
 
-HOST = "0.0.0.0"  # noqa: S104 - a platform's router, or a proxy, stands in front
 BLOCKING_THREADS = 8
 STOPS_WITHIN_S = 8
 # If a server was killed, its workers keep the port for a while.
@@ -35,7 +33,7 @@ def command(settings: Settings) -> list[str]:
         sys.executable, "-m", "granian", "app.serve:worker",
         "--interface", "wsgi",
         "--factory",
-        "--host", HOST,
+        "--host", settings.bind_address,
         "--port", str(settings.port),
         "--workers", str(settings.web_concurrency),
         "--blocking-threads", str(BLOCKING_THREADS),
@@ -46,26 +44,30 @@ def command(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def make_metrics_folder(port: int) -> Path:
+def make_metrics_folder(address: str, port: int) -> Path:
     """The workers keep their request counts there. Raises OSError."""
     in_memory = os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
     parent = Path(SHARED_MEMORY if in_memory else tempfile.gettempdir())
-    folder = parent / f"mindsum-metrics-{os.getuid()}-{port}"
+    folder = parent / f"mindsum-metrics-{os.getuid()}-{address}-{port}"
     # No other server uses it, because the port was free.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     return folder
 
 
-def _check_port(port: int) -> None:
+def _check_port(settings: Settings) -> None:
     # granian would share the port silently.
+    address, port = settings.bind_address, settings.port
     give_up_at = time.monotonic() + PORT_FREE_WITHIN_S
     while True:
         try:
-            socket.create_server((HOST, port)).close()
+            listening.listen(address, port).close()
         except OSError as error:
+            reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
+            if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                right = f"should be an address of this machine, not {address} ({reason})"
+                raise ConfigError("BIND", right) from None
             if error.errno != errno.EADDRINUSE or time.monotonic() > give_up_at:
-                reason = os.strerror(error.errno or errno.EADDRINUSE).lower()
                 raise ConfigError("PORT", f"should be a free port, not {port} ({reason})") from None
             time.sleep(0.2)
         else:
@@ -94,14 +96,14 @@ def _stop_after(server_pid: int) -> None:
 def main() -> None:
     try:
         settings = config.load()
-        _check_port(settings.port)
+        _check_port(settings)
     except ConfigError as error:
         print(f"web: {error}", file=sys.stderr)  # noqa: T201 - to the terminal
         sys.exit(2)
     os.environ.pop(FOLDER_VARIABLE, None)
     # Without a folder each worker counts for itself.
     with suppress(OSError):
-        os.environ[FOLDER_VARIABLE] = str(make_metrics_folder(settings.port))
+        os.environ[FOLDER_VARIABLE] = str(make_metrics_folder(settings.bind_address, settings.port))
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - our own arguments, no shell
 

@@ -1,6 +1,8 @@
-"""The grammar of PUBLIC_URL and DATABASE_URL: what links, emails and the drivers can use."""
+"""The grammar of PUBLIC_URL, MAIL_SERVER and DATABASE_URL: what their users can use."""
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +42,15 @@ def site_address(value: str) -> str:
             raise ShouldBe(f"the site's address, such as https://example.org, without a {part}")
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{ascii_domain('host', parts.hostname)}{port}"
+
+
+def host(value: str) -> str:
+    """An IP address, or a host name in lower case and as its A-label. Raises ValueError."""
+    with suppress(ValueError):
+        return str(ip_address(value))
+    if "://" in value or ":" in value:
+        raise ShouldBe("a host name or an IP address, without a scheme or a port")
+    return ascii_domain("host", value)
 
 
 def database_url(value: str) -> str:

@@ -9,8 +9,10 @@ import peewee
 from flask import Flask
 from rich.console import Console
 
-from app import clock, config
+from app import clock, config, config_checks
 from app.cli.common import (
+    FAULT,
+    MISTAKE,
     json_option,
     print_json,
     print_table,
@@ -106,25 +108,34 @@ class CheckResult:
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
-    """Check settings, database, scheduler, outbox and mail server; exit status 1 if one fails."""
+    """Check settings, database, scheduler, outbox and mail server.
+
+    Exit status 2 if a setting is at fault, 1 if something else fails.
+    """
     results = list(_check_all(context.obj))
     if as_json:
         print_json([asdict(each) for each in results])
     else:
         for each in results:
             click.echo(f"{each.check:<9} {'ok' if each.ok else 'FAILED':<7} {each.detail}")
-    return 0 if all(each.ok for each in results) else 1
+    failed = {each.check for each in results if not each.ok}
+    return MISTAKE if "settings" in failed else FAULT if failed else 0
 
 
 def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
     try:
         app = create()
-    except ConfigError as error:
-        yield CheckResult("settings", False, str(error))
+    except ConfigError:
+        readable, faults = config.read()
+        if readable is not None:
+            faults += config_checks.missing_address(readable)
+        yield from (CheckResult("settings", False, str(fault)) for fault in faults)
         return
     settings = config.current()
-    missing = config.missing_address(settings)
-    yield CheckResult("settings", missing is None, str(missing or f"for {settings.public_url}"))
+    faults = list(config_checks.missing_address(settings))
+    yield from (CheckResult("settings", False, str(fault)) for fault in faults)
+    if not faults:
+        yield CheckResult("settings", True, f"for {settings.public_url}")
     with app.app_context():
         yield from _check_database()
         problem = app.extensions["mailer"].check()

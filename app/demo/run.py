@@ -17,7 +17,8 @@ import click
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
-from app import clock, create_app
+from app import clock, config, create_app, listening
+from app.config import Settings
 from app.demo import therapists
 from app.demo.mail_server import LOOPBACK
 from app.errors import ConfigError
@@ -37,13 +38,16 @@ def run(port: int, data: Path | str | None = None) -> int:
     # Even a stop before honcho handles signals removes the temporary folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        _check_port(port)
+        if not 1 <= port <= 65535:
+            raise _CannotStartError(f"--port should be a port from 1 to 65535, not {port}")
         with ExitStack() as at_end:
             folder = _folder(data, at_end)
             mail_port = _free_port()
             os.environ.update(_variables(port, mail_port, folder))
-            _prepare_database()
-            return _serve(port, mail_port, folder, is_kept=data is not None)
+            settings = config.load()
+            _check_port(settings)
+            _prepare_database(settings)
+            return _serve(settings, folder, is_kept=data is not None)
     except (_CannotStartError, ConfigError) as error:
         _say(str(error))
         return 2
@@ -57,15 +61,14 @@ def _say(words: str) -> None:
     click.echo(f"mindsum demo: {words}", err=True)
 
 
-def _check_port(port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise _CannotStartError(f"--port should be a port from 1 to 65535, not {port}")
+def _check_port(settings: Settings) -> None:
     try:
-        socket.create_server((LOOPBACK, port)).close()
+        listening.listen(settings.bind_address, settings.port).close()
     except OSError as error:
         reason = (error.strerror or "it is in use").lower()
         raise _CannotStartError(
-            f"cannot listen on port {port} ({reason}); choose another with --port"
+            f"cannot listen on port {settings.port} of {settings.bind_address} ({reason});"
+            " choose another with --port"
         ) from None
 
 
@@ -112,27 +115,28 @@ def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
     }
 
 
-def _prepare_database() -> None:
-    app = create_app()
+def _prepare_database(settings: Settings) -> None:
+    app = create_app(settings)
     database.upgrade()
     with app.app_context(), database.connection():
         therapists.add_missing(clock.now())
 
 
-def _commands(port: int, mail_port: int, folder: Path) -> dict[str, list[str]]:
+def _commands(settings: Settings, folder: Path) -> dict[str, list[str]]:
     granian = "-m granian --interface wsgi --factory --workers 1 --blocking-threads 8"
     # granian's warnings are about the number of cores; a browser keeps idle connections open.
     quiet = "--log-level error --workers-kill-timeout 3"
+    where = f"--host {settings.bind_address} --port {settings.port}"
     return {
-        "mail": ["-m", "app.demo.mail_server", str(mail_port), str(folder)],
-        "web": [*f"{granian} {quiet} --host {LOOPBACK} --port {port}".split(), "app.serve:worker"],
+        "mail": ["-m", "app.demo.mail_server", str(settings.mail_port), str(folder)],
+        "web": [*f"{granian} {quiet} {where}".split(), "app.serve:worker"],
         "scheduler": ["scheduler.py"],
     }
 
 
-def _serve(port: int, mail_port: int, folder: Path, *, is_kept: bool) -> int:
-    ready = _Readiness(port, folder if is_kept else None)
-    commands = _commands(port, mail_port, folder)
+def _serve(settings: Settings, folder: Path, *, is_kept: bool) -> int:
+    ready = _Readiness(settings, folder if is_kept else None)
+    commands = _commands(settings, folder)
     manager = _Manager(len(commands), when_started=ready.watch)
     for name, arguments in commands.items():
         # `exec`, or a shell would stand between honcho and the process.
@@ -189,8 +193,10 @@ class _Output(Printer):  # type: ignore[misc] # the package ships no types
 
 
 class _Readiness:
-    def __init__(self, port: int, kept_in: Path | None) -> None:
-        self._port = port
+    def __init__(self, settings: Settings, kept_in: Path | None) -> None:
+        self._port = settings.port
+        host = listening.reachable_at(settings.bind_address)
+        self._health = f"http://{host}:{settings.port}/healthz"
         self._kept_in = kept_in
         self.is_overdue = False
 
@@ -210,7 +216,7 @@ class _Readiness:
 
     def _answers(self) -> bool:
         # URLError, too, is an OSError.
-        with suppress(OSError), _open(f"http://{LOOPBACK}:{self._port}/healthz", timeout=5) as page:
+        with suppress(OSError), _open(self._health, timeout=5) as page:
             return bool(page.status == 200)
         return False
 

@@ -1,8 +1,10 @@
 """Security headers, rate limits, CSRF, limits on request bodies, and paths without cookies."""
 
 import logging
+from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request, Response, abort, current_app, request
@@ -13,6 +15,9 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.config import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PUBLIC_FORM_LIMIT = "10 per minute"
 SIGN_IN_LIMIT = "5 per minute"
@@ -127,6 +132,15 @@ def _add_hsts(response: Response) -> Response:
     return response
 
 
+def _with_plain_ipv4(wsgi_app: "WSGIApplication") -> "WSGIApplication":
+    # An IPv6 socket that takes IPv4 too names such a visitor ::ffff:192.0.2.1.
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ["REMOTE_ADDR"] = environ.get("REMOTE_ADDR", "").removeprefix("::ffff:")
+        return wsgi_app(environ, start_response)
+
+    return wrapped
+
+
 def register(app: Flask, settings: Settings) -> None:
     app.session_interface = _Sessions()
     limiter.init_app(app)
@@ -137,6 +151,8 @@ def register(app: Flask, settings: Settings) -> None:
     app.after_request(_add_headers)
     # It logs the address of each visitor over a limit.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)
+    plain: Any = _with_plain_ipv4(app.wsgi_app)
+    app.wsgi_app = plain  # type: ignore[method-assign]
     if settings.is_production:
         app.after_request(_add_hsts)
         # The server speaks plain HTTP, so an https site has exactly one proxy in front of it.

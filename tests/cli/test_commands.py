@@ -458,10 +458,34 @@ def test_check_wants_an_ops_address_of_our_own_in_production(
 ) -> None:
     ours = {"public_url": "https://bookings.example.org", "mail_default_sender": "us@example.org"}
     config.use(settings.model_copy(update={**ours, "ops_email": "ops@mindsum.invalid"}))
-    said = mindsum("check").out.splitlines()[0]
+    failed = mindsum("check")
+    said = failed.out.splitlines()[0]
+    assert failed.status == 2
     assert said.startswith("settings  FAILED  OPS_EMAIL should be an address of your own")
     config.use(settings.model_copy(update={**ours, "ops_email": "ops@example.org"}))
     assert mindsum("check").out.splitlines()[0].startswith("settings  ok")
+
+
+@pytest.mark.process
+def test_check_names_every_setting_at_fault_in_a_line_of_its_own(tmp_path: Path) -> None:
+    faulty = {
+        "PUBLIC_URL": "https://bookings.example.org",
+        "PORT": "eighty",
+        "WARN_STREAK": "4",
+        "SECRET_KEY": "short",
+        "OPS_EMAIL": "",
+    }
+    checked = typed(tmp_path, "check", **faulty)
+    named = [line.split()[:3] for line in checked.out.splitlines()]
+    assert (checked.status, checked.err) == (2, "")
+    for name in ("PORT", "WARN_STREAK", "SECRET_KEY", "NOTES_KEY", "OPS_EMAIL"):
+        assert ["settings", "FAILED", name] in named
+    as_json = typed(tmp_path, "check", "--json", **faulty)
+    assert as_json.status == 2
+    assert {(each["check"], each["ok"]) for each in json.loads(as_json.out)} == {
+        ("settings", False)
+    }
+    assert len(json.loads(as_json.out)) == len(named)
 
 
 def test_a_wrong_notes_key_is_a_fault_of_the_service_not_a_mistake(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask, url_for
+from flask import Flask, request, url_for
 
 from app import clock, config, create_app
 from app.links import LinkPurpose, mint
@@ -207,3 +207,12 @@ def test_style_sheets_stay_under_sixty_kilobytes_compressed(cast: Cast, visitor:
 @pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.stem)
 def test_no_template_has_a_script_or_an_inline_style(database_url: str, path: Path) -> None:
     assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|javascript:", path.read_text())
+
+
+def test_a_visitor_over_ipv4_has_one_address_on_every_socket(app: Flask) -> None:
+    seen = []
+    for address in ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"):
+        with app.test_client() as visitor:
+            visitor.get("/healthz", environ_base={"REMOTE_ADDR": address})
+            seen.append(request.remote_addr)
+    assert seen == ["192.0.2.1", "192.0.2.1", "2001:db8::1"]

@@ -1,17 +1,18 @@
 """The HTTP API under /api: JSON, an API key on every call, problem details for every error."""
 
 import hashlib
-import hmac
 import json
 import re
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app import clock, config
+from app import api_keys, clock, config
+from app.api_keys import ApiKey
 from app.errors import DomainError, FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import Status, Verdict, Via
 from app.schemas import BookingDetail, BookingOut, TherapistDetail, TherapistOut
@@ -32,13 +33,16 @@ problems.register(blueprint)
 csrf.exempt(blueprint)
 
 _PUBLIC = frozenset({"api.openapi_document", "api.problem_kind"})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def _rate_limit_key() -> str:
     """The API key's hash, or the caller's address where the key is missing or wrong."""
     key = _api_key()
-    return hashlib.sha256(key.encode()).hexdigest() if key else request.remote_addr or "unknown"
+    if key is None:
+        return request.remote_addr or "unknown"
+    return hashlib.sha256(key.secret.encode()).hexdigest()
 
 
 limiter.shared_limit(API_LIMIT, scope="api", key_func=_rate_limit_key)(blueprint)
@@ -47,10 +51,16 @@ limiter.shared_limit(API_LIMIT, scope="api", key_func=_rate_limit_key)(blueprint
 @blueprint.before_app_request
 def guard() -> Response | None:
     # Also for addresses that do not exist.
+    structlog.contextvars.unbind_contextvars("api_key")
     if request.path != "/api" and not request.path.startswith("/api/"):
         return None
-    if request.endpoint not in _PUBLIC and _api_key() is None:
-        return problems.response(problems.problem("unauthorized"))
+    if request.endpoint not in _PUBLIC:
+        key = _api_key()
+        if key is None:
+            return problems.response(problems.problem("unauthorized"))
+        if not key.may_write and request.method not in _READS:
+            return problems.response(problems.problem("read_only_key"))
+        structlog.contextvars.bind_contextvars(api_key=key.name)
     error = request.routing_exception
     is_error = isinstance(error, HTTPException) and (error.code or 500) >= 400
     return problems.http_error_response(error) if is_error and error else None
@@ -130,14 +140,11 @@ def list_slots(slug: str) -> Response:
     return _json(json.dumps([availability.OpenSlot(therapist, start).key for start in starts]))
 
 
-def _api_key() -> str | None:
+def _api_key() -> ApiKey | None:
     given = request.authorization
     if given is None or given.type != "bearer" or not given.token:
         return None
-    token, keys = given.token.encode(), config.current().api_keys
-    # Each key is compared, in constant time, so that the duration tells nothing about them.
-    matching = [key for key in keys if hmac.compare_digest(key.encode(), token)]
-    return matching[0] if matching else None
+    return api_keys.find(given.token, config.current().api_keys)
 
 
 def _booking_input(body: dict[str, Any]) -> BookingIn:
@@ -170,13 +177,13 @@ def _reference(value: str) -> str:
 def _idempotency_key() -> str | None:
     """Raises InvalidFields."""
     # The API key is part of it, so that two callers cannot collide.
-    given = request.headers.get("Idempotency-Key")
-    if given is None:
+    given, api_key = request.headers.get("Idempotency-Key"), _api_key()
+    if given is None or api_key is None:
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(given):
         message = "Please give 1 to 255 visible ASCII characters, without spaces."
         raise InvalidFields(FieldError("Idempotency-Key", message))
-    return hashlib.sha256(f"{_api_key()}\n{given}".encode()).hexdigest()
+    return hashlib.sha256(f"{api_key.secret}\n{given}".encode()).hexdigest()
 
 
 def _hash(body: dict[str, Any]) -> str:

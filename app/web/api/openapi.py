@@ -15,7 +15,7 @@ _ANY_OPERATION = (400, 401, 429, 500, 503)
 _DESCRIPTION = (
     "Bookings of therapy sessions. Instants are RFC 3339 in UTC; money is in whole minor units."
     " Errors are problem details (RFC 9457); `code` names the reason. If several apply, the first"
-    " of 401, 404, 422, 409 is sent. A body that is not a JSON object, or names no therapist,"
+    " of 401, 403, 404, 422, 409 is sent. A body that is not a JSON object, or names no therapist,"
     " gets 422."
 )
 _KEY_HELP = (
@@ -100,6 +100,7 @@ def _request_booking() -> dict[str, Any]:
         "request_booking",
         "Ask for a session",
         created,
+        403,
         404,
         409,
         413,
@@ -122,6 +123,7 @@ def _cancel_booking() -> dict[str, Any]:
         "cancel_booking",
         "Cancel; a client's open enquiry is withdrawn. Repeating it shows the same result",
         _json("The booking, cancelled or withdrawn", _ref(BookingDetail)),
+        403,
         404,
         409,
         413,

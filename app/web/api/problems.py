@@ -15,6 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 KINDS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request could not be read"),
     "unauthorized": (401, "An API key is required"),
+    "read_only_key": (403, "The API key may only read"),
     "not_found": (404, "This does not exist"),
     "method_not_allowed": (405, "This address does not accept that method"),
     "therapist_unavailable": (409, "The therapist takes no bookings right now"),
@@ -32,6 +33,7 @@ KINDS: dict[str, tuple[int, str]] = {
 _BY_STATUS = {status: code for code, (status, _) in KINDS.items() if status not in (409, 422)}
 _DETAILS = {
     "unauthorized": "Please send Authorization: Bearer and one of this service's API keys.",
+    "read_only_key": "Nothing was done. Please use a key that may write.",
     "not_found": "There is nothing at this address.",
     "method_not_allowed": "Please use a method that the Allow header names.",
     "body_too_large": "Please send a body of at most 256 KiB.",

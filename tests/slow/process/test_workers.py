@@ -1,5 +1,6 @@
 """The metrics of all web workers come in one scrape, also after workers died."""
 
+import http.client
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from app import serve
 from tests.harness.processes import Site, is_ok
 from tests.harness.random_kill import children_of, proc_text
 from tests.harness.smtp_server import MailServer
-from tests.harness.waiting import until
+from tests.harness.waiting import PATIENCE_S, until
 
 REQUESTS = 40
 
@@ -30,7 +31,7 @@ def site(database_url: str, tmp_path: Path, mail: MailServer) -> Site:
 def metrics_folder(site: Site) -> Path:
     in_memory = os.access(serve.SHARED_MEMORY, os.W_OK | os.X_OK)
     parent = Path(serve.SHARED_MEMORY) if in_memory else site.folder
-    return parent / f"mindsum-metrics-{os.getuid()}-{site.port}"
+    return parent / f"mindsum-metrics-{os.getuid()}-127.0.0.1-{site.port}"
 
 
 def counted(site: Site) -> float:
@@ -109,7 +110,7 @@ def test_a_port_in_use_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serve, "PORT_FREE_WITHIN_S", 0.5)
-    with socket.create_server((serve.HOST, 0)) as somebody:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = somebody.getsockname()[1]
         monkeypatch.setenv("PORT", str(port))
         with pytest.raises(SystemExit) as ended:
@@ -135,3 +136,42 @@ def test_a_server_stopped_while_its_workers_start_ends(site: Site) -> None:
     with site.spawn("-m", "app.serve") as web:
         until("a worker", lambda: workers_of(web.pid))
     assert web.returncode is not None
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("bind", "answering"),
+    [("127.0.0.1", {"127.0.0.1"}), ("::1", {"::1"}), ("::", {"127.0.0.1", "::1"})],
+)
+def test_the_site_answers_where_it_was_told_to_listen(
+    site: Site, bind: str, answering: set[str]
+) -> None:
+    if ":" in bind and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    site.environment["BIND"] = bind
+
+    def answers(address: str) -> bool:
+        connection = http.client.HTTPConnection(address, site.port, timeout=PATIENCE_S)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except ConnectionRefusedError:
+            return False
+        finally:
+            connection.close()
+
+    with site.spawn("-m", "app.serve"):
+        until("the site to answer", lambda: [answers(each) for each in answering], all)
+        assert {each for each in ("127.0.0.1", "::1") if answers(each)} == answering
+
+
+def test_an_address_of_another_machine_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BIND", "192.0.2.1")
+    with pytest.raises(SystemExit) as ended:
+        serve.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("web: BIND should be an address of this machine, not 192.0.2.1")
+    assert said.count("\n") == 1

@@ -1,5 +1,6 @@
 """Every way in which the API says no, by name and in order, on both databases."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import limits
 import pytest
 from flask import Flask
 
-from app import config, create_app
+from app import config, create_app, logs
 from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Booking, Therapist
@@ -31,6 +32,35 @@ def test_where_no_key_is_configured_every_key_is_401(app: Flask, call: Call) -> 
     config.use(config.current().model_copy(update={"api_keys": ()}))
     for key in ("Bearer test-api-key", "Bearer ", "Bearer None"):
         assert_problem(call("GET", "therapists", Authorization=key), 401, "unauthorized")
+
+
+def test_a_key_that_may_only_read_changes_nothing(
+    app: Flask, cast: Cast, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("json")
+    keys = ("shop:read:just-look", "desk:write:do-it", "bare")
+    config.use(config.current().model_copy(update={"api_keys": keys}))
+    looks, desk, bare = (
+        {"Authorization": f"Bearer {key}"} for key in ("just-look", "do-it", "bare")
+    )
+    assert call("GET", "therapists", **looks).status_code == 200
+    assert_problem(call("POST", "bookings", wanted(), **looks), 403, "read_only_key")
+    assert Booking.select().count() == 0
+    made = call("POST", "bookings", wanted(), **desk).get_json()["reference"]
+    cancelling = f"bookings/{made}/cancel"
+    for path in (cancelling, "bookings/MB-222222/cancel", "nowhere"):
+        assert_problem(call("POST", path, {"by": "client"}, **looks), 403, "read_only_key")
+    assert call("GET", f"bookings/{made}", **looks).get_json()["status"] == "requested"
+    assert call("POST", cancelling, {"by": "client"}, **bare).status_code == 200
+    assert_problem(
+        call("GET", "therapists", Authorization=f"Bearer {keys[1]}"), 401, "unauthorized"
+    )
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line.get("api_key")) for line in lines] == [
+        ("requested", "desk"),
+        ("withdrawn", None),
+    ]
+    logs.configure("text")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""The grammar of API_KEYS, `KEY`, `NAME:read:KEY` or `NAME:write:KEY`, and how a key is found."""
+
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+
+# What `Authorization: Bearer KEY` can carry: an inner = would begin a list of parameters.
+_KEY = re.compile(r"[!-<>-~]+=*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_MAY_WRITE = {"read": False, "write": True}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """`name` is None for a bare key, which may write; `secret` is what callers send."""
+
+    name: str | None
+    may_write: bool
+    secret: str
+
+
+def parse(entry: str) -> ApiKey:
+    """Raises ValueError."""
+    name, *scoped = entry.split(":", 2)
+    if len(scoped) < 2:
+        named = ApiKey(None, True, entry)
+    elif _NAME.fullmatch(name) and scoped[0] in _MAY_WRITE:
+        named = ApiKey(name, _MAY_WRITE[scoped[0]], scoped[1])
+    else:
+        # A misspelt scope must not become a bare key that may write.
+        raise ValueError("neither a bare key nor NAME:read:KEY or NAME:write:KEY")
+    if not _KEY.fullmatch(named.secret):
+        raise ValueError("not for a header")
+    return named
+
+
+def check(entries: Sequence[str]) -> None:
+    """Raises ValueError, also where one key has two names or scopes."""
+    secrets = [parse(entry).secret for entry in entries]
+    if len(set(secrets)) < len(secrets):
+        raise ValueError("a key that is there twice")
+
+
+def find(token: str, entries: tuple[str, ...]) -> ApiKey | None:
+    # Every key is compared, by its hash and in constant time, so that the duration tells nothing.
+    digest = sha256(token.encode()).digest()
+    matching = [key for known, key in _by_digest(entries) if hmac.compare_digest(known, digest)]
+    return matching[0] if matching else None
+
+
+@lru_cache(maxsize=8)
+def _by_digest(entries: tuple[str, ...]) -> list[tuple[bytes, ApiKey]]:
+    keys = [parse(entry) for entry in entries]
+    return [(sha256(key.secret.encode()).digest(), key) for key in keys]
