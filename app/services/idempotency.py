@@ -1,8 +1,9 @@
-"""Idempotency keys: a request that is sent again gets the answer it got the first time."""
+"""Idempotency keys: a request or form that is sent again gets the answer it got before."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 
 from peewee import IntegrityError
 
@@ -45,6 +46,21 @@ def answer_once(
     except KEPT_REFUSALS as refused:
         answer = refusal(refused)
     return _first_or_kept(key, body_hash, now, lambda: answer)
+
+
+def first_result(key: str, work: Callable[[], str], *, now: datetime) -> str:
+    """What `work` returned when it first succeeded under `key`; otherwise its result now.
+
+    Refusals are raised, not kept: a form that is sent again later may be possible then.
+    """
+    try:
+        return _first_or_kept(key, key, now, lambda: Answer(HTTPStatus.OK, work())).body
+    except KEPT_REFUSALS:
+        # Another caller with this key may have done the work while we waited for its locks.
+        kept = IdempotentAnswer.get_or_none(IdempotentAnswer.key == key)
+        if kept is None:
+            raise
+        return str(kept.body)
 
 
 def _first_or_kept(key: str, body_hash: str, now: datetime, work: Callable[[], Answer]) -> Answer:

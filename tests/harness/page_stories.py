@@ -1,5 +1,6 @@
 """What the stories of the pages share: asking, reading mail, pressing the buttons of a page."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
@@ -99,7 +100,7 @@ class _Forms(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._textarea:
-            self.found[-1].fields[self._textarea] += data.removeprefix("\n")
+            self.found[-1].fields[self._textarea] += re.sub(r"^\r?\n", "", data)
 
 
 def _is_sent(said: dict[str, str]) -> bool:

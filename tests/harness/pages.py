@@ -26,13 +26,15 @@ def has_word(word: str, page: str) -> bool:
     return bool(re.search(rf"\b{re.escape(word)}\b", page))
 
 
-def token(response: Any) -> str:
-    return re.search(r'name="csrf_token"[^>]*value="([^"]+)"', response.text)[1]
+def token(response: Any, name: str = "csrf_token") -> str:
+    return re.search(rf'name="{name}"[^>]*value="([^"]+)"', response.text)[1]
 
 
 def filled(visitor: Visitor, path: str = ASHA, **changed: str) -> dict[str, str]:
+    page = visitor.get(path)
     return {
-        "csrf_token": token(visitor.get(path)),
+        "csrf_token": token(page),
+        "form_key": token(page, "form_key"),
         "starts_at": "2026-11-03T10:00:00Z",
         "kind": "paid",
         "name": "Dee Stone",

@@ -1,7 +1,6 @@
 """Find a Therapist, the therapist's page, and asking for a session there."""
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from flask import (
@@ -25,35 +24,25 @@ from app.errors import (
     SlotTaken,
     TherapistUnavailable,
 )
-from app.rules.lifecycle import Kind, Via
-from app.services import search, validation
+from app.rules.lifecycle import Via
+from app.services import idempotency, search
 from app.services.bookings.request import request_booking
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
 from app.web.forms import add_error
-from app.web.public import search_params
+from app.web.public import search_params, times_view
 from app.web.public.open_times import list_openings
-from app.web.public.request_form import RequestForm
+from app.web.public.request_form import RequestForm, asks_for_times
+from app.web.public.times_view import TimesView
 from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
-from app.web.template_filters import local_day, rfc3339
+from app.web.template_filters import rfc3339
 
 blueprint = Blueprint("directory", __name__)
 
 # The visitor's session holds the reference of their last request, for the page that follows it.
 _SESSION_KEY = "asked"
 _DETAILS_SHOWN_FOR = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Which open times a visitor wants to see, and how; `chosen_at` is the start they picked."""
-
-    kind: Kind
-    zone: str
-    from_on: date | None
-    chosen_at: datetime | None
-    errors: search_params.Errors
 
 
 @blueprint.get("/")
@@ -75,8 +64,7 @@ def find() -> str:
 @blueprint.get("/therapists/<slug>")
 def profile(slug: str) -> AnyResponse:
     therapist = queries.therapist_by_slug(slug)
-    view = _view(therapist)
-    form = RequestForm(formdata=None, kind=view.kind, timezone=view.zone)
+    view, form = times_view.read_address(therapist)
     response = _therapist_page(therapist, view, form)
     if therapist.is_hidden:
         response.headers["X-Robots-Tag"] = "noindex"
@@ -84,22 +72,31 @@ def profile(slug: str) -> AnyResponse:
 
 
 @blueprint.post("/therapists/<slug>")
-@limiter.limit(PUBLIC_FORM_LIMIT)
+@limiter.limit(PUBLIC_FORM_LIMIT, exempt_when=asks_for_times)
 def request_session(slug: str) -> AnyResponse:
     therapist, form = queries.therapist_by_slug(slug), RequestForm()
+    if asks_for_times():
+        return _form_page(therapist, form, HTTPStatus.OK)
     if not form.validate():
         status = HTTPStatus.BAD_REQUEST if form.is_stale else HTTPStatus.UNPROCESSABLE_ENTITY
         return _form_page(therapist, form, status)
     try:
-        booking = request_booking(form.to_request(therapist.slug), via=Via.PAGE, now=clock.now())
+        session[_SESSION_KEY] = _request(therapist, form)
     except DomainError as refusal:
         return _refusal_page(therapist, form, refusal)
-    session[_SESSION_KEY] = booking.reference
     return redirect(url_for(".requested", slug=slug), HTTPStatus.SEE_OTHER)
 
 
 # The form checks its token itself, so that a page that was open for too long keeps the typed text.
 csrf.exempt(request_session)
+
+
+def _request(therapist: Therapist, form: RequestForm) -> str:
+    """The reference of the new booking, or of the one that this very form led to before."""
+    now, wanted = clock.now(), form.to_request(therapist.slug)
+    return idempotency.first_result(
+        form.key, lambda: request_booking(wanted, via=Via.PAGE, now=now).reference, now=now
+    )
 
 
 @blueprint.get("/therapists/<slug>/requested")
@@ -122,29 +119,9 @@ def _recent_request(slug: str, now: datetime) -> Booking | None:
     return booking if is_recent and booking.therapist.slug == slug else None
 
 
-def _view(therapist: Therapist) -> View:
-    errors: search_params.Errors = {}
-    kind = search_params.kind(request.args) if therapist.offers_free_consultation else Kind.PAID
-    zone = search_params.zone(request.args, errors) or therapist.timezone
-    chosen_at = _instant(request.args.get("at", ""))
-    from_on = search_params.from_day(request.args) or _day_of(chosen_at, zone)
-    return View(kind, zone, from_on, chosen_at, errors)
-
-
-def _instant(value: str) -> datetime | None:
-    try:
-        return validation.instant(value)
-    except ValueError:
-        return None
-
-
-def _day_of(at: datetime | None, zone: str) -> date | None:
-    return local_day(at, zone) if at else None
-
-
 def _therapist_page(
     therapist: Therapist,
-    view: View,
+    view: TimesView,
     form: RequestForm,
     status: HTTPStatus = HTTPStatus.OK,
     refusal: str = "",
@@ -160,7 +137,8 @@ def _therapist_page(
         **context,
         view=view,
         chosen=rfc3339(view.chosen_at) if view.chosen_at else "",
-        openings=list_openings(therapist, view.kind, view.zone, from_on=view.from_on, now=now),
+        openings=list_openings(therapist, view, now),
+        shows_times=asks_for_times(),
         refusal=refusal,
     )
     return make_response(html, status)
@@ -169,14 +147,7 @@ def _therapist_page(
 def _form_page(
     therapist: Therapist, form: RequestForm, status: HTTPStatus, refusal: str = ""
 ) -> Response:
-    is_free = form.kind.data == Kind.FREE_CONSULTATION and therapist.offers_free_consultation
-    chosen_at, view = _instant(form.starts_at.data or ""), _view(therapist)
-    view = replace(
-        view,
-        kind=Kind.FREE_CONSULTATION if is_free else Kind.PAID,
-        chosen_at=chosen_at,
-        from_on=_day_of(chosen_at, view.zone),
-    )
+    view = times_view.read_form(therapist, form)
     return _therapist_page(therapist, view, form, status, refusal)
 
 
@@ -187,7 +158,8 @@ def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError)
                 add_error(form, error.field, error.message)
             return _form_page(therapist, form, HTTPStatus.UNPROCESSABLE_ENTITY)
         case FreeConsultationUsed():
-            form.kind.data = Kind.PAID
+            # What else they want is theirs to say: paying is not chosen for them.
+            form.kind.data = None
         case TherapistUnavailable():
             therapist = queries.therapist_by_slug(therapist.slug)
         case SlotTaken():

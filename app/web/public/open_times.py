@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from app import config
-from app.rules.lifecycle import Kind
 from app.services import availability
 from app.store.models import Therapist
+from app.web.public.times_view import TimesView
 from app.web.template_filters import local_day
 from emails import formatting
 
@@ -36,9 +36,13 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """Consecutive days, the first days of the pages before and after, the next day with times."""
+    """Consecutive days, the first days of the pages before and after, the next day with times.
+
+    `chosen` is the start that the visitor picked, None if it is not open.
+    """
 
     days: list[Day]
+    chosen: Opening | None
     earlier_on: date | None
     later_on: date | None
     next_open_on: date | None
@@ -48,32 +52,46 @@ class Openings:
         return not any(day.openings for day in self.days)
 
     @property
+    def is_chosen_elsewhere(self) -> bool:
+        """Whether the chosen start is on none of these days."""
+        return self.chosen is not None and not any(
+            each.starts_at == self.chosen.starts_at for day in self.days for each in day.openings
+        )
+
+    @property
     def changes_clocks(self) -> bool:
         return len({day.zone_name for day in self.days}) > 1
 
 
-def list_openings(
-    therapist: Therapist, kind: Kind, zone: str, *, from_on: date | None, now: datetime
-) -> Openings:
-    """Days in `zone` from `from_on`, or from the first day with open times."""
-    policy = config.current().policy
+def list_openings(therapist: Therapist, view: TimesView, now: datetime) -> Openings:
+    """Days from the view's first day, or from the first day with open times."""
+    policy, zone = config.current().policy, view.zone
     today, last_on = local_day(now, zone), local_day(now + policy.max_ahead, zone)
     starts = availability.open_times(
-        therapist, kind, from_at=now, until_at=now + policy.max_ahead + _ONE_DAY, now=now
+        therapist, view.kind, from_at=now, until_at=now + policy.max_ahead + _ONE_DAY, now=now
     )
     by_day: dict[date, list[datetime]] = {}
     for starts_at in starts:
         by_day.setdefault(local_day(starts_at, zone), []).append(starts_at)
-    first_on = from_on or min(by_day, default=today)
-    first_on = min(max(first_on, today), last_on)
+    first_open_on = min(by_day, default=today)
+    first_on = min(max(view.from_on or first_open_on, today), last_on)
     days = _days(first_on, last_on, by_day, zone)
     after = days[-1].on + _ONE_DAY
+    next_open_on = min((day for day in by_day if day >= after), default=None)
+    before = max(first_open_on, first_on - _DAYS_SHOWN * _ONE_DAY)
     return Openings(
         days=days,
-        earlier_on=max(today, first_on - _DAYS_SHOWN * _ONE_DAY) if first_on > today else None,
-        later_on=after if after <= last_on else None,
-        next_open_on=min((day for day in by_day if day >= after), default=None),
+        chosen=_chosen(view, starts),
+        earlier_on=before if before < first_on else None,
+        later_on=after if next_open_on else None,
+        next_open_on=next_open_on,
     )
+
+
+def _chosen(view: TimesView, starts: Sequence[datetime]) -> Opening | None:
+    if view.chosen_at is None or view.chosen_at not in starts:
+        return None
+    return Opening(view.chosen_at, formatting.date_time(view.chosen_at, view.zone))
 
 
 def _days(

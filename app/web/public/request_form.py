@@ -1,8 +1,12 @@
 """The form in which a visitor asks a therapist for a session."""
 
-from datetime import datetime
+import hashlib
+import json
+import secrets
+from datetime import date, datetime
 
-from wtforms import EmailField, RadioField, StringField, TextAreaField
+from flask import request
+from wtforms import EmailField, HiddenField, RadioField, StringField, TextAreaField
 
 from app.rules.lifecycle import Kind
 from app.services import validation
@@ -23,6 +27,27 @@ def _kind(value: str) -> str:
     return value
 
 
+def asks_for_times() -> bool:
+    """Whether other times are to be shown, with nothing checked and nothing requested.
+
+    Enter in a field presses the form's first button, which names the kind and time zone that the
+    page was made for. A visitor who has changed one of them wants to see its times.
+    """
+    sent = request.form
+    here = f"{sent.get('kind', '')} {sent.get('timezone', '')}"
+    return "show" in sent or sent.get("enter", here) != here
+
+
+def days_asked_for() -> date | None:
+    """The first day that the pressed button names, or else the first that the page showed."""
+    for name in ("show", "from"):
+        try:
+            return validation.day(request.form.get(name, ""))
+        except ValueError:
+            continue
+    return None
+
+
 class RequestForm(SiteForm):
     starts_at = StringField("Time", [Checked(_start)])
     kind = RadioField("Kind of session", [Checked(_kind)], validate_choice=False)
@@ -30,6 +55,14 @@ class RequestForm(SiteForm):
     email = EmailField("Your email address", [Checked(validation.email)])
     timezone = StringField("Your time zone", [Checked(validation.timezone)])
     note = TextAreaField("A note to the therapist (optional)", [Checked(validation.text)])
+    # Another for each time that the form is shown.
+    form_key = HiddenField(default=lambda: secrets.token_urlsafe(16))
+
+    @property
+    def key(self) -> str:
+        """Of this form as it was shown, with this content; its CSRF token keeps it secret."""
+        sent = json.dumps(sorted(request.form.items(multi=True)))
+        return hashlib.sha256(sent.encode()).hexdigest()
 
     @property
     def is_stale(self) -> bool:

@@ -26,12 +26,13 @@ def time_of(dee: Person, day: str) -> Locator:
 
 def test_a_session_is_requested_by_keyboard(story: Story, arrive: Arrive, width: int) -> None:
     dee = arrive(width).open("/").key_link("Asha Rao")
+    dee.key_field("Your time zone", "America/New_York").key("Enter").sees("Times in New York")
     dee.tab_to(time_of(dee, "Monday 2 November")).key("ArrowRight", "ArrowRight")
     chosen = dee.page.locator("input[name=starts_at]:checked")
     assert chosen.get_attribute("value") == "2026-11-02T14:00:00Z"
     dee.key_field("Your name", "Dee Stone").key_field("Your email", "dee@clients.example")
-    dee.key_field("Your time zone", "America/New_York").key_field("Note", "I sleep badly.")
-    dee.key_button("Ask Asha for this time")
+    dee.key_field("Note", "I sleep badly.")
+    dee.key_button("Ask Asha for this time, £60.00")
     assert dee.heading == "You asked Asha for a session"
     assert Booking.get().starts_at.isoformat() == "2026-11-02T14:00:00+00:00"
 

@@ -63,7 +63,7 @@ def test_public_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -
     full_site.fill(story)
     visitor = arrive()
     found = look_at(visitor, full_site.public())
-    found += faults(visitor.open("/therapists/asha").press("Ask Asha for this time"))
+    found += faults(visitor.open("/therapists/asha").press("Ask Asha for this time, £60.00"))
     for path, button in (("/my-links", "my links"), ("/sign-in", "a sign-in link")):
         visitor.open(path).type("Your email address", "who@clients.example")
         found += faults(visitor.press(f"Send me {button}"))

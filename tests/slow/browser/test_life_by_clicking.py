@@ -31,7 +31,7 @@ def ask(dee: Person) -> None:
     dee.page.locator("fieldset", has_text="Wednesday 4 November").get_by_text("10:00").click()
     dee.type("Your name", "Dee Stone").type("Your email", "dee@clients.example")
     dee.type("Your time zone", "America/New_York").type("Note", NOTE)
-    dee.press("Ask Asha for this time")
+    dee.press("Ask Asha for this time, £60.00")
     assert dee.heading == "You asked Asha for a session"
     dee.sees("Wed 4 Nov 2026, 05:00–05:50 (New York, EST)")
 
@@ -139,7 +139,7 @@ def test_what_was_typed_survives_a_mistake_in_the_form(
 ) -> None:
     dee = arrive(width, scripts=False)
     dee.open("/therapists/asha").type("Your name", "Dee Stone").type("Note", NOTE)
-    dee.press("Ask Asha for this time")
+    dee.press("Ask Asha for this time, £60.00")
     assert dee.page.get_by_label("Your name").input_value() == "Dee Stone"
     assert dee.page.get_by_label("Note").input_value() == NOTE
     dee.page.locator(".error-summary a").first.click()

@@ -12,9 +12,18 @@ from app.rules.lifecycle import Kind, Status
 from app.services.therapists import accounts
 from app.store import queries
 from app.store.models import Booking, Client, Writing
+from tests.harness.page_stories import forms
 from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text, token
 from tests.scenarios.cast import MONDAY, Cast
 from tests.web.conftest import Visitor, another_visitor
+
+
+def button(response: Any) -> str:
+    """The words on the button that sends the request."""
+    [words] = re.findall(
+        r'<button class="btn btn-primary" type="submit">(.*?)</button>', response.text
+    )
+    return re.sub(r"<[^>]+>", "", words)
 
 
 def test_asking_holds_the_time_and_says_what_happens_next(cast: Cast, visitor: Visitor) -> None:
@@ -133,7 +142,7 @@ def test_a_time_that_has_just_gone_is_said_so_and_nothing_typed_is_lost(
     assert 'value="2026-11-03T11:00:00Z"' in answer.text
 
 
-def test_a_second_free_consultation_is_refused_and_a_paid_session_proposed(
+def test_a_second_free_consultation_is_refused_and_paying_is_theirs_to_choose(
     cast: Cast, visitor: Visitor
 ) -> None:
     ask(email="dee@clients.example", kind=Kind.FREE_CONSULTATION)
@@ -141,8 +150,34 @@ def test_a_second_free_consultation_is_refused_and_a_paid_session_proposed(
     answer = visitor.post(ASHA, data=data)
     assert answer.status_code == 409
     assert "free consultation is used up" in text(answer)
-    assert re.search(r'id="kind-paid" value="paid" checked', answer.text)
-    assert 'value="2026-11-03T12:00:00Z" checked' in answer.text
+    assert "£" not in button(answer)
+    sent = forms(answer)[0].fields
+    assert "kind" not in sent
+    assert sent["starts_at"] == "2026-11-03T12:00:00Z"
+    assert visitor.post(ASHA, data=sent).status_code == 422
+    assert visitor.post(ASHA, data={**sent, "kind": "paid"}).status_code == 303
+    assert Booking.select().where(Booking.kind == Kind.PAID).get().fee_minor == 6000
+
+
+def test_a_time_too_short_for_a_paid_session_is_said_so_and_not_kept(
+    cast: Cast, visitor: Visitor
+) -> None:
+    ask(email="dee@clients.example", kind=Kind.FREE_CONSULTATION)
+    data = filled(visitor, kind="free_consultation", starts_at="2026-11-03T16:30:00Z")
+    answer = visitor.post(ASHA, data=data)
+    assert answer.status_code == 409
+    assert "not open for 50 minutes" in text(answer)
+    assert "starts_at" not in forms(answer)[0].fields
+
+
+@pytest.mark.parametrize(
+    ("query", "price"),
+    [("", "£60.00"), ("?kind=free_consultation", "free"), ("?kind=paid", "£60.00")],
+)
+def test_the_button_carries_the_price_of_what_is_chosen(
+    cast: Cast, visitor: Visitor, query: str, price: str
+) -> None:
+    assert button(visitor.get(ASHA + query)) == f"Ask Asha for this time, {price}"
 
 
 def test_a_therapist_who_paused_meanwhile_is_said_so_and_the_note_handed_back(

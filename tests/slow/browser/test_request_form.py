@@ -1,0 +1,91 @@
+"""The request form in a browser without scripts on a phone: nothing typed is lost or changed."""
+
+import re
+
+import pytest
+
+from app.rules.lifecycle import Kind
+from app.store.models import Booking
+from tests.harness.browser_site import Person
+from tests.scenarios.story import Story
+from tests.slow.browser.conftest import Arrive
+
+pytestmark = pytest.mark.browser
+
+NOTE = "I sleep badly."
+IS_IN_VIEW = """element => {
+  const { top, bottom } = element.getBoundingClientRect()
+  return top >= 0 && bottom <= window.innerHeight
+}"""
+
+
+@pytest.fixture
+def dee(story: Story, arrive: Arrive) -> Person:
+    return arrive(390, scripts=False).open("/therapists/asha")
+
+
+def fill(dee: Person) -> Person:
+    dee.type("Your name", "Dee Stone").type("Your email", "dee@clients.example")
+    return dee.type("Note", NOTE)
+
+
+def pick(dee: Person, day: str, at: str) -> None:
+    dee.page.locator("fieldset", has_text=day).get_by_text(at, exact=True).click()
+
+
+def press(dee: Person, price: str) -> Person:
+    # Playwright puts a space before words that a style sheet adds.
+    name = re.compile(f"^Ask Asha for this time ?, {price}$")
+    with dee.page.expect_navigation():
+        dee.page.get_by_role("button", name=name).click()
+    return dee
+
+
+def focus_is_in_view(dee: Person) -> bool:
+    return bool(dee.page.locator(":focus").evaluate(IS_IN_VIEW))
+
+
+def test_an_error_after_other_days_is_in_view_with_all_that_was_typed(dee: Person) -> None:
+    fill(dee).type("Your email", "dee").press("Later days")
+    assert dee.page.locator(":focus").inner_text() == "1. Choose a time"
+    assert focus_is_in_view(dee)
+    pick(dee, "Wednesday 11 November", "10:00")
+    dee.press("Ask Asha for this time, £60.00")
+    assert "Please give an email address" in dee.page.locator(":focus").inner_text()
+    assert focus_is_in_view(dee)
+    dee.type("Your email", "dee@clients.example").press("Ask Asha for this time, £60.00")
+    assert dee.heading == "You asked Asha for a session"
+    assert Booking.get().starts_at.isoformat() == "2026-11-11T10:00:00+00:00"
+
+
+def test_the_button_names_the_price_of_the_kind_that_is_chosen(dee: Person) -> None:
+    dee.button("Ask Asha for this time, £60.00").wait_for()
+    dee.page.get_by_label("Free first consultation").check()
+    fill(dee)
+    pick(dee, "Tuesday 3 November", "10:00")
+    press(dee, "free")
+    assert Booking.get().kind is Kind.FREE_CONSULTATION
+
+
+def test_a_used_up_consultation_becomes_paid_only_by_choice(story: Story, dee: Person) -> None:
+    story.ask(kind=Kind.FREE_CONSULTATION)
+    dee.page.get_by_label("Free first consultation").check()
+    fill(dee)
+    pick(dee, "Wednesday 4 November", "12:00")
+    press(dee, "free").sees("Your free consultation is used up")
+    assert focus_is_in_view(dee)
+    dee.press("Ask Asha for this time").sees("Please choose a kind of session")
+    dee.page.get_by_label("Session: 50 minutes").check()
+    press(dee, "£60.00")
+    assert dee.heading == "You asked Asha for a session"
+
+
+def test_going_back_chooses_no_other_time(dee: Person) -> None:
+    fill(dee)
+    pick(dee, "Tuesday 3 November", "10:00")
+    dee.press("Ask Asha for this time, £60.00")
+    dee.page.go_back()
+    assert dee.page.get_by_label("Note").input_value() == NOTE
+    assert dee.page.locator("[name=starts_at]:checked").count() == 0
+    dee.press("Ask Asha for this time, £60.00").sees("Please choose one of the open times.")
+    assert Booking.select().count() == 1
