@@ -21,9 +21,14 @@ from app import api_keys, config_checks, listening, urls
 from app.config_checks import DEVELOPMENT_NOTES_KEY, DEVELOPMENT_SECRET
 from app.errors import ConfigError
 from app.rules.policy import Policy
-from emails.addresses import mailbox, sender_mailbox
+from emails.addresses import mailbox, reply_address, sender_mailbox
 from emails.formatting import CURRENCIES
+from emails.safety import check_line
 
+OPS_EMAIL = "ops@mindsum.invalid"
+CRISIS_NOTE = (
+    "In danger now? Call 999. To talk to someone at any hour, call Samaritans on 116 123, free."
+)
 Listed = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -76,7 +81,15 @@ class Settings(BaseSettings):
         10, gt=0, le=300, allow_inf_nan=False, description="seconds above 0, at most 300"
     )
     # Receives escalations.
-    ops_email: str = Field("ops@mindsum.invalid", description="one email address")
+    ops_email: str = Field(OPS_EMAIL, description="one email address")
+    # Where replies to our emails go, and where people write to: OPS_EMAIL unless it is set.
+    support_email: str = Field(
+        default_factory=lambda fields: fields.get("ops_email", OPS_EMAIL),
+        validate_default=True,
+        description="one email address, ASCII before its @",
+    )
+    # At the end of every email to a client: where to turn in a crisis.
+    crisis_note: str = Field(CRISIS_NOTE, description="one line of 10 to 200 characters")
     # Without a key the API refuses every request.
     api_keys: Listed = Field(
         (),
@@ -136,7 +149,10 @@ class Settings(BaseSettings):
         # Every character of a secret counts: links in sent emails are signed with the whole key.
         if not isinstance(value, str) or info.field_name in {"secret_key", "mail_password"}:
             return value
-        return value.strip() or cls.model_fields[str(info.field_name)].get_default()
+        default = cls.model_fields[str(info.field_name)].get_default(
+            call_default_factory=True, validated_data=info.data
+        )
+        return value.strip() or default
 
     @field_validator("secret_key_fallbacks", "notes_key", "api_keys", mode="before")
     @classmethod
@@ -193,6 +209,16 @@ class Settings(BaseSettings):
     def _is_address(cls, value: str) -> str:
         mailbox("recipient", value)
         return value
+
+    @field_validator("support_email")
+    @classmethod
+    def _is_address_for_replies(cls, value: str) -> str:
+        return reply_address("support_email", value).addr_spec
+
+    @field_validator("crisis_note")
+    @classmethod
+    def _is_one_line(cls, value: str) -> str:
+        return check_line("crisis_note", value)
 
     @field_validator("ratelimit_storage_uri")
     @classmethod

@@ -47,6 +47,15 @@ def mailbox(field: str, value: str) -> Address:
     return address
 
 
+def reply_address(field: str, value: str) -> Address:
+    """A mailbox whose local part is ASCII. Raises UnsafeValue."""
+    # It is in every email, and many servers take no header beyond ASCII.
+    address = mailbox(field, value)
+    if not address.username.isascii():
+        raise UnsafeValue(field, "one email address, ASCII before its @")
+    return address
+
+
 def sender_mailbox(field: str, value: str) -> Address:
     """An address that may have a name: `Mindsum <bookings@mindsum.example>`. Raises UnsafeValue."""
     if not _is_printable(value):

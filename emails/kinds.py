@@ -11,7 +11,8 @@ CalendarState = Literal["tentative", "confirmed", "cancelled"]
 class EmailKind:
     """`facts` come from the move that caused the email, `values` are looked up when it leaves.
 
-    Templates also know `role`, `reader`, `zone`, `sent_at`, `reference` and `session`.
+    Templates also know `role`, `reader`, `zone`, `sent_at`, `reference`, `session`, `calendar`,
+    `support_email` and `crisis_note`.
     """
 
     to: tuple[Role, ...]
@@ -95,9 +96,7 @@ KINDS: dict[str, EmailKind] = {
     "session_reminder": EmailKind(
         to=("client", "therapist"), values=("meeting_url", "booking_url")
     ),
-    "no_show_recorded": EmailKind(
-        to=("client",), facts=("charge_minor",), values=("support_email", "booking_url")
-    ),
+    "no_show_recorded": EmailKind(to=("client",), facts=("charge_minor",), values=("booking_url",)),
     "new_message": EmailKind(to=("client", "therapist"), values=("booking_url",)),
     # Ways in.
     "sign_in": EmailKind(to=("therapist",), values=("sign_in_url", "sign_in_minutes")),
@@ -108,7 +107,7 @@ KINDS: dict[str, EmailKind] = {
     "account_deactivated": EmailKind(
         to=("therapist",),
         facts=("streak",),
-        values=("deactivate_streak", "sessions", "support_email", "dashboard_url"),
+        values=("deactivate_streak", "sessions", "dashboard_url"),
     ),
     "account_reactivated": EmailKind(to=("therapist",), values=_STREAK_RULE),
     "account_alert": EmailKind(

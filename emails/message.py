@@ -9,12 +9,13 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from typing import Any, Literal
 
-from emails.addresses import ascii_domain, mailbox, sender_mailbox
+from emails.addresses import ascii_domain, mailbox, reply_address, sender_mailbox
 from emails.kinds import Role
 from emails.safety import (
     UnsafeValue,
     check_currency,
     check_instant,
+    check_line,
     check_reference,
     check_url,
     check_zone,
@@ -43,7 +44,10 @@ def message_id(reference: str | None, kind: str, recipient: str, ordinal: int, d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """`recipient` is a bare address; `domain` is that of Message-IDs. Raises UnsafeValue."""
+    """`recipient` and `support_email` are bare addresses; `domain` is that of Message-IDs.
+
+    Replies go to `support_email`. Raises UnsafeValue.
+    """
 
     role: Role
     recipient: str
@@ -52,11 +56,15 @@ class Envelope:
     reference: str | None
     ordinal: int
     sender: str
+    support_email: str
+    crisis_note: str
     domain: str
     sent_at: datetime
 
     def __post_init__(self) -> None:
         mailbox("recipient", self.recipient)
+        reply_address("support_email", self.support_email)
+        check_line("crisis_note", self.crisis_note)
         sender_mailbox("sender", self.sender)
         ascii_domain("domain", self.domain)
         check_zone("zone", self.zone)
@@ -146,6 +154,7 @@ class Message:
     kind: str
     sender: Address
     recipient: Address
+    reply_to: Address
     subject: str
     message_id: str
     sent_at: datetime
@@ -164,6 +173,7 @@ class Message:
         email["Date"] = self.sent_at
         email["From"] = self.sender
         email["To"] = self.recipient
+        email["Reply-To"] = self.reply_to
         email["Subject"] = self.subject
         email["Message-ID"] = self.message_id
         for name, value in self.headers.items():

@@ -19,7 +19,7 @@ from jinja2.runtime import Context
 from mjml import mjml2html
 
 from emails import formatting
-from emails.addresses import mailbox, sender_mailbox
+from emails.addresses import mailbox, reply_address, sender_mailbox
 from emails.calendar import calendar_part
 from emails.kinds import FIRST_IN_THREAD, KINDS, EmailKind
 from emails.message import CalendarPart, EmailContext, Envelope, Message, message_id
@@ -49,8 +49,11 @@ def render(kind: str, context: EmailContext) -> Message:
         "reader": envelope.reader,
         "zone": envelope.zone,
         "sent_at": envelope.sent_at,
+        "support_email": envelope.support_email,
+        "crisis_note": envelope.crisis_note,
         "reference": envelope.reference,
         "session": context.session,
+        "calendar": row.calendar,
     }
     subject = _text_templates().get_template(_subject(kind, envelope)).render(variables).strip()
     text = _tidy(_text_templates().get_template(f"{kind}/body.txt").render(variables))
@@ -61,6 +64,7 @@ def render(kind: str, context: EmailContext) -> Message:
         kind=kind,
         sender=sender_mailbox("sender", envelope.sender),
         recipient=mailbox("recipient", envelope.recipient),
+        reply_to=reply_address("support_email", envelope.support_email),
         subject=subject,
         message_id=own_id,
         sent_at=envelope.sent_at,
@@ -89,8 +93,6 @@ def _check(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name.endswith("_url") and value is not None:
             check_url(name, value)
-        elif name.endswith("_email"):
-            mailbox(name, value)
         elif name.endswith("_slug"):
             check_slug(name, value)
 
@@ -109,7 +111,12 @@ def _calendar(row: EmailKind, context: EmailContext) -> CalendarPart | None:
 
 
 def _headers(kind: str, envelope: Envelope, own_id: str) -> dict[str, str]:
-    headers = {"Auto-Submitted": "auto-generated", "X-Mindsum-Email": kind}
+    headers = {
+        "Auto-Submitted": "auto-generated",
+        # Exchange's out-of-office and rules. Not "All": that would suppress bounces as well.
+        "X-Auto-Response-Suppress": "OOF, AutoReply",
+        "X-Mindsum-Email": kind,
+    }
     if envelope.reference is not None:
         headers["X-Mindsum-Booking"] = envelope.reference
         first_id = _message_id(envelope, FIRST_IN_THREAD[envelope.role], 1)

@@ -17,6 +17,7 @@ _HOSTLIKE_DOT = re.compile(r"(?<=\w)\.(?=\w{2})")
 _JOINERS = "\u200c\u200d"
 _MAX_URL_LENGTH = 2000
 _MAX_NAME_LENGTH = 60
+_MAX_LINE_LENGTH = 200
 _MAX_SLUG_LENGTH = 64
 
 
@@ -50,6 +51,14 @@ def clean_name(value: str, fallback: str) -> str:
 def check_url(field: str, value: str) -> str:
     if len(value) > _MAX_URL_LENGTH or not _URL.fullmatch(value):
         raise UnsafeValue(field, "an http(s) address without spaces, quotes or other scripts")
+    return value
+
+
+def check_line(field: str, value: str) -> str:
+    """One line that fits into a footer."""
+    is_printable = not any(unicodedata.category(char)[0] in "CZ" for char in value.replace(" ", ""))
+    if not 10 <= len(value) <= _MAX_LINE_LENGTH or not is_printable:
+        raise UnsafeValue(field, f"one line of 10 to {_MAX_LINE_LENGTH} characters")
     return value
 
 

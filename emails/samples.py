@@ -13,7 +13,9 @@ from emails.render import render
 SITE = "https://bookings.mindsum.example"
 DOMAIN = "bookings.mindsum.example"
 REFERENCE = "MB-7K3QXD"
-SUPPORT = "ops@mindsum.example"
+OPS = "ops@mindsum.example"
+SUPPORT = "help@mindsum.example"
+CRISIS_NOTE = "In danger now? Call 999."
 
 REQUESTED_AT = datetime(2026, 11, 2, 9, 5, tzinfo=UTC)
 ANSWER_BY = REQUESTED_AT + timedelta(hours=3)
@@ -30,7 +32,7 @@ BOOKING_URLS: dict[Role, str] = {
 READERS: dict[Role, tuple[str, str, str]] = {
     "client": ("dee@example.com", "Dee", "America/New_York"),
     "therapist": ("asha@example.com", "Asha", "Europe/London"),
-    "ops": (SUPPORT, "Ops", "UTC"),
+    "ops": (OPS, "Ops", "UTC"),
 }
 
 
@@ -64,6 +66,8 @@ def make_envelope(role: Role, *, reference: str | None = REFERENCE, **changes: A
         "zone": zone,
         "ordinal": 1,
         "sender": "Mindsum <bookings@mindsum.example>",
+        "support_email": SUPPORT,
+        "crisis_note": CRISIS_NOTE,
         "domain": DOMAIN,
         "sent_at": REQUESTED_AT,
     }
@@ -110,7 +114,6 @@ VALUES: dict[str, Any] = {
         (SESSION_NEXT_WEEK, f"{BOOKING_URLS['client']}2"),
     ),
     "therapist_slug": "asha",
-    "support_email": SUPPORT,
     "meeting_url": "https://meet.example.com/asha-7f3k",
     "accept_url": f"{SITE}/link/accept/WyJNQi03SzNRWEQiLDFd.aQdE2w.J8sDk2LmQw0RtYb5VnXc7GhZe1U",
     "decline_url": f"{SITE}/link/decline/WyJNQi03SzNRWEQiLDFd.aQdE2w.T4yUi9OpAs6DfGh2JkLz8XcVb0N",

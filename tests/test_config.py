@@ -58,6 +58,7 @@ DEFAULTS = {
     "RATELIMIT_ENABLED": True,
     "RATELIMIT_STORAGE_URI": "memory://",
     "CURRENCY": "GBP",
+    "CRISIS_NOTE": config.CRISIS_NOTE,
     "OUTBOX_RETRY_SECONDS": 30,
     "SWEEP_SECONDS": 3,
 }
@@ -118,6 +119,14 @@ BAD = [
     ("OPS_EMAIL", "Ops <ops@example.org>"),
     ("OPS_EMAIL", "o\u200eps@example.org"),
     ("OPS_EMAIL", f"{'o' * 60}@{'mindsum.' * 26}example"),
+    ("SUPPORT_EMAIL", "help"),
+    ("SUPPORT_EMAIL", "Help <help@example.org>"),
+    ("SUPPORT_EMAIL", "help@example.org, more@example.org"),
+    ("SUPPORT_EMAIL", "hélp@example.org"),
+    ("CRISIS_NOTE", "Call 999"),
+    ("CRISIS_NOTE", "Call 999.\nOr 116 123."),
+    ("CRISIS_NOTE", "Call \u202e999, or 116 123."),
+    ("CRISIS_NOTE", "9" * 201),
     ("PORT", "80.5"),
     ("PORT", "-1"),
     ("WEB_CONCURRENCY", "0"),
@@ -188,6 +197,7 @@ FINE_FOR_PRODUCTION: list[dict[str, str]] = [
 DEFAULT_ADDRESSES = [
     ("OPS_EMAIL", ""),
     ("OPS_EMAIL", "ops@Mindsum.INVALID"),
+    ("SUPPORT_EMAIL", "help@mindsum.invalid"),
     ("MAIL_DEFAULT_SENDER", ""),
     ("MAIL_DEFAULT_SENDER", "Mindsum <bookings@mindsum.invalid>"),
     ("MAIL_DEFAULT_SENDER", "bookings@invalid"),
@@ -228,6 +238,30 @@ def test_a_bad_setting_stops_the_start_in_one_line_that_names_it(
     error = config_error(environment, **{name: value})
     assert error.name == name
     assert re.fullmatch(rf"{name} should be [^\n]+", str(error))
+
+
+@pytest.mark.parametrize(
+    ("values", "address"),
+    [
+        ({}, "ops@mindsum.invalid"),
+        ({"OPS_EMAIL": "ops@example.org"}, "ops@example.org"),
+        ({"OPS_EMAIL": "ops@example.org", "SUPPORT_EMAIL": " "}, "ops@example.org"),
+        (
+            {"OPS_EMAIL": "ops@example.org", "SUPPORT_EMAIL": "h@Bücher.example"},
+            "h@xn--bcher-kva.example",
+        ),
+    ],
+)
+def test_replies_go_to_ops_unless_there_is_an_address_for_them(
+    environment: pytest.MonkeyPatch, values: dict[str, str], address: str
+) -> None:
+    assert loaded(environment, **values).support_email == address
+
+
+def test_a_reply_address_that_not_every_header_can_carry_is_refused_by_its_own_name(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    assert config_error(environment, OPS_EMAIL="öps@example.org").name == "SUPPORT_EMAIL"
 
 
 @pytest.mark.parametrize(("name", "values"), CONTRADICTIONS)

@@ -13,7 +13,7 @@ from icalendar import Calendar
 
 from emails.kinds import KINDS
 from emails.message import Message
-from emails.samples import REFERENCE, SAMPLES
+from emails.samples import CRISIS_NOTE, REFERENCE, SAMPLES, SUPPORT
 from tests.emails.html_text import HtmlText
 from tests.emails.situations import SITUATIONS
 
@@ -130,6 +130,8 @@ def test_it_carries_the_headers_of_the_contract_and_no_others(name: str) -> None
     kind = name.split(".", maxsplit=1)[0]
     assert message["X-Mindsum-Email"] == kind
     assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Auto-Response-Suppress"] == "OOF, AutoReply"
+    assert message["Reply-To"] == SUPPORT
     about_a_booking = rendered(name).text.count(f"reference {REFERENCE}\n") == 1
     assert message["X-Mindsum-Booking"] == (REFERENCE if about_a_booking else None)
     allowed = {
@@ -139,6 +141,8 @@ def test_it_carries_the_headers_of_the_contract_and_no_others(name: str) -> None
         "Subject",
         "Message-ID",
         "Auto-Submitted",
+        "Reply-To",
+        "X-Auto-Response-Suppress",
         "X-Mindsum-Email",
     }
     allowed |= {
@@ -150,6 +154,21 @@ def test_it_carries_the_headers_of_the_contract_and_no_others(name: str) -> None
     }
     assert set(message.keys()) <= allowed
     assert len(message.keys()) == len(set(message.keys()))
+
+
+@every_email
+def test_both_parts_say_where_a_reply_goes_and_what_becomes_of_a_calendar_answer(
+    name: str,
+) -> None:
+    about_a_booking = "X-Mindsum-Booking" in rendered(name).headers
+    reader = rendered(name).recipient.username
+    other = {"dee": "not Asha", "asha": "not Dee"}.get(reader, "") if about_a_booking else ""
+    is_invitation = METHODS.get(name.partition(".")[0], ("",))[0] == "REQUEST"
+    for words in (part(name, "plain"), HtmlText(part(name, "html")).text):
+        assert words.count(SUPPORT) >= 1
+        assert other in words
+        assert ("Yes or No" in words) is is_invitation
+        assert (CRISIS_NOTE in words) is (reader == "dee")
 
 
 @every_email

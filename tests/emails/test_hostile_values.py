@@ -57,7 +57,13 @@ HOSTILE = [
     "é" + "\u0301" * 5000,
 ]
 HEADERS = {"Date", "From", "To", "Subject", "Message-ID", "Auto-Submitted", "X-Mindsum-Email"}
-HEADERS |= {"X-Mindsum-Booking", "MIME-Version", "Content-Type"}
+HEADERS |= {
+    "Reply-To",
+    "X-Auto-Response-Suppress",
+    "X-Mindsum-Booking",
+    "MIME-Version",
+    "Content-Type",
+}
 
 EXAMPLES = runs(100, 10_000)
 STYLES = SAMPLES["booking_requested"]().html.count("</style>")
@@ -160,7 +166,7 @@ def test_any_meeting_link_is_carried_whole_or_refused_by_name(url: str) -> None:
     assert message is None or (url in message.text and is_one_well_formed_message(message))
 
 
-FIELDS = ("recipient", "sender", "domain", "zone", "reference")
+FIELDS = ("recipient", "sender", "support_email", "domain", "zone", "reference")
 # Letters of any script may be a domain of their own.
 REFUSED = [
     (field, value) for field in FIELDS for value in HOSTILE if (field, value) != ("domain", "דנה")

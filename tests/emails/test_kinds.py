@@ -18,6 +18,9 @@ KNOWN_TO_ALL = {
     "sent_at",
     "reference",
     "session",
+    "calendar",
+    "support_email",
+    "crisis_note",
     "subject",
     "preheader",
 }

@@ -46,7 +46,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("cancellation_recorded.flagged", ["at 5"], ["at 3", "at 4"]),
     ("cancellation_recorded.deactivated", ["5 in a row"], ["What comes next"]),
     ("cancellation_recorded.free", ["other therapists"], ["refund"]),
-    ("no_show_recorded", ["£60.00", "ops@mindsum.example"], ["used up"]),
+    ("no_show_recorded", ["£60.00", "help@mindsum.example"], ["used up"]),
     ("no_show_recorded.free", ["used up"], ["£"]),
     ("your_links.none", ["no open bookings"], ["/link/manage"]),
     ("account_deactivated.no_sessions", ["no accepted sessions"], ["Eli"]),

@@ -60,6 +60,8 @@ def _envelope(email: OutboxEmail, now: datetime) -> Envelope:
         reference=email.booking.reference if email.booking else None,
         ordinal=email.ordinal,
         sender=settings.mail_default_sender,
+        support_email=settings.support_email,
+        crisis_note=settings.crisis_note,
         domain=settings.public_host,
         sent_at=now,
     )
@@ -155,7 +157,6 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "sign_in_url": lambda email, _: _sign_in_url(email),
     "dashboard_url": lambda *_: f"{config.current().public_url}/dashboard",
     "meeting_url": lambda email, _: _booking(email).therapist.meeting_url,
-    "support_email": lambda *_: config.current().ops_email,
     "answer_by": lambda email, _: _booking(email).answer_by,
     "expires_at": lambda email, _: _booking(email).expires_at,
     "payout_minor": lambda email, _: _expected_payout(email),
