@@ -307,7 +307,7 @@ def read() -> tuple[Settings | None, list[ConfigError]]:
         faults = [_fault(each) for each in error.errors()]
         # The rest is looked at with the default in place of each value that cannot be read.
         defaults = {
-            name: field.get_default()
+            name: field.get_default(call_default_factory=True, validated_data={})
             for name, field in Settings.model_fields.items()
             if name.upper() in {fault.name for fault in faults}
         }

@@ -105,7 +105,7 @@ def missing_address(s: "Settings") -> Iterator[ConfigError]:
         ("MAIL_DEFAULT_SENDER", s.mail_default_sender, "Mindsum <bookings@example.org>"),
     ):
         domain = address.rpartition("@")[2].rstrip(">").lower()
-        if (name, address) == ("SUPPORT_EMAIL", s.ops_email):
+        if name == "SUPPORT_EMAIL" and address.lower() == s.ops_email.lower():
             # Its default: one fault is enough.
             continue
         # RFC 2606 reserves .invalid: no such domain ever exists.
