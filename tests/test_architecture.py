@@ -259,7 +259,7 @@ def test_code_is_written_once() -> None:
 
 
 def address(rule: Rule) -> str:
-    """An address that the rule serves, for somebody who may not see it."""
+    """An address that the rule serves, for a visitor who may not see it."""
     known = {"token": "abc.def.ghi", "slug": "asha", "reference": "MB-ABCDEF"}
     filled = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: known.get(found[1], "1"), rule.rule)
     return str(filled)

@@ -56,7 +56,7 @@ def test_a_backup_is_restored_held_and_released(
 
 
 @on_sqlite
-def test_people_are_told_what_to_do_after_a_restore(
+def test_a_restore_says_what_to_do_next(
     story: Story, app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed(app, "db", "backup", tmp_path / "one.db")

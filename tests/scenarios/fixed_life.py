@@ -1,4 +1,4 @@
-"""One fixed life of the product, by its outer doors alone: API, emailed links, scheduler, mail.
+"""One fixed run of the product, through its public interfaces alone: API, links, scheduler, mail.
 
 Time, keys and references are fixed, so two releases that keep their promises write the same
 emails (but for wording), give the same answers and store the same rows.
@@ -32,7 +32,7 @@ KEPT_HEADERS = (
 
 @dataclass
 class FixedLife:
-    """The doors of one application, and what came out of them so far.
+    """The interfaces of one application, and what came out of them so far.
 
     `move_to` sets the clock, `sweep` runs each job of the scheduler once, `received` is the mail
     server's list of messages taken, oldest first.

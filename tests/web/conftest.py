@@ -27,12 +27,12 @@ class Visitor(FlaskClient):
 
 @pytest.fixture
 def visitor(app: Flask) -> Visitor:
-    """Somebody with an empty cookie jar."""
+    """A visitor with an empty cookie jar."""
     return another_visitor(app)
 
 
 def another_visitor(app: Flask) -> Visitor:
-    """Somebody else, with an empty cookie jar of their own."""
+    """Another visitor, with an empty cookie jar of their own."""
     return Visitor(app, app.response_class, use_cookies=True)
 
 

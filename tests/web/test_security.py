@@ -1,4 +1,4 @@
-"""Headers, cookies, rate limits and tokens, over every door of the site."""
+"""Headers, cookies, rate limits and tokens of pages, links and API."""
 
 import gzip
 import re
@@ -16,7 +16,7 @@ from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_L
 from tests.scenarios.cast import Cast
 from tests.web.conftest import Visitor, another_visitor
 
-# Doors are the same whatever the database is.
+# None of this depends on the database.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 TEMPLATES = Path(__file__).parents[2] / "app" / "templates"
@@ -25,8 +25,8 @@ PAGES = ("/", ASHA, f"{ASHA}/requested", "/nope", "/my-links", "/sign-in", "/das
 LINKS = tuple(f"/link/{purpose}/cut" for purpose in LinkPurpose)
 MACHINES = ("/healthz", "/readyz", "/metrics", "/api/openapi.json", "/api/v1/therapists")
 FILES = ("/static/theme.css", "/bootstrap/static/css/bootstrap.min.css")
-ASKED_BY_ANYBODY = ("/my-links", "/sign-in")
-"""An email to the owner of an address: which browser requests it makes no difference."""
+EMAILS_THE_OWNER = ("/my-links", "/sign-in")
+"""Forms that send an email to the owner of an address, whichever browser requests it."""
 COOKIELESS = ("accept", "decline", "manage", "choose")
 
 
@@ -92,7 +92,7 @@ def test_every_post_that_acts_for_whoever_is_signed_in_needs_a_csrf_token(
         for rule in app.url_map.iter_rules()
         if "POST" in rule.methods
         and not rule.rule.startswith(("/link/", "/api/"))
-        and rule.rule not in ASKED_BY_ANYBODY
+        and rule.rule not in EMAILS_THE_OWNER
     ]
     assert len(rules) > 5
     filling = {"slug": "asha", "reference": "MB-222222"}
@@ -146,7 +146,7 @@ def test_the_api_is_limited_with_a_problem(cast: Cast, limited: Visitor) -> None
 
 @pytest.fixture
 def production(app: Flask) -> Iterator[Flask]:
-    """The same site behind a door that speaks https."""
+    """The same site behind a proxy that speaks https."""
     settings = config.current()
     changes = {
         "public_url": "https://mindsum.test",
@@ -162,7 +162,7 @@ def test_in_production_browsers_are_kept_on_https(cast: Cast, production: Flask)
     assert "Secure" in answer.headers["Set-Cookie"]
 
 
-def test_in_production_the_door_says_who_calls(cast: Cast, production: Flask) -> None:
+def test_in_production_the_proxy_says_who_calls(cast: Cast, production: Flask) -> None:
     visitor = another_visitor(production)
     most = int(SIGN_IN_LIMIT.split()[0])
 
@@ -176,7 +176,7 @@ def test_in_production_the_door_says_who_calls(cast: Cast, production: Flask) ->
     assert post_from("198.51.100.8") != 429
 
 
-def test_without_a_door_in_front_nobody_can_claim_another_address(
+def test_without_a_proxy_in_front_no_client_can_claim_another_address(
     cast: Cast, limited: Visitor
 ) -> None:
     for number in range(int(SIGN_IN_LIMIT.split()[0])):

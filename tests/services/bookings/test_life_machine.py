@@ -43,7 +43,7 @@ FEES = {"asha": 6005, "bran": 8000}
 ACTIONS = ("accept", "decline", "withdraw", "cancel for client", "cancel for therapist", "no-show")
 
 
-class Lives(RuleBasedStateMachine):
+class BookingLives(RuleBasedStateMachine):
     """Two therapists, two clients, and anything that they and the clock can do."""
 
     time_machine: Any = None
@@ -341,9 +341,9 @@ def test_any_life_of_many_bookings_keeps_every_rule(app: Flask, at: Any, time_ma
     if is_sqlite:
         # Nothing crashes here, and more lives fit into a run.
         database.db.execute_sql("PRAGMA synchronous=OFF")
-    Lives.time_machine = time_machine
+    BookingLives.time_machine = time_machine
     run_state_machine_as_test(
-        Lives,
+        BookingLives,
         settings=settings(
             max_examples=runs(8, 1000) if is_sqlite else runs(4, 300),
             stateful_step_count=30,

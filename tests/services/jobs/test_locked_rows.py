@@ -1,4 +1,4 @@
-"""Sweeps while somebody keeps a lock, or while one booking fails: everything else is done."""
+"""Sweeps while another session keeps a lock or one booking fails: everything else is done."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def fall_due(now: datetime) -> None:
 
 @contextmanager
 def asha_locked(database_url: str) -> Iterator[None]:
-    """Somebody keeps Asha's row locked, as a forgotten shell does."""
+    """Another session keeps Asha's row locked, as a forgotten shell does."""
     with psycopg.connect(database_url) as shell:
         shell.execute("SELECT 1 FROM therapist WHERE slug = 'asha' FOR UPDATE")
         yield

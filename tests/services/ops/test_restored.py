@@ -87,7 +87,7 @@ def busy_night(story: Story) -> None:
     old = story.ask("bran", client=ELI, starts_at=story.now + timedelta(hours=56))
     pass_until(story, story.now + timedelta(hours=22))
     soon = story.ask("asha", starts_at=story.now + timedelta(hours=5, minutes=30))
-    late = story.ask("asha", client=ELI, starts_at=story.now + timedelta(hours=26))
+    late = story.ask("asha", client=ELI, starts_at=story.now + timedelta(hours=29))
     story.accept(soon)
     story.accept(late)
     story.ask("asha", starts_at=story.now + timedelta(hours=30))

@@ -54,7 +54,7 @@ def ready(visitor: Visitor) -> Checks:
     return {name: (each["ok"], each["says"]) for name, each in checks.items()}
 
 
-def stir(*names: str) -> None:
+def beat(*names: str) -> None:
     """Write a heartbeat for each of these jobs."""
     for name in names:
         job_stats.add(name, JobDelta(), clock.now(), 60)
@@ -67,7 +67,7 @@ def fill() -> None:
     for length in (2000, 200, 40, 8, 1):
         with suppress(StoreUnavailable):
             for number in range(1000):
-                stir(f"{number:0{length}}")
+                beat(f"{number:0{length}}")
     db.execute_sql(f"PRAGMA max_page_count = {used}")
 
 
@@ -106,7 +106,7 @@ def refusing(fault: str, url: str) -> Iterator[str]:
 def test_checks_report_the_database_s_message_and_do_not_blame_the_scheduler(
     visitor: Visitor, check: Callable[[], Checks], database_url: str, at: Any, fault: str
 ) -> None:
-    stir("purge")
+    beat("purge")
     with refusing(fault, database_url) as words:
         found = check()
         assert found["scheduler"] == (True, "was alive 0 s ago")
@@ -126,7 +126,7 @@ def test_checks_report_the_database_s_message_and_do_not_blame_the_scheduler(
 def test_the_check_waits_for_a_short_write_and_leaves_nothing_behind(
     check: Callable[[], Checks], database_url: str
 ) -> None:
-    stir("purge")
+    beat("purge")
     with writes_blocked(database_url) as stranger:
         ends = threading.Timer(0.3, stranger.rollback)
         ends.start()

@@ -162,7 +162,7 @@ def test_either_side_can_cancel_an_accepted_session(call: Call, ask: Call, by: s
         ("therapist", True, timedelta(hours=26), "completed", "already completed"),
     ],
 )
-def test_a_cancellation_that_cannot_be_is_told_with_the_state(
+def test_an_impossible_cancellation_is_refused_with_the_state(
     call: Call, ask: Call, at: Any,
     by: str, is_accepted: bool, after: timedelta, status: str, words: str,
 ) -> None:  # fmt: skip

@@ -50,7 +50,7 @@ def test_a_key_with_another_body_is_refused(call: Call) -> None:
     assert Booking.select().count() == 1
 
 
-def test_a_mended_request_may_keep_its_key(call: Call) -> None:
+def test_a_corrected_request_may_keep_its_key(call: Call) -> None:
     key = {"Idempotency-Key": "k-1"}
     too_soon = wanted(starts_at="2026-11-02T10:00:00Z")
     assert_problem(call("POST", "bookings", too_soon, **key), 422, "invalid_fields", "starts_at")

@@ -24,7 +24,7 @@ OPERATIONS = (
 
 @pytest.fixture
 def described(app: Flask, cast: Cast) -> Any:
-    """The API as it describes itself, with somebody to ask for and something to read."""
+    """The API as it describes itself, with a therapist and a booking to read."""
     booked = caller(app)("POST", "bookings", wanted()).get_json()
     known = {"slug": "asha", "reference": booked["reference"]}
     # Imported here: it takes longer than most test files.

@@ -115,7 +115,7 @@ def test_an_erased_client_leaves_the_earnings_and_takes_the_name(
     assert rows(asha)[0]["client"] == "Erased"
 
 
-def test_years_are_told_apart_and_summed(story: Story, asha: Visitor) -> None:
+def test_each_year_has_its_own_sum(story: Story, asha: Visitor) -> None:
     first, second = held(story), held(story, client=ELI)
     LedgerLine.update(at=datetime(2025, 12, 9, tzinfo=UTC)).where(
         LedgerLine.booking == first

@@ -115,7 +115,7 @@ def test_the_standing_says_what_comes_next(
     ("switch", "said"),
     [(accounts.pause, "temporarily deactivated"), (accounts.hide, "your profile is invisible")],
 )
-def test_who_is_not_listed_is_told_why(
+def test_a_therapist_who_is_not_listed_reads_why(
     switch: Callable[..., Therapist], said: str, asha: Visitor
 ) -> None:
     switch("asha", on=True)

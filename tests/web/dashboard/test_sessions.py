@@ -175,7 +175,7 @@ def test_another_therapists_sessions_are_never_listed(
     assert "Nothing here yet" in visitor.get("/dashboard/sessions").text
 
 
-def test_a_stranger_is_asked_to_sign_in_and_goes_on_from_there(
+def test_a_signed_out_visitor_must_sign_in_and_goes_on_from_there(
     cast: Cast, visitor: Visitor
 ) -> None:
     for path in ("sessions", "sessions.csv", "profile", "ranking", "earnings", "earnings.csv"):

@@ -12,7 +12,7 @@ from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Move, Status, Via
 from app.services.bookings import cancel, transitions
 from app.store.models import Booking, OutboxEmail, TimelineEntry, Writing
-from app.web.links import tokens as tickets
+from app.web.links import tokens as link_tokens
 from tests.harness.page_stories import HOUR, all_rows, ask, forms, link, now_of, press, sign_in
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
@@ -296,7 +296,7 @@ def test_pages_link_with_tokens_that_open(app: Flask, cast: Cast, visitor: Visit
     booking = ask()
     with app.test_request_context():
         paths = [
-            tickets.path(purpose, booking)
+            link_tokens.path(purpose, booking)
             for purpose in LinkPurpose
             if purpose is not LinkPurpose.SIGN_IN
         ]

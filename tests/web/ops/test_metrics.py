@@ -89,7 +89,7 @@ def test_emails_are_counted_where_they_stand(story: Story, visitor: Visitor) -> 
     assert scrape(visitor)['mindsum_outbox_emails{status="queued"}'] == 0
 
 
-def test_moves_are_counted_by_kind_and_door(story: Story, visitor: Visitor) -> None:
+def test_moves_are_counted_by_kind_and_way_in(story: Story, visitor: Visitor) -> None:
     first, second = story.ask(), story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
     story.accept(first)
     story.cancel(first, Actor.CLIENT)

@@ -111,15 +111,15 @@ def test_counts_are_kept_in_shared_memory_where_there_is_any(
     (tmp_path / "disk").mkdir()
     monkeypatch.setattr(serve, "SHARED_MEMORY", str(tmp_path / shared_memory))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "disk"))
-    assert make_metrics_folder(8125).parent == tmp_path / parent
+    assert make_metrics_folder("127.0.0.1", 8125).parent == tmp_path / parent
 
 
-def test_a_start_begins_to_count_at_nought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_counts_from_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "SHARED_MEMORY", str(tmp_path))
-    folder = make_metrics_folder(8123)
+    folder = make_metrics_folder("127.0.0.1", 8123)
     assert folder.stat().st_mode & 0o777 == 0o700
     (folder / "histogram_7.db").write_bytes(b"old")
-    assert make_metrics_folder(8123) == folder
+    assert make_metrics_folder("127.0.0.1", 8123) == folder
     assert list(folder.iterdir()) == []
 
 
@@ -127,12 +127,12 @@ def test_a_folder_that_leads_elsewhere_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "SHARED_MEMORY", str(tmp_path))
-    folder = make_metrics_folder(8124)
+    folder = make_metrics_folder("127.0.0.1", 8124)
     folder.rmdir()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "precious").touch()
     folder.symlink_to(elsewhere)
     with pytest.raises(FileExistsError):
-        make_metrics_folder(8124)
+        make_metrics_folder("127.0.0.1", 8124)
     assert (elsewhere / "precious").exists()

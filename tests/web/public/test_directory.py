@@ -92,7 +92,7 @@ def test_nobody_who_fits_is_an_answer_of_its_own(cast: Cast, visitor: Visitor) -
     assert "No therapist matches" in text(visitor.get("/?name=zzz"))
 
 
-def test_an_empty_house_says_so(app: Flask, visitor: Visitor) -> None:
+def test_a_site_without_therapists_says_so(app: Flask, visitor: Visitor) -> None:
     assert "No therapist is taking bookings" in text(visitor.get("/"))
 
 
@@ -127,7 +127,7 @@ def test_the_next_page_keeps_the_filters_and_nothing_else(
 @pytest.mark.parametrize(
     "path", ["/", "/?day=2026-11-04&free=on", ASHA, "/therapists/bran?tz=Asia/Tokyo"]
 )
-def test_a_page_needs_few_queries_and_no_more_as_the_house_fills(
+def test_a_page_needs_few_queries_and_no_more_as_bookings_increase(
     cast: Cast, visitor: Visitor, path: str
 ) -> None:
     with counted_queries() as before:
@@ -162,7 +162,7 @@ def test_the_longest_pages_stay_under_forty_kilobytes(
         assert len(visitor.get(path).data) < 40 * 1024
 
 
-def test_a_hidden_therapist_is_not_listed_but_can_be_asked_by_whoever_has_the_link(
+def test_a_hidden_therapist_is_not_listed_but_takes_requests_from_those_with_the_link(
     cast: Cast, visitor: Visitor
 ) -> None:
     accounts.hide("asha", on=True)
@@ -199,7 +199,9 @@ def test_while_only_one_zone_has_changed_clocks_each_sees_their_own(
     assert "clocks change" in text(page)
 
 
-def test_a_time_that_clocks_show_twice_is_told_apart(cast: Cast, at: Any, visitor: Visitor) -> None:
+def test_a_time_that_clocks_show_twice_is_shown_with_its_zone(
+    cast: Cast, at: Any, visitor: Visitor
+) -> None:
     at(MONDAY - timedelta(days=10))
     # Nine to five on Lord Howe reaches into the repeated hour of a Lisbon night.
     page = visitor.get("/therapists/chi?tz=Europe/Lisbon&from=2026-10-25")

@@ -1,4 +1,4 @@
-"""Time zones: everybody sees their own time, named, also while only one side has changed clocks."""
+"""Each reader sees their own time, named, also while only one side has changed its clocks."""
 
 import re
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def two_days_before(story: Story, instant: str) -> datetime:
 
 
 def places(words: str) -> set[str]:
-    """The places whose time is told."""
+    """The places whose time is shown."""
     return set(re.findall(r"\((London|New York|Lord Howe), [A-Z]{3}[^)]*\)", words))
 
 
