@@ -41,7 +41,9 @@ def flask_config(settings: "Settings") -> dict[str, object]:
         # Far above the longest note, far below what could fill memory.
         "MAX_CONTENT_LENGTH": 256 * 1024,
         "MAX_FORM_MEMORY_SIZE": 256 * 1024,
-        "SESSION_COOKIE_NAME": "mindsum",
+        # Holds the token of forms and the message of the next page. As in web/cookies.py, no other
+        # host can set a cookie of this name.
+        "SESSION_COOKIE_NAME": "__Host-mindsum" if settings.is_production else "mindsum",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": settings.is_production,

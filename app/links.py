@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
@@ -33,7 +33,7 @@ TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE})
 
 @dataclass(frozen=True, slots=True)
 class LinkToken:
-    """A valid token. `holder`: see `holder_of`. `subject`: a reference or a sign-in's key."""
+    """A valid token; `holder` is a person's `link_holder`, `subject` a reference or sign-in key."""
 
     purpose: LinkPurpose
     holder: str
@@ -64,9 +64,14 @@ def _keys() -> tuple[str, ...]:
     return (*reversed(settings.secret_key_fallbacks), settings.secret_key)
 
 
-def holder_of(purpose: LinkPurpose, *, client_id: int | None, therapist_id: int | None) -> str:
-    """The recipient of such a link: "c12" for a client, "t7" for a therapist."""
-    return f"c{client_id}" if purpose in TO_CLIENTS else f"t{therapist_id}"
+class _Person(Protocol):
+    @property
+    def link_holder(self) -> str: ...
+
+
+def holder_of(purpose: LinkPurpose, *, client: _Person, therapist: _Person) -> str:
+    """How the recipient of such a link of a booking is named in it."""
+    return (client if purpose in TO_CLIENTS else therapist).link_holder
 
 
 def mint(purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1) -> str:

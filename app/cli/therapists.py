@@ -17,7 +17,7 @@ from app.rules.weekly_hours import Window, format_windows, parse_windows
 from app.schemas import TherapistDetail
 from app.services import availability, validation
 from app.services.mail import expiry
-from app.services.therapists import accounts, ranking, standing
+from app.services.therapists import accounts, ranking, sessions, standing
 from app.store import queries
 from app.store.models import Therapist
 from emails import formatting
@@ -158,7 +158,7 @@ def hide(slug: str, off: bool, as_json: bool) -> None:
 def address(slug: str, email: str, as_json: bool) -> None:
     """Change the email address, also for emails that wait.
 
-    Sign-ins and sessions of the old address end; its links to enquiries go on working.
+    Sessions, and all links that were sent to the old address, end.
     """
     try:
         changed = accounts.change_address(slug, email, clock.now())
@@ -172,6 +172,23 @@ def address(slug: str, email: str, as_json: bool) -> None:
     click.echo(f"Emails to {slug} now go to {changed.email}.")
     for number in failed:
         click.echo(f"One email failed before; to send it again: mindsum outbox retry {number}")
+
+
+@therapist.command("sign-out")
+@click.argument("slug", required=False)
+@click.option("--all", "everybody", is_flag=True, help="All therapists, such as after a restore.")
+@json_option
+@with_database
+def sign_out(slug: str | None, everybody: bool, as_json: bool) -> None:
+    """Sign a therapist out everywhere; Sign In links not used yet end too."""
+    if (slug is None) is not everybody:
+        raise Mistake("therapist sign-out needs a SLUG or --all")
+    ended = sessions.end_all(slug, clock.now())
+    if as_json:
+        print_json({"slug": slug, "ended": ended})
+        return
+    count = "one session" if ended == 1 else f"{ended} sessions"
+    click.echo(f"{slug or 'Every therapist'} is signed out everywhere; {count} ended.")
 
 
 def _json(row: Therapist) -> dict[str, object]:

@@ -1,14 +1,25 @@
 """Signing in by email: a therapist requests a Sign In link and uses it once."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.links import LinkPurpose, LinkToken, holder_of
+from app.links import LinkToken
+from app.services.therapists import sessions
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
-from app.store.models import Role, SignIn
+from app.store.models import Role, SignIn, Therapist, TherapistSession
 
 SIGN_IN_LASTS = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """`secret`: for the cookie of the new session. `next_path`: where the therapist goes now."""
+
+    therapist: Therapist
+    secret: str
+    next_path: str
 
 
 @in_transaction
@@ -37,18 +48,32 @@ def usable_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
     sign_in: SignIn | None = SignIn.get_or_none(SignIn.key == link.subject)
     if sign_in is None or sign_in.used_at is not None:
         return None
-    if link.holder != holder_of(
-        LinkPurpose.SIGN_IN, client_id=None, therapist_id=sign_in.therapist_id
-    ):
+    if link.holder != sign_in.therapist.link_holder:
         return None
     return None if now - link.minted_at >= SIGN_IN_LASTS else sign_in
 
 
 @in_transaction
-def use_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
+def use_sign_in(
+    link: LinkToken,
+    now: datetime,
+    *,
+    browser: str,
+    is_kept: bool,
+    replaces: TherapistSession | None = None,
+) -> SignedIn | None:
+    """Start a session, and end `replaces`, the one that the same browser had until now."""
     sign_in = usable_sign_in(link, now)
     if sign_in is None:
         return None
-    unused = (SignIn.id == sign_in.id) & SignIn.used_at.is_null()
-    # Of two clicks at the same moment, one updates the row.
-    return sign_in if SignIn.update(used_at=now).where(unused).execute() else None
+    # Of two clicks at the same moment, one goes first; so does one of a click and a new address.
+    therapist = queries.locked_therapist(sign_in.therapist_id)
+    unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
+    if not SignIn.update(used_at=now).where(unused, SignIn.id == sign_in.id).execute():
+        return None
+    # Older links in the mailbox are of no more use, so they open nothing for others either.
+    SignIn.update(used_at=now).where(unused, SignIn.id < sign_in.id).execute()
+    if replaces is not None:
+        sessions.end(replaces.therapist, replaces.id, now)
+    secret = sessions.start(therapist, browser=browser, is_kept=is_kept, now=now)
+    return SignedIn(therapist, secret, sign_in.next_path)

@@ -9,7 +9,15 @@ from app.store.db import database
 from app.web import auth, errors, security, template_filters
 from app.web.api import endpoints
 from app.web.client import choose, manage
-from app.web.dashboard import earnings, home, profile, ranking, session_page, sessions
+from app.web.dashboard import (
+    earnings,
+    home,
+    profile,
+    ranking,
+    session_page,
+    sessions,
+    signed_in,
+)
 from app.web.demo import mailbox
 from app.web.links import answer
 from app.web.ops import health, request_metrics
@@ -25,6 +33,7 @@ _BLUEPRINTS = (
     sessions.blueprint,
     session_page.blueprint,
     profile.blueprint,
+    signed_in.blueprint,
     ranking.blueprint,
     earnings.blueprint,
     endpoints.blueprint,
@@ -42,7 +51,6 @@ def register(app: Flask, settings: Settings) -> None:
     app.teardown_request(_close_connection)
     template_filters.register(app)
     errors.register(app)
-    auth.login.init_app(app, add_context_processor=False)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     if settings.demo_dir is not None:

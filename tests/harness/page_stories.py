@@ -104,7 +104,8 @@ class _Forms(HTMLParser):
 
 
 def _is_sent(said: dict[str, str]) -> bool:
-    return "name" in said and (said.get("type") != "radio" or "checked" in said)
+    has_choice = said.get("type") in ("radio", "checkbox")
+    return "name" in said and (not has_choice or "checked" in said)
 
 
 def forms(page: TestResponse) -> list[Form]:
@@ -126,9 +127,9 @@ def press(
 def sign_in(
     app: Flask, mail: MailServer, visitor: FlaskClient, email: str, next_path: str = ""
 ) -> TestResponse:
-    """Sign in by email, as a therapist does."""
+    """Sign in by email, as a therapist does, and stay signed in for up to 14 days."""
     visitor.post("/sign-in", data={"email": email, "next": next_path})
-    return press(visitor, link(app, mail, "sign_in", "Sign In"))
+    return press(visitor, link(app, mail, "sign_in", "Sign In"), keep="yes")
 
 
 def hours_before(booking: Booking, hours: float) -> datetime:

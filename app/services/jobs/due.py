@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+from peewee import Expression
+
 from app.rules import acceptance, reminders
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
@@ -12,7 +14,15 @@ from app.services.jobs.result import JobResult, PartialResults
 from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
-from app.store.models import Booking, IdempotentAnswer, Role, SignIn, Therapist
+from app.store.models import (
+    Booking,
+    IdempotentAnswer,
+    Role,
+    SignIn,
+    Table,
+    Therapist,
+    TherapistSession,
+)
 from app.store.queries import ACCEPTED, REQUESTED
 
 # Counted from their creation.
@@ -77,18 +87,19 @@ def run_all_sweeps(now: datetime) -> JobResult:
 
 
 def purge(now: datetime) -> PartialResults:
-    for table, before in (
-        (SignIn, now - SIGN_INS_KEPT),
-        (IdempotentAnswer, now - API_ANSWERS_KEPT),
+    for table, is_old in (
+        (SignIn, SignIn.created_at < now - SIGN_INS_KEPT),
+        (IdempotentAnswer, IdempotentAnswer.created_at < now - API_ANSWERS_KEPT),
+        (TherapistSession, queries.sessions_over(now)),
     ):
-        while deleted := _delete_batch(table, before):
+        while deleted := _delete_batch(table, is_old):
             yield JobResult(due=deleted, done=deleted)
 
 
 @in_transaction
-def _delete_batch(table: type[SignIn | IdempotentAnswer], before: datetime) -> int:
+def _delete_batch(table: type[Table], is_old: Expression) -> int:
     # In batches, so that other writers need not wait long after an outage.
-    old = table.select(table.id).where(table.created_at < before).limit(PURGE_BATCH)
+    old = table.select(table.id).where(is_old).limit(PURGE_BATCH)
     return int(table.delete().where(table.id.in_(old)).execute())
 
 

@@ -80,9 +80,7 @@ def _therapist(email: OutboxEmail) -> Therapist:
 
 
 def _link(purpose: LinkPurpose, booking: Booking) -> str:
-    holder = links.holder_of(
-        purpose, client_id=booking.client_id, therapist_id=booking.therapist_id
-    )
+    holder = links.holder_of(purpose, client=booking.client, therapist=booking.therapist)
     return links.url(purpose, holder=holder, subject=booking.reference, epoch=booking.epoch)
 
 
@@ -92,7 +90,7 @@ def _booking_url(email: OutboxEmail) -> str:
 
 
 def _sign_in_url(email: OutboxEmail) -> str:
-    holder = links.holder_of(LinkPurpose.SIGN_IN, client_id=None, therapist_id=email.therapist_id)
+    holder = _therapist(email).link_holder
     return links.url(LinkPurpose.SIGN_IN, holder=holder, subject=email.facts["key"])
 
 

@@ -17,7 +17,7 @@ from app.errors import DomainError
 from app.store import outbox
 from app.store.db import database
 from app.store.db.sqlite import lock_file, write_lock
-from app.store.models import Hold, OutboxEmail, OutboxStatus
+from app.store.models import Hold, OutboxEmail, OutboxStatus, SignIn, TherapistSession
 
 # Seconds that SQLite waits for a lock.
 BUSY_S = 30.0
@@ -156,7 +156,8 @@ def _check(path: Path) -> None:
 def _upgrade_and_hold(path: Path, now: datetime) -> list[str]:
     """Returns the schema steps that were lacking."""
     other = peewee.SqliteDatabase(str(path))
-    with other.connection_context(), other.bind_ctx([Hold, OutboxEmail]):
+    tables = [Hold, OutboxEmail, SignIn, TherapistSession]
+    with other.connection_context(), other.bind_ctx(tables):
         try:
             steps = database.upgrade_file(other)
         except ValueError as error:
@@ -167,6 +168,9 @@ def _upgrade_and_hold(path: Path, now: datetime) -> list[str]:
         OutboxEmail.update(
             status=OutboxStatus.QUEUED, lease_token=None, due_at=OutboxEmail.created_at
         ).where(claimed).execute()
+        # Those who signed out since the backup would be signed in again.
+        TherapistSession.delete().execute()
+        SignIn.update(used_at=now).where(SignIn.used_at.is_null()).execute()
     return steps
 
 

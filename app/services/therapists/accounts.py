@@ -12,10 +12,11 @@ from app import config
 from app.errors import FieldError, InvalidFields
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
+from app.services.therapists import sessions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
 from app.store.db.errors import Key, violated
-from app.store.models import SignIn, Therapist, Window
+from app.store.models import Therapist, Window
 
 _log = structlog.get_logger("mindsum")
 
@@ -77,16 +78,18 @@ def _taken(field: str, value: str) -> InvalidFields:
 @in_transaction
 def change_address(slug: str, address: str, now: datetime) -> Therapist:
     """Raises NotFound, or InvalidFields if taken."""
-    # Links to enquiries go on working; a suppression of the new address is lifted.
+    # A suppression of the new address is lifted.
     therapist = queries.locked_therapist_by_slug(slug)
+    has_moved = therapist.email_key != queries.email_key(address)
     therapist.email, therapist.email_key = address, queries.email_key(address)
+    therapist.links_epoch += has_moved
     try:
-        therapist.save(only=["email", "email_key"])
+        therapist.save(only=["email", "email_key", "links_epoch"])
     except IntegrityError as error:
         raise _taken("email", address) from error
-    # A link that is already in the old mailbox must not open the account.
-    unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
-    SignIn.update(used_at=now).where(unused).execute()
+    if has_moved:
+        # What is in the old mailbox, or was opened from it, must not open the account.
+        sessions.end_all_of(therapist, now)
     suppressions.forget(address)
     outbox.restart_queued(therapist, now)
     on_commit(lambda: _log.warning("therapist_address_changed", therapist=slug))

@@ -22,12 +22,12 @@ from app.store.models.outbox import (
 from app.store.models.people import (
     AccountState,
     Client,
-    SignIn,
     Therapist,
     TimeOff,
     Window,
     email_key,
 )
+from app.store.models.sign_ins import SignIn, TherapistSession
 from app.store.models.system import IdempotentAnswer, JobStatistics
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Suppression",
     "Table",
     "Therapist",
+    "TherapistSession",
     "TimeOff",
     "TimelineEntry",
     "Window",
@@ -60,6 +61,6 @@ __all__ = [
 
 TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, Client, Booking, HeldTime, TimelineEntry, LedgerLine, Writing,
-    StandingEntry, OutboxEmail, DeliveryAttempt, SignIn, IdempotentAnswer, JobStatistics,
-    Suppression, Hold,
+    StandingEntry, OutboxEmail, DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer,
+    JobStatistics, Suppression, Hold,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tables of people: therapists with their availability, clients, and therapists' sign-ins."""
+"""Tables of people: therapists with their availability, and clients."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -33,6 +33,11 @@ class AccountState(StrEnum):
 def email_key(address: str) -> str:
     """The identity of an address: the same in upper and lower case."""
     return address.strip().casefold()
+
+
+def _link_holder(letter: str, person_id: int, links_epoch: int) -> str:
+    # Links of release 0.1 name the person alone; they last until the first change.
+    return f"{letter}{person_id}" if links_epoch == 1 else f"{letter}{person_id}.{links_epoch}"
 
 
 def _given_name(name: str) -> str:
@@ -85,11 +90,18 @@ class Therapist(Table):
     # Random; with the date it orders therapists of equal score, so that they take turns.
     tie_seed = BigIntegerField()
     created_at = InstantField()
+    # Raised with each change of the address, which ends all links that were sent to it.
+    links_epoch = IntegerField(default=1)
 
     @property
     def given_name(self) -> str:
         """The only name of theirs that emails and client pages use."""
         return _given_name(self.name)
+
+    @property
+    def link_holder(self) -> str:
+        """How a link names them as the one it was sent to."""
+        return _link_holder("t", self.id, self.links_epoch)
 
     @property
     def is_deactivated(self) -> bool:
@@ -156,6 +168,12 @@ class Client(Table):
     # IANA name.
     timezone = CharField(max_length=64)
     created_at = InstantField()
+    # As Therapist.links_epoch.
+    links_epoch = IntegerField(default=1)
+
+    @property
+    def link_holder(self) -> str:
+        return _link_holder("c", self.id, self.links_epoch)
 
     @property
     def given_name(self) -> str:
@@ -169,21 +187,6 @@ class Client(Table):
     @property
     def is_erased(self) -> bool:
         return self.email_key == self.erased_address
-
-
-class SignIn(Table):
-    # It opens one session, once.
-
-    if TYPE_CHECKING:
-        therapist_id: int
-
-    # Random; what the link's token names.
-    key = CharField(max_length=32, unique=True)
-    therapist = ForeignKeyField(Therapist, on_delete="CASCADE")
-    # Where the therapist goes after signing in: a path of this site.
-    next_path = CharField(max_length=200)
-    created_at = InstantField()
-    used_at = InstantField(null=True)
 
 
 # Job apply_standing: therapists whose standing has to be applied.

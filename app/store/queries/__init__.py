@@ -25,6 +25,7 @@ from app.store.queries.clients import (
 )
 from app.store.queries.directory import listed_ids, listed_therapists
 from app.store.queries.emails import email_by_id, failed_emails_to, newest_emails
+from app.store.queries.sign_ins import session_by_secret_hash, sessions_over, sessions_that_last
 from app.store.queries.therapist_bookings import (
     accepted_between,
     enquiries_of,
@@ -81,6 +82,9 @@ __all__ = [
     "overdue_since",
     "replacements_of",
     "requested_since",
+    "session_by_secret_hash",
+    "sessions_over",
+    "sessions_that_last",
     "therapist_by_email",
     "therapist_by_id",
     "therapist_by_slug",

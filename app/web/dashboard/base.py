@@ -55,6 +55,7 @@ def _guard() -> ResponseReturnValue | None:
         csrf.protect()
     except CSRFError:
         return _send_again_page(HTTPStatus.BAD_REQUEST)
+    auth.record_use()
     return None
 
 

@@ -17,6 +17,7 @@ from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store import queries
 from app.store.models import Therapist, TimeOff
+from app.web import auth
 from app.web.dashboard import base, csv_export
 from app.web.dashboard.profile_forms import (
     WEEKDAYS,
@@ -119,6 +120,8 @@ def _page(**refused: SettingsForm) -> ResponseReturnValue:
         times_off=[(each.id, _time_off_text(each)) for each in _times_off(therapist)],
         state=therapist.state,
         weekdays=WEEKDAYS,
+        browsers=queries.sessions_that_last(therapist, clock.now()),
+        current_session=auth.current_session(),
     )
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
 

@@ -14,7 +14,7 @@ from app.services import auth as sign_ins
 from app.services import validation
 from app.services.bookings import transitions
 from app.services.bookings.transitions import MoveResult
-from app.store.models import Booking
+from app.store.models import Booking, Therapist
 from app.web import auth
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
@@ -66,18 +66,25 @@ def view_session(token: str) -> ResponseReturnValue:
 @blueprint.get("/link/sign-in/<token>")
 def show_sign_in(token: str) -> ResponseReturnValue:
     usable = sign_ins.usable_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
-    if usable is None:
-        return _sign_in_used_page()
-    return render_template("links/sign_in.html", name=usable.therapist.given_name)
+    return _sign_in_page(usable.therapist) if usable else _sign_in_used_page()
 
 
 @blueprint.post("/link/sign-in/<token>")
 def sign_in(token: str) -> ResponseReturnValue:
-    used = sign_ins.use_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
-    if used is None:
-        return _sign_in_used_page()
-    auth.start_session(used.therapist)
-    return redirect(auth.safe_next_path(used.next_path), HTTPStatus.SEE_OTHER)
+    link = links.read(LinkPurpose.SIGN_IN, token)
+    usable = sign_ins.usable_sign_in(link, clock.now())
+    if usable is not None and not auth.is_meant(usable.therapist):
+        return _sign_in_page(usable.therapist)
+    return auth.sign_in(link) or _sign_in_used_page()
+
+
+def _sign_in_page(therapist: Therapist) -> ResponseReturnValue:
+    return render_template(
+        "links/sign_in.html",
+        name=therapist.given_name,
+        other=auth.other_therapist(therapist),
+        is_kept=request.form.get("keep") == "yes",
+    )
 
 
 def _sign_in_used_page() -> ResponseReturnValue:

@@ -58,5 +58,4 @@ def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus
 
 
 def _holder(purpose: LinkPurpose, booking: Booking) -> str:
-    client_id, therapist_id = booking.client_id, booking.therapist_id
-    return links.holder_of(purpose, client_id=client_id, therapist_id=therapist_id)
+    return links.holder_of(purpose, client=booking.client, therapist=booking.therapist)

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from app import links
 from app.cli import run
+from app.links import LinkPurpose
 from app.rules.lifecycle import Actor
+from app.services import auth
 from app.services.ops import backup as backups
 from app.services.ops import outbox_skip
+from app.services.therapists import sessions
 from app.store import outbox
 from app.store.db import database
-from app.store.models import OutboxEmail, OutboxStatus
+from app.store.models import OutboxEmail, OutboxStatus, SignIn, Therapist
 from tests.harness.databases import beside, postgresql_tool
 from tests.harness.smtp_server import Accepted
 from tests.scenarios.story import ELI, Story, sender_to, total
@@ -72,6 +76,7 @@ class Recipe:
         database.bind(empty)
         assert run(["db", "upgrade"], create=lambda: self.app) == 0
         assert run(["outbox", "hold"], create=lambda: self.app) == 0
+        assert run(["therapist", "sign-out", "--all"], create=lambda: self.app) == 0
 
 
 @pytest.fixture
@@ -119,6 +124,20 @@ def test_no_email_that_had_left_is_sent_again_and_later_ones_are_sent(
     leave = story.sent() + pass_until(story, story.now + timedelta(hours=1))
     assert message_ids(leave) & message_ids(had_left) == set()
     assert kinds(leave) == ["session_reminder"]
+
+
+def test_those_who_signed_out_since_the_backup_are_not_signed_in_again(
+    story: Story, recipe: Recipe
+) -> None:
+    asha = Therapist.get(slug="asha")
+    secret = sessions.start(asha, browser="A browser", is_kept=True, now=story.now)
+    auth.request_sign_in(asha.email, "", story.now)
+    link = links.mint(LinkPurpose.SIGN_IN, holder=asha.link_holder, subject=SignIn.get().key)
+    recipe.back_up()
+    sessions.end_all("asha", story.now)
+    recipe.restore(story.now)
+    assert sessions.find(secret, story.now) is None
+    assert auth.usable_sign_in(links.read(LinkPurpose.SIGN_IN, link), story.now) is None
 
 
 @on_sqlite

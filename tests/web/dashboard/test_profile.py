@@ -279,7 +279,7 @@ def test_another_therapists_time_off_cannot_be_removed(asha: Visitor) -> None:
 
 def test_signed_out_half_way_nothing_typed_is_lost(asha: Visitor, cast: Cast) -> None:
     form = next(each for each in forms(asha.get(PROFILE)) if each.action.endswith("/about"))
-    asha.delete_cookie("mindsum", domain="localhost")
+    asha.delete_cookie("mindsum-session", domain="localhost")
     typed = {**form.fields, "about": "A long text that took an hour."}
     answer = asha.post(form.action, data=typed)
     assert answer.status_code == 401

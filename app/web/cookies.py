@@ -1,0 +1,84 @@
+"""The cookies of signing in: a session's secret, and the address remembered for next time."""
+
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from functools import lru_cache
+from hashlib import sha256
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from flask import Response, request
+
+from app import config
+from app.services import validation
+from app.store.models.sign_ins import LASTS_AT_MOST
+
+_SESSION, _ADDRESS = "mindsum-session", "mindsum-address"
+_ADDRESS_KEPT = timedelta(days=365)
+# Longer ones are not ours.
+_MAX_LENGTH = 2000
+
+
+def name(plain: str) -> str:
+    # A browser takes a cookie of this name from this very host alone, and over https.
+    return f"__Host-{plain}" if config.current().is_production else plain
+
+
+def session_secret() -> str:
+    """Empty if the browser sent none."""
+    return _read(_SESSION)
+
+
+def set_session(response: Response, secret: str, *, is_kept: bool) -> None:
+    """Without `is_kept` it ends with the browser; the server ends it in any case."""
+    _set(response, _SESSION, secret, LASTS_AT_MOST if is_kept else None)
+
+
+def drop_session(response: Response) -> None:
+    _drop(response, _SESSION)
+
+
+def remembered_address() -> str:
+    """The address last used to sign in with this browser, or an empty text."""
+    try:
+        return validation.email(_cipher(_keys()).decrypt(_read(_ADDRESS).encode()).decode())
+    except (InvalidToken, ValueError):
+        return ""
+
+
+def remember_address(response: Response, address: str) -> None:
+    # Encrypted: only the sign-in page can show it, and no other site can plant one.
+    value = _cipher(_keys()).encrypt(address.encode()).decode("ascii")
+    _set(response, _ADDRESS, value, _ADDRESS_KEPT)
+
+
+def forget_address(response: Response) -> None:
+    _drop(response, _ADDRESS)
+
+
+def _read(plain: str) -> str:
+    value = request.cookies.get(name(plain), "")
+    return value if len(value) <= _MAX_LENGTH and value.isascii() else ""
+
+
+def _set(response: Response, plain: str, value: str, lasts: timedelta | None) -> None:
+    is_https = config.current().is_production
+    response.set_cookie(
+        name(plain), value, max_age=lasts, httponly=True, secure=is_https, samesite="Lax"
+    )
+
+
+def _drop(response: Response, plain: str) -> None:
+    is_https = config.current().is_production
+    response.delete_cookie(name(plain), httponly=True, secure=is_https, samesite="Lax")
+
+
+def _keys() -> tuple[str, ...]:
+    settings = config.current()
+    return (settings.secret_key, *settings.secret_key_fallbacks)
+
+
+@lru_cache(maxsize=4)
+def _cipher(keys: tuple[str, ...]) -> MultiFernet:
+    # A key of its own for this purpose, from each secret.
+    derived = (sha256(f"mindsum remembered address {key}".encode()).digest() for key in keys)
+    return MultiFernet([Fernet(urlsafe_b64encode(each)) for each in derived])
