@@ -12,10 +12,9 @@ from app import clock
 from app.rules.lifecycle import Actor, Move, Via
 from app.services.bookings import transitions
 from app.store import queries
-from tests.scenarios.cast import MONDAY
+from tests.scenarios.cast import TUESDAY_10
 
 KEY = {"Authorization": "Bearer test-api-key"}
-TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
 SECOND = timedelta(seconds=1)
 DEE = {"name": "Dee Stone", "email": "dee@clients.example", "timezone": "America/New_York"}
 ELI = {"name": "Eli Ford", "email": "eli@clients.example", "timezone": "Europe/London"}

@@ -18,10 +18,9 @@ from app.services.mail.sender import OutboxSender
 from app.store import models
 from app.store.models import Booking
 from tests.harness.smtp_server import MailServer
-from tests.scenarios.cast import MONDAY
+from tests.scenarios.cast import TUESDAY_10
 from tests.scenarios.story import total
 
-TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
 HOUR = timedelta(hours=1)
 
 

@@ -2,17 +2,19 @@
 
 import html
 import re
-from datetime import timedelta
 from typing import Any
 
-from app import clock
-from app.rules.lifecycle import Kind, Via
-from app.services.bookings.request import BookingRequest, request_booking
 from app.store.models import Booking
-from tests.scenarios.cast import MONDAY
+from tests.harness import page_stories
+from tests.scenarios.cast import TUESDAY_10 as TUESDAY_10
 from tests.web.conftest import Visitor
 
-TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
+ELI = {
+    "name": "Eli Marsh",
+    "email": "eli@clients.example",
+    "timezone": "Europe/London",
+    "note": "",
+}
 ASHA = "/therapists/asha"
 
 
@@ -45,13 +47,6 @@ def filled(visitor: Visitor, path: str = ASHA, **changed: str) -> dict[str, str]
     }
 
 
-def ask(slug: str = "asha", email: str = "eli@clients.example", **more: Any) -> Booking:
-    asked = {
-        "name": "Eli Marsh",
-        "timezone": "Europe/London",
-        "starts_at": TUESDAY_10,
-        "kind": Kind.PAID,
-        **more,
-    }
-    request = BookingRequest(therapist=slug, email=email, **asked)
-    return request_booking(request, via=Via.PAGE, now=clock.now())
+def ask(**more: Any) -> Booking:
+    """Eli asks, unless `more` says who does."""
+    return page_stories.ask(**{**ELI, **more})

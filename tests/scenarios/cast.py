@@ -1,7 +1,7 @@
 """The therapists of the tests: Asha in London, Bran in New York, Chi on Lord Howe."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app import clock
@@ -11,6 +11,8 @@ from app.store.models import Therapist
 
 MONDAY = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 """When most tests begin: a Monday morning in London, far from every change of clocks."""
+TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
+"""When most sessions of the tests begin."""
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,9 @@ from app.store.db import database
 from app.store.models import Booking
 from app.store.queries.demo import next_due_at
 from emails.samples import SAMPLES
-from tests.scenarios.cast import MONDAY, therapist
+from tests.scenarios.cast import MONDAY, TUESDAY_10, therapist
 from tests.scenarios.story import total
 
-TUESDAY_10 = MONDAY + timedelta(days=1, hours=1)
 DEE, ASHA = "dee@clients.example", "asha@therapists.example"
 
 
