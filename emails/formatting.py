@@ -59,8 +59,9 @@ def percent(value: Decimal) -> str:
 
 
 def time(at: datetime, zone: str) -> str:
-    """`14:00`."""
-    return _formatted(at, "HH:mm", zone)
+    """`14:00`; `01:30 GMT` in an hour that clocks show twice."""
+    shown = _formatted(at, "HH:mm", zone)
+    return f"{shown} {zone_abbreviation(at, zone)}" if _is_shown_twice(at, zone) else shown
 
 
 def short_date(at: datetime, zone: str) -> str:
@@ -75,14 +76,14 @@ def date(at: datetime, zone: str) -> str:
 
 def date_time(at: datetime, zone: str) -> str:
     """`Tue 3 Nov 2026, 14:00 (London, GMT)`."""
-    return f"{date(at, zone)}, {time(at, zone)} ({zone_name(at, zone)})"
+    return f"{date(at, zone)}, {_formatted(at, 'HH:mm', zone)} ({zone_name(at, zone)})"
 
 
 def time_range(starts_at: datetime, ends_at: datetime, zone: str) -> str:
-    """`14:00–14:50`; `01:30–01:20 GMT` if the clocks change in between."""
+    """`14:00–14:50`; `01:30 BST–01:20 GMT` if the clocks change in between."""
     end_zone = zone_abbreviation(ends_at, zone)
     has_changed = zone_abbreviation(starts_at, zone) != end_zone
-    suffix = f" {end_zone}" if has_changed else ""
+    suffix = f" {end_zone}" if has_changed and not _is_shown_twice(ends_at, zone) else ""
     return f"{time(starts_at, zone)}–{time(ends_at, zone)}{suffix}"
 
 
@@ -114,6 +115,11 @@ def zone_abbreviation(at: datetime, zone: str) -> str:
 def is_same_local_time(at: datetime, zone: str, other_zone: str) -> bool:
     offsets = {at.astimezone(ZoneInfo(each)).utcoffset() for each in (zone, other_zone)}
     return len(offsets) == 1
+
+
+def _is_shown_twice(at: datetime, zone: str) -> bool:
+    local = at.astimezone(ZoneInfo(zone))
+    return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
 
 
 def duration(value: timedelta) -> str:

@@ -1,7 +1,8 @@
 """Open times: when a session can start, from weekly hours in the therapist's zone."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -13,6 +14,8 @@ from app.rules.weekly_hours import Window
 Span = tuple[datetime, datetime]
 
 _DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+_WEEK_MINUTES = 7 * 24 * 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,9 +70,7 @@ def is_listed(
     length_minutes: int,
     policy: Policy,
 ) -> bool:
-    return start_at in _listed_on(
-        start_at.astimezone(zone).date(), windows, zone, length_minutes, policy
-    )
+    return start_at in _listed(windows, zone, length_minutes, start_at, start_at, policy)
 
 
 def why_not_open(
@@ -89,9 +90,11 @@ def why_not_open(
     if start_at - now > policy.max_ahead:
         return NotOpen.TOO_FAR
     if not is_listed(start_at, windows, zone, length_minutes=length_minutes, policy=policy):
-        day = start_at.astimezone(zone).date()
-        hours = (_hours(day, window, zone) for window in windows if _is_on(window, day))
-        is_inside = any(opens <= span[0] and span[1] <= closes for opens, closes in hours)
+        is_inside = any(
+            opens_at <= span[0] and span[1] <= closes_at
+            for each in _occurrences(windows, zone, start_at, start_at)
+            for opens_at, closes_at in each.spans()
+        )
         return NotOpen.OFF_GRID if is_inside else NotOpen.OUTSIDE_AVAILABILITY
     if any(overlaps(span, each) for each in time_off):
         return NotOpen.TIME_OFF
@@ -158,70 +161,127 @@ def _listed(
     """Starts that the weekly hours list in [first_at, last_at], ascending."""
     if last_at < first_at:
         return
-    day = first_at.astimezone(zone).date()
-    last_day = last_at.astimezone(zone).date()
-    while day <= last_day:
-        for start_at in _listed_on(day, windows, zone, length_minutes, policy):
-            if first_at <= start_at <= last_at:
-                yield start_at
-        day += _DAY
-
-
-def _listed_on(
-    day: date, windows: Sequence[Window], zone: ZoneInfo, length_minutes: int, policy: Policy
-) -> list[datetime]:
     length, step = timedelta(minutes=length_minutes), timedelta(minutes=policy.slot_minutes)
-    starts = []
-    for window in sorted(each for each in windows if _is_on(each, day)):
-        opens_at, closes_at = _hours(day, window, zone)
-        if _shifts_near(day, zone):
-            starts += [
-                start_at
-                for minute in range(window.start_minute, window.end_minute, policy.slot_minutes)
-                if (start_at := _instant(day, minute, zone)) is not None
-                and start_at + length <= closes_at
-            ]
+    ahead: list[datetime] = []
+    for each in _occurrences(windows, zone, first_at, last_at):
+        # In an hour that comes twice, hours that lie close together take turns.
+        safe_until = each.begins.replace(tzinfo=UTC) - 2 * _DAY
+        yield from (start_at for start_at in ahead if start_at < safe_until)
+        ahead = [start_at for start_at in ahead if start_at >= safe_until]
+        starts = each.starts(length, step)
+        ahead = sorted([*ahead, *(at for at in starts if first_at <= at <= last_at)])
+    yield from ahead
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Windows that touch, in minutes of the week; a whole week has no end."""
+
+    start_minute: int
+    end_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Occurrence:
+    """A run in one week; its times are those of the therapist's clock, without a zone.
+
+    Sessions begin before `ends`, and end by `closes`.
+    """
+
+    begins: datetime
+    ends: datetime
+    closes: datetime
+    zone: ZoneInfo
+
+    def spans(self) -> list[Span]:
+        """All of the time at which the clock shows these hours, also what it shows twice."""
+        return _merged((opens_at, closes_at) for opens_at, closes_at, _ in self._parts())
+
+    def starts(self, length: timedelta, step: timedelta) -> Iterator[datetime]:
+        parts = list(self._parts())
+        spans = _merged((opens_at, closes_at) for opens_at, closes_at, _ in parts)
+        for opens_at, part_closes_at, offset in parts:
+            begins_at = (self.begins - offset).replace(tzinfo=UTC)
+            before = min(part_closes_at, (self.ends - offset).replace(tzinfo=UTC))
+            # Counted on the clock from the beginning of the run.
+            start_at = begins_at + max(-((begins_at - opens_at) // step), 0) * step
+            closes_at = next(ends_at for _, ends_at in spans if part_closes_at <= ends_at)
+            while start_at < before and start_at + length <= closes_at:
+                yield start_at
+                start_at += step
+
+    def _parts(self) -> Iterator[tuple[datetime, datetime, timedelta]]:
+        """(start, end, offset from UTC) of each part between two changes of the clocks."""
+        for since, until, offset in _offsets(self.begins, self.closes, self.zone):
+            opens_at = max(since, (self.begins - offset).replace(tzinfo=UTC))
+            closes_at = min(until, (self.closes - offset).replace(tzinfo=UTC))
+            if opens_at < closes_at:
+                yield opens_at, closes_at, offset
+
+
+def _occurrences(
+    windows: Sequence[Window], zone: ZoneInfo, first_at: datetime, last_at: datetime
+) -> Iterator[_Occurrence]:
+    """Those that may hold a start in [first_at, last_at], by their beginning."""
+    runs = _runs(windows)
+    first, last = (at.astimezone(zone).replace(tzinfo=None) for at in (first_at, last_at))
+    monday = datetime.combine(first - timedelta(days=first.weekday()), time()) - _WEEK
+    while monday <= last + _DAY:
+        for run in runs:
+            begins = monday + timedelta(minutes=run.start_minute)
+            ends = monday + timedelta(minutes=run.end_minute)
+            # The day leaves room for a change of the clocks.
+            if begins <= last + _DAY and first - _DAY <= ends:
+                is_whole_week = run.end_minute - run.start_minute >= _WEEK_MINUTES
+                yield _Occurrence(begins, ends, ends + _DAY if is_whole_week else ends, zone)
+        monday += _WEEK
+
+
+def _runs(windows: Sequence[Window]) -> list[_Run]:
+    runs: list[_Run] = []
+    for window in sorted(windows):
+        midnight = window.weekday * 24 * 60
+        start, end = midnight + window.start_minute, midnight + window.end_minute
+        if runs and start <= runs[-1].end_minute:
+            runs[-1] = _Run(runs[-1].start_minute, max(end, runs[-1].end_minute))
         else:
-            count = (closes_at - opens_at - length) // step + 1
-            starts += [opens_at + index * step for index in range(count)]
-    return starts
+            runs.append(_Run(start, end))
+    # Sunday's midnight is Monday's.
+    if len(runs) > 1 and runs[-1].end_minute == _WEEK_MINUTES and runs[0].start_minute == 0:
+        monday = runs.pop(0)
+        runs[-1] = _Run(runs[-1].start_minute, _WEEK_MINUTES + monday.end_minute)
+    return runs
 
 
-def _is_on(window: Window, day: date) -> bool:
-    return window.weekday == day.weekday()
+def _offsets(
+    begins: datetime, ends: datetime, zone: ZoneInfo
+) -> Iterator[tuple[datetime, datetime, timedelta]]:
+    """(since, until, offset from UTC) from a day before `begins` to a day after `ends`."""
+    since = begins.replace(tzinfo=UTC) - _DAY
+    last_at = ends.replace(tzinfo=UTC) + _DAY
+    while since < last_at:
+        offset, until = _offset(since, zone), last_at
+        if _offset(last_at, zone) != offset:
+            until = _change_after(since, last_at, zone)
+        yield since, until, offset
+        since = until
 
 
-def _shifts_near(day: date, zone: ZoneInfo) -> bool:
-    noon = datetime.combine(day, time(12), zone)
-    return (noon - _DAY).utcoffset() != (noon + _DAY).utcoffset()
+def _offset(at: datetime, zone: ZoneInfo) -> timedelta:
+    return at.astimezone(zone).utcoffset() or timedelta()
 
 
-def _hours(day: date, window: Window, zone: ZoneInfo) -> Span:
-    return _reached_at(day, window.start_minute, zone), _reached_at(day, window.end_minute, zone)
-
-
-def _wall(day: date, minute: int, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone) + timedelta(minutes=minute)
-
-
-def _instant(day: date, minute: int, zone: ZoneInfo) -> datetime | None:
-    """The instant of a wall-clock time: the first of two; None if clocks skip the time."""
-    instant = _wall(day, minute, zone).astimezone(UTC)
-    is_shown = instant.astimezone(zone) == _wall(day, minute, zone)
-    return instant if is_shown else None
-
-
-def _reached_at(day: date, minute: int, zone: ZoneInfo) -> datetime:
-    """When clocks first show a wall-clock time or, if they skip it, any later time."""
-    instant = _instant(day, minute, zone)
-    if instant is not None:
-        return instant
-    wall = _wall(day, minute, zone)
-    early, late = (wall.replace(fold=fold).astimezone(UTC) for fold in (1, 0))
-    while late - early > timedelta(seconds=1):
-        middle = early + (late - early) / 2
-        if middle.astimezone(zone).replace(tzinfo=None) < wall.replace(tzinfo=None):
-            early = middle
+def _change_after(since: datetime, until: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant with another offset than `since`, to the second."""
+    offset = _offset(since, zone)
+    # By days first: two changes may lie in one span.
+    while since + _DAY < until and _offset(since + _DAY, zone) == offset:
+        since += _DAY
+    until = min(until, since + _DAY)
+    while until - since > timedelta(seconds=1):
+        middle = since + (until - since) / 2
+        if _offset(middle, zone) == offset:
+            since = middle
         else:
-            late = middle
-    return late.replace(microsecond=0)
+            until = middle
+    return until.replace(microsecond=0)

@@ -44,9 +44,29 @@ def test_a_date_time_names_the_readers_zone(at: datetime, zone: str, words: str)
     assert formatting.date_time(at, zone) == words
 
 
+@pytest.mark.parametrize(
+    ("at", "zone", "words"),
+    [
+        (utc(10, 25, 0), LONDON, "01:00 BST"),
+        (utc(10, 25, 0, 59), LONDON, "01:59 BST"),
+        (utc(10, 25, 1), LONDON, "01:00 GMT"),
+        (utc(10, 25, 2), LONDON, "02:00"),
+        (utc(10, 24, 23, 59), LONDON, "00:59"),
+        (utc(3, 29, 1), LONDON, "02:00"),
+        (utc(4, 4, 15), "Australia/Lord_Howe", "01:30 UTC+10:30"),
+    ],
+)
+def test_a_time_that_clocks_show_twice_is_told_apart(at: datetime, zone: str, words: str) -> None:
+    assert formatting.time(at, zone) == words
+
+
 def test_a_time_range_across_a_clock_change_names_the_zone_of_its_end() -> None:
     start = utc(10, 25, 0, 30)
-    assert formatting.time_range(start, start + timedelta(minutes=50), LONDON) == "01:30–01:20 GMT"
+    end = start + timedelta(minutes=50)
+    assert formatting.time_range(start, end, LONDON) == "01:30 BST–01:20 GMT"
+    start = utc(3, 29, 0, 30)
+    end = start + timedelta(minutes=50)
+    assert formatting.time_range(start, end, LONDON) == "00:30–02:20 BST"
     assert formatting.time_range(utc(11, 3, 14), utc(11, 3, 14, 50), LONDON) == "14:00–14:50"
 
 

@@ -26,6 +26,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 MONDAY = datetime(2027, 1, 11, tzinfo=UTC)
+EVERY_HALF_HOUR = [f"{hour:02}:{minute}" for hour in range(24) for minute in ("00", "30")]
 NINE_TO_NOON = parse_windows("Mon 09:00-12:00")
 
 
@@ -109,18 +110,32 @@ def test_whole_sessions_start_every_thirty_minutes_from_the_windows_beginning(
         (LONDON, "2026-03-29", "Sun 00:30-01:30", []),
         (LONDON, "2026-03-29", "Sun 01:00-02:00", []),
         (LONDON, "2026-03-29", "Sun 09:00-10:00", ["09:00+0100"]),
-        # Clocks show 01:00-02:00 twice; each wall-clock time is offered once, the first one.
+        # Clocks show 01:00-02:00 twice; both are offered.
         (
             LONDON,
             "2026-10-25",
             "Sun 00:30-03:00",
-            ["00:30+0100", "01:00+0100", "01:30+0100", "02:00+0000"],
+            ["00:30+0100", "01:00+0100", "01:30+0100", "01:00+0000", "01:30+0000", "02:00+0000"],
         ),
         (LONDON, "2026-10-25", "Sun 01:00-01:45", []),
-        (LONDON, "2026-10-25", "Sun 01:00-02:00", ["01:00+0100", "01:30+0100"]),
+        (LONDON, "2026-10-25", "Sun 00:30-01:30", ["00:30+0100"]),
+        (LONDON, "2026-10-25", "Sun 00:00-01:45", ["00:00+0100", "00:30+0100"]),
+        (LONDON, "2026-10-25", "Sun 01:00-02:00", ["01:00+0100", "01:30+0100", "01:00+0000"]),
+        # 01:45 BST would run into another window, that of 01:00 GMT.
+        (
+            LONDON,
+            "2026-10-25",
+            "Sun 00:00-01:15, Sun 01:45-03:00",
+            ["00:00+0100", "01:45+0000"],
+        ),
         (LONDON, "2026-10-25", "Sun 09:00-10:00", ["09:00+0000"]),
         (NEW_YORK, "2026-03-08", "Sun 01:00-04:00", ["01:00-0500", "01:30-0500", "03:00-0400"]),
-        (NEW_YORK, "2026-11-01", "Sun 01:00-02:30", ["01:00-0400", "01:30-0400"]),
+        (
+            NEW_YORK,
+            "2026-11-01",
+            "Sun 01:00-02:30",
+            ["01:00-0400", "01:30-0400", "01:00-0500", "01:30-0500"],
+        ),
         (NEW_YORK, "2026-11-01", "Sun 23:00-24:00", ["23:00-0500"]),
         # Half an hour is skipped, 02:00-02:30, and shown twice, 01:30-02:00.
         (LORD_HOWE, "2026-10-04", "Sun 01:00-03:30", ["01:00+1030", "01:30+1030", "02:30+1100"]),
@@ -131,13 +146,13 @@ def test_whole_sessions_start_every_thirty_minutes_from_the_windows_beginning(
             LORD_HOWE,
             "2026-04-05",
             "Sun 01:00-03:00",
-            ["01:00+1100", "01:30+1100", "02:00+1030"],
+            ["01:00+1100", "01:30+1100", "01:30+1030", "02:00+1030"],
         ),
         # Midnight itself is skipped, or comes twice.
         (CAIRO, "2026-04-23", "Thu 23:00-24:00", ["23:00+0200"]),
         (CAIRO, "2026-04-24", "Fri 00:00-02:00", ["01:00+0300"]),
         (HAVANA, "2025-11-01", "Sat 23:00-24:00", ["23:00-0400"]),
-        (HAVANA, "2025-11-02", "Sun 00:00-01:00", ["00:00-0400", "00:30-0400"]),
+        (HAVANA, "2025-11-02", "Sun 00:00-01:00", ["00:00-0400", "00:30-0400", "00:00-0500"]),
     ],
 )
 def test_hours_are_wall_clock_when_clocks_change(
@@ -146,13 +161,49 @@ def test_hours_are_wall_clock_when_clocks_change(
     assert listed_on(text, day, zone) == starts
 
 
-def test_the_second_showing_of_a_wall_clock_time_is_not_listed() -> None:
+def test_both_showings_of_a_wall_clock_time_are_listed() -> None:
     night = parse_windows("Sun 00:30-03:00")
     first, second = (datetime(2026, 10, 25, hour, tzinfo=UTC) for hour in (0, 1))
     listed = [
         is_listed(at, night, LONDON, length_minutes=50, policy=POLICY) for at in (first, second)
     ]
-    assert listed == [True, False]
+    assert listed == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "starts"),
+    [
+        ("Mon 09:00-10:15, Mon 10:15-11:15", "2027-01-11", ["09:00", "09:30", "10:00"]),
+        # Across midnight, counted from the evening before.
+        ("Mon 22:15-24:00, Tue 00:00-02:00", "2027-01-11", ["22:15", "22:45", "23:15", "23:45"]),
+        ("Mon 22:15-24:00, Tue 00:00-02:00", "2027-01-12", ["00:15", "00:45"]),
+        ("Sun 23:00-24:00, Mon 00:00-01:00", "2027-01-10", ["23:00", "23:30"]),
+        ("Sun 23:00-24:00, Mon 00:00-01:00", "2027-01-11", ["00:00"]),
+        ("Sun 23:45-24:00, Mon 00:00-00:45", "2027-01-11", []),
+        ("Sun 23:45-24:00, Mon 00:00-00:45", "2027-01-10", ["23:45"]),
+        # A quarter of an hour in between, and they are two.
+        ("Mon 22:15-23:45, Tue 00:00-02:00", "2027-01-12", ["00:00", "00:30", "01:00"]),
+        (
+            "Mon-Sun 00:00-24:00",
+            "2027-01-10",
+            [f"{h:02}:{m}" for h in range(24) for m in ("00", "30")],
+        ),
+        (
+            "Tue-Mon 00:00-24:00",
+            "2027-01-11",
+            [f"{h:02}:{m}" for h in range(24) for m in ("00", "30")],
+        ),
+    ],
+)
+def test_windows_that_touch_are_one_window(text: str, day: str, starts: list[str]) -> None:
+    assert listed_on(text, day, LONDON) == [f"{start}+0000" for start in starts]
+
+
+def test_one_window_through_midnight_and_a_change_of_the_clocks() -> None:
+    night = "Sat 22:15-24:00, Sun 00:00-03:00"
+    autumn = ["00:15+0100", "00:45+0100", "01:15+0100", "01:45+0100", "01:15+0000", "01:45+0000"]
+    assert listed_on(night, "2026-10-25", LONDON) == autumn
+    assert listed_on(night, "2026-03-29", LONDON) == ["00:15+0000", "00:45+0000"]
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def amount(minor: int, currency: str) -> str:
 
 
 def local(at: datetime, zone: str) -> str:
-    """`2026-11-03 10:00` in that time zone."""
-    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    """`2026-11-03 10:00` in that time zone; `2026-10-25 01:30 GMT` where clocks show it twice."""
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d} {formatting.time(at, zone)}"
 
 
 def download(name: str, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Response:

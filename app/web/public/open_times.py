@@ -1,7 +1,5 @@
 """A therapist's open times by the visitor's calendar days, about a week at a time."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -21,7 +19,7 @@ _ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An open start; `label` is its local time, such as `14:00`."""
+    """An open start; `label` is its local time, such as `14:00` or `01:30 GMT`."""
 
     starts_at: datetime
     label: str
@@ -106,18 +104,7 @@ def _days(
         shown += len(starts)
         if days and (on > last_on or shown > _MAX_TIMES_SHOWN):
             break
+        openings = [Opening(at, formatting.time(at, zone)) for at in starts]
         noon = datetime.combine(on, time(12), ZoneInfo(zone)).astimezone(UTC)
-        days.append(Day(on, _with_labels(starts, zone), formatting.zone_name(noon, zone)))
+        days.append(Day(on, openings, formatting.zone_name(noon, zone)))
     return days
-
-
-def _with_labels(starts: Sequence[datetime], zone: str) -> list[Opening]:
-    """All of one day. A time that comes twice gets the zone's abbreviation: `01:30 GMT`."""
-    counts = Counter(formatting.time(starts_at, zone) for starts_at in starts)
-    openings = []
-    for starts_at in starts:
-        label = formatting.time(starts_at, zone)
-        if counts[label] > 1:
-            label = f"{label} {formatting.zone_abbreviation(starts_at, zone)}"
-        openings.append(Opening(starts_at, label))
-    return openings

@@ -2,14 +2,17 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from app.links import LinkPurpose
+from app.rules.weekly_hours import parse_windows
+from app.services.therapists import profile
 from app.web.links import tokens
+from tests.harness.api_calls import ELI, Call, wanted
 from tests.harness.page_stories import sign_in
 from tests.harness.pages import text
 from tests.harness.smtp_server import Accepted
@@ -17,6 +20,7 @@ from tests.scenarios.story import DEE, Story
 from tests.web.conftest import Visitor
 
 NEW_YORK = "America/New_York"
+DEE_OF_LONDON = {"name": DEE[0], "email": DEE[1], "timezone": "Europe/London"}
 ZONES = {"asha": "Europe/London", "chi": "Australia/Lord_Howe"}
 PLACES = {"asha": "London", "chi": "Lord Howe"}
 
@@ -163,6 +167,27 @@ def test_each_email_tells_the_time_of_whoever_reads_it(
         assert places(plain(each)) == told
         assert f"{wall.start}–{wall.end}" in html(each)
         assert wall.zone in html(each)
+
+
+def test_both_starts_of_an_hour_that_comes_twice_are_offered_and_told_apart(
+    story: Story, visitor: Visitor, call: Call
+) -> None:
+    profile.set_hours("asha", parse_windows("Sun 00:00-03:00"))
+    story.at(datetime(2026, 10, 22, 9, tzinfo=UTC))
+    first, second = "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"
+    page = visitor.get("/therapists/asha?tz=Europe/London&from=2026-10-25").text
+    offered = dict(re.findall(r'value="(2026-10-25T[^"]+)">([^<]+)<', page))
+    assert (offered[first], offered[second]) == ("01:30 BST", "01:30 GMT")
+    assert len(offered) == 5
+    assert list(offered) == call("GET", "therapists/asha/slots?from=2026-10-25&days=1").get_json()
+    booked = [
+        call("POST", "bookings", wanted(starts_at=at, client=client)).get_json()
+        for at, client in ((first, DEE_OF_LONDON), (second, ELI))
+    ]
+    assert [each["starts_at"] for each in booked] == [first, second]
+    told = [plain(each) for each in story.sent() if kind(each) == "booking_received"]
+    assert ["01:30 BST–01:20 GMT" in each for each in told] == [True, False]
+    assert ["01:30 GMT–02:20" in each for each in told] == [False, True]
 
 
 def kind(sent: Accepted) -> str:
