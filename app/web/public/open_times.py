@@ -1,5 +1,6 @@
 """A therapist's open times by the visitor's calendar days, about a week at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
