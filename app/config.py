@@ -23,6 +23,7 @@ from app.errors import ConfigError
 from app.rules.policy import Policy
 from emails.addresses import mailbox, reply_address, sender_mailbox
 from emails.formatting import CURRENCIES
+from emails.kinds import Payment
 from emails.safety import check_line
 
 OPS_EMAIL = "ops@mindsum.invalid"
@@ -113,6 +114,8 @@ class Settings(BaseSettings):
         description="a storage address such as memory:// or redis://HOST",
     )
     currency: str = Field("GBP", pattern=r"^[A-Z]{3}$", description="an ISO 4217 code such as GBP")
+    # When clients pay; it decides what is said, not what is owed.
+    payment: Payment = Field("later", description="later or at_booking")
     # The first wait before an email is tried again; later waits double.
     outbox_retry_seconds: float = Field(
         30, gt=0, le=86400, allow_inf_nan=False, description="seconds above 0"

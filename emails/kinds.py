@@ -5,14 +5,16 @@ from typing import Literal
 
 Role = Literal["client", "therapist", "ops"]
 CalendarState = Literal["tentative", "confirmed", "cancelled"]
+# When the client pays: after the session, or with the request.
+Payment = Literal["later", "at_booking"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailKind:
     """`facts` come from the move that caused the email, `values` are looked up when it leaves.
 
-    Templates also know `role`, `reader`, `zone`, `sent_at`, `reference`, `session`, `calendar`,
-    `support_email` and `crisis_note`.
+    Templates also know `role`, `reader`, `zone`, `sent_at`, `reference`, `session`, `fee`,
+    `calendar`, `support_email` and `crisis_note`.
     """
 
     to: tuple[Role, ...]
@@ -41,17 +43,17 @@ KINDS: dict[str, EmailKind] = {
     ),
     "booking_received": EmailKind(
         to=("client",),
-        values=("answer_by", "expires_at", "free_cancellation", "booking_url"),
+        values=("answer_by", "expires_at", "cancelling_rule", "booking_url"),
     ),
     "booking_accepted": EmailKind(
         to=("client",),
         calendar="confirmed",
-        values=("meeting_url", "free_cancellation", "booking_url"),
+        values=("meeting_url", "cancelling_rule", "booking_url"),
     ),
     "session_confirmed": EmailKind(
         to=("therapist",), calendar="confirmed", values=("meeting_url", "booking_url")
     ),
-    "booking_declined": EmailKind(to=("client",), facts=("refund_minor",), values=_OFFERS),
+    "booking_declined": EmailKind(to=("client",), values=_OFFERS),
     "enquiry_declined": EmailKind(to=("therapist",), calendar="cancelled", values=("booking_url",)),
     # A therapist who has not answered.
     "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER),
@@ -60,7 +62,7 @@ KINDS: dict[str, EmailKind] = {
         to=("client",), values=("expires_at", "choose_url", "booking_url")
     ),
     "answer_late_ops": EmailKind(to=("ops",), values=("therapist_slug", "answer_by", "expires_at")),
-    "booking_expired": EmailKind(to=("client",), facts=("refund_minor", "because"), values=_OFFERS),
+    "booking_expired": EmailKind(to=("client",), facts=("because",), values=_OFFERS),
     "enquiry_expired": EmailKind(
         to=("therapist",), calendar="cancelled", facts=("because",), values=("booking_url",)
     ),
@@ -68,24 +70,20 @@ KINDS: dict[str, EmailKind] = {
     "booking_withdrawn": EmailKind(
         to=("therapist",), calendar="cancelled", values=("booking_url",)
     ),
-    "withdrawal_receipt": EmailKind(
-        to=("client",), facts=("refund_minor",), values=("booking_url",)
-    ),
+    "withdrawal_receipt": EmailKind(to=("client",), values=("booking_url",)),
     "client_cancelled": EmailKind(
         to=("therapist",),
         calendar="cancelled",
-        facts=("payout_minor", "commission_minor"),
+        facts=("payout_minor", "commission_minor", "within_notice"),
         values=("free_cancellation", "booking_url"),
     ),
     "cancellation_receipt": EmailKind(
         to=("client",),
         calendar="cancelled",
-        facts=("refund_minor", "charge_minor", "within_notice"),
+        facts=("within_notice",),
         values=("free_cancellation", "booking_url"),
     ),
-    "therapist_cancelled": EmailKind(
-        to=("client",), calendar="cancelled", facts=("refund_minor",), values=_OFFERS
-    ),
+    "therapist_cancelled": EmailKind(to=("client",), calendar="cancelled", values=_OFFERS),
     "cancellation_recorded": EmailKind(
         to=("therapist",),
         calendar="cancelled",
@@ -94,9 +92,10 @@ KINDS: dict[str, EmailKind] = {
     ),
     # The session, and what people write to one another.
     "session_reminder": EmailKind(
-        to=("client", "therapist"), values=("meeting_url", "booking_url")
+        to=("client", "therapist"),
+        values=("meeting_url", "booking_url", "cancelling_rule", "is_first_reminder"),
     ),
-    "no_show_recorded": EmailKind(to=("client",), facts=("charge_minor",), values=("booking_url",)),
+    "no_show_recorded": EmailKind(to=("client",), values=("booking_url",)),
     "new_message": EmailKind(to=("client", "therapist"), values=("booking_url",)),
     # Ways in.
     "sign_in": EmailKind(to=("therapist",), values=("sign_in_url", "sign_in_minutes")),

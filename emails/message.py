@@ -10,7 +10,8 @@ from email.policy import SMTP, SMTPUTF8
 from typing import Any, Literal
 
 from emails.addresses import ascii_domain, mailbox, reply_address, sender_mailbox
-from emails.kinds import Role
+from emails.fee_words import FeeWords
+from emails.kinds import Payment, Role
 from emails.safety import (
     UnsafeValue,
     check_currency,
@@ -84,6 +85,7 @@ class Session:
     kind: Literal["paid", "free_consultation"]
     price_minor: int
     currency: str
+    payment: Payment
     client_name: str
     therapist_name: str
     client_zone: str
@@ -108,6 +110,17 @@ class Session:
     @property
     def is_consultation(self) -> bool:
         return self.kind == "free_consultation"
+
+    def fee_for(self, reader: Role) -> FeeWords:
+        return FeeWords(
+            minor=self.price_minor,
+            currency=self.currency,
+            payment=self.payment,
+            is_consultation=self.is_consultation,
+            reader=reader,
+            client=self.client_name,
+            therapist=self.therapist_name,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from jinja2 import (
 from jinja2.runtime import Context
 from mjml import mjml2html
 
-from emails import formatting
+from emails import fee_words, formatting
 from emails.addresses import mailbox, reply_address, sender_mailbox
 from emails.calendar import calendar_part
 from emails.kinds import FIRST_IN_THREAD, KINDS, EmailKind
@@ -54,6 +54,7 @@ def render(kind: str, context: EmailContext) -> Message:
         "reference": envelope.reference,
         "session": context.session,
         "calendar": row.calendar,
+        "fee": context.session.fee_for(envelope.role) if context.session else None,
     }
     subject = _text_templates().get_template(_subject(kind, envelope)).render(variables).strip()
     text = _tidy(_text_templates().get_template(f"{kind}/body.txt").render(variables))
@@ -185,6 +186,8 @@ def _with_formatting(environment: Environment) -> Environment:
         environment.filters[name] = getattr(formatting, name)
     for name in ("time_range", "relative_day", "is_same_local_time"):
         environment.globals[name] = getattr(formatting, name)
+    environment.filters["sentence"] = fee_words.sentence
+    environment.globals["cancelling"] = fee_words.cancelling
     return environment
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from emails.kinds import KINDS, Role
@@ -23,6 +24,7 @@ EXPIRES_AT = REQUESTED_AT + timedelta(hours=24)
 STARTS_AT = datetime(2026, 11, 3, 14, 0, tzinfo=UTC)
 ONE_DAY = timedelta(hours=24)
 ONE_HOUR_BEFORE = STARTS_AT - timedelta(hours=1)
+FIRST_REMINDER_AT = STARTS_AT - timedelta(hours=26)
 
 CHOOSE_URL = f"{SITE}/link/choose/WyJNQi03SzNRWEQiLDFd.aQdE2w.p1XwHc5Lr8uJdTz0GkqSeBv7Nno"
 BOOKING_URLS: dict[Role, str] = {
@@ -47,6 +49,7 @@ def make_session(
         kind="paid",
         price_minor=6000,
         currency="GBP",
+        payment="later",
         client_name=client_name,
         therapist_name="Asha",
         client_zone="America/New_York",
@@ -90,8 +93,6 @@ OTHER_SESSIONS = (
 )
 # A value for every name in kinds.py; each email takes those that its row names.
 VALUES: dict[str, Any] = {
-    "refund_minor": 6000,
-    "charge_minor": 6000,
     "payout_minor": 5400,
     "commission_minor": 600,
     "within_notice": True,
@@ -101,6 +102,7 @@ VALUES: dict[str, Any] = {
     "answer_by": ANSWER_BY,
     "expires_at": EXPIRES_AT,
     "free_cancellation": ONE_DAY,
+    "is_first_reminder": False,
     "commission_percent": Decimal(10),
     "warn_streak": 3,
     "flag_streak": 4,
@@ -123,6 +125,20 @@ VALUES: dict[str, Any] = {
 }
 
 
+def rule_at(at: datetime, session: Session | None, *, is_enquiry: bool) -> SimpleNamespace | None:
+    """The rule of cancelling that session at that moment."""
+    if session is None:
+        return None
+    free_until = session.starts_at - ONE_DAY
+    return SimpleNamespace(
+        is_enquiry=is_enquiry,
+        starts_at=session.starts_at,
+        free_until=free_until,
+        is_free=at < free_until,
+        has_started=at >= session.starts_at,
+    )
+
+
 def sample(
     kind: str,
     to: Role | None = None,
@@ -134,13 +150,19 @@ def sample(
 ) -> Message:
     role = to or KINDS[kind].to[0]
     reference = session.reference if session else None
+    rule = rule_at(sent_at, session, is_enquiry=kind == "booking_received")
     return render(
         kind,
         EmailContext(
             envelope=make_envelope(role, reference=reference, sent_at=sent_at),
             session=session,
             sequence=sequence,
-            values={**VALUES, "booking_url": BOOKING_URLS.get(role), **values},
+            values={
+                **VALUES,
+                "booking_url": BOOKING_URLS.get(role),
+                "cancelling_rule": rule,
+                **values,
+            },
         ),
     )
 
@@ -164,7 +186,7 @@ SAMPLES: dict[str, Callable[[], Message]] = {
     "withdrawal_receipt": partial(sample, "withdrawal_receipt"),
     "client_cancelled": partial(sample, "client_cancelled", sent_at=ONE_HOUR_BEFORE, sequence=2),
     "cancellation_receipt": partial(
-        sample, "cancellation_receipt", sent_at=ONE_HOUR_BEFORE, sequence=2, refund_minor=0
+        sample, "cancellation_receipt", sent_at=ONE_HOUR_BEFORE, sequence=2
     ),
     "therapist_cancelled": partial(
         sample, "therapist_cancelled", sent_at=ONE_HOUR_BEFORE, sequence=2
@@ -176,7 +198,7 @@ SAMPLES: dict[str, Callable[[], Message]] = {
         sample, "session_reminder", "client", sent_at=ONE_HOUR_BEFORE
     ),
     "session_reminder.therapist": partial(
-        sample, "session_reminder", "therapist", sent_at=STARTS_AT - ONE_DAY
+        sample, "session_reminder", "therapist", sent_at=FIRST_REMINDER_AT, is_first_reminder=True
     ),
     "no_show_recorded": partial(sample, "no_show_recorded", sent_at=STARTS_AT + timedelta(hours=2)),
     "new_message.client": partial(sample, "new_message", "client"),

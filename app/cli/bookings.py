@@ -1,5 +1,7 @@
 """`mindsum booking`: find, read, answer and cancel bookings."""
 
+from dataclasses import replace
+
 import click
 
 from app import clock
@@ -16,13 +18,14 @@ from app.cli.common import (
     whole_number,
     with_database,
 )
-from app.rules.lifecycle import Actor, Move, Status, Via
+from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingDetail, BookingOut
 from app.services import validation
 from app.services.bookings import cancel, ledger, transitions
+from app.services.mail.compose import session_of
 from app.store import queries
 from app.store.models import Booking
-from emails import formatting
+from emails import fee_words, formatting
 
 
 @click.group()
@@ -130,7 +133,7 @@ def _print_booking(row: Booking, as_json: bool) -> None:
     print_details(
         (
             ("reference", whole.reference),
-            ("status", f"{whole.status}{' (answered late)' if whole.late else ''}"),
+            ("status", f"{whole.status}{_lateness(row) if whole.late else ''}"),
             ("therapist", whole.therapist),
             ("kind", whole.kind),
             ("starts", utc(whole.starts_at)),
@@ -139,6 +142,7 @@ def _print_booking(row: Booking, as_json: bool) -> None:
             ("answer by", utc(whole.answer_by)),
             ("expires", utc(whole.expires_at)),
             ("price", formatting.money(*money)),
+            *_cancelling(row),
         )
     )
     click.echo()
@@ -154,3 +158,17 @@ def _print_booking(row: Booking, as_json: bool) -> None:
             [(line.account, formatting.money(line.amount, money[1])) for line in whole.ledger],
             empty="",
         )
+
+
+def _lateness(row: Booking) -> str:
+    return " (answered late)" if row.answered_at else " (not answered in time)"
+
+
+def _cancelling(row: Booking) -> list[tuple[str, str]]:
+    """The client's rule while it matters; no names, since they may be shown to others."""
+    now = clock.now()
+    if row.status not in LIVE or now >= row.starts_at:
+        return []
+    session = replace(session_of(row), client_name="the client", therapist_name="the therapist")
+    rule = transitions.cancelling_rule_of(row, now)
+    return [("cancelling", fee_words.cancelling(session.fee_for("ops"), rule, "UTC"))]

@@ -38,9 +38,33 @@ class Settlement:
     was_settled: bool
 
 
-def is_within_notice(starts_at: datetime, now: datetime, policy: Policy) -> bool:
-    """Whether a client who cancels at `now` pays; exactly 24 h before the start is within."""
-    return starts_at - now <= policy.free_cancellation
+@dataclass(frozen=True, slots=True)
+class CancellingRule:
+    """What cancelling means for a client at one moment, told and applied as the same value.
+
+    `is_free` is about cancelling once the session is accepted; withdrawing an enquiry always is.
+    """
+
+    is_enquiry: bool
+    starts_at: datetime
+    # Cancelling is free before this instant; exactly 24 h before the start is too late.
+    free_until: datetime
+    is_free: bool
+    # A session that has started can no longer be cancelled.
+    has_started: bool
+
+
+def cancelling_rule(
+    status: Status, starts_at: datetime, now: datetime, policy: Policy
+) -> CancellingRule:
+    free_until = starts_at - policy.free_cancellation
+    return CancellingRule(
+        is_enquiry=status is Status.REQUESTED,
+        starts_at=starts_at,
+        free_until=free_until,
+        is_free=now < free_until,
+        has_started=now >= starts_at,
+    )
 
 
 def settle(
@@ -55,7 +79,8 @@ def settle(
     """Who pays what. Raises ValueError if `move` cannot end a booking with that status."""
     if move is Move.ACCEPT or status not in MOVES[move].sources:
         raise ValueError(f"{move} does not end a booking that is {status}")
-    within_notice = move is Move.CANCEL_BY_CLIENT and is_within_notice(starts_at, now, policy)
+    rule = cancelling_rule(status, starts_at, now, policy)
+    within_notice = move is Move.CANCEL_BY_CLIENT and not rule.is_free
     is_earned = within_notice or move in (Move.COMPLETE, Move.NO_SHOW)
     split = split_fee(fee_minor if is_earned else 0, policy.commission_percent)
     return Settlement(

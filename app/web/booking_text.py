@@ -6,10 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from app import config
-from app.rules import reminders
-from app.rules.lifecycle import Actor, Status
+from app.rules import cancellation, reminders
+from app.rules.cancellation import CancellingRule
+from app.rules.lifecycle import Actor, Kind, Status
 from app.services.bookings import transitions
-from app.store.models import Booking, TimelineEntry
+from app.services.mail.compose import session_of
+from app.store.models import Booking, Therapist, TimelineEntry
+from emails import fee_words
+from emails.fee_words import FeeWords
 from emails.formatting import duration, money
 
 _BY_OPS = {
@@ -88,19 +92,41 @@ def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor) -> str:
     sentence = template.format(
         client=booking.client.given_name,
         therapist=booking.therapist.given_name,
-        money=_money_sentence(entry.facts, booking.currency, reader),
+        money=settled(booking, entry.facts, reader),
     )
     return sentence.strip()
 
 
-def _money_sentence(facts: dict[str, Any], currency: str, reader: Actor) -> str:
-    """What an end moved, in one sentence; empty if it moved nothing."""
-    refund, charge = facts.get("refund_minor", 0), facts.get("charge_minor", 0)
-    if reader is Actor.CLIENT:
-        if refund:
-            return f"{money(refund, currency)} was refunded to you."
-        return f"{money(charge, currency)} was charged." if charge else ""
-    if refund:
-        return f"The client was refunded {money(refund, currency)}."
-    payout = facts.get("payout_minor", 0)
-    return f"You receive {money(payout, currency)}." if payout else ""
+def settled(booking: Booking, facts: dict[str, Any], reader: Actor) -> str:
+    """What an end did to the fee, in sentences; empty for an event that ended nothing."""
+    if "charge_minor" not in facts:
+        return ""
+    fee, is_owed = fee_for(booking, reader), not facts["gives_back_free_consultation"]
+    told, payout = fee_words.sentence(fee.outcome(is_owed=is_owed)), facts["payout_minor"]
+    if not payout or reader is Actor.CLIENT:
+        return told
+    commission = money(facts["commission_minor"], booking.currency)
+    return f"{told} You receive {money(payout, booking.currency)} after {commission} commission."
+
+
+def fee_for(booking: Booking, reader: Actor) -> FeeWords:
+    return session_of(booking).fee_for("client" if reader is Actor.CLIENT else "therapist")
+
+
+def fee_of_offer(therapist: Therapist, kind: Kind) -> FeeWords:
+    """What a session that is not requested yet would cost its client."""
+    is_consultation = kind is Kind.FREE_CONSULTATION
+    return FeeWords(
+        minor=0 if is_consultation else therapist.rate_minor,
+        currency=therapist.currency,
+        payment=config.current().payment,
+        is_consultation=is_consultation,
+        reader="client",
+        client="",
+        therapist=therapist.given_name,
+    )
+
+
+def rule_of_offer(starts_at: datetime, now: datetime) -> CancellingRule:
+    policy = config.current().policy
+    return cancellation.cancelling_rule(Status.REQUESTED, starts_at, now, policy)

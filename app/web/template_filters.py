@@ -12,8 +12,9 @@ from flask import Flask, current_app, url_for
 from flask_bootstrap import Bootstrap5
 from markupsafe import Markup
 
+from app import config
 from app.web import booking_text
-from emails import formatting
+from emails import fee_words, formatting
 from emails.zones import NAMES as ZONE_NAMES
 
 _REGIONS = frozenset(
@@ -100,7 +101,17 @@ def register(app: Flask) -> None:
         by_day=by_day,
         time_left=time_left,
     )
+    app.jinja_env.filters["sentence"] = fee_words.sentence
     app.jinja_env.globals.update(
-        asset=asset, zones=zones, reminder_times=booking_text.reminder_times
+        asset=asset,
+        zones=zones,
+        reminder_times=booking_text.reminder_times,
+        fee_of_offer=booking_text.fee_of_offer,
+        rule_of_offer=booking_text.rule_of_offer,
+        withdrawing=fee_words.withdrawing,
+        cancelling=fee_words.cancelling,
+        cancelling_any_time=fee_words.cancelling_any_time,
+        leaving_now=fee_words.leaving_now,
+        if_not_accepted=lambda: fee_words.IF_NOT_ACCEPTED[config.current().payment],
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -6,10 +6,21 @@ from datetime import timedelta
 from functools import partial
 
 from emails.message import Message, Offer
-from emails.samples import ANSWER_BY, CHOOSE_URL, ONE_DAY, SESSION, STARTS_AT, sample
+from emails.samples import (
+    ANSWER_BY,
+    CHOOSE_URL,
+    FIRST_REMINDER_AT,
+    ONE_DAY,
+    ONE_HOUR_BEFORE,
+    SESSION,
+    STARTS_AT,
+    sample,
+)
 
 FREE = replace(SESSION, kind="free_consultation", price_minor=0)
 SAME_ZONE = replace(SESSION, client_zone="Europe/London")
+PAID = replace(SESSION, payment="at_booking")
+TWENTY_HOURS_BEFORE = STARTS_AT - timedelta(hours=20)
 IN_AUCKLAND = replace(SESSION, client_zone="Pacific/Auckland")
 NEXT_DAY = Offer(
     therapist_name="Chi",
@@ -20,6 +31,9 @@ NEXT_DAY = Offer(
 )
 
 reminder = partial(sample, "answer_reminder")
+received = partial(sample, "booking_received")
+accepted = partial(sample, "booking_accepted")
+to_client = partial(sample, "session_reminder", "client")
 receipt = partial(sample, "cancellation_receipt")
 recorded = partial(sample, "cancellation_recorded")
 expired = partial(sample, "booking_expired")
@@ -31,41 +45,77 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     "booking_requested.same_zone": partial(sample, "booking_requested", session=SAME_ZONE),
     "booking_requested.far_zone": partial(sample, "booking_requested", session=IN_AUCKLAND),
     "booking_received.free": partial(sample, "booking_received", session=FREE),
+    "booking_received.within_notice": partial(received, sent_at=TWENTY_HOURS_BEFORE),
+    "booking_received.free_within_notice": partial(
+        received, session=FREE, sent_at=TWENTY_HOURS_BEFORE
+    ),
+    "booking_received.at_booking": partial(received, session=PAID),
     "booking_accepted.free": partial(sample, "booking_accepted", session=FREE),
+    "booking_accepted.within_notice": partial(accepted, sent_at=TWENTY_HOURS_BEFORE),
+    "booking_accepted.at_booking": partial(accepted, session=PAID),
     "booking_accepted.no_meeting_url": partial(sample, "booking_accepted", meeting_url=None),
     "session_confirmed.no_meeting_url": partial(sample, "session_confirmed", meeting_url=None),
     "booking_declined.free": partial(sample, "booking_declined", session=FREE, offers=()),
+    "booking_declined.at_booking": partial(sample, "booking_declined", session=PAID),
     "answer_reminder.an_hour_left": partial(reminder, sent_at=ANSWER_BY - timedelta(minutes=65)),
     "answer_reminder.seconds_left": partial(reminder, sent_at=ANSWER_BY - timedelta(seconds=20)),
     "answer_reminder.due": partial(reminder, sent_at=ANSWER_BY + timedelta(hours=1)),
     "answer_late_client.free": partial(sample, "answer_late_client", session=FREE),
+    "answer_late_client.at_booking": partial(sample, "answer_late_client", session=PAID),
     "booking_expired.no_offers": partial(expired, offers=()),
     "booking_expired.deactivated": partial(expired, offers=(), because="deactivated"),
     "booking_expired.free": partial(expired, session=FREE, offers=(NEXT_DAY,)),
     "enquiry_expired.deactivated": partial(sample, "enquiry_expired", because="deactivated"),
+    "booking_expired.at_booking": partial(expired, session=PAID),
     "withdrawal_receipt.free": partial(sample, "withdrawal_receipt", session=FREE),
+    "withdrawal_receipt.at_booking": partial(sample, "withdrawal_receipt", session=PAID),
     "client_cancelled.in_time": partial(
-        sample, "client_cancelled", payout_minor=0, commission_minor=0
+        sample, "client_cancelled", payout_minor=0, commission_minor=0, within_notice=False
     ),
     "client_cancelled.free": partial(
         sample, "client_cancelled", session=FREE, payout_minor=0, commission_minor=0
     ),
-    "cancellation_receipt.in_time": partial(receipt, within_notice=False, charge_minor=0),
+    "client_cancelled.all_commission": partial(
+        sample, "client_cancelled", payout_minor=0, commission_minor=6000
+    ),
+    "client_cancelled.at_booking": partial(sample, "client_cancelled", session=PAID),
+    "client_cancelled.at_booking_in_time": partial(
+        sample, "client_cancelled", session=PAID, within_notice=False
+    ),
+    "cancellation_receipt.in_time": partial(receipt, within_notice=False),
+    "cancellation_receipt.always_free": partial(
+        receipt, within_notice=False, free_cancellation=timedelta(0)
+    ),
+    "cancellation_receipt.at_booking": partial(receipt, session=PAID),
+    "cancellation_receipt.at_booking_in_time": partial(receipt, session=PAID, within_notice=False),
     "cancellation_receipt.free": partial(receipt, session=FREE),
     "cancellation_receipt.free_in_time": partial(receipt, session=FREE, within_notice=False),
     "therapist_cancelled.free": partial(
         sample, "therapist_cancelled", session=FREE, offers=(NEXT_DAY,)
     ),
+    "therapist_cancelled.at_booking": partial(sample, "therapist_cancelled", session=PAID),
+    "cancellation_recorded.at_booking": partial(recorded, session=PAID, streak=1),
     "cancellation_recorded.first": partial(recorded, streak=1),
     "cancellation_recorded.free": partial(recorded, session=FREE, streak=1),
     "cancellation_recorded.flagged": partial(recorded, streak=4),
     "cancellation_recorded.deactivated": partial(recorded, streak=5),
+    "session_reminder.first": partial(to_client, sent_at=FIRST_REMINDER_AT, is_first_reminder=True),
+    "session_reminder.first_free": partial(
+        to_client, session=FREE, sent_at=FIRST_REMINDER_AT, is_first_reminder=True
+    ),
+    "session_reminder.first_late": partial(
+        to_client, sent_at=TWENTY_HOURS_BEFORE, is_first_reminder=True
+    ),
+    "session_reminder.therapist_second": partial(
+        sample, "session_reminder", "therapist", sent_at=ONE_HOUR_BEFORE
+    ),
     "session_reminder.client_no_meeting_url": partial(
         sample, "session_reminder", "client", meeting_url=None
     ),
     "session_reminder.therapist_no_meeting_url": partial(
         sample, "session_reminder", "therapist", meeting_url=None
     ),
+    "no_show_recorded.at_booking": partial(sample, "no_show_recorded", session=PAID),
     "no_show_recorded.free": partial(sample, "no_show_recorded", session=FREE),
     "your_links.none": partial(sample, "your_links", session=None, live_bookings=()),
     "account_deactivated.no_sessions": partial(

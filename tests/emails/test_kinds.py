@@ -18,6 +18,7 @@ KNOWN_TO_ALL = {
     "sent_at",
     "reference",
     "session",
+    "fee",
     "calendar",
     "support_email",
     "crisis_note",
@@ -65,7 +66,7 @@ def test_the_templates_of_all_kinds_compile() -> None:
 
 def test_every_name_in_a_row_has_a_sample_value() -> None:
     named = {name for row in KINDS.values() for name in (*row.facts, *row.values)}
-    assert named == {*VALUES, "booking_url"}
+    assert named == {*VALUES, "booking_url", "cancelling_rule"}
 
 
 def test_an_email_whose_value_is_missing_is_not_rendered() -> None:

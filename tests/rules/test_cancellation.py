@@ -1,6 +1,7 @@
 """Who pays what when a booking ends: every row of the table, and a ledger that stays at zero."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from app.rules.cancellation import (
     Account,
     Settlement,
+    cancelling_rule,
     request_lines,
     settle,
     settlement_lines,
@@ -80,6 +82,37 @@ def test_every_row_of_the_cancelling_table(
     assert result.streak_delta == streak_delta
     assert result.gives_back_free_consultation is free_again
     assert result.within_notice is (move is Move.CANCEL_BY_CLIENT and client_pays)
+
+
+@pytest.mark.parametrize(
+    ("before", "is_free"),
+    [
+        (25 * HOUR, True),
+        (24 * HOUR + SECOND, True),
+        (24 * HOUR, False),
+        (20 * HOUR, False),
+        (SECOND, False),
+    ],
+)
+@pytest.mark.parametrize("status", [Status.REQUESTED, Status.ACCEPTED])
+def test_the_rule_that_is_told_is_the_one_that_is_applied(
+    before: timedelta, is_free: bool, status: Status
+) -> None:
+    rule = cancelling_rule(status, STARTS_AT, STARTS_AT - before, POLICY)
+    assert rule.is_free is is_free
+    assert rule.is_enquiry is (status is Status.REQUESTED)
+    assert rule.free_until == STARTS_AT - 24 * HOUR
+    applied = settled(Move.CANCEL_BY_CLIENT, Status.ACCEPTED, before=before)
+    assert applied.charge_minor == (0 if rule.is_free else FEE)
+
+
+def test_with_no_notice_asked_for_cancelling_is_free_until_the_start() -> None:
+    policy = replace(POLICY, free_cancellation=timedelta(0))
+    rules = [
+        cancelling_rule(Status.ACCEPTED, STARTS_AT, at, policy)
+        for at in (STARTS_AT - SECOND, STARTS_AT)
+    ]
+    assert [(rule.is_free, rule.has_started) for rule in rules] == [(True, False), (False, True)]
 
 
 def test_a_request_holds_the_fee() -> None:

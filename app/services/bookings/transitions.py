@@ -6,7 +6,7 @@ from typing import Any
 
 from app import config
 from app.rules import availability, cancellation, lifecycle, reminders
-from app.rules.cancellation import Settlement
+from app.rules.cancellation import CancellingRule, Settlement
 from app.rules.lifecycle import LIVE, MOVES, Actor, Move, Status, Verdict, Via
 from app.rules.standing import StandingStep
 from app.services.bookings import ledger, log
@@ -62,6 +62,12 @@ def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | No
         now=at,
         policy=config.current().policy,
     )
+
+
+def cancelling_rule_of(booking: Booking, now: datetime) -> CancellingRule:
+    """What the client's cancelling at `now` would mean."""
+    policy = config.current().policy
+    return cancellation.cancelling_rule(booking.status_at(now), booking.starts_at, now, policy)
 
 
 def lock_booking(booking: Booking) -> Booking:

@@ -10,8 +10,9 @@ from app import config, links
 from app.links import LinkPurpose
 from app.rules import money
 from app.rules.lifecycle import Kind
+from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
-from app.services.bookings import alternatives
+from app.services.bookings import alternatives, transitions
 from app.store import queries
 from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
 from emails.kinds import KINDS
@@ -43,6 +44,7 @@ def session_of(booking: Booking) -> Session:
         kind=booking.kind.value,
         price_minor=booking.fee_minor,
         currency=booking.currency,
+        payment=config.current().payment,
         client_name=booking.client.given_name,
         therapist_name=booking.therapist.given_name,
         client_zone=booking.client.timezone,
@@ -164,6 +166,8 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "sessions": _sessions,
     "sessions_that_day": lambda email, _: _sessions_that_day(email),
     "live_bookings": _live_bookings,
+    "cancelling_rule": lambda email, now: transitions.cancelling_rule_of(_booking(email), now),
+    "is_first_reminder": lambda email, _: email.ordinal == Reminder.FIRST,
     "free_cancellation": _rule("free_cancellation"),
     "commission_percent": _rule("commission_percent"),
     "warn_streak": _rule("warn_streak"),

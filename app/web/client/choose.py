@@ -18,12 +18,13 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.links import LinkPurpose
-from app.rules.lifecycle import Via
+from app.rules.lifecycle import Actor, Via
 from app.services import availability, validation
 from app.services.availability import OpenSlot
 from app.services.bookings import alternatives, replace
 from app.store import queries
 from app.store.models import Booking
+from app.web import booking_text
 from app.web.client import manage
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
@@ -128,4 +129,5 @@ def _replacement_page(old: Booking, replacement: Booking, now: datetime) -> Resp
         **manage.booking_context(replacement, now),
         old=old,
         old_therapist=old.therapist.given_name,
+        old_fee=booking_text.fee_for(old, Actor.CLIENT),
     )

@@ -13,7 +13,7 @@ from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import clients, validation
 from app.services.bookings import cancel as cancelling
-from app.services.bookings import messages, replace
+from app.services.bookings import messages, replace, transitions
 from app.services.mail.compose import session_of
 from app.store import queries
 from app.store.models import Booking
@@ -111,13 +111,15 @@ def manage_page(
 ) -> ResponseReturnValue:
     """With status 409 or 410 it says that the requested change was not possible."""
     entries = queries.timeline_of(booking)
+    facts = booking_text.settlement_facts(booking, entries, now)
     page = render_template(
         "client/manage.html",
         **booking_context(booking, now),
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         is_just_done=request.method == "POST" and status is HTTPStatus.OK,
         terms=cancelling.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
-        facts=booking_text.settlement_facts(booking, entries, now),
+        facts=facts,
+        settled=booking_text.settled(booking, facts, Actor.CLIENT),
         timeline=booking_text.timeline(booking, entries, Actor.CLIENT),
         writings=queries.writings_of(booking),
         replacement=replace.current_replacement(booking, now),
@@ -137,6 +139,8 @@ def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
         "therapist": booking.therapist.given_name,
         "zone": booking.client.timezone,
         "policy": config.current().policy,
+        "fee": booking_text.fee_for(booking, Actor.CLIENT),
+        "rule": transitions.cancelling_rule_of(booking, now),
         "manage_path": tokens.path(LinkPurpose.MANAGE, booking),
         "now": now,
     }

@@ -120,6 +120,8 @@ def _context(booking: Booking) -> dict[str, Any]:
         "status": booking.status_at(now),
         "client": booking.client.given_name,
         "policy": policy,
+        "fee": booking_text.fee_for(booking, Actor.THERAPIST),
+        "rule": transitions.cancelling_rule_of(booking, now),
         "split": money.split_fee(booking.fee_minor, policy.commission_percent),
     }
 
@@ -131,6 +133,7 @@ def _page(
     errors: Mapping[str, str] = _NO_TEXTS,
 ) -> ResponseReturnValue:
     now, entries = clock.now(), queries.timeline_of(booking)
+    facts = booking_text.settlement_facts(booking, entries, now)
     can = {
         move: transitions.judge(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
         for move in _DONE
@@ -139,7 +142,7 @@ def _page(
         "dashboard/session.html",
         **_context(booking),
         can=can,
-        facts=booking_text.settlement_facts(booking, entries, now),
+        settled=booking_text.settled(booking, facts, Actor.THERAPIST),
         timeline=booking_text.timeline(booking, entries, Actor.THERAPIST),
         writings=queries.writings_of(booking),
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),

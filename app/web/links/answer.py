@@ -15,7 +15,7 @@ from app.services import validation
 from app.services.bookings import transitions
 from app.services.bookings.transitions import MoveResult
 from app.store.models import Booking, Therapist
-from app.web import auth
+from app.web import auth, booking_text
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
 
@@ -105,6 +105,8 @@ def _confirm_page(
         client=booking.client.given_name,
         payout_minor=money.split_fee(booking.fee_minor, percent).payout_minor,
         commission_percent=percent,
+        fee=booking_text.fee_for(booking, Actor.THERAPIST),
+        rule=transitions.cancelling_rule_of(booking, now),
         session_path=tokens.path(LinkPurpose.SESSION, booking),
         typed=typed,
         error=error,
@@ -130,6 +132,7 @@ def _result_page(result: MoveResult, move: Move) -> ResponseReturnValue:
         zone=booking.therapist.timezone,
         client=booking.client.given_name,
         wanted=move,
+        fee=booking_text.fee_for(booking, Actor.THERAPIST),
         session_path=tokens.path(LinkPurpose.SESSION, booking),
         now=now,
     )

@@ -30,6 +30,7 @@ from app.services.bookings.request import request_booking
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
+from app.web import booking_text
 from app.web.forms import add_error
 from app.web.public import search_params, times_view
 from app.web.public.open_times import list_openings
@@ -104,7 +105,10 @@ def requested(slug: str) -> str:
     # Details only for the browser that sent the request.
     now, policy = clock.now(), config.current().policy
     booking = _recent_request(slug, now)
-    return render_template("public/requested.html", booking=booking, now=now, policy=policy)
+    fee = booking_text.fee_for(booking, Actor.CLIENT) if booking else None
+    return render_template(
+        "public/requested.html", booking=booking, fee=fee, now=now, policy=policy
+    )
 
 
 def _recent_request(slug: str, now: datetime) -> Booking | None:

@@ -58,6 +58,12 @@ class Openings:
         )
 
     @property
+    def earliest_at(self) -> datetime | None:
+        """The earliest start that this page can ask for."""
+        shown = [each.starts_at for day in self.days for each in day.openings]
+        return min([*shown, *([self.chosen.starts_at] if self.chosen else [])], default=None)
+
+    @property
     def changes_clocks(self) -> bool:
         return len({day.zone_name for day in self.days}) > 1
 

@@ -93,7 +93,7 @@ COSTS: tuple[tuple[Step, float, dict[str, Any], str, str, Status, dict[str, int]
         {"client": -6000, "therapist": 5400, "commission": 600},
     ),
     (
-        accept, 2, {"kind": Kind.FREE_CONSULTATION}, "counts as used", "Cancel",
+        accept, 2, {"kind": Kind.FREE_CONSULTATION}, "used up", "Cancel",
         Status.CANCELLED_BY_CLIENT, {},
     ),
 )  # fmt: skip
