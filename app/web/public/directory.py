@@ -24,7 +24,7 @@ from app.errors import (
     SlotTaken,
     TherapistUnavailable,
 )
-from app.rules.lifecycle import Via
+from app.rules.lifecycle import Actor, Via
 from app.services import idempotency, search
 from app.services.bookings.request import request_booking
 from app.store import queries
