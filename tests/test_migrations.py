@@ -74,6 +74,7 @@ def test_a_database_in_use_takes_the_later_steps_and_keeps_its_rows(before: str)
         "0004_replaces",
         "0005_zones",
         "0007_reminders",
+        "0011_sessions",
     ]
     assert database.upgrade() == []
     with database.connection():
