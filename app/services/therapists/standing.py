@@ -78,8 +78,8 @@ def _reached(therapist: Therapist) -> Standing:
 
 
 def _is_deactivation_due(therapist: Therapist) -> bool:
-    limit = config.current().policy.deactivate_streak
-    return therapist.streak >= limit and not therapist.is_deactivated
+    step = rules.step_reached(therapist.streak, config.current().policy)
+    return step is StandingStep.DEACTIVATE and not therapist.is_deactivated
 
 
 def _deactivate_first(therapist: Therapist, now: datetime) -> Therapist:
