@@ -41,6 +41,8 @@ def therapist() -> None:
 @therapist.command()
 @click.option("--slug", type=Checked("SLUG", validation.slug), required=True)
 @click.option("--name", type=Checked("NAME", validation.name), required=True)
+@click.option("--given-name", type=Checked("NAME", validation.given_name),
+              help="What clients call them; derived from --name if left out.")  # fmt: skip
 @click.option("--email", type=Checked("EMAIL", validation.email), required=True)
 @click.option("--timezone", type=Checked("TZ", validation.timezone), required=True)
 @click.option("--rate", type=Checked("AMOUNT", _rate), required=True,
@@ -54,6 +56,7 @@ def therapist() -> None:
 def add(
     slug: str,
     name: str,
+    given_name: str | None,
     email: str,
     timezone: str,
     rate: int,
@@ -66,6 +69,7 @@ def add(
     new = accounts.NewTherapist(
         slug=slug,
         name=name,
+        given_name=given_name,
         email=email,
         timezone=timezone,
         rate_minor=rate,
@@ -196,6 +200,7 @@ def _json(row: Therapist) -> dict[str, object]:
     detail = TherapistDetail.with_factors(row, ranking.explain(row, clock.now()))
     return {
         **detail.model_dump(mode="json"),
+        "given_name": row.given_name,
         "email": row.email,
         "timezone": row.timezone,
         "available": format_windows(availability.windows_of(row)),
@@ -211,6 +216,7 @@ def _print_account(row: Therapist, as_json: bool) -> None:
         (
             ("slug", row.slug),
             ("name", row.name),
+            ("given name", row.given_name),
             ("email", row.email),
             ("account", row.state),
             ("streak", row.streak),

@@ -29,8 +29,6 @@ def export(address: str) -> dict[str, Any]:
     bookings = Booking.select().where(Booking.client == client)
     return {
         "email": client.email,
-        "name": client.name,
-        "timezone": client.timezone,
         "first_seen_at": client.created_at.isoformat(),
         "no_emails_because": suppressions.reason_at(client.email),
         "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
@@ -61,13 +59,20 @@ def erase(address: str, now: datetime) -> int:
         OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING, OutboxStatus.FAILED]),
         OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client),
     ).execute()
-    # A link names the epoch it was made for, so raising it ends every link.
-    count = Booking.update(epoch=Booking.epoch + 1).where(Booking.client == client).execute()
+    count = (
+        Booking.update(
+            client_name="Erased",
+            client_given_name="Erased",
+            client_timezone="UTC",
+            # A link names the epoch it was made for, so raising it ends every link.
+            epoch=Booking.epoch + 1,
+        )
+        .where(Booking.client == client)
+        .execute()
+    )
     suppressions.forget(address)
     gone = client.erased_address
-    Client.update(email=gone, email_key=gone, name="Erased", timezone="UTC").where(
-        Client.id == client.id
-    ).execute()
+    Client.update(email=gone, email_key=gone).where(Client.id == client.id).execute()
     # SQLite's write-ahead log still holds the old pages.
     on_commit(drop_log)
     return int(count)
@@ -125,6 +130,9 @@ def _booking(booking: Booking) -> dict[str, Any]:
     return {
         "reference": booking.reference,
         "therapist": booking.therapist.slug,
+        "name": booking.client_name,
+        "given_name": booking.client_given_name,
+        "timezone": booking.client_timezone,
         "kind": str(booking.kind),
         "status": str(booking.status),
         "starts_at": booking.starts_at.isoformat(),

@@ -6,12 +6,15 @@ from datetime import UTC, date, datetime
 
 from email_validator import EmailNotValidError, validate_email
 
+from app.rules.names import is_visible
 from app.store import queries
 from emails.addresses import MAX_LENGTH, mailbox
 from emails.formatting import minor_digits
 from emails.safety import UnsafeValue, check_reference, check_slug, check_url, check_zone
 
 NAME_LENGTH = 120
+# What an email can show.
+GIVEN_NAME_LENGTH = 60
 TEXT_LENGTH = 4000
 # Without 0/O, 1/I/L and U: a reference is read aloud and typed from a screen.
 REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -22,19 +25,34 @@ _INSTANT = re.compile(
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
-# These reorder the text around them, so that a name could be made to look like another.
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+# They hold emoji and words of some scripts together; other format characters hide something or
+# reorder the text around them, so that one name could look like another.
+_JOINERS = frozenset("\u200c\u200d")
 
 
 def name(value: str) -> str:
     """A person's name on one line, runs of spaces folded, in NFC."""
+    return _name(value, NAME_LENGTH)
+
+
+def given_name(value: str) -> str | None:
+    """What a person wants to be called, as `name`; None if they left it empty."""
+    typed = value.strip(" \t,;")
+    return _name(typed, GIVEN_NAME_LENGTH) if typed else None
+
+
+def _name(value: str, longest: int) -> str:
     clean = " ".join(unicodedata.normalize("NFC", value).split())
     if not clean:
         raise ValueError("Please give a name.")
-    if len(clean) > NAME_LENGTH:
-        raise ValueError(f"Please keep the name to {NAME_LENGTH} characters or fewer.")
-    if _has_control(value.strip()) or _BIDI & set(clean):
-        raise ValueError("Please leave control characters and line breaks out of the name.")
+    if len(clean) > longest:
+        raise ValueError(f"Please keep the name to {longest} characters or fewer.")
+    if _has_control(value.strip()) or _has_format(clean):
+        raise ValueError(
+            "Please leave control characters, line breaks and invisible characters out of the name."
+        )
+    if not is_visible(clean):
+        raise ValueError("Please give a name that can be seen.")
     return clean
 
 
@@ -144,7 +162,7 @@ def text(value: str) -> str:
 
 def required_text(value: str) -> str:
     clean = text(value)
-    if not clean:
+    if not is_visible(clean):
         raise ValueError("Please write something first.")
     return clean
 
@@ -154,8 +172,8 @@ def line(value: str, longest: int) -> str:
     clean = " ".join(unicodedata.normalize("NFC", value).split())
     if len(clean) > longest:
         raise ValueError(f"Please keep it to {longest} characters or fewer.")
-    if _has_control(clean) or _BIDI & set(clean):
-        raise ValueError("Please leave control characters out of it.")
+    if _has_control(clean) or _has_format(clean):
+        raise ValueError("Please leave control characters and invisible characters out of it.")
     return clean
 
 
@@ -177,3 +195,7 @@ def web_address(value: str) -> str:
 
 def _has_control(value: str) -> bool:
     return any(unicodedata.category(character) in {"Cc", "Cs"} for character in value)
+
+
+def _has_format(value: str) -> bool:
+    return any(unicodedata.category(each) == "Cf" for each in value if each not in _JOINERS)

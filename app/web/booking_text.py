@@ -90,7 +90,7 @@ def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor) -> str:
     if entry.by is Actor.OPS:
         template = _BY_OPS.get(entry.event, template)
     sentence = template.format(
-        client=booking.client.given_name,
+        client=booking.client_given_name,
         therapist=booking.therapist.given_name,
         money=settled(booking, entry.facts, reader),
     )

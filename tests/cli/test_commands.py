@@ -165,7 +165,23 @@ BAD_ADDITIONS = [
     (("--available", "Mon 9-17"), '--available: "Mon 9-17" is not days and hours'),
     (("--available", "Mon 09:05-17:00"), "--available: 09:05 is not on a quarter hour"),
     (("--meeting-url", "meet.example"), "--meeting-url"),
+    (("--name", "\u2800"), "--name: Please give a name that can be seen"),
+    (("--given-name", "\u202eahsA"), "--given-name"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "called"),
+    [
+        (("--name", "Dr. Asha Rao"), "Asha"),
+        (("--name", "Rao, Asha"), "Asha"),
+        (("--given-name", "Dr Rao"), "Dr Rao"),
+    ],
+)
+def test_a_therapist_is_added_with_a_given_name_or_one_is_derived(
+    mindsum: Mindsum, flags: tuple[str, ...], called: str
+) -> None:
+    assert mindsum(*ADD, *flags, "--json").data["given_name"] == called
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -1,4 +1,6 @@
-"""Amounts, slugs and references as people and programs send them."""
+"""The grammar of values as people and programs send them: amounts, slugs, references, names, lines."""
+
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -87,3 +89,58 @@ def test_a_bad_reference_is_refused_as_input_and_by_emails(reference: str) -> No
         validation.reference(reference)
     with pytest.raises(UnsafeValue, match=r"^reference"):
         check_reference("reference", reference)
+
+
+HIDDEN = (
+    "\u200b",
+    "\u200d\u200d",
+    "\u3164",
+    "\u2800\u2800",
+    "\u0301",
+    "\ufe0f",
+    "A\u200bsha",
+    "\u2060Asha",
+    "Asha\ufeff",
+    "Asha\xad",
+    "\u202eoaR ahsA",
+    "\u2066Asha\u2069",
+    "Asha\u061c",
+    "Asha \U000e0041",
+    "Asha\x00",
+    "Asha\x7f",
+    "Asha\nRao",
+    "\ud800",
+)
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("grammar", [validation.name, validation.given_name])
+def test_a_name_that_hides_something_or_shows_nothing_is_refused(
+    grammar: Callable[[str], str | None], name: str
+) -> None:
+    with pytest.raises(ValueError, match=r"name"):
+        grammar(name)
+
+
+@pytest.mark.parametrize("name", ["علی\u200cرضا", "👩\u200d⚕️ Asha", "🌸", "Éloïse", "क्\u200dष"])
+def test_characters_that_hold_a_name_together_stay(name: str) -> None:
+    assert validation.name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("", None), ("  ", None), (" Asha ", "Asha"), ("Rao,,", "Rao"), ("Dr. Rao", "Dr. Rao")],
+)
+def test_a_given_name_is_optional_and_kept_as_typed(typed: str, kept: str | None) -> None:
+    assert validation.given_name(typed) == kept
+
+
+def test_a_message_with_nothing_to_see_is_none() -> None:
+    with pytest.raises(ValueError, match="write something"):
+        validation.required_text("\u200b\u2800")
+
+
+@pytest.mark.parametrize("line", ["Calm\u202e", "Calm\u200b"])
+def test_a_line_for_a_public_page_hides_nothing(line: str) -> None:
+    with pytest.raises(ValueError, match="invisible"):
+        validation.line(line, 200)

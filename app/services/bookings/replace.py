@@ -59,9 +59,10 @@ def _same_request(old: Booking, slug: str, starts_at: datetime) -> BookingReques
     notes = [each.body for each in queries.writings_of(old) if each.purpose is Purpose.NOTE]
     return BookingRequest(
         therapist=slug,
-        name=old.client.name,
+        name=old.client_name,
+        given_name=old.client_given_name,
         email=old.client.email,
-        timezone=old.client.timezone,
+        timezone=old.client_timezone,
         starts_at=starts_at,
         kind=old.kind,
         note=notes[0] if notes else "",

@@ -18,6 +18,7 @@ from app.errors import (
 from app.rules import acceptance, availability, cancellation
 from app.rules.availability import NotOpen
 from app.rules.lifecycle import Actor, Kind, Status, Via
+from app.rules.names import given_name
 from app.rules.policy import Policy
 from app.services import availability as open_times
 from app.services.bookings import ledger, log, transitions
@@ -42,6 +43,8 @@ class BookingRequest:
     note: str = ""
     # The booking in whose place this one is requested.
     replaces: Booking | None = None
+    # Derived from `name` if they gave none.
+    given_name: str | None = None
 
 
 def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
@@ -64,7 +67,7 @@ def _request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Book
     is_taken = _check(therapist, wanted, minutes, now=now, policy=policy)
     if not therapist.takes_bookings:
         raise TherapistUnavailable(therapist.slug)
-    client = _client(wanted, now)
+    client = _client(wanted.email, now)
     if wanted.kind is Kind.FREE_CONSULTATION and has_used_free_consultation(therapist, client):
         raise FreeConsultationUsed
     if is_taken:
@@ -125,21 +128,14 @@ def _not_open(why: NotOpen, policy: Policy) -> str:
             return "This is not one of the therapist's open times; please choose one of those."
 
 
-def _client(wanted: BookingRequest, now: datetime) -> Client:
+def _client(address: str, now: datetime) -> Client:
     # Locked until the commit.
     # A loop, because two first requests of one person (to two therapists) share no lock, and
     # because the client may be erased while we wait for their lock.
-    while (client := queries.locked_client(wanted.email)) is None:
+    while (client := queries.locked_client(address)) is None:
         Client.insert(
-            email=wanted.email,
-            email_key=queries.email_key(wanted.email),
-            name=wanted.name,
-            timezone=wanted.timezone,
-            created_at=now,
+            email=address, email_key=queries.email_key(address), created_at=now
         ).on_conflict_ignore().execute()
-    if (client.name, client.timezone) != (wanted.name, wanted.timezone):
-        client.name, client.timezone = wanted.name, wanted.timezone
-        client.save(only=["name", "timezone"])
     return client
 
 
@@ -159,6 +155,9 @@ def _create(
         reference=_new_reference(),
         therapist=therapist,
         client=client,
+        client_name=wanted.name,
+        client_given_name=wanted.given_name or given_name(wanted.name),
+        client_timezone=wanted.timezone,
         kind=wanted.kind,
         status=Status.REQUESTED,
         requested_at=now,

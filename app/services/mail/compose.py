@@ -45,20 +45,21 @@ def session_of(booking: Booking) -> Session:
         price_minor=booking.fee_minor,
         currency=booking.currency,
         payment=config.current().payment,
-        client_name=booking.client.given_name,
+        client_name=booking.client_given_name,
         therapist_name=booking.therapist.given_name,
-        client_zone=booking.client.timezone,
+        client_zone=booking.client_timezone,
         therapist_zone=booking.therapist.timezone,
     )
 
 
 def _envelope(email: OutboxEmail, now: datetime) -> Envelope:
     settings, person = config.current(), email.recipient
+    reader, zone = _reader(email)
     return Envelope(
         role=email.role.value,
         recipient=person.email if person else settings.ops_email,
-        reader=person.given_name if person else "ops",
-        zone=person.timezone if person else "UTC",
+        reader=reader,
+        zone=zone,
         reference=email.booking.reference if email.booking else None,
         ordinal=email.ordinal,
         sender=settings.mail_default_sender,
@@ -67,6 +68,18 @@ def _envelope(email: OutboxEmail, now: datetime) -> Envelope:
         domain=settings.public_host,
         sent_at=now,
     )
+
+
+def _reader(email: OutboxEmail) -> tuple[str, str]:
+    """The given name of the recipient, and their time zone."""
+    match email.recipient:
+        case Client() as client:
+            booking = email.booking or queries.newest_booking_of_client(client)
+            return booking.client_given_name, booking.client_timezone
+        case Therapist() as therapist:
+            return therapist.given_name, therapist.timezone
+        case _:
+            return "ops", "UTC"
 
 
 def _booking(email: OutboxEmail) -> Booking:

@@ -10,6 +10,7 @@ from peewee import IntegrityError
 
 from app import config
 from app.errors import FieldError, InvalidFields
+from app.rules.names import given_name
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
 from app.services.therapists import sessions
@@ -31,6 +32,8 @@ class NewTherapist:
     timezone: str
     rate_minor: int
     windows: Sequence[OpenWindow]
+    # Derived from `name` if there is none.
+    given_name: str | None = None
     offers_free_consultation: bool = True
     meeting_url: str | None = None
     headline: str = ""
@@ -45,6 +48,7 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
         therapist: Therapist = Therapist.create(
             slug=new.slug,
             name=new.name,
+            given_name=new.given_name or given_name(new.name),
             email=new.email,
             email_key=queries.email_key(new.email),
             timezone=new.timezone,

@@ -15,6 +15,7 @@ from app.store.models import Therapist, TimeOff
 EDITABLE = frozenset(
     {
         "name",
+        "given_name",
         "timezone",
         "rate_minor",
         "offers_free_consultation",

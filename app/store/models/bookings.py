@@ -38,6 +38,12 @@ class Booking(Table):
     reference = CharField(max_length=16, unique=True)
     therapist = ForeignKeyField(Therapist, backref="bookings", on_delete="RESTRICT", index=False)
     client = ForeignKeyField(Client, backref="bookings", on_delete="RESTRICT")
+    # The client as they gave themselves for this booking; each of their bookings has its own.
+    client_name = CharField(max_length=120)
+    # The only name of theirs that emails and calendars use.
+    client_given_name = CharField(max_length=120)
+    # IANA name.
+    client_timezone = CharField(max_length=64)
     kind = EnumField(Kind)
     # May lag behind the clock until a job has run: see `status_at`.
     status = EnumField(Status)

@@ -40,10 +40,6 @@ def _link_holder(letter: str, person_id: int, links_epoch: int) -> str:
     return f"{letter}{person_id}" if links_epoch == 1 else f"{letter}{person_id}.{links_epoch}"
 
 
-def _given_name(name: str) -> str:
-    return name.split(maxsplit=1)[0]
-
-
 class Therapist(Table):
     # The row is the lock on all their bookings.
 
@@ -52,6 +48,8 @@ class Therapist(Table):
 
     slug = CharField(max_length=64, unique=True)
     name = CharField(max_length=120)
+    # The only name of theirs that emails and client pages use.
+    given_name = CharField(max_length=120)
     email = CharField(max_length=254)
     # `email_key(email)`: the address without regard to case.
     email_key = CharField(max_length=254, unique=True)
@@ -92,11 +90,6 @@ class Therapist(Table):
     created_at = InstantField()
     # Raised with each change of the address, which ends all links that were sent to it.
     links_epoch = IntegerField(default=1)
-
-    @property
-    def given_name(self) -> str:
-        """The only name of theirs that emails and client pages use."""
-        return _given_name(self.name)
 
     @property
     def link_holder(self) -> str:
@@ -159,14 +152,14 @@ class TimeOff(Table):
 
 
 class Client(Table):
-    """A person who requests sessions, identified by their email address."""
+    """A person who requests sessions, identified by their email address.
+
+    Their names and time zone belong to their bookings.
+    """
 
     email = CharField(max_length=254)
     # `email_key(email)`: the address without regard to case.
     email_key = CharField(max_length=254, unique=True)
-    name = CharField(max_length=120)
-    # IANA name.
-    timezone = CharField(max_length=64)
     created_at = InstantField()
     # As Therapist.links_epoch.
     links_epoch = IntegerField(default=1)
@@ -174,10 +167,6 @@ class Client(Table):
     @property
     def link_holder(self) -> str:
         return _link_holder("c", self.id, self.links_epoch)
-
-    @property
-    def given_name(self) -> str:
-        return _given_name(self.name)
 
     @property
     def erased_address(self) -> str:

@@ -22,6 +22,7 @@ from app.store.queries.clients import (
     free_consultations_of,
     live_bookings_of_client,
     locked_client,
+    newest_booking_of_client,
 )
 from app.store.queries.directory import listed_ids, listed_therapists
 from app.store.queries.emails import email_by_id, failed_emails_to, newest_emails
@@ -74,6 +75,7 @@ __all__ = [
     "locked_client",
     "locked_therapist",
     "locked_therapist_by_slug",
+    "newest_booking_of_client",
     "newest_bookings",
     "newest_emails",
     "open_enquiries_of",

@@ -32,6 +32,14 @@ def live_bookings_of_client(client: Client, now: datetime) -> list[Booking]:
     )
 
 
+def newest_booking_of_client(client: Client) -> Booking:
+    """There is one: a client's row is written with their first booking."""
+    newest: Booking = (
+        Booking.select().where(Booking.client == client).order_by(Booking.id.desc()).get()
+    )
+    return newest
+
+
 def free_consultations_of(client: Client) -> "ModelSelect[Booking]":
     """A subquery of therapist ids."""
     return Booking.select(Booking.therapist).where(

@@ -28,6 +28,10 @@ def _day(value: object) -> date:
     return validation.day(str(value))
 
 
+def _given_name(value: str | None) -> str | None:
+    return None if value is None else validation.given_name(value)
+
+
 def _digits_only(value: object) -> object:
     if isinstance(value, str) and not _DAYS.fullmatch(value):
         raise ValueError("Please give a whole number of days from 1 to 62.")
@@ -42,6 +46,11 @@ class ClientIn(In):
     name: Annotated[str, AfterValidator(validation.name)] = Field(
         description="a name in one line, at most 120 characters"
     )
+    given_name: Annotated[str | None, AfterValidator(_given_name)] = Field(
+        None,
+        description="what the client wants to be called, at most 60 characters; derived from the"
+        " name if left out",
+    )
     email: Annotated[str, AfterValidator(validation.email)] = Field(
         description="an email address such as name@example.org"
     )
@@ -52,7 +61,9 @@ class ClientIn(In):
 
 class BookingIn(In):
     therapist: str = Field(description="the slug of a therapist", min_length=1)
-    client: ClientIn = Field(description="an object with name, email and timezone")
+    client: ClientIn = Field(
+        description="an object with name, email and timezone, and given_name if known"
+    )
     starts_at: Annotated[datetime, BeforeValidator(_instant)] = Field(
         description="a start such as 2026-11-03T10:00:00Z, with its offset from UTC"
     )
@@ -65,6 +76,7 @@ class BookingIn(In):
         return BookingRequest(
             therapist=self.therapist,
             name=self.client.name,
+            given_name=self.client.given_name,
             email=self.client.email,
             timezone=self.client.timezone,
             starts_at=self.starts_at,

@@ -137,7 +137,7 @@ def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
         "booking": booking,
         "status": booking.status_at(now),
         "therapist": booking.therapist.given_name,
-        "zone": booking.client.timezone,
+        "zone": booking.client_timezone,
         "policy": config.current().policy,
         "fee": booking_text.fee_for(booking, Actor.CLIENT),
         "rule": transitions.cancelling_rule_of(booking, now),

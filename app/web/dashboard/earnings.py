@@ -82,7 +82,7 @@ def _row(earning: Earning, zone: str) -> tuple[str, ...]:
         csv_export.local(earning.earned_at, zone),
         zone,
         booking.reference,
-        csv_export.text(booking.client.name),
+        csv_export.text(booking.client_name),
         csv_export.local(booking.starts_at, zone),
         REASONS[earning.event],
         csv_export.amount(booking.fee_minor, currency),

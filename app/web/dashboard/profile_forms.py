@@ -10,6 +10,7 @@ from wtforms import BooleanField, Field, StringField, TextAreaField, ValidationE
 
 from app import clock
 from app.rules import weekly_hours
+from app.rules.names import given_name
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
@@ -84,12 +85,15 @@ class SettingsForm(SiteForm):
 
 class AboutForm(SettingsForm):
     name = StringField("Your name", [Checked(validation.name)])
+    given_name = StringField("What clients call you", [Checked(validation.given_name)])
     headline = StringField("Headline", [Checked(_headline)])
     about = TextAreaField("About you", [Checked(validation.text)])
     specialisms = StringField("Specialisms", [Checked(_specialisms)])
 
     def changes(self) -> dict[str, Any]:
-        return {field.name: field.checked for field in self}
+        changes = {field.name: field.checked for field in self}
+        changes["given_name"] = changes["given_name"] or given_name(self.name.checked)
+        return changes
 
 
 class OfferForm(SettingsForm):

@@ -96,7 +96,7 @@ def send_message(reference: str) -> ResponseReturnValue:
     def send(body: str) -> None:
         messages.send(booking, body, author=Actor.THERAPIST, now=now)
 
-    confirmation = f"Sent. We email {booking.client.given_name} that a message is waiting."
+    confirmation = f"Sent. We email {booking.client_given_name} that a message is waiting."
     return _save_text(booking, "message", send, confirmation)
 
 
@@ -118,7 +118,7 @@ def _context(booking: Booking) -> dict[str, Any]:
         **base.layout_context(),
         "booking": booking,
         "status": booking.status_at(now),
-        "client": booking.client.given_name,
+        "client": booking.client_given_name,
         "policy": policy,
         "fee": booking_text.fee_for(booking, Actor.THERAPIST),
         "rule": transitions.cancelling_rule_of(booking, now),
@@ -184,7 +184,7 @@ def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
     status = tokens.http_status(result.booking, result.verdict, clock.now())
     if status is not HTTPStatus.OK:
         return _page(result.booking, status)
-    flash(_DONE[move].format(client=result.booking.client.given_name))
+    flash(_DONE[move].format(client=result.booking.client_given_name))
     return _redirect_to_page(result.booking)
 
 

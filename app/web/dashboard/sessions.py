@@ -70,7 +70,7 @@ def _row(booking: Booking, zone: str, now: datetime) -> tuple[str, ...]:
         booking.reference,
         booking.status_at(now),
         booking.kind,
-        csv_export.text(booking.client.name),
+        csv_export.text(booking.client_name),
         csv_export.local(booking.starts_at, zone),
         csv_export.local(booking.ends_at, zone),
         zone,

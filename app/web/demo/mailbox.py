@@ -190,4 +190,4 @@ def _tabs(stored: Iterable[StoredMessage]) -> list[Tab]:
 
 def _client_name(address: str) -> str:
     client = queries.client_by_email(address)
-    return client.name if client else address
+    return queries.newest_booking_of_client(client).client_name if client else address

@@ -52,6 +52,7 @@ class RequestForm(SiteForm):
     starts_at = StringField("Time", [Checked(_start)])
     kind = RadioField("Kind of session", [Checked(_kind)], validate_choice=False)
     name = StringField("Your name", [Checked(validation.name)])
+    given_name = StringField("What we call you (optional)", [Checked(validation.given_name)])
     email = EmailField("Your email address", [Checked(validation.email)])
     timezone = StringField("Your time zone", [Checked(validation.timezone)])
     note = TextAreaField("A note to the therapist (optional)", [Checked(validation.text)])
@@ -73,6 +74,7 @@ class RequestForm(SiteForm):
         return BookingRequest(
             therapist=slug,
             name=self.name.checked,
+            given_name=self.given_name.checked,
             email=self.email.checked,
             timezone=self.timezone.checked,
             starts_at=self.starts_at.checked,

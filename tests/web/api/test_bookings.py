@@ -41,6 +41,17 @@ def test_a_free_consultation_is_shorter_and_costs_nothing(ask: Call) -> None:
     assert body["price"] == {"amount": 0, "currency": "GBP"}
 
 
+@pytest.mark.parametrize(
+    ("given_name", "called"),
+    [({}, "Dee"), ({"given_name": None}, "Dee"), ({"given_name": "Dr Stone"}, "Dr Stone")],
+)
+def test_a_given_name_is_optional_and_derived_where_it_is_left_out(
+    ask: Call, given_name: dict[str, str | None], called: str
+) -> None:
+    assert ask(client={**DEE, "name": "Stone, Dr. Dee", **given_name}).status_code == 201
+    assert Booking.get().client_given_name == called
+
+
 def test_a_start_in_another_offset_is_the_same_instant(ask: Call) -> None:
     assert ask(starts_at="2026-11-03T15:30:00+05:30").get_json()["starts_at"] == z(TUESDAY_10)
 

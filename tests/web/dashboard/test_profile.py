@@ -146,12 +146,22 @@ def test_what_clients_read_is_saved_in_order(asha: Visitor) -> None:
     assert (found.about, found.specialisms) == ("One.\nTwo.", "Grief, Sleep")
 
 
+def test_what_clients_call_a_therapist_is_their_own_choice(asha: Visitor) -> None:
+    send(asha, "/about", given_name="Dr Rao")
+    assert Therapist.get(slug="asha").given_name == "Dr Rao"
+    assert "Hello Dr Rao." in asha.get("/dashboard").text
+    send(asha, "/about", name="Rao, Prof. Aisha", given_name=" ")
+    assert Therapist.get(slug="asha").given_name == "Aisha"
+
+
 @pytest.mark.parametrize(
     ("field", "typed", "said"),
     [
         ("name", "", "Please give a name."),
+        ("name", "\u2800", "a name that can be seen"),
+        ("given_name", "\u2066A", "invisible characters"),
         ("headline", "x" * 201, "Please keep it to 200 characters or fewer."),
-        ("headline", "a\u202eb", "Please leave control characters out of it."),
+        ("headline", "a\u202eb", "invisible characters out of it."),
         ("about", "x" * 4001, "Please keep it to 4000 characters or fewer."),
         ("specialisms", "x" * 501, "Please keep it to 500 characters or fewer."),
     ],

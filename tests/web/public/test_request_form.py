@@ -11,7 +11,7 @@ from flask import Flask
 from app.rules.lifecycle import Kind, Status
 from app.services.therapists import accounts
 from app.store import queries
-from app.store.models import Booking, Client, Writing
+from app.store.models import Booking, Writing
 from tests.harness.page_stories import forms
 from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text, token
 from tests.scenarios.cast import MONDAY, Cast
@@ -92,6 +92,8 @@ def test_the_receipt_is_gone_after_an_hour(cast: Cast, at: Any, visitor: Visitor
         ("name", "  ", "Please give a name."),
         ("name", "D" * 121, "120 characters or fewer"),
         ("name", "Dee\r\nBcc: x@y.example", "Please leave control characters"),
+        ("name", "\u2800\u2800", "a name that can be seen"),
+        ("given_name", "\u202eeeD", "invisible characters"),
         ("email", "dee", "Please give an email address"),
         ("email", "dee@x.example\nBcc: a@b.example", "Please give an email address"),
         ("timezone", "Mars/Olympus", "Please give a time zone"),
@@ -125,8 +127,17 @@ def test_unusual_but_right_names_and_addresses_are_taken_as_they_are(
     cast: Cast, visitor: Visitor, name: str, email: str
 ) -> None:
     assert visitor.post(ASHA, data=filled(visitor, name=name, email=email)).status_code == 303
-    assert Client.get().name == name
+    assert Booking.get().client_name == name
     assert "<script>" not in visitor.get(f"{ASHA}/requested").text
+
+
+@pytest.mark.parametrize(("typed", "called"), [("", "Dee"), ("Dr Stone", "Dr Stone")])
+def test_a_given_name_is_optional_and_derived_where_it_is_left_empty(
+    cast: Cast, visitor: Visitor, typed: str, called: str
+) -> None:
+    data = filled(visitor, name="Stone, Dr. Dee", given_name=typed)
+    assert visitor.post(ASHA, data=data).status_code == 303
+    assert Booking.get().client_given_name == called
 
 
 def test_a_time_that_has_just_gone_is_said_so_and_nothing_typed_is_lost(

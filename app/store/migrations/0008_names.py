@@ -1,0 +1,62 @@
+"""Names and time zones of clients move to their bookings; therapists get a given name."""
+
+# The tables as of this step; today's models may differ.
+from peewee import CharField, Database, Model
+from playhouse.migrate import SchemaMigrator
+
+from app.rules.names import given_name
+
+_BATCH = 1000
+# A constant default adds a column without writing the rows of a big table.
+COLUMNS = (
+    "ALTER TABLE booking ADD COLUMN client_name VARCHAR(120) NOT NULL DEFAULT ''",
+    "ALTER TABLE booking ADD COLUMN client_given_name VARCHAR(120) NOT NULL DEFAULT ''",
+    "ALTER TABLE booking ADD COLUMN client_timezone VARCHAR(64) NOT NULL DEFAULT ''",
+    "ALTER TABLE therapist ADD COLUMN given_name VARCHAR(120) NOT NULL DEFAULT ''",
+    # Only until the bookings are filled.
+    "ALTER TABLE client ADD COLUMN given_name VARCHAR(120) NOT NULL DEFAULT ''",
+)
+FILL_BOOKINGS = """
+UPDATE booking SET
+    client_name = (SELECT name FROM client WHERE client.id = booking.client_id),
+    client_given_name = (SELECT given_name FROM client WHERE client.id = booking.client_id),
+    client_timezone = (SELECT timezone FROM client WHERE client.id = booking.client_id)
+"""
+DROPPED = ("name", "given_name", "timezone")
+
+
+def up(migrator: SchemaMigrator, db: Database) -> None:
+    class Table(Model):
+        name = CharField()
+        given_name = CharField()
+
+        class Meta:
+            database = db
+
+    class Therapist(Table):
+        pass
+
+    class Client(Table):
+        pass
+
+    for statement in COLUMNS:
+        db.execute_sql(statement)
+    for table in (Therapist, Client):
+        _fill_given_names(table)
+    db.execute_sql(FILL_BOOKINGS)
+    for column in DROPPED:
+        db.execute_sql(f"ALTER TABLE client DROP COLUMN {column}")
+
+
+def _fill_given_names(table: type[Model]) -> None:
+    last_id = 0
+    while rows := list(
+        table.select(table.id, table.name, table.given_name)
+        .where(table.id > last_id)
+        .order_by(table.id)
+        .limit(_BATCH)
+    ):
+        for row in rows:
+            row.given_name = given_name(row.name)
+        table.bulk_update(rows, [table.given_name], batch_size=100)
+        last_id = rows[-1].id
