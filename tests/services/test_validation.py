@@ -1,4 +1,4 @@
-"""The grammar of values as people and programs send them: amounts, slugs, references, names, lines."""
+"""The grammar of values as people and programs send them."""
 
 from collections.abc import Callable
 
