@@ -1,7 +1,7 @@
 """Names and time zones of clients move to their bookings; therapists get a given name."""
 
 # The tables as of this step; today's models may differ.
-from peewee import CharField, Database, Model
+from peewee import CharField, Database, IntegerField, Model, ModelSelect
 from playhouse.migrate import SchemaMigrator
 
 from app.rules.names import given_name
@@ -16,12 +16,6 @@ COLUMNS = (
     # Only until the bookings are filled.
     "ALTER TABLE client ADD COLUMN given_name VARCHAR(120) NOT NULL DEFAULT ''",
 )
-FILL_BOOKINGS = """
-UPDATE booking SET
-    client_name = (SELECT name FROM client WHERE client.id = booking.client_id),
-    client_given_name = (SELECT given_name FROM client WHERE client.id = booking.client_id),
-    client_timezone = (SELECT timezone FROM client WHERE client.id = booking.client_id)
-"""
 DROPPED = ("name", "given_name", "timezone")
 
 
@@ -37,13 +31,29 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         pass
 
     class Client(Table):
-        pass
+        timezone = CharField()
+
+    class Booking(Model):
+        client_id = IntegerField()
+        client_name = CharField()
+        client_given_name = CharField()
+        client_timezone = CharField()
+
+        class Meta:
+            database = db
+
+    def of_client(column: CharField) -> ModelSelect:
+        return Client.select(column).where(Client.id == Booking.client_id)
 
     for statement in COLUMNS:
         db.execute_sql(statement)
     for table in (Therapist, Client):
         _fill_given_names(table)
-    db.execute_sql(FILL_BOOKINGS)
+    Booking.update(
+        client_name=of_client(Client.name),
+        client_given_name=of_client(Client.given_name),
+        client_timezone=of_client(Client.timezone),
+    ).execute()
     for column in DROPPED:
         db.execute_sql(f"ALTER TABLE client DROP COLUMN {column}")
 
