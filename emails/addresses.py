@@ -4,6 +4,9 @@ import re
 import unicodedata
 from email.headerregistry import Address
 from email.utils import parseaddr
+from itertools import groupby
+
+import idna
 
 from emails.safety import UnsafeValue, clean_name
 
@@ -18,18 +21,52 @@ def ascii_domain(field: str, value: str) -> str:
     """The domain in lower case with its international labels in punycode. Raises UnsafeValue."""
     if not _is_printable(value[:512]):
         raise UnsafeValue(field, "a domain name")
-    labels = unicodedata.normalize("NFKC", value[:512]).lower().replace("。", ".").split(".")
     try:
-        # Not the "idna" codec: its 2003 rules turn ß into ss, which is another domain.
+        # IDNA 2008: the rules of 2003 turn ß into ss, which is another domain.
+        labels = idna.uts46_remap(value[:512], std3_rules=False).split(".")
         encoded = ".".join(
-            label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
-            for label in labels
+            label if label.isascii() else idna.alabel(label).decode() for label in labels
         )
-    except UnicodeError as error:
+    except idna.IDNAError as error:
         raise UnsafeValue(field, "a domain name") from error
     if len(encoded) > 253 or not _DOMAIN.fullmatch(encoded):
         raise UnsafeValue(field, "a domain name")
     return encoded
+
+
+def email_key(address: str) -> str:
+    """The identity of an address: one mailbox has one key, and different letters stay different.
+
+    The domain as `ascii_domain` writes it; the local part composed (NFC) and in lower case, where
+    lower case is one letter whose capital is the one that was there: ß is not ss, ı is not i.
+    """
+    local, at, domain = address.strip().rpartition("@")
+    try:
+        domain = ascii_domain("email", domain)
+    except UnsafeValue:
+        domain = domain.lower()
+    return "".join(map(_small, _composed(local))) + at + domain
+
+
+def looks_like_another_letter(character: str) -> bool:
+    """Such as the Kelvin sign: Unicode's own rewriting would turn it into the letter K."""
+    return unicodedata.normalize("NFC", character) != character
+
+
+def _composed(text: str) -> str:
+    # In NFC, but signs that look like another letter stay what they are.
+    runs = groupby(text, looks_like_another_letter)
+    return "".join(
+        "".join(run) if is_sign else unicodedata.normalize("NFC", "".join(run))
+        for is_sign, run in runs
+    )
+
+
+def _small(letter: str) -> str:
+    small = letter.lower()
+    # ẞ has a small letter whose capital is written SS.
+    is_its_capital = letter in (small.upper(), small.title(), "ẞ")
+    return small if len(small) == 1 and is_its_capital else letter
 
 
 def mailbox(field: str, value: str) -> Address:

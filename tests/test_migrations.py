@@ -236,3 +236,84 @@ def test_a_database_file_that_cannot_be_created_is_reported(tmp_path: Path) -> N
     database.bind(f"sqlite:///{tmp_path / 'file' / 'mindsum.db'}")
     with pytest.raises(StoreUnavailable, match="unable to open database file"):
         database.upgrade()
+
+
+def add_person(number: int, email: str, key: str, table: str = "client") -> None:
+    """A copy of the first therapist or client, with another address."""
+    columns = [name for name in rows(table)[0] if name not in ("id", "email", "email_key", "slug")]
+    named = {"id": str(number), "email": f"'{email}'", "email_key": f"'{key}'"}
+    if table == "therapist":
+        named["slug"] = f"'t{number}'"
+    into, values = ", ".join([*named, *columns]), ", ".join([*named.values(), *columns])
+    with database.connection():
+        database.db.execute_sql(
+            f"INSERT INTO {table} ({into}) SELECT {values} FROM {table} WHERE id = 1"
+        )
+
+
+def keys(table: str, column: str = "email_key") -> dict[int, str]:
+    return {each["id"]: each[column] for each in rows(table)}
+
+
+def test_keys_follow_the_stored_address_and_nobody_is_lost(before: str) -> None:
+    add_person(2, "dee@faß.example", "dee@fass.example")
+    add_person(3, "ıda@x.example", "ıda@x.example")
+    add_person(4, "Straße@x.example", "strasse@x.example")
+    add_person(5, "erased-5@erased.invalid", "erased-5@erased.invalid")
+    add_person(2, "Asha@Bücher.example", "asha@bücher.example", "therapist")
+    with database.connection():
+        database.db.execute_sql(
+            "INSERT INTO suppression (address_key, reason, at) VALUES"
+            " ('dee@fass.example', '550', 1), ('gone@bücher.example', '550', 1)"
+        )
+    database.upgrade()
+    assert keys("client") == {
+        1: "dee@clients.example",
+        2: "dee@xn--fa-hia.example",
+        3: "ıda@x.example",
+        4: "straße@x.example",
+        5: "erased-5@erased.invalid",
+    }
+    assert keys("therapist") == {1: "asha@therapists.example", 2: "asha@xn--bcher-kva.example"}
+    assert set(keys("suppression", "address_key").values()) == {
+        "dee@clients.example",
+        "dee@xn--fa-hia.example",
+        "gone@xn--bcher-kva.example",
+    }
+
+
+def test_two_rows_of_one_client_become_one_and_two_of_a_therapist_stay_two(before: str) -> None:
+    add_person(2, "dee@bücher.example", "dee@bücher.example")
+    add_person(3, "dee@xn--bcher-kva.example", "dee@xn--bcher-kva.example")
+    add_person(4, "de\u0301e@x.example", "de\u0301e@x.example")
+    add_person(5, "dée@x.example", "dée@x.example")
+    add_person(2, "asha@bücher.example", "asha@bücher.example", "therapist")
+    add_person(3, "asha@xn--bcher-kva.example", "asha@xn--bcher-kva.example", "therapist")
+    with database.connection():
+        for line in REPLACEMENTS[:1]:
+            database.db.execute_sql(line)
+        database.db.execute_sql("UPDATE booking SET client_id = id")
+        database.db.execute_sql("UPDATE booking SET uses_free_consultation = TRUE")
+        database.db.execute_sql("UPDATE outbox_email SET client_id = 2, booking_id = NULL")
+        database.db.execute_sql(
+            "INSERT INTO suppression (address_key, reason, at) VALUES"
+            " ('dee@bücher.example', '550', 1), ('dee@xn--bcher-kva.example', '551', 2)"
+        )
+    database.upgrade()
+    assert keys("client") == {
+        1: "dee@clients.example",
+        3: "dee@xn--bcher-kva.example",
+        5: "dée@x.example",
+    }
+    assert keys("booking", "client_id") == {1: 1, 2: 3, 3: 3}
+    assert set(keys("outbox_email", "client_id").values()) == {3}
+    assert [each["uses_free_consultation"] in (1, True) for each in rows("booking")] == [
+        True,
+        False,
+        True,
+    ]
+    second, third = keys("therapist")[2], keys("therapist")[3]
+    assert third == "asha@xn--bcher-kva.example"
+    assert second not in ("", third)
+    dead = keys("suppression", "address_key").values()
+    assert sorted(dead) == ["dee@clients.example", "dee@xn--bcher-kva.example"]

@@ -8,7 +8,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from app.rules.names import is_visible
 from app.store import queries
-from emails.addresses import MAX_LENGTH, mailbox
+from emails.addresses import MAX_LENGTH, looks_like_another_letter, mailbox
 from emails.formatting import minor_digits
 from emails.safety import UnsafeValue, check_reference, check_slug, check_url, check_zone
 
@@ -58,6 +58,10 @@ def _name(value: str, longest: int) -> str:
 
 def email(value: str) -> str:
     """An email address with its letter case kept: a mail server may read it."""
+    if any(looks_like_another_letter(each) for each in value.rpartition("@")[0]):
+        raise ValueError(
+            "Please type the email address again: it has a sign that only looks like a letter."
+        )
     try:
         checked = validate_email(
             value.strip(),
@@ -67,7 +71,7 @@ def email(value: str) -> str:
         )
     except EmailNotValidError:
         raise ValueError("Please give an email address such as name@example.org.") from None
-    # Folding letter case can make an address longer.
+    # The domain as its A-label can make an address longer.
     if max(len(checked.normalized), len(queries.email_key(checked.normalized))) > MAX_LENGTH:
         raise ValueError(f"Please give an email address of {MAX_LENGTH} characters or fewer.")
     try:

@@ -25,10 +25,10 @@ from app.store.models.people import (
     Therapist,
     TimeOff,
     Window,
-    email_key,
 )
 from app.store.models.sign_ins import SignIn, TherapistSession
 from app.store.models.system import IdempotentAnswer, JobStatistics
+from emails.addresses import email_key
 
 __all__ = [
     "TABLES",

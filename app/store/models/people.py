@@ -30,11 +30,6 @@ class AccountState(StrEnum):
     ACTIVE = "active"
 
 
-def email_key(address: str) -> str:
-    """The identity of an address: the same in upper and lower case."""
-    return address.strip().casefold()
-
-
 def _link_holder(letter: str, person_id: int, links_epoch: int) -> str:
     # Links of release 0.1 name the person alone; they last until the first change.
     return f"{letter}{person_id}" if links_epoch == 1 else f"{letter}{person_id}.{links_epoch}"
@@ -51,7 +46,7 @@ class Therapist(Table):
     # The only name of theirs that emails and client pages use.
     given_name = CharField(max_length=120)
     email = CharField(max_length=254)
-    # `email_key(email)`: the address without regard to case.
+    # `email_key(email)`: the identity of the address.
     email_key = CharField(max_length=254, unique=True)
     # IANA name; availability is in this zone.
     timezone = CharField(max_length=64)
@@ -158,7 +153,7 @@ class Client(Table):
     """
 
     email = CharField(max_length=254)
-    # `email_key(email)`: the address without regard to case.
+    # `email_key(email)`: the identity of the address.
     email_key = CharField(max_length=254, unique=True)
     created_at = InstantField()
     # As Therapist.links_epoch.
