@@ -158,7 +158,8 @@ def test_names_and_zones_move_from_clients_to_all_their_bookings(before: str) ->
             )
             database.db.execute_sql(f"UPDATE booking SET client_id = {number} WHERE id = {number}")
         database.db.execute_sql("UPDATE client SET name = 'Dr. Dee Stone' WHERE id = 1")
-        database.db.execute_sql("UPDATE therapist SET name = 'Prof. Rao, Asha'")
+        database.db.execute_sql("UPDATE therapist SET name = 'Prof. Rao, Åsa'")
+        database.db.execute_sql("UPDATE therapist SET specialisms = 'Ängste, SLEEP'")
     database.upgrade()
     named = [
         (each["client_name"], each["client_given_name"], each["client_timezone"])
@@ -169,7 +170,10 @@ def test_names_and_zones_move_from_clients_to_all_their_bookings(before: str) ->
         ("Rao, Asha", "Asha", "Asia/Tokyo"),
         ("Hello Rao,,", "Hello", "Asia/Tokyo"),
     ]
-    assert rows("therapist")[0]["given_name"] == "Asha"
+    therapist = rows("therapist")[0]
+    assert therapist["given_name"] == "Åsa"
+    assert therapist["name_search"] == "prof. rao, asa"
+    assert therapist["specialisms_search"] == "angste, sleep"
     assert set(rows("client")[0]) == {"id", "email", "email_key", "created_at"}
 
 

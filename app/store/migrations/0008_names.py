@@ -1,10 +1,11 @@
-"""Names and time zones of clients move to their bookings; therapists get a given name."""
+"""Names and zones of clients move to their bookings; given names; what searches compare."""
 
 # The tables as of this step; today's models may differ.
-from peewee import CharField, Database, IntegerField, Model, ModelSelect
+from peewee import CharField, Database, IntegerField, Model, ModelSelect, TextField
 from playhouse.migrate import SchemaMigrator
 
 from app.rules.names import given_name
+from app.rules.search_key import search_key
 
 _BATCH = 1000
 # A constant default adds a column without writing the rows of a big table.
@@ -13,6 +14,8 @@ COLUMNS = (
     "ALTER TABLE booking ADD COLUMN client_given_name VARCHAR(120) NOT NULL DEFAULT ''",
     "ALTER TABLE booking ADD COLUMN client_timezone VARCHAR(64) NOT NULL DEFAULT ''",
     "ALTER TABLE therapist ADD COLUMN given_name VARCHAR(120) NOT NULL DEFAULT ''",
+    "ALTER TABLE therapist ADD COLUMN name_search TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE therapist ADD COLUMN specialisms_search TEXT NOT NULL DEFAULT ''",
     # Only until the bookings are filled.
     "ALTER TABLE client ADD COLUMN given_name VARCHAR(120) NOT NULL DEFAULT ''",
 )
@@ -28,7 +31,9 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
             database = db
 
     class Therapist(Table):
-        pass
+        specialisms = CharField()
+        name_search = TextField()
+        specialisms_search = TextField()
 
     class Client(Table):
         timezone = CharField()
@@ -49,6 +54,10 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         db.execute_sql(statement)
     for table in (Therapist, Client):
         _fill_given_names(table)
+    for row in Therapist.select():
+        row.name_search = search_key(row.name)
+        row.specialisms_search = search_key(row.specialisms)
+        row.save()
     Booking.update(
         client_name=of_client(Client.name),
         client_given_name=of_client(Client.given_name),

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peewee import (
     BigIntegerField,
@@ -17,6 +17,7 @@ from peewee import (
 )
 
 from app.rules import ranking
+from app.rules.search_key import search_key
 from app.store.models.base import Table, add_index
 from app.store.models.fields import InstantField
 
@@ -59,6 +60,9 @@ class Therapist(Table):
     about = TextField(default="")
     # Comma separated.
     specialisms = CharField(max_length=500, default="")
+    # `search_key` of name and specialisms, since SQLite knows letter case in ASCII only.
+    name_search = TextField(default="")
+    specialisms_search = TextField(default="")
     # Temporarily deactivated by the therapist: not listed, takes no new bookings.
     is_paused = BooleanField(default=False)
     # Not listed, but can be booked by direct link.
@@ -90,6 +94,13 @@ class Therapist(Table):
     def link_holder(self) -> str:
         """How a link names them as the one it was sent to."""
         return _link_holder("t", self.id, self.links_epoch)
+
+    def save(self, *args: Any, **options: Any) -> Any:
+        if Therapist.name in self.dirty_fields:
+            self.name_search = search_key(self.name)
+        if Therapist.specialisms in self.dirty_fields:
+            self.specialisms_search = search_key(self.specialisms)
+        return super().save(*args, **options)
 
     @property
     def is_deactivated(self) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from peewee import SQL, Expression, ModelSelect, fn
 
 from app.rules import ranking
+from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
 from app.store.models import Booking, Therapist, TimeOff
 from app.store.models import Window as WindowRow
@@ -40,9 +41,9 @@ def therapists(
     """Listed therapists, best first, that fit all filters."""
     found = listed_therapists(now)
     if name:
-        found = found.where(Therapist.name.contains(name))
+        found = found.where(Therapist.name_search.contains(search_key(name)))
     if specialism:
-        found = found.where(Therapist.specialisms.contains(specialism))
+        found = found.where(Therapist.specialisms_search.contains(search_key(specialism)))
     if is_free:
         found = found.where(Therapist.offers_free_consultation)
     return list(found.offset(offset).limit(limit))
@@ -61,8 +62,10 @@ def free_between(start: datetime, end: datetime, now: datetime) -> Expression:
 
 def specialisms() -> list[str]:
     rows = Therapist.select(Therapist.specialisms).where(LISTED).distinct()
-    names = {part.strip() for row in rows for part in row.specialisms.split(",")}
-    return sorted(names - {""}, key=str.casefold)
+    names = sorted({part.strip() for row in rows for part in row.specialisms.split(",")} - {""})
+    # Of several ways to write one, the first.
+    by_key = {search_key(name): name for name in reversed(names)}
+    return [by_key[key] for key in sorted(by_key)]
 
 
 def windows(ids: Sequence[int]) -> dict[int, list[Window]]:

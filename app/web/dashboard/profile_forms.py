@@ -11,6 +11,7 @@ from wtforms import BooleanField, Field, StringField, TextAreaField, ValidationE
 from app import clock
 from app.rules import weekly_hours
 from app.rules.names import given_name
+from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
@@ -29,8 +30,11 @@ def _headline(value: str) -> str:
 
 
 def _specialisms(value: str) -> str:
-    parts = (part.strip() for part in validation.line(value, _SPECIALISMS_LENGTH).split(","))
-    return ", ".join(dict.fromkeys(part for part in parts if part))
+    by_key: dict[str, str] = {}
+    for part in validation.line(value, _SPECIALISMS_LENGTH).split(","):
+        if part.strip():
+            by_key.setdefault(search_key(part), part.strip())
+    return ", ".join(by_key.values())
 
 
 def _meeting_url(value: str) -> str | None:

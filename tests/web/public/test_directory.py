@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 
 from app import clock
-from app.services.therapists import accounts
+from app.services.therapists import accounts, profile
 from app.store.models import TimeOff
+from app.store.queries import directory
 from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text
 from tests.scenarios.cast import MONDAY, Cast, therapist
 from tests.web.conftest import Visitor, counted_queries
@@ -67,6 +68,48 @@ def test_a_filter_leaves_only_those_who_fit(
         ends_at=MONDAY + timedelta(days=4),
     )
     assert sorted(names(visitor.get(f"/?{query}"))) == left
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("name=åsa", ["asa"]),
+        ("name=ÅSA", ["asa"]),
+        ("name=asa", ["asa"]),
+        ("name=A%CC%8Asa", ["asa"]),
+        ("name=ÖBERG", ["asa"]),
+        ("name=JÜRGEN", ["jurgen"]),
+        ("name=weiss", ["jurgen"]),
+        ("specialism=ängste", ["jurgen"]),
+        ("specialism=A%CC%88NGSTE", ["jurgen"]),
+        ("specialism=schlaf", ["asa", "jurgen"]),
+        ("name=%CC%8A_", []),
+    ],
+)
+def test_a_search_knows_letter_case_and_accents_of_every_script(
+    app: Flask, at: Any, visitor: Visitor, query: str, left: list[str]
+) -> None:
+    at(MONDAY)
+    for name, renamed, specialisms in (
+        ("Asa", "A\u030asa Öberg", "Schlaf"),
+        ("Jurgen", "Jürgen Weiß", "Ängste, SCHLAF"),
+    ):
+        slug = therapist(name, "Europe/London").slug
+        profile.update(slug, {"name": renamed, "specialisms": specialisms})
+    assert sorted(names(visitor.get(f"/?{query}"))) == left
+
+
+def test_a_search_follows_a_changed_name(cast: Cast, visitor: Visitor) -> None:
+    profile.update("asha", {"name": "Älva Rao", "specialisms": "Schlaf"})
+    assert names(visitor.get("/?name=älva")) == ["asha"]
+    assert names(visitor.get("/?name=asha")) == []
+    assert names(visitor.get("/?specialism=SCHLAF")) == ["asha"]
+
+
+def test_one_specialism_is_offered_once_however_it_is_written(cast: Cast) -> None:
+    for slug, written in (("asha", "Ängste, sleep"), ("bran", "ängste, Sleep"), ("chi", "")):
+        profile.update(slug, {"specialisms": written})
+    assert directory.specialisms() == ["Ängste", "Sleep"]
 
 
 @pytest.mark.parametrize(
