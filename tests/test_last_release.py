@@ -24,7 +24,9 @@ from app.scheduler.process import run_once
 from app.services.ops import replay
 from app.services.therapists import accounts
 from app.store import queries
+from app.store import queries
 from app.store.db import database
+from app.store.models import Booking
 from emails.message import message_id
 from tests.harness.smtp_server import MailServer
 from tests.scenarios import fixed_life
@@ -156,6 +158,24 @@ def test_the_api_answers_for_its_bookings_as_it_did(upgraded: Flask) -> None:
     for each in reads:
         now = answer(upgraded, "/api/v1" + each["call"].removeprefix("GET "))
         assert list(missing(each["json"], now, each["call"])) == []
+
+
+def test_its_bookings_have_the_names_and_zones_of_their_clients(upgraded: Flask) -> None:
+    before = json.loads((DATA / "rows.json").read_text())
+    clients = {each["id"]: each for each in before["client"]}
+    people = {each["reference"]: clients[each["client_id"]] for each in before["booking"]}
+    with upgraded.app_context(), database.connection():
+        for booking in Booking.select():
+            client = people[booking.reference]
+            assert booking.client_name == client["name"]
+            assert booking.client_given_name == client["name"].split()[0]
+            assert booking.client_timezone == client["timezone"]
+        for client in before["client"]:
+            assert queries.client_by_email(client["email"].upper()).id == client["id"]
+
+
+def test_its_therapists_are_found_by_name_in_any_letter_case(browser: FlaskClient) -> None:
+    assert 'id="card-bran"' in browser.get("/?name=BRÁN").text
 
 
 @pytest.mark.parametrize("link", sorted(LINKS["links"]))
