@@ -24,7 +24,6 @@ from app.scheduler.process import run_once
 from app.services.ops import replay
 from app.services.therapists import accounts
 from app.store import queries
-from app.store import queries
 from app.store.db import database
 from app.store.models import Booking
 from emails.message import message_id
