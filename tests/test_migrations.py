@@ -174,7 +174,7 @@ def test_names_and_zones_move_from_clients_to_all_their_bookings(before: str) ->
     assert therapist["given_name"] == "Åsa"
     assert therapist["name_search"] == "prof. rao, asa"
     assert therapist["specialisms_search"] == "angste, sleep"
-    assert set(rows("client")[0]) == {"id", "email", "email_key", "created_at"}
+    assert not {"name", "given_name", "timezone"} & set(rows("client")[0])
 
 
 HOURS = 3_600_000_000
