@@ -13,6 +13,10 @@ _PAID: dict[Payment, tuple[str, str]] = {
     "later": ("nothing is charged", "{fee} is due"),
     "at_booking": ("{fee} is refunded", "{fee} is kept"),
 }
+_CANCEL_LATE: dict[Payment, str] = {
+    "later": "Cancel and pay {fee}",
+    "at_booking": "Cancel: {fee} is kept",
+}
 _CONSULTATION: dict[Role, tuple[str, str]] = {
     "client": (
         "you can still have a free consultation with {therapist} another time",
@@ -80,6 +84,11 @@ class FeeWords:
         if self.is_consultation:
             return f"means that {self.owed}"
         return f"costs {money(self.minor, self.currency)}" if self.minor else "costs nothing"
+
+    @property
+    def cancel_late(self) -> str:
+        """What the button says that cancels where the fee is owed."""
+        return _CANCEL_LATE[self.payment].format(fee=money(self.minor, self.currency))
 
     @property
     def _clauses(self) -> tuple[str, str]:

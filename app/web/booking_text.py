@@ -115,7 +115,7 @@ def fee_for(booking: Booking, reader: Actor) -> FeeWords:
 
 def fee_of_offer(therapist: Therapist, kind: Kind) -> FeeWords:
     """What a session that is not requested yet would cost its client."""
-    is_consultation = kind is Kind.FREE_CONSULTATION
+    is_consultation = kind == Kind.FREE_CONSULTATION
     return FeeWords(
         minor=0 if is_consultation else therapist.rate_minor,
         currency=therapist.currency,

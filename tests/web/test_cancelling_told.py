@@ -76,6 +76,20 @@ def test_choose_someone_else_tells_the_rule_of_each_offer(story: Story, visitor:
     booking = in_twenty_hours(story)
     page = shown(story, visitor, LinkPurpose.CHOOSE, booking)
     assert "once accepted, cancelling costs £" in page
+    assert "we withdraw it for you: nothing is charged." in page
+
+
+@pytest.mark.parametrize(
+    ("payment", "button"),
+    [("later", "Cancel and pay £60.00"), ("at_booking", "Cancel: £60.00 is kept")],
+)
+def test_the_button_that_cancels_late_asks_nobody_to_pay_twice(
+    story: Story, visitor: Visitor, payment: str, button: str
+) -> None:
+    pay(payment)
+    booking = in_twenty_hours(story)
+    story.accept(booking)
+    assert button in shown(story, visitor, LinkPurpose.MANAGE, booking, "/cancel")
 
 
 @pytest.mark.parametrize("payment", ["later", "at_booking"])
@@ -88,6 +102,9 @@ def test_the_request_form_says_which_times_are_too_near_to_cancel_free(
     assert f"once accepted, {COST}" in near
     far = text(visitor.get(f"{ASHA}?from=2026-11-10"))
     assert COST not in far
+    consultation = near.partition("For a free consultation:")[2].partition("Ask Asha")[0]
+    assert "used up" in consultation
+    assert "£" not in consultation
     later = payment == "later"
     for page in (near, far):
         assert ("nothing is charged" in page, "£60.00 is due" in page) == (later, later)
