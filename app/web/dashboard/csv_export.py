@@ -10,11 +10,10 @@ from zoneinfo import ZoneInfo
 
 from flask import Response
 
+from app.rules.names import BLANKS
 from emails import formatting
 
 _FORMULA_STARTS = frozenset("=+-@")
-# Letters and symbols by their category, but without a shape.
-_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _WHITESPACE_STARTS = frozenset("\t\r\n")
 
 
@@ -28,7 +27,7 @@ def text(value: str) -> str:
 
 def _is_invisible(char: str) -> bool:
     # Separators, controls, and marks without a letter before them.
-    return unicodedata.category(char)[0] in "ZCM" or char in _BLANKS
+    return unicodedata.category(char)[0] in "ZCM" or char in BLANKS
 
 
 def amount(minor: int, currency: str) -> str:

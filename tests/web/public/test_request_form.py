@@ -131,6 +131,12 @@ def test_unusual_but_right_names_and_addresses_are_taken_as_they_are(
     assert "<script>" not in visitor.get(f"{ASHA}/requested").text
 
 
+def test_the_form_asks_for_each_thing_once(cast: Cast, visitor: Visitor) -> None:
+    ids = re.findall(r' id="([^"]+)"', visitor.get(ASHA).text)
+    assert {"name", "given_name", "email", "timezone", "note"} <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
 @pytest.mark.parametrize(("typed", "called"), [("", "Dee"), ("Dr Stone", "Dr Stone")])
 def test_a_given_name_is_optional_and_derived_where_it_is_left_empty(
     cast: Cast, visitor: Visitor, typed: str, called: str
