@@ -35,7 +35,7 @@ _OFFERS = ("offers", "choose_url", "booking_url")
 _STREAK_RULE = ("flag_streak", "deactivate_streak", "dashboard_url")
 
 KINDS: dict[str, EmailKind] = {
-    # A request and its answer.
+    # A request and its answer. What brings a calendar entry also brings its new meeting link.
     "booking_requested": EmailKind(
         to=("therapist",),
         calendar="tentative",
@@ -48,10 +48,12 @@ KINDS: dict[str, EmailKind] = {
     "booking_accepted": EmailKind(
         to=("client",),
         calendar="confirmed",
-        values=("meeting_url", "cancelling_rule", "booking_url"),
+        values=("has_new_link", "meeting_url", "cancelling_rule", "booking_url"),
     ),
     "session_confirmed": EmailKind(
-        to=("therapist",), calendar="confirmed", values=("meeting_url", "booking_url")
+        to=("therapist",),
+        calendar="confirmed",
+        values=("has_new_link", "meeting_url", "booking_url"),
     ),
     "booking_declined": EmailKind(to=("client",), values=_OFFERS),
     "enquiry_declined": EmailKind(to=("therapist",), calendar="cancelled", values=("booking_url",)),

@@ -142,11 +142,16 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailContext:
-    """`sequence` is the calendar event's. Raises UnsafeValue if the session is not `envelope`'s."""
+    """`sequence`, `organizer` and `entry_url` are those of the calendar's entry.
+
+    Raises UnsafeValue if the session is not `envelope`'s.
+    """
 
     envelope: Envelope
     session: Session | None = None
     sequence: int = 0
+    organizer: str = ""
+    entry_url: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

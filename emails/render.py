@@ -20,7 +20,7 @@ from mjml import mjml2html
 
 from emails import fee_words, formatting
 from emails.addresses import mailbox, reply_address, sender_mailbox
-from emails.calendar import calendar_part
+from emails.calendar import Entry, calendar_part
 from emails.kinds import FIRST_IN_THREAD, KINDS, EmailKind
 from emails.message import CalendarPart, EmailContext, Envelope, Message, message_id
 from emails.safety import check_slug, check_url
@@ -102,13 +102,18 @@ def _calendar(row: EmailKind, context: EmailContext) -> CalendarPart | None:
     if row.calendar is None:
         return None
     assert context.session is not None
-    return calendar_part(
-        row.calendar,
-        context.envelope,
-        context.session,
+    envelope = context.envelope
+    entry = Entry(
+        role=envelope.role,
+        session=context.session,
         sequence=context.sequence,
+        stamped_at=envelope.sent_at,
+        organizer=context.organizer,
+        support_email=envelope.support_email,
+        url=context.entry_url,
         meeting_url=context.values["meeting_url"] if "meeting_url" in row.values else None,
     )
+    return calendar_part(row.calendar, entry, envelope.recipient)
 
 
 def _headers(kind: str, envelope: Envelope, own_id: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from emails.render import render
 SITE = "https://bookings.mindsum.example"
 DOMAIN = "bookings.mindsum.example"
 REFERENCE = "MB-7K3QXD"
+SENDER = "Mindsum <bookings@mindsum.example>"
 OPS = "ops@mindsum.example"
 SUPPORT = "help@mindsum.example"
 CRISIS_NOTE = "In danger now? Call 999."
@@ -30,6 +31,10 @@ CHOOSE_URL = f"{SITE}/link/choose/WyJNQi03SzNRWEQiLDFd.aQdE2w.p1XwHc5Lr8uJdTz0Gk
 BOOKING_URLS: dict[Role, str] = {
     "client": f"{SITE}/link/manage/WyJNQi03SzNRWEQiLDFd.aQdE2w.mT7cG0cN8o1vVbA4s3LkQfYx2Zk",
     "therapist": f"{SITE}/link/session/WyJNQi03SzNRWEQiLDFd.aQdE2w.Zb3KfR9tYw6MxCj1HsLeUo8Pq4A",
+}
+ENTRY_URLS: dict[Role, str] = {
+    "client": f"{SITE}/my-links",
+    "therapist": f"{SITE}/dashboard/sessions/{REFERENCE}",
 }
 READERS: dict[Role, tuple[str, str, str]] = {
     "client": ("dee@example.com", "Dee", "America/New_York"),
@@ -68,7 +73,7 @@ def make_envelope(role: Role, *, reference: str | None = REFERENCE, **changes: A
         "reader": reader,
         "zone": zone,
         "ordinal": 1,
-        "sender": "Mindsum <bookings@mindsum.example>",
+        "sender": SENDER,
         "support_email": SUPPORT,
         "crisis_note": CRISIS_NOTE,
         "domain": DOMAIN,
@@ -116,6 +121,7 @@ VALUES: dict[str, Any] = {
         (SESSION_NEXT_WEEK, f"{BOOKING_URLS['client']}2"),
     ),
     "therapist_slug": "asha",
+    "has_new_link": False,
     "meeting_url": "https://meet.example.com/asha-7f3k",
     "accept_url": f"{SITE}/link/accept/WyJNQi03SzNRWEQiLDFd.aQdE2w.J8sDk2LmQw0RtYb5VnXc7GhZe1U",
     "decline_url": f"{SITE}/link/decline/WyJNQi03SzNRWEQiLDFd.aQdE2w.T4yUi9OpAs6DfGh2JkLz8XcVb0N",
@@ -157,6 +163,8 @@ def sample(
             envelope=make_envelope(role, reference=reference, sent_at=sent_at),
             session=session,
             sequence=sequence,
+            organizer=SENDER,
+            entry_url=ENTRY_URLS.get(role, ""),
             values={
                 **VALUES,
                 "booking_url": BOOKING_URLS.get(role),

@@ -53,6 +53,11 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     "booking_accepted.free": partial(sample, "booking_accepted", session=FREE),
     "booking_accepted.within_notice": partial(accepted, sent_at=TWENTY_HOURS_BEFORE),
     "booking_accepted.at_booking": partial(accepted, session=PAID),
+    "booking_accepted.new_link": partial(sample, "booking_accepted", has_new_link=True),
+    "booking_accepted.link_gone": partial(
+        sample, "booking_accepted", has_new_link=True, meeting_url=None
+    ),
+    "session_confirmed.new_link": partial(sample, "session_confirmed", has_new_link=True),
     "booking_accepted.no_meeting_url": partial(sample, "booking_accepted", meeting_url=None),
     "session_confirmed.no_meeting_url": partial(sample, "session_confirmed", meeting_url=None),
     "booking_declined.free": partial(sample, "booking_declined", session=FREE, offers=()),

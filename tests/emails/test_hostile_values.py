@@ -20,6 +20,7 @@ from emails.render import render
 from emails.safety import UnsafeValue, clean_name
 from emails.samples import (
     BOOKING_URLS,
+    ENTRY_URLS,
     OFFERS,
     REFERENCE,
     REQUESTED_AT,
@@ -97,8 +98,14 @@ def accepted_for(recipient: str) -> Message:
 def written(kind: str, envelope: Envelope, session: Session, **values: object) -> Message:
     booking_url = BOOKING_URLS[envelope.role]
     rule = rule_at(REQUESTED_AT, SESSION, is_enquiry=True)
-    values = {**VALUES, "booking_url": booking_url, "cancelling_rule": rule, **values}
-    return render(kind, EmailContext(envelope=envelope, session=session, values=values))
+    context = EmailContext(
+        envelope=envelope,
+        session=session,
+        organizer=envelope.sender,
+        entry_url=ENTRY_URLS[envelope.role],
+        values={**VALUES, "booking_url": booking_url, "cancelling_rule": rule, **values},
+    )
+    return render(kind, context)
 
 
 # What may stand in an address and means something else in HTML, iCalendar or a template.

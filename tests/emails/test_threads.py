@@ -9,15 +9,19 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from emails import render
-from emails.calendar import calendar_part
+from emails.calendar import Entry, calendar_part
+from emails.kinds import CalendarState, Role
 from emails.message import CalendarPart, EmailContext, Message, message_id
 from emails.safety import UnsafeValue
 from emails.samples import (
     DOMAIN,
+    ENTRY_URLS,
     REFERENCE,
     SAMPLES,
+    SENDER,
     SESSION,
     STARTS_AT,
+    SUPPORT,
     VALUES,
     make_envelope,
     make_session,
@@ -104,17 +108,73 @@ def test_references_stay_on_one_line() -> None:
     assert f"\r\nIn-Reply-To: {root}\r\n".encode() in raw
 
 
-def test_an_event_keeps_its_uid_from_request_to_end() -> None:
-    life = [
-        calendar_part("tentative", ASHA, SESSION, sequence=0),
-        calendar_part("confirmed", ASHA, SESSION, sequence=1, meeting_url=MEETING_URL),
-        calendar_part("cancelled", ASHA, SESSION, sequence=2),
+LIFE: dict[Role, tuple[CalendarState, ...]] = {
+    "therapist": ("tentative", "confirmed", "cancelled"),
+    "client": ("confirmed", "cancelled"),
+}
+
+
+def entry(role: Role, **changes: Any) -> Entry:
+    fields: dict[str, Any] = {"sequence": 0, "stamped_at": STARTS_AT, "organizer": SENDER}
+    fields |= {"support_email": SUPPORT, "url": ENTRY_URLS[role], "meeting_url": MEETING_URL}
+    return Entry(role=role, session=SESSION, **fields | changes)
+
+
+@pytest.mark.parametrize("role", LIFE)
+def test_an_event_keeps_its_uid_and_organizer_from_its_first_to_its_last(role: Role) -> None:
+    events = [
+        event(calendar_part(state, entry(role, sequence=number), "dee@example.com"))
+        for number, state in enumerate(LIFE[role])
     ]
-    events = [event(part) for part in life]
     assert len({str(each["UID"]) for each in events}) == 1
-    assert len({str(each["ORGANIZER"]) for each in events}) == 1
-    assert [int(each["SEQUENCE"]) for each in events] == [0, 1, 2]
-    assert [str(each.get("LOCATION")) for each in events] == ["None", MEETING_URL, "None"]
+    [organizer] = {str(each["ORGANIZER"]) for each in events}
+    assert organizer == "mailto:bookings@mindsum.example"
+    assert {each["ORGANIZER"].params["CN"] for each in events} == {"Mindsum"}
+    assert [int(each["SEQUENCE"]) for each in events] == list(range(len(events)))
+    assert "LOCATION" not in events[-1]
+    assert events[-2]["LOCATION"] == MEETING_URL
+
+
+def test_a_title_tells_one_entry_from_another_and_tentative_from_firm() -> None:
+    titles = {
+        str(event(calendar_part(state, entry(role), "dee@example.com"))["SUMMARY"])
+        for role, states in LIFE.items()
+        for state in states
+    }
+    therapists = {"Request from Dee", "Session with Dee", "Cancelled: Dee"}
+    assert titles == therapists | {"Session with Asha", "Cancelled: Asha"}
+
+
+@pytest.mark.parametrize("role", LIFE)
+def test_an_entry_leads_back_and_says_what_becomes_of_an_answer_to_it(role: Role) -> None:
+    for state in LIFE[role]:
+        made = event(calendar_part(state, entry(role), "dee@example.com"))
+        assert made["URL"] == ENTRY_URLS[role]
+        description = str(made["DESCRIPTION"])
+        assert REFERENCE in description
+        if state != "cancelled":
+            link = {"therapist": "View Session", "client": "Manage Booking"}[role]
+            expected = "Accept or Decline" if state == "tentative" else link
+            assert all(each in description for each in ("Yes or No", expected, SUPPORT))
+
+
+@pytest.mark.parametrize("name", ["Mindsum; Ltd", "Mindsum: Ltd", "Mindsum, Ltd", "Café ^n Ltd"])
+def test_a_senders_name_stays_inside_its_parameter(name: str) -> None:
+    organizer = f'"{name}" <b@m.example>'
+    made = event(calendar_part("confirmed", entry("client", organizer=organizer), "d@c.example"))
+    assert str(made["ORGANIZER"]) == "mailto:b@m.example"
+    assert dict(made["ORGANIZER"].params) == {"CN": name}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sequence", -1), ("organizer", "b@m.example\nX"), ("entry_url", "javascript:alert(1)")],
+)
+def test_an_entry_refuses_what_no_calendar_should_carry(field: str, value: Any) -> None:
+    with pytest.raises(UnsafeValue, match=rf"^{field} must be"):
+        calendar_part(
+            "confirmed", entry("client", **{field.removeprefix("entry_"): value}), "d@c.example"
+        )
 
 
 def test_an_event_is_in_utc_with_an_alarm_for_the_therapist_only() -> None:
@@ -128,12 +188,15 @@ def test_an_event_is_in_utc_with_an_alarm_for_the_therapist_only() -> None:
     assert accepted.walk("VALARM") == []
 
 
-def test_the_event_names_neither_person_nor_money() -> None:
+def test_the_event_names_no_reader_no_money_and_holds_no_signed_link() -> None:
+    # Others may see the calendar.
     for make in SAMPLES.values():
         message = make()
         if message.calendar is not None:
             content = message.calendar.content.replace(message.recipient.addr_spec.encode(), b"")
-            assert not any(word in content for word in (b"Asha", b"Dee", b"60.00", b"/link/"))
+            content = content.replace(b"\r\n ", b"")
+            reader = b"Asha" if message.recipient.username == "asha" else b"Dee"
+            assert not any(word in content for word in (reader, b"60.00", b"/link/", b"free"))
 
 
 def test_a_session_of_another_booking_is_refused() -> None:

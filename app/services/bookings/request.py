@@ -192,6 +192,8 @@ def _record(
         "commission_percent": str(policy.commission_percent),
         "answer_within_s": policy.answer_within.total_seconds(),
         "expires_after_s": (booking.expires_at - now).total_seconds(),
+        # Of the calendar entry, for its whole life.
+        "organizer": config.current().mail_default_sender,
     }
     transitions.record_request(booking, by=Actor.CLIENT, via=via, facts=facts)
     ledger.post(booking, "requested", cancellation.request_lines(booking.fee_minor), now)

@@ -15,6 +15,7 @@ from app.services.auth import SIGN_IN_LASTS
 from app.services.bookings import alternatives, transitions
 from app.store import queries
 from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
+from emails.calendar import Entry, file_of_event
 from emails.kinds import KINDS
 from emails.message import EmailContext, Envelope, Message, Offer, Session
 from emails.render import render
@@ -31,6 +32,8 @@ def compose(email: OutboxEmail, now: datetime) -> Message:
         envelope=_envelope(email, now),
         session=session_of(booking) if booking else None,
         sequence=email.facts.get("sequence", booking.sequence) if booking else 0,
+        organizer=_organizer(booking) if booking and kind.calendar else "",
+        entry_url=_entry_url(booking, email.role) if booking else "",
         values=facts | {name: VALUES[name](email, now) for name in kind.values},
     )
     return render(email.kind, context)
@@ -50,6 +53,35 @@ def session_of(booking: Booking) -> Session:
         client_zone=booking.client_timezone,
         therapist_zone=booking.therapist.timezone,
     )
+
+
+def calendar_file(booking: Booking, now: datetime) -> bytes:
+    """The client's entry of an accepted session, to download."""
+    entry = Entry(
+        role="client",
+        session=session_of(booking),
+        sequence=booking.sequence,
+        stamped_at=now,
+        organizer=_organizer(booking),
+        support_email=config.current().support_email,
+        url=_entry_url(booking, Role.CLIENT),
+        meeting_url=booking.therapist.meeting_url,
+    )
+    return file_of_event(entry)
+
+
+def _organizer(booking: Booking) -> str:
+    """The sender at the time of the request, also after MAIL_DEFAULT_SENDER has changed."""
+    requested = next(iter(queries.timeline_of(booking)), None)
+    sender = config.current().mail_default_sender
+    # Release 0.1 did not record it.
+    return str(requested.facts.get("organizer", sender)) if requested else sender
+
+
+def _entry_url(booking: Booking, role: Role) -> str:
+    # No signed link: others may see the calendar.
+    page = "my-links" if role is Role.CLIENT else f"dashboard/sessions/{booking.reference}"
+    return f"{config.current().public_url}/{page}"
 
 
 def _envelope(email: OutboxEmail, now: datetime) -> Envelope:
@@ -169,6 +201,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "choose_url": lambda email, _: _link(LinkPurpose.CHOOSE, _booking(email)),
     "sign_in_url": lambda email, _: _sign_in_url(email),
     "dashboard_url": lambda *_: f"{config.current().public_url}/dashboard",
+    "has_new_link": lambda email, _: email.facts.get("has_new_link", False),
     "meeting_url": lambda email, _: _booking(email).therapist.meeting_url,
     "answer_by": lambda email, _: _booking(email).answer_by,
     "expires_at": lambda email, _: _booking(email).expires_at,

@@ -56,6 +56,14 @@ def _while_accepted(booking: Booking, now: datetime) -> Reason:
     return None
 
 
+def _entry(email: OutboxEmail, now: datetime) -> Reason:
+    booking = email.booking
+    assert booking is not None
+    if email.facts.get("has_new_link") and email.facts["sequence"] < booking.sequence:
+        return _while_accepted(booking, now) or "a newer change follows"
+    return _while_accepted(booking, now)
+
+
 def _session_reminder(email: OutboxEmail, now: datetime) -> Reason:
     booking = email.booking
     assert booking is not None
@@ -114,10 +122,10 @@ _BY_BOOKING: dict[str, BookingCheck] = {
     "answer_late_client": _while_open,
     "answer_late_ops": _while_open,
     "account_alert": _while_open_or_unreachable,
-    "booking_accepted": _while_accepted,
-    "session_confirmed": _while_accepted,
 }
 _BY_EMAIL: dict[str, EmailCheck] = {
+    "booking_accepted": _entry,
+    "session_confirmed": _entry,
     "session_reminder": _session_reminder,
     "sign_in": _sign_in,
     "streak_warning": _while(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.weekly_hours import Window as OpenWindow
+from app.services.bookings import meeting_link
 from app.services.therapists import accounts
 from app.store import queries
 from app.store.db.database import in_transaction
@@ -38,15 +39,21 @@ class Away:
 
 
 @in_transaction
-def update(slug: str, changes: Mapping[str, object]) -> Therapist:
-    """Set columns to validated values. Raises NotFound, and InvalidFields unless EDITABLE."""
+def update(slug: str, changes: Mapping[str, object], now: datetime) -> Therapist:
+    """Set columns to validated values; a new meeting link is told to those who need it.
+
+    Raises NotFound, and InvalidFields unless EDITABLE.
+    """
     unknown = sorted(set(changes) - EDITABLE)
     if unknown:
         raise InvalidFields(*(FieldError(name, "cannot be changed here") for name in unknown))
     therapist = queries.locked_therapist_by_slug(slug)
+    old_link = therapist.meeting_url
     for name, value in changes.items():
         setattr(therapist, name, value)
     therapist.save()
+    if therapist.meeting_url != old_link:
+        meeting_link.announce(therapist, now)
     return therapist
 
 

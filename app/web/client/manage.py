@@ -14,13 +14,12 @@ from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import clients, validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, replace, transitions
-from app.services.mail.compose import session_of
+from app.services.mail import compose
 from app.store import queries
 from app.store.models import Booking
 from app.web import booking_text
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT, csrf, limiter
-from emails.calendar import file_of_event
 
 blueprint = Blueprint("client", __name__)
 # The token in a form's address authorises it; no cookie is involved.
@@ -164,12 +163,6 @@ def _cancel_page(
 
 
 def _calendar_file(booking: Booking, now: datetime) -> Response:
-    event = file_of_event(
-        session_of(booking),
-        sequence=booking.sequence,
-        sender=config.current().mail_default_sender,
-        stamped_at=now,
-        meeting_url=booking.therapist.meeting_url,
-    )
+    event = compose.calendar_file(booking, now)
     name = f'attachment; filename="{booking.reference}.ics"'
     return Response(event, mimetype="text/calendar", headers={"Content-Disposition": name})

@@ -104,7 +104,7 @@ def hide() -> ResponseReturnValue:
 def _change(section: str, form: AboutForm | OfferForm, message: str) -> ResponseReturnValue:
     if not form.validate():
         return _page(**{section: form})
-    profile.update(base.current_therapist().slug, form.changes())
+    profile.update(base.current_therapist().slug, form.changes(), clock.now())
     return _saved(section, message)
 
 

@@ -123,7 +123,7 @@ def test_free_consultations_are_offered_only_with_therapists_the_client_has_had_
 ) -> None:
     used = story.ask("ida", starts_at=WEDNESDAY_10 + DAY, kind=Kind.FREE_CONSULTATION)
     story.accept(used)
-    profile.update("hal", {"offers_free_consultation": False})
+    profile.update("hal", {"offers_free_consultation": False}, story.now)
     booking = story.ask(starts_at=WEDNESDAY_10, kind=Kind.FREE_CONSULTATION)
     story.decline(booking)
     assert names(story, booking) == ["gus", "fay"]

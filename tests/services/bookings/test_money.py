@@ -227,7 +227,7 @@ def test_payout_and_commission_are_the_fee_for_every_fee_and_percentage(
 ) -> None:
     changed = {**config.current().model_dump(), "commission_percent": Decimal(percent)}
     monkeypatch.setattr(config, "_current", Settings(**changed))
-    profile.update("asha", {"rate_minor": fee})
+    profile.update("asha", {"rate_minor": fee}, story.now)
     booking = story.ask()
     story.accept(booking)
     story.at(booking.completes_at)
@@ -238,7 +238,7 @@ def test_payout_and_commission_are_the_fee_for_every_fee_and_percentage(
 
 def test_a_booking_keeps_the_price_of_its_request(story: Story) -> None:
     booking = story.ask()
-    profile.update("asha", {"rate_minor": 9900})
+    profile.update("asha", {"rate_minor": 9900}, story.now)
     story.accept(booking)
     story.at(booking.completes_at)
     total(due.complete_sessions(story.now))

@@ -68,8 +68,8 @@ def away(story: Story) -> None:
     profile.add_time_off("asha", Away(TUESDAY + timedelta(hours=10, minutes=30), noon), story.now)
 
 
-def without_free(_story: Story) -> None:
-    profile.update("asha", {"offers_free_consultation": False})
+def without_free(story: Story) -> None:
+    profile.update("asha", {"offers_free_consultation": False}, story.now)
 
 
 def booked(story: Story) -> None:
@@ -134,7 +134,7 @@ def test_the_notice_is_at_least_four_hours_to_the_second(
 
 
 def test_a_session_that_begins_as_another_ends_is_open(story: Story) -> None:
-    profile.update("asha", {"rate_minor": 5000})
+    profile.update("asha", {"rate_minor": 5000}, story.now)
     story.ask(starts_at=TUESDAY + timedelta(hours=10), kind=Kind.FREE_CONSULTATION)
     next_one = story.ask(starts_at=TUESDAY + timedelta(hours=10, minutes=30), client=ELI)
     assert next_one.fee_minor == 5000
@@ -160,7 +160,7 @@ def test_a_hidden_therapist_can_be_booked_through_the_direct_link(story: Story) 
 
 def test_the_price_is_the_rate_at_the_time_of_the_request(story: Story) -> None:
     booking = story.ask()
-    profile.update("asha", {"rate_minor": 9900})
+    profile.update("asha", {"rate_minor": 9900}, story.now)
     assert story.reload(booking).fee_minor == 6000
 
 

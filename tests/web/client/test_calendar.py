@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from icalendar import Calendar
 
+from app import config
 from app.rules.lifecycle import Actor, Kind
 from app.services import clients
 from app.services.therapists import profile
@@ -32,13 +33,14 @@ def offered(visitor: Visitor, page: str) -> str:
     return before.rpartition('href="')[2].partition('"')[0]
 
 
-def emailed(story: Story) -> bytes:
-    """The calendar part of the confirmation."""
+def emailed(story: Story, booking: Booking, kind: str = "booking_accepted") -> bytes:
+    """The calendar part of the only email of that kind."""
     story.deliver()
+    wanted = (kind, booking.reference)
     [sent] = [
         each.parsed
         for each in story.mail.messages
-        if each.parsed["X-Mindsum-Email"] == "booking_accepted"
+        if (each.parsed["X-Mindsum-Email"], each.parsed["X-Mindsum-Booking"]) == wanted
     ]
     [part] = [each for each in sent.walk() if each.get_content_type() == "text/calendar"]
     content: Any = part.get_payload(decode=True)
@@ -58,7 +60,7 @@ def test_the_file_is_the_same_entry_as_the_emailed_event(
     booking = story.ask(kind=kind)
     page = manage(story)
     story.accept(booking)
-    in_email = only_event(emailed(story))
+    in_email = only_event(emailed(story, booking))
     story.wait(minutes=5)
     rows = all_rows()
     answer = visitor.get(offered(visitor, page))
@@ -70,7 +72,7 @@ def test_the_file_is_the_same_entry_as_the_emailed_event(
     assert all_rows() == rows
 
 
-def test_the_file_is_a_download_that_nobody_keeps_and_that_names_nobody(
+def test_the_file_is_a_download_that_nobody_keeps_and_that_names_only_the_other(
     story: Story, visitor: Visitor
 ) -> None:
     booking = story.ask()
@@ -87,17 +89,39 @@ def test_the_file_is_a_download_that_nobody_keeps_and_that_names_nobody(
     assert "Set-Cookie" not in answer.headers
     unfolded = answer.data.decode().replace("\r\n ", "").replace("\\n", "\n")
     assert "ATTENDEE" not in unfolded
-    for told in ("Asha", "Rao", "Dee", "Stone", "clients.example", "therapists.example"):
+    for told in ("Rao", "Dee", "Stone", "clients.example", "therapists.example", "/link/"):
         assert not has_word(told, unfolded)
 
 
 def test_without_a_meeting_link_the_entry_has_no_place(story: Story, visitor: Visitor) -> None:
-    profile.update("asha", {"meeting_url": None})
+    profile.update("asha", {"meeting_url": None}, story.now)
     booking = story.ask()
     page = manage(story)
     story.accept(booking)
     event = only_event(visitor.get(offered(visitor, page)).data)
-    assert not {"LOCATION", "URL"} & set(event)
+    assert "LOCATION" not in event
+    assert event["URL"].endswith(b"/my-links")
+
+
+def test_the_organizer_stays_when_the_sender_changes(story: Story, visitor: Visitor) -> None:
+    """A calendar program takes an update only from the organizer it knows."""
+    booking = story.ask()
+    page = manage(story)
+    first = config.current()
+    config.use(first.model_copy(update={"mail_default_sender": "New <new@mindsum.example>"}))
+    story.accept(booking)
+    in_email = only_event(emailed(story, booking))
+    in_file = only_event(visitor.get(offered(visitor, page)).data)
+    address = first.mail_default_sender.partition("<")[2].rstrip(">")
+    assert in_email["ORGANIZER"] == in_file["ORGANIZER"] == f"mailto:{address}".encode()
+    later = only_event(
+        emailed(
+            story,
+            story.ask(starts_at=booking.ends_at + timedelta(hours=2, minutes=10)),
+            "booking_requested",
+        )
+    )
+    assert later["ORGANIZER"] == b"mailto:new@mindsum.example"
 
 
 def declined(story: Story, booking: Booking) -> None:
