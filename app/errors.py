@@ -70,6 +70,15 @@ class TermsChanged(DomainError):
         super().__init__("The cost has changed since you opened this page. Nothing was done.")
 
 
+class MessagesEnded(DomainError):
+    """The booking is over, so neither side writes to the other there."""
+
+    code = "messages_ended"
+
+    def __init__(self) -> None:
+        super().__init__("Messages about this booking have ended. Nothing was sent.")
+
+
 class NotReplaceable(DomainError):
     """`reference`: the booking that was accepted, or is already requested in its place."""
 

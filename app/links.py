@@ -1,5 +1,6 @@
 """Signed links: mint and read their tokens; the only user of itsdangerous."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,12 +9,16 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from app import clock, config
 from app.errors import LinkInvalid
 
 # A longer token is refused before any cryptography.
 MAX_LENGTH = 400
+# Payload (with a dot before it where it is compressed), time and signature. Decoding base64 drops
+# what is not of its alphabet, so that one signature would have countless spellings.
+_TOKEN = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 class LinkPurpose(StrEnum):
@@ -84,11 +89,21 @@ def read(purpose: LinkPurpose, token: str) -> LinkToken:
     if len(token) > MAX_LENGTH:
         raise LinkInvalid("The link is too long.")
     try:
+        _check_spelling(token)
         payload, minted_at = _serializer(purpose, _keys()).loads(token, return_timestamp=True)
         holder, subject, epoch = _checked(payload)
     except (BadData, ValueError):
         raise LinkInvalid("The link is incomplete or has another purpose.") from None
     return LinkToken(purpose, holder, subject, epoch, minted_at)
+
+
+def _check_spelling(token: str) -> None:
+    """Raises ValueError for any spelling of a token but the one that `mint` writes."""
+    signature = token.rpartition(".")[2]
+    # The bits of the last character that no byte needs could be anything. Payload and time are
+    # signed as text, so only the signature itself can be spelt in other ways.
+    if not _TOKEN.fullmatch(token) or base64_encode(base64_decode(signature)) != signature.encode():
+        raise ValueError("another spelling")
 
 
 def _checked(payload: Any) -> tuple[str, str, int]:

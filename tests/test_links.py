@@ -78,6 +78,47 @@ def test_any_text_in_place_of_a_token_is_refused_and_never_an_error(text: str) -
         links.read(LinkPurpose.ACCEPT, text)
 
 
+BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def spellings(token: str) -> Iterator[str]:
+    """The token in other characters, many of which a lenient reader takes for the same."""
+    payload, time, signature = token.split(".")
+    yield from (f"{token}{end}" for end in ("=", "==", "\n", " ", "\0", "é", ".", "%3D", "!", "A"))
+    yield from (f"{start}{token}" for start in ("=", " ", "é", ".", "..", "\ufeff"))
+    for part in (payload, time, signature):
+        for odd in "é=\n !\u200b\u0661ａ~":
+            for place in (0, len(part) // 2, len(part)):
+                yield token.replace(part, part[:place] + odd + part[place:])
+    # The last character of the signature has bits that no byte needs.
+    yield from (token[:-1] + other for other in BASE64 if other != token[-1])
+    yield f"{payload}.{time}.{signature.replace('-', '+').replace('_', '/')}=" + "="
+    yield f"{payload}.{time}..{signature}"
+    yield token.swapcase()
+    yield "".join(chr(ord(each) + 0xFEE0) if each.isalnum() else each for each in token)
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_token_has_exactly_one_spelling(purpose: LinkPurpose) -> None:
+    for number in range(40):
+        token = minted(purpose, subject=f"MB-7K3Q{number:02}")
+        read = links.read(purpose, token)
+        for other in spellings(token):
+            if other != token:
+                with pytest.raises(LinkInvalid):
+                    links.read(purpose, other)
+        assert links.read(purpose, token) == read
+
+
+def test_a_compressed_payload_has_one_spelling_too() -> None:
+    token = minted(LinkPurpose.SIGN_IN, subject="x" * 64)
+    assert token.startswith(".")
+    others = {token[1:], f".{token}", *spellings(token[1:])} - {token}
+    for other in others:
+        with pytest.raises(LinkInvalid):
+            links.read(LinkPurpose.SIGN_IN, other)
+
+
 def test_a_token_longer_than_ours_is_refused_before_any_cryptography(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

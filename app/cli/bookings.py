@@ -1,4 +1,4 @@
-"""`mindsum booking`: find, read, answer and cancel bookings."""
+"""`mindsum booking`: find, read, answer and cancel bookings; end their links."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from app.cli.common import (
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingDetail, BookingOut
 from app.services import validation
-from app.services.bookings import cancel, ledger, transitions
+from app.services.bookings import cancel, ledger, revoke, transitions
 from app.services.mail.compose import session_of
 from app.store import queries
 from app.store.models import Booking
@@ -121,6 +121,15 @@ def cancel_booking(reference: str, who: str, as_json: bool) -> None:
     result = cancel.cancel(row, by=Actor(who), via=Via.CLI, now=clock.now())
     require_done(result, f"cancelled by the {who}")
     _print_booking(result.booking, as_json)
+
+
+@booking.command("revoke-links")
+@reference_argument
+@json_option
+@with_database
+def revoke_links(reference: str, as_json: bool) -> None:
+    """End all links to a booking; emails that leave later carry new ones."""
+    _print_booking(revoke.revoke_links(reference), as_json)
 
 
 def _print_booking(row: Booking, as_json: bool) -> None:

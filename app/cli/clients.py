@@ -1,13 +1,13 @@
-"""`mindsum client`: export and erase what is held on a client."""
+"""`mindsum client`: export and erase what is held on a client; change the address."""
 
 import json
 
 import click
 
 from app import clock
-from app.cli.common import Mistake, json_option, print_json, with_database
+from app.cli.common import Checked, Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
-from app.services import clients
+from app.services import clients, validation
 
 email_argument = click.argument("email")
 
@@ -44,3 +44,20 @@ def erase(email: str, as_json: bool) -> None:
         print_json({"erased": True, "bookings": bookings})
     else:
         click.echo(f"Erased. Bookings kept in the ledger without a name: {bookings}.")
+
+
+@client.command()
+@email_argument
+@click.argument("new", type=Checked("NEW", validation.email))
+@json_option
+@with_database
+def address(email: str, new: str, as_json: bool) -> None:
+    """Change a client's address, also for emails that wait; links sent to the old one end."""
+    try:
+        changed = clients.change_address(email, new, clock.now())
+    except InvalidFields as error:
+        raise Mistake(f"NEW {error.errors[0].message}") from None
+    if as_json:
+        print_json({"email": changed.email})
+    else:
+        click.echo(f"Emails to this client now go to {changed.email}.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -124,6 +124,8 @@ MOVES: dict[Move, Rule] = {
 
 # Statuses in which a booking holds its time.
 LIVE = frozenset({Status.REQUESTED, Status.ACCEPTED})
+# After a session its client and therapist can write to each other for so long.
+MESSAGES_LAST = timedelta(days=14)
 
 
 def due_move(status: Status, times: Times, now: datetime) -> Move | None:
@@ -133,6 +135,13 @@ def due_move(status: Status, times: Times, now: datetime) -> Move | None:
         if status in rule.sources and now >= rule.opens(times):
             return move
     return None
+
+
+def takes_messages(status: Status, times: Times, now: datetime) -> bool:
+    """Whether client and therapist can write to each other; `status` is the one by the clock."""
+    if status in (Status.COMPLETED, Status.NO_SHOW):
+        return now < times.ends_at + MESSAGES_LAST
+    return status in LIVE
 
 
 def judge(move: Move, status: Status, times: Times, actor: Actor, now: datetime) -> Verdict:

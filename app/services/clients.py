@@ -1,9 +1,9 @@
-"""Clients: sending their links again, exporting what is held on them, and erasing it."""
+"""Clients: sending links again, changing an address, exporting what is held, and erasing it."""
 
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression
+from peewee import Expression, IntegrityError
 
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Via
@@ -76,6 +76,24 @@ def erase(address: str, now: datetime) -> int:
     # SQLite's write-ahead log still holds the old pages.
     on_commit(drop_log)
     return int(count)
+
+
+@in_transaction
+def change_address(address: str, new: str, now: datetime) -> Client:
+    """Links that were sent to the old address end. Raises NotFound, or InvalidFields if taken."""
+    client = queries.locked_client(address)
+    if client is None or client.is_erased:
+        raise NotFound("client with that address")
+    client.links_epoch += client.email_key != queries.email_key(new)
+    client.email, client.email_key = new, queries.email_key(new)
+    try:
+        client.save(only=["email", "email_key", "links_epoch"])
+    except IntegrityError as error:
+        taken = f"{new} is the address of another client; choose another"
+        raise InvalidFields(FieldError("new", taken)) from error
+    suppressions.forget(new)
+    outbox.restart_queued(client, now)
+    return client
 
 
 @in_transaction

@@ -198,12 +198,18 @@ def retry_failed(email_id: int | None, now: datetime) -> int:
 
 
 @in_transaction
-def restart_queued(therapist: Therapist, now: datetime) -> None:
-    """Make a therapist's queued emails due now, with no attempts, after an address change."""
-    bookings = Booking.select(Booking.id).where(Booking.therapist == therapist)
-    is_theirs = (OutboxEmail.therapist == therapist) | OutboxEmail.booking.in_(bookings)
+def restart_queued(person: Therapist | Client, now: datetime) -> None:
+    """Make a person's queued emails due now, with no attempts, after an address change."""
+    is_client = isinstance(person, Client)
+    of_booking, of_email, role = (
+        (Booking.client, OutboxEmail.client, Role.CLIENT)
+        if is_client
+        else (Booking.therapist, OutboxEmail.therapist, Role.THERAPIST)
+    )
+    bookings = Booking.select(Booking.id).where(of_booking == person)
+    is_theirs = (of_email == person) | OutboxEmail.booking.in_(bookings)
     OutboxEmail.update(due_at=now, attempts=0, first_tried_at=None).where(
-        is_theirs, OutboxEmail.role == Role.THERAPIST, OutboxEmail.status == OutboxStatus.QUEUED
+        is_theirs, OutboxEmail.role == role, OutboxEmail.status == OutboxStatus.QUEUED
     ).execute()
 
 

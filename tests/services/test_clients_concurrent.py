@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.errors import InvalidFields, NotFound
+from app.errors import InvalidFields, MessagesEnded, NotFound
 from app.rules.lifecycle import LIVE, Actor, Via
 from app.services import clients
 from app.services.bookings import messages, replace
@@ -134,7 +134,7 @@ def test_a_page_opened_before_the_erasure_does_nothing_after_it(
     at = story.now + DAY + 7 * HOUR
     with pytest.raises(NotFound):
         replace.choose_another(booking, "bran", at, via=Via.LINK, now=story.now)
-    with pytest.raises(NotFound):
+    with pytest.raises(MessagesEnded):
         messages.send(booking, "I am Dee", author=Actor.CLIENT, now=story.now)
     assert Booking.select().count() == 1
     assert Writing.select().count() == 0

@@ -1,5 +1,6 @@
 """Messages both ways and private notes: who writes, who reads, and what an email never holds."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -7,20 +8,25 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from app.errors import MessagesEnded
 from app.links import LinkPurpose
-from app.rules.lifecycle import Actor
+from app.rules.lifecycle import MESSAGES_LAST, Actor, Via
 from app.services import clients
-from app.services.bookings import messages
+from app.services.bookings import cancel, messages
 from app.services.bookings.messages import keep_private_note
+from app.store import queries
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
 from app.web.links import tokens
 from tests.harness.page_stories import all_rows, forms, press, sign_in
+from tests.harness.pages import text
 from tests.harness.smtp_server import MailServer
 from tests.scenarios.cast import Cast
 from tests.scenarios.story import ELI, Story
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
 CANARY = "purple-heron-41"
+CLIENT, THERAPIST = Actor.CLIENT, Actor.THERAPIST
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -59,7 +65,7 @@ def test_a_message_goes_to_the_other_partys_page_and_back(
     booking = story.ask()
     sent = to_client(asha, booking, "Is a morning <b>fine</b>?")
     assert "Sent." in sent.text
-    assert "Is a morning &lt;b&gt;fine&lt;/b&gt;?" in dee.get(manage(app, booking)).text
+    assert "Is a morning &lt;b&gt;fine&lt;/b&gt;?" in dee.post(manage(app, booking)).text
     answer = to_therapist(app, dee, booking, "Yes.\nThank you.")
     assert "Sent." in answer.text
     page = asha.get(page_of(booking)).text
@@ -74,7 +80,7 @@ def test_times_of_messages_are_in_the_readers_zone(
     to_client(asha, booking, "Hello.")
     assert "You · <time" in asha.get(page_of(booking)).text
     assert "Mon 2 Nov 2026, 09:00 (London, GMT)" in asha.get(page_of(booking)).text
-    assert "Mon 2 Nov 2026, 04:00 (New York, EST)" in dee.get(manage(app, booking)).text
+    assert "Mon 2 Nov 2026, 04:00 (New York, EST)" in dee.post(manage(app, booking)).text
 
 
 def test_what_was_written_is_in_no_email(
@@ -103,7 +109,7 @@ def test_private_notes_are_for_the_therapist_alone(
     kept = press(asha, page_of(booking), "/note", private_note=CANARY)
     assert "Only you can read it" in kept.text
     assert CANARY in asha.get(page_of(booking)).text
-    assert CANARY not in dee.get(manage(app, booking)).text
+    assert CANARY not in dee.post(manage(app, booking)).text
     assert not OutboxEmail.select().where(OutboxEmail.kind == "new_message").exists()
 
 
@@ -142,7 +148,7 @@ def test_a_button_pressed_twice_sends_once(
         to_client(asha, booking, "Hello.")
         to_therapist(app, dee, booking, "Hello.")
         to_therapist(app, dee, booking, "Hello.")
-    assert [row.author for row in messages.writings_of(booking, Purpose.MESSAGE)] == [
+    assert [row.author for row in queries.writings_of(booking, Purpose.MESSAGE)] == [
         Actor.THERAPIST,
         Actor.CLIENT,
     ] * 2
@@ -222,44 +228,152 @@ def test_a_client_who_was_erased_gets_no_message(story: Story, asha: Visitor) ->
     assert all_rows() == rows
 
 
-def test_once_the_clients_links_have_ended_only_notes_are_kept(
-    story: Story, asha: Visitor, app: Flask, mail: MailServer
+Ending = Callable[[Story, Booking], object]
+ENDS: dict[str, tuple[Ending, bool]] = {
+    "open": (lambda *_: None, True),
+    "late": (lambda story, _: story.wait(hours=4), True),
+    "declined": (lambda story, booking: story.decline(booking), False),
+    "withdrawn": (lambda story, booking: story.withdraw(booking), False),
+    "expired, by the clock": (lambda story, booking: story.at(booking.expires_at), False),
+    "accepted": (lambda story, booking: story.accept(booking), True),
+    "cancelled by client": (lambda story, booking: cancelled(story, booking, CLIENT), False),
+    "cancelled by therapist": (lambda story, booking: cancelled(story, booking, THERAPIST), False),
+    "over": (lambda story, booking: past(story, booking, DAY), True),
+    "no-show": (lambda story, booking: no_show(story, booking), True),
+    "over for 14 days but a second": (
+        lambda story, booking: past(story, booking, MESSAGES_LAST - timedelta(seconds=1)), True
+    ),
+    "over for 14 days": (lambda story, booking: past(story, booking, MESSAGES_LAST), False),
+}  # fmt: skip
+
+
+def cancelled(story: Story, booking: Booking, by: Actor) -> None:
+    story.accept(booking)
+    story.cancel(booking, by)
+
+
+def past(story: Story, booking: Booking, since_end: timedelta) -> None:
+    story.accept(booking)
+    story.at(booking.ends_at + since_end)
+
+
+def no_show(story: Story, booking: Booking) -> None:
+    past(story, booking, timedelta(0))
+    cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_messages_end_with_the_bookings_life_for_both_sides(
+    end: str, app: Flask, story: Story, mail: MailServer, asha: Visitor, dee: Visitor
+) -> None:
+    ends, is_open = ENDS[end]
+    booking = story.ask()
+    messages.send(booking, "Until then.", author=Actor.CLIENT, now=story.now)
+    ends(story, booking)
+    sign_in(app, mail, asha, "asha@therapists.example")
+    path, mine = manage(app, booking), page_of(booking)
+    token = forms(asha.get(mine))[0].fields["csrf_token"]
+    pages = {path: dee, mine: asha}
+    for address, visitor in pages.items():
+        page = visitor.get(address)
+        offered = [form for form in forms(page) if form.action.endswith("/message")]
+        assert (bool(offered), "ops@mindsum.invalid" in text(page)) == (is_open, not is_open)
+        typed = {"message": f"{CANARY} {address}", "csrf_token": token}
+        answer = visitor.post(f"{address}/message", data=typed)
+        assert answer.status_code == (303 if is_open else 409)
+        # Nothing that was typed is lost.
+        assert is_open or f"{CANARY} {address}" in answer.text
+    count = len(queries.writings_of(booking, Purpose.MESSAGE))
+    assert count == (3 if is_open else 1)
+    assert "Saved." in press(asha, mine, "/note", private_note="x").text
+
+
+def test_a_message_sent_again_after_the_end_is_the_one_that_was_sent(
+    app: Flask, story: Story, dee: Visitor
 ) -> None:
     booking = story.ask()
-    story.accept(booking)
-    story.at(booking.ends_at + tokens.MANAGE_LASTS - timedelta(seconds=1))
-    sign_in(app, mail, asha, "asha@therapists.example")
-    assert "Sent." in to_client(asha, booking, "Hello.").text
-    story.at(booking.ends_at + tokens.MANAGE_LASTS)
-    page = asha.get(page_of(booking))
-    assert not [form for form in forms(page) if form.action.endswith("/message")]
-    assert "expired" in page.text
-    assert "Saved." in press(asha, page_of(booking), "/note", private_note="x").text
+    for _ in range(2):
+        answer = dee.post(f"{manage(app, booking)}/message", data={"message": "Hello."})
+        assert answer.status_code == 303
+        story.decline(booking)
+    assert len(queries.writings_of(booking, Purpose.MESSAGE)) == 1
+
+
+def test_what_was_written_is_read_by_a_press_and_by_nothing_that_opens_links(
+    app: Flask, story: Story, dee: Visitor
+) -> None:
+    booking = story.ask(note=f"{CANARY} note")
+    for author in (Actor.CLIENT, Actor.THERAPIST):
+        messages.send(booking, f"{CANARY} {author}", author=author, now=story.now)
+    path = manage(app, booking)
+    rows = all_rows()
+    for door in ("", "?messages=all", "?sent=message", "/cancel", "/calendar.ics"):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert CANARY not in dee.open(path + door, method=method).text
+    [form, _] = forms(dee.get(path))
+    assert form.action == path
+    read = dee.post(form.action, data=form.fields)
+    assert read.status_code == 200
+    for words in ("note", "client", "therapist"):
+        assert f"{CANARY} {words}" in read.text
+    assert "Done." not in read.text
+    assert all_rows() == rows
+
+
+def test_the_reason_of_a_decline_shows_at_once(app: Flask, story: Story, dee: Visitor) -> None:
+    booking = story.ask(note="a note")
+    story.decline(booking, CANARY)
+    page = dee.get(manage(app, booking))
+    assert CANARY in page.text
+    assert "a note" not in page.text.replace("your note", "")
+
+
+def test_where_no_one_wrote_there_is_nothing_to_press(
+    app: Flask, story: Story, dee: Visitor
+) -> None:
+    booking = story.ask()
+    messages.keep_private_note(booking, CANARY, now=story.now)
+    page = dee.get(manage(app, booking))
+    assert [form.action.rpartition("/")[2] for form in forms(page)] == ["message"]
+    assert CANARY not in dee.post(manage(app, booking)).text
+
+
+def test_a_client_who_was_erased_writes_nothing(story: Story) -> None:
+    booking = story.ask()
+    story.decline(booking)
+    clients.erase("dee@clients.example", story.now)
+    with pytest.raises(MessagesEnded):
+        messages.send(booking, "x", author=Actor.CLIENT, now=story.now)
 
 
 def test_a_long_thread_shows_its_newest_and_all_on_request(
     app: Flask, story: Story, asha: Visitor, dee: Visitor
 ) -> None:
     booking = story.ask()
-    with counted_queries() as few:
-        asha.get(page_of(booking))
-    with counted_queries() as few_of_dee:
-        dee.get(manage(app, booking))
+    doors = (
+        (lambda: asha.get(page_of(booking)), lambda: asha.get(page_of(booking) + "?messages=all")),
+        (
+            lambda: dee.post(manage(app, booking)),
+            lambda: dee.post(manage(app, booking), data={"messages": "all"}),
+        ),
+    )
+    before = []
+    for shown, _ in doors:
+        with counted_queries() as few:
+            shown()
+        before.append(len(few))
     for number in range(40):
         author: Any = (Actor.CLIENT, Actor.THERAPIST)[number % 2]
         messages.send(booking, f"message {number}.", author=author, now=story.now)
-    for visitor, path, before in (
-        (asha, page_of(booking), few),
-        (dee, manage(app, booking), few_of_dee),
-    ):
+    for (shown, every), few_queries in zip(doors, before, strict=True):
         with counted_queries() as many:
-            page = visitor.get(path)
-        assert len(many) == len(before) <= 5
+            page = shown()
+        assert len(many) == few_queries <= 6
         assert len(page.data) < 40_000
         assert "message 39." in page.text
         assert "message 1." not in page.text
         assert "Show all 40" in page.text
-        assert "message 1." in visitor.get(f"{path}?messages=all").text
+        assert "message 1." in every().text
 
 
 def test_both_sides_see_only_their_own_booking(
@@ -269,4 +383,4 @@ def test_both_sides_see_only_their_own_booking(
     other = story.ask(client=ELI, starts_at=one.starts_at + timedelta(hours=2))
     to_client(asha, one, CANARY)
     assert CANARY not in asha.get(page_of(other)).text
-    assert CANARY not in dee.get(manage(app, other)).text
+    assert CANARY not in dee.post(manage(app, other)).text

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from app.errors import NotFound
+from app.errors import MessagesEnded
 from app.rules.lifecycle import Actor
 from app.services.bookings import log, transitions
-from app.store import outbox
+from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Purpose, Role, Writing
 
@@ -14,14 +14,14 @@ _RECIPIENT = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 
 @in_transaction
 def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writing:
-    """Raises NotFound if the client was erased."""
-    # The same words twice in a row are one message: the button was pressed twice.
+    """Raises MessagesEnded once the booking is over, or if the client was erased."""
     booking = transitions.lock_booking(booking)
-    if booking.client.is_erased:
-        raise NotFound("booking")
-    last = writings_of(booking, Purpose.MESSAGE)[-1:]
+    # The same words twice in a row are one message: the button was pressed twice.
+    last = queries.writings_of(booking, Purpose.MESSAGE)[-1:]
     if last and (last[0].author, last[0].body) == (author, body):
         return last[0]
+    if not booking.takes_messages_at(now):
+        raise MessagesEnded
     message = _write(booking, Purpose.MESSAGE, author, body, now)
     outbox.enqueue(
         "new_message",
@@ -38,14 +38,6 @@ def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writin
 def keep_private_note(booking: Booking, body: str, *, now: datetime) -> Writing:
     return _write(
         transitions.lock_booking(booking), Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now
-    )
-
-
-def writings_of(booking: Booking, *purposes: Purpose) -> list[Writing]:
-    return list(
-        Writing.select()
-        .where(Writing.booking == booking, Writing.purpose.in_(purposes))
-        .order_by(Writing.id)
     )
 
 

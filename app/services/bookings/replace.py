@@ -56,7 +56,7 @@ def _current(replacements: Sequence[Booking], now: datetime) -> Booking | None:
 
 
 def _same_request(old: Booking, slug: str, starts_at: datetime) -> BookingRequest:
-    notes = [each.body for each in queries.writings_of(old) if each.purpose is Purpose.NOTE]
+    notes = [each.body for each in queries.writings_of(old, Purpose.NOTE)]
     return BookingRequest(
         therapist=slug,
         name=old.client_name,

@@ -104,6 +104,10 @@ class Booking(Table):
         due = self.due_move(now)
         return MOVES[due[0]].target if due else self.status
 
+    def takes_messages_at(self, now: datetime) -> bool:
+        is_possible = lifecycle.takes_messages(self.status_at(now), self.times, now)
+        return is_possible and not self.client.is_erased
+
     def is_late_at(self, now: datetime) -> bool:
         waited_until = self.answered_at or self.ended_at or min(now, self.expires_at)
         return acceptance.is_late(self.answer_by, waited_until)

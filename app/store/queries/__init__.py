@@ -16,6 +16,7 @@ from app.store.queries.bookings import (
     timeline_of,
     with_therapist_and_client,
     writings_of,
+    written_counts,
 )
 from app.store.queries.clients import (
     client_by_email,
@@ -97,4 +98,5 @@ __all__ = [
     "upcoming_sessions_of",
     "with_therapist_and_client",
     "writings_of",
+    "written_counts",
 ]

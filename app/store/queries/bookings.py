@@ -1,12 +1,13 @@
 """Bookings: finding one, conditions on many, what belongs to one, which are due."""
 
 from datetime import datetime, timedelta
+from typing import cast
 
-from peewee import Expression, Field, ModelSelect
+from peewee import Expression, Field, ModelSelect, fn
 
 from app.errors import NotFound
 from app.rules.lifecycle import Status
-from app.store.models import Booking, Client, Therapist, TimelineEntry, Writing
+from app.store.models import Booking, Client, Purpose, Therapist, TimelineEntry, Writing
 from app.store.queries.locking import locking
 
 REQUESTED = Booking.status == Status.REQUESTED
@@ -99,5 +100,17 @@ def timeline_of(booking: Booking) -> list[TimelineEntry]:
     return list(entries.order_by(TimelineEntry.id))
 
 
-def writings_of(booking: Booking) -> list[Writing]:
-    return list(Writing.select().where(Writing.booking == booking).order_by(Writing.id))
+def writings_of(booking: Booking, *purposes: Purpose) -> list[Writing]:
+    """What was written for these purposes, decrypted, in the order of writing."""
+    rows = Writing.select().where(Writing.booking == booking, Writing.purpose.in_(purposes))
+    return list(rows.order_by(Writing.id))
+
+
+def written_counts(booking: Booking) -> dict[Purpose, int]:
+    """How much was written for each purpose; nothing is decrypted."""
+    rows = (
+        Writing.select(Writing.purpose, fn.COUNT(Writing.id).alias("count"))
+        .where(Writing.booking == booking)
+        .group_by(Writing.purpose)
+    )
+    return dict(cast("list[tuple[Purpose, int]]", list(rows.tuples())))

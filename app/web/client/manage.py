@@ -8,7 +8,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
-from app.errors import TermsChanged
+from app.errors import MessagesEnded, TermsChanged
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import clients, validation
@@ -16,7 +16,7 @@ from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, replace, transitions
 from app.services.mail import compose
 from app.store import queries
-from app.store.models import Booking
+from app.store.models import Booking, Purpose
 from app.web import booking_text
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT, csrf, limiter
@@ -33,6 +33,14 @@ _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 def manage(token: str) -> ResponseReturnValue:
     now = clock.now()
     return manage_page(_load_booking(token, now), now)
+
+
+@blueprint.post("/link/manage/<token>")
+@limiter.limit(LINK_LIMIT)
+def read_words(token: str) -> ResponseReturnValue:
+    """The same page with note and messages, which a program that opens links must not read."""
+    now = clock.now()
+    return manage_page(_load_booking(token, now), now, shows_words=True)
 
 
 @blueprint.get("/link/manage/<token>/cancel")
@@ -61,11 +69,12 @@ def send_message(token: str) -> ResponseReturnValue:
     now = clock.now()
     booking, typed = _load_booking(token, now), request.form.get("message", "")
     try:
-        body = validation.required_text(typed)
+        messages.send(booking, validation.required_text(typed), author=Actor.CLIENT, now=now)
     except ValueError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         return manage_page(booking, now, status, typed=typed, error=str(error))
-    messages.send(booking, body, author=Actor.CLIENT, now=now)
+    except MessagesEnded:
+        return manage_page(_load_booking(token, now), now, HTTPStatus.CONFLICT, typed=typed)
     page = url_for("client.manage", token=token, sent="message", _anchor="messages")
     return redirect(page, HTTPStatus.SEE_OTHER)
 
@@ -107,27 +116,44 @@ def manage_page(
     *,
     typed: str = "",
     error: str = "",
+    shows_words: bool = False,
 ) -> ResponseReturnValue:
     """With status 409 or 410 it says that the requested change was not possible."""
     entries = queries.timeline_of(booking)
     facts = booking_text.settlement_facts(booking, entries, now)
+    is_press = request.method == "POST" and not shows_words
     page = render_template(
         "client/manage.html",
         **booking_context(booking, now),
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
-        is_just_done=request.method == "POST" and status is HTTPStatus.OK,
+        is_just_done=is_press and status is HTTPStatus.OK,
         terms=cancelling.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
         facts=facts,
         settled=booking_text.settled(booking, facts, Actor.CLIENT),
         timeline=booking_text.timeline(booking, entries, Actor.CLIENT),
-        writings=queries.writings_of(booking),
+        **_words(booking, is_pressed=shows_words),
+        can_write=booking.takes_messages_at(now),
+        support_email=config.current().support_email,
         replacement=replace.current_replacement(booking, now),
         typed=typed,
         error=error,
-        shows_all_messages=request.args.get("messages") == "all",
+        shows_all_messages=request.form.get("messages") == "all",
         choose_path=tokens.path(LinkPurpose.CHOOSE, booking),
     )
     return page, status
+
+
+def _words(booking: Booking, *, is_pressed: bool) -> dict[str, Any]:
+    """What people wrote: a reason at once, the rest, `sealed` until then, after a press."""
+    counts = queries.written_counts(booking)
+    sealed = {each: counts.pop(each, 0) for each in (Purpose.NOTE, Purpose.MESSAGE)}
+    shown = [Purpose.REASON, *(sealed if is_pressed else ())]
+    has_shown = is_pressed or Purpose.REASON in counts
+    return {
+        "shows_words": is_pressed,
+        "sealed": sealed,
+        "writings": queries.writings_of(booking, *shown) if has_shown else [],
+    }
 
 
 def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
-from app.errors import TermsChanged
+from app.errors import MessagesEnded, TermsChanged
 from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.services import validation
@@ -16,7 +16,7 @@ from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, transitions
 from app.services.bookings.transitions import MoveResult
 from app.store import queries
-from app.store.models import Booking
+from app.store.models import Booking, Purpose
 from app.web import booking_text
 from app.web.dashboard import base
 from app.web.links import tokens
@@ -90,8 +90,6 @@ def no_show(reference: str) -> ResponseReturnValue:
 @limiter.limit(PUBLIC_FORM_LIMIT)
 def send_message(reference: str) -> ResponseReturnValue:
     booking, now = base.own_booking(reference), clock.now()
-    if not tokens.is_open_to_client(booking, now):
-        return _page(booking, HTTPStatus.CONFLICT)
 
     def send(body: str) -> None:
         messages.send(booking, body, author=Actor.THERAPIST, now=now)
@@ -122,6 +120,7 @@ def _context(booking: Booking) -> dict[str, Any]:
         "policy": policy,
         "fee": booking_text.fee_for(booking, Actor.THERAPIST),
         "rule": transitions.cancelling_rule_of(booking, now),
+        "support_email": config.current().support_email,
         "split": money.split_fee(booking.fee_minor, policy.commission_percent),
     }
 
@@ -144,12 +143,12 @@ def _page(
         can=can,
         settled=booking_text.settled(booking, facts, Actor.THERAPIST),
         timeline=booking_text.timeline(booking, entries, Actor.THERAPIST),
-        writings=queries.writings_of(booking),
+        writings=queries.writings_of(booking, *Purpose),
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         typed=typed,
         errors=errors,
         shows_all_messages=request.args.get("messages") == "all",
-        can_write=tokens.is_open_to_client(booking, now),
+        can_write=booking.takes_messages_at(now),
         can_keep_notes=not booking.client.is_erased,
     )
     return page, status
@@ -195,6 +194,9 @@ def _save_text(
         save(validation.required_text(request.form.get(field, "")))
     except ValueError as error:
         return _page_with_error(booking, field, error)
+    except MessagesEnded:
+        typed = {field: request.form.get(field, "")}
+        return _page(base.own_booking(booking.reference), HTTPStatus.CONFLICT, typed)
     flash(confirmation)
     return _redirect_to_page(booking, anchor="messages")
 

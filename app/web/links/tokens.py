@@ -31,15 +31,21 @@ def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
         booking = queries.booking_by_reference(link.subject)
     except NotFound:
         raise LinkGone("What this link opened is no longer here.") from None
-    if link.holder != _holder(purpose, booking) or link.epoch != booking.epoch:
+    holder = _holder(purpose, booking)
+    if booking.client.is_erased or _person(link.holder) != _person(holder):
         raise LinkGone("What this link opened is no longer here.")
+    if link.epoch > booking.epoch:
+        raise LinkGone("This link was made for a database that was lost.")
+    # Ops revoked the links of this booking, or the address they were sent to was changed.
+    if link.epoch < booking.epoch or link.holder != holder:
+        raise LinkExpired("This link has ended.")
     if purpose in links.TO_CLIENTS and not is_open_to_client(booking, now):
         raise LinkExpired("This link has expired.")
     return booking
 
 
 def is_open_to_client(booking: Booking, now: datetime) -> bool:
-    return not booking.client.is_erased and now < booking.ends_at + MANAGE_LASTS
+    return now < booking.ends_at + MANAGE_LASTS
 
 
 def path(purpose: LinkPurpose, booking: Booking) -> str:
@@ -59,3 +65,7 @@ def http_status(booking: Booking, verdict: Verdict, now: datetime) -> HTTPStatus
 
 def _holder(purpose: LinkPurpose, booking: Booking) -> str:
     return links.holder_of(purpose, client=booking.client, therapist=booking.therapist)
+
+
+def _person(holder: str) -> str:
+    return holder.partition(".")[0]
