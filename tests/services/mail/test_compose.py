@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+from app import config
 from app.services.mail.compose import VALUES, compose
 from app.store import outbox
 from app.store.models import Booking, OutboxEmail, Role
@@ -17,6 +18,16 @@ def test_every_value_that_a_kind_names_has_a_source() -> None:
 def text_of(kind: str, booking: Booking, now: datetime) -> str:
     email = OutboxEmail.get(OutboxEmail.kind == kind, OutboxEmail.booking == booking)
     return compose(email, now).text
+
+
+def test_a_reply_goes_to_the_support_address_whoever_reads_the_email(story: Story) -> None:
+    changes = {"support_email": "help@mindsum.example", "crisis_note": "Call 112 in danger."}
+    config.use(config.current().model_copy(update=changes))
+    story.ask()
+    messages = [compose(email, story.now) for email in OutboxEmail.select()]
+    assert [each.reply_to.addr_spec for each in messages] == ["help@mindsum.example"] * 2
+    assert all("help@mindsum.example" in each.text for each in messages)
+    assert ["Call 112" in each.text for each in messages] == [False, True]
 
 
 def test_a_request_shows_the_accepted_sessions_of_the_therapists_own_day(story: Story) -> None:
