@@ -20,7 +20,7 @@ def text_of(kind: str, booking: Booking, now: datetime) -> str:
     return compose(email, now).text
 
 
-def test_a_reply_goes_to_the_support_address_whoever_reads_the_email(story: Story) -> None:
+def test_a_reply_goes_to_the_support_address_in_every_email(story: Story) -> None:
     changes = {"support_email": "help@mindsum.example", "crisis_note": "Call 112 in danger."}
     config.use(config.current().model_copy(update=changes))
     story.ask()
