@@ -54,6 +54,7 @@ CONTENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _STATIC = frozenset({"static", "bootstrap.static"})
 _INDEXABLE = frozenset({"directory.find", "directory.profile", *_STATIC})
 
@@ -127,6 +128,18 @@ def _refuse_bad_encoding() -> None:
         abort(400)
 
 
+def _refuse_other_bodies() -> None:
+    # JSON and files are no texts that somebody typed: read as a form, they are empty fields,
+    # which would clear what is stored. The request form answers them itself, with the form.
+    if request.method != "POST" or request.path.startswith("/api/"):
+        return
+    if request.endpoint == "directory.request_session":
+        return
+    has_body = request.content_length not in (None, 0)
+    if request.files or (has_body and request.mimetype not in _FORMS):
+        abort(HTTPStatus.BAD_REQUEST)
+
+
 def _add_hsts(response: Response) -> Response:
     response.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     return response
@@ -146,6 +159,7 @@ def register(app: Flask, settings: Settings) -> None:
     limiter.init_app(app)
     app.before_request(_read_chunked_body)
     app.before_request(_refuse_bad_encoding)
+    app.before_request(_refuse_other_bodies)
     csrf.init_app(app)
     app.after_request(_discard_large_body)
     app.after_request(_add_headers)

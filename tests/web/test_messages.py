@@ -155,6 +155,14 @@ def test_a_button_pressed_twice_sends_once(
     assert OutboxEmail.select().where(OutboxEmail.kind == "new_message").count() == 4
 
 
+def test_a_note_saved_twice_is_one_note(story: Story, asha: Visitor) -> None:
+    booking = story.ask()
+    for words in ("One.", "One.", "Two.", "One."):
+        press(asha, page_of(booking), "/note", private_note=words)
+    kept = messages.writings_of(booking, Purpose.PRIVATE_NOTE)
+    assert [each.body for each in kept] == ["One.", "Two.", "One."]
+
+
 def test_another_therapist_can_neither_read_nor_write(
     app: Flask, story: Story, mail: MailServer, visitor: Visitor
 ) -> None:

@@ -83,6 +83,9 @@ def test_every_page_of_the_site_is_listed_here(app: Flask, bookings: Bookings) -
         paths = [*full_site.public(), *full_site.by_link(bookings), *full_site.for_asha(bookings)]
     elsewhere = {
         "links.view_session",  # goes on to the session's page
+        "session.show_again",
+        "profile.show_again",
+        "client.show_again",
         "links.show_sign_in",
         "client.calendar_file",
         "sessions.export",

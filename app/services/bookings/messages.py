@@ -16,10 +16,9 @@ _RECIPIENT = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writing:
     """Raises MessagesEnded once the booking is over, or if the client was erased."""
     booking = transitions.lock_booking(booking)
-    # The same words twice in a row are one message: the button was pressed twice.
-    last = queries.writings_of(booking, Purpose.MESSAGE)[-1:]
-    if last and (last[0].author, last[0].body) == (author, body):
-        return last[0]
+    same = _last_if_same(booking, Purpose.MESSAGE, author, body)
+    if same is not None:
+        return same
     if not booking.takes_messages_at(now):
         raise MessagesEnded
     message = _write(booking, Purpose.MESSAGE, author, body, now)
@@ -36,9 +35,15 @@ def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writin
 
 @in_transaction
 def keep_private_note(booking: Booking, body: str, *, now: datetime) -> Writing:
-    return _write(
-        transitions.lock_booking(booking), Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now
-    )
+    booking = transitions.lock_booking(booking)
+    same = _last_if_same(booking, Purpose.PRIVATE_NOTE, Actor.THERAPIST, body)
+    return same or _write(booking, Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now)
+
+
+def _last_if_same(booking: Booking, purpose: Purpose, author: Actor, body: str) -> Writing | None:
+    # The button was pressed twice.
+    last = queries.writings_of(booking, purpose)[-1:]
+    return last[0] if last and (last[0].author, last[0].body) == (author, body) else None
 
 
 def _write(booking: Booking, purpose: Purpose, author: Actor, body: str, now: datetime) -> Writing:

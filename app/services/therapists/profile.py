@@ -72,10 +72,18 @@ def add_time_off(slug: str, away: Away, now: datetime) -> TimeOff:
     if away.ends_at <= now:
         raise InvalidFields(FieldError("ends_at", "Please choose an end that is still ahead."))
     therapist = queries.locked_therapist_by_slug(slug)
-    time_off: TimeOff = TimeOff.create(
+    # The button pressed twice adds it once.
+    same = TimeOff.get_or_none(
+        TimeOff.therapist == therapist,
+        TimeOff.starts_at == away.starts_at,
+        TimeOff.ends_at == away.ends_at,
+    )
+    if same is not None:
+        return same
+    added: TimeOff = TimeOff.create(
         therapist=therapist, starts_at=away.starts_at, ends_at=away.ends_at
     )
-    return time_off
+    return added
 
 
 @in_transaction

@@ -6,7 +6,7 @@ from typing import cast
 from peewee import Expression, Field, ModelSelect, fn
 
 from app.errors import NotFound
-from app.rules.lifecycle import Status
+from app.rules.lifecycle import Actor, Status
 from app.store.models import Booking, Client, Purpose, Therapist, TimelineEntry, Writing
 from app.store.queries.locking import locking
 
@@ -114,3 +114,11 @@ def written_counts(booking: Booking) -> dict[Purpose, int]:
         .group_by(Writing.purpose)
     )
     return dict(cast("list[tuple[Purpose, int]]", list(rows.tuples())))
+
+
+def last_written_at(booking: Booking, purpose: Purpose, author: Actor) -> datetime | None:
+    rows = Writing.select(Writing.created_at).where(
+        Writing.booking == booking, Writing.purpose == purpose, Writing.author == author
+    )
+    last = rows.order_by(Writing.id.desc()).first()
+    return last.created_at if last else None

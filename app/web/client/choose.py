@@ -86,16 +86,22 @@ def _choices_page(
         **manage.booking_context(booking, now),
         slots=slots,
         preselected=preselected,
+        has_gone=preselected is None and _named_choice() != "@",
         is_same_time=all(slot.starts_at == booking.starts_at for slot in slots),
         refusal=_refusal_text(refusal),
     )
     return page, _refusal_status(refusal)
 
 
-def _preselected(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot | None:
+def _named_choice() -> str:
+    """As the form or the link in an email names it; `@` if neither does."""
     from_link = f"{request.args.get('therapist', '')}@{request.args.get('at', '')}"
+    return request.form.get("choice", from_link)
+
+
+def _preselected(booking: Booking, slots: list[OpenSlot], now: datetime) -> OpenSlot | None:
     try:
-        slug, starts_at = _parse_choice(request.form.get("choice", from_link))
+        slug, starts_at = _parse_choice(_named_choice())
         for slot in slots:
             if (slot.therapist.slug, slot.starts_at) == (slug, starts_at):
                 return slot

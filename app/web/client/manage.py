@@ -1,6 +1,6 @@
 """The client's pages: Manage Booking with cancelling, calendar and messages; links again."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -25,6 +25,8 @@ blueprint = Blueprint("client", __name__)
 # The token in a form's address authorises it; no cookie is involved.
 csrf.exempt(blueprint)
 
+# How long after a message its sender's page may say that it was sent.
+_JUST_NOW = timedelta(minutes=5)
 _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 
 
@@ -63,6 +65,13 @@ def cancel(token: str) -> ResponseReturnValue:
     return manage_page(result.booking, now, status)
 
 
+@blueprint.get("/link/manage/<token>/message")
+@limiter.limit(LINK_LIMIT)
+def show_again(token: str) -> ResponseReturnValue:
+    """The address of an answer to a form, opened again."""
+    return redirect(url_for("client.manage", token=token))
+
+
 @blueprint.post("/link/manage/<token>/message")
 @limiter.limit(PUBLIC_FORM_LIMIT)
 def send_message(token: str) -> ResponseReturnValue:
@@ -75,7 +84,7 @@ def send_message(token: str) -> ResponseReturnValue:
         return manage_page(booking, now, status, typed=typed, error=str(error))
     except MessagesEnded:
         return manage_page(_load_booking(token, now), now, HTTPStatus.CONFLICT, typed=typed)
-    page = url_for("client.manage", token=token, sent="message", _anchor="messages")
+    page = url_for("client.manage", token=token, sent="message", _anchor="said")
     return redirect(page, HTTPStatus.SEE_OTHER)
 
 
@@ -134,6 +143,7 @@ def manage_page(
         **_words(booking, is_pressed=shows_words),
         can_write=booking.takes_messages_at(now),
         support_email=config.current().support_email,
+        is_just_sent="sent" in request.args and _wrote_just_now(booking, now),
         replacement=replace.current_replacement(booking, now),
         typed=typed,
         error=error,
@@ -154,6 +164,12 @@ def _words(booking: Booking, *, is_pressed: bool) -> dict[str, Any]:
         "sealed": sealed,
         "writings": queries.writings_of(booking, *shown) if has_shown else [],
     }
+
+
+def _wrote_just_now(booking: Booking, now: datetime) -> bool:
+    # An address is no record: it can be opened again next week, or made up.
+    last_at = queries.last_written_at(booking, Purpose.MESSAGE, Actor.CLIENT)
+    return last_at is not None and now - last_at < _JUST_NOW
 
 
 def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -40,6 +40,18 @@ _MAX_TIMES_OFF = 50
 @blueprint.get("")
 def show() -> ResponseReturnValue:
     return _page()
+
+
+@blueprint.get("/about")
+@blueprint.get("/offer")
+@blueprint.get("/hours")
+@blueprint.get("/add-time-off")
+@blueprint.get("/remove-time-off")
+@blueprint.get("/pause")
+@blueprint.get("/hide")
+def show_again() -> ResponseReturnValue:
+    """The address of an answer to a form, opened again."""
+    return redirect(url_for("profile.show"))
 
 
 @blueprint.post("/about")
@@ -88,7 +100,7 @@ def remove_time_off() -> ResponseReturnValue:
 
 @blueprint.post("/pause")
 def pause() -> ResponseReturnValue:
-    on = request.form.get("on") == "yes"
+    on = _is_to_be_on()
     accounts.pause(base.current_therapist().slug, on=on)
     message = "You take no new bookings now." if on else "You take bookings again."
     return _saved("visibility", message)
@@ -96,9 +108,16 @@ def pause() -> ResponseReturnValue:
 
 @blueprint.post("/hide")
 def hide() -> ResponseReturnValue:
-    on = request.form.get("on") == "yes"
+    on = _is_to_be_on()
     accounts.hide(base.current_therapist().slug, on=on)
     return _saved("visibility", f"Your profile is {'invisible' if on else 'visible'} now.")
+
+
+def _is_to_be_on() -> bool:
+    on = request.form.get("on")
+    if on not in ("yes", "no"):
+        abort(HTTPStatus.BAD_REQUEST)
+    return on == "yes"
 
 
 def _change(section: str, form: AboutForm | OfferForm, message: str) -> ResponseReturnValue:
@@ -115,7 +134,6 @@ def _page(**refused: SettingsForm) -> ResponseReturnValue:
         "dashboard/profile.html",
         **base.layout_context(),
         forms={**_current_values(therapist, windows), **refused},
-        refused_form=next(iter(refused.values()), None),
         hours_text=weekly_hours.format_windows(windows),
         times_off=[(each.id, _time_off_text(each)) for each in _times_off(therapist)],
         state=therapist.state,
@@ -160,8 +178,8 @@ def _hours_by_weekday(windows: list[Window]) -> dict[str, str]:
 
 
 def _saved(section: str, message: str) -> ResponseReturnValue:
-    flash(message)
-    return redirect(url_for("profile.show", _anchor=section), HTTPStatus.SEE_OTHER)
+    flash(message, section)
+    return redirect(url_for("profile.show", _anchor="said"), HTTPStatus.SEE_OTHER)
 
 
 def _time_off_added(therapist: Therapist, time_off: Away) -> str:

@@ -86,6 +86,16 @@ class SettingsForm(SiteForm):
         # The guard of the dashboard checks the token.
         csrf = False
 
+    def validate(self, extra_validators: Any = None) -> bool:
+        """False also where a field was not sent at all: it would clear what is stored."""
+        is_valid = super().validate(extra_validators)
+        missing = [
+            field for field in self if not (field.raw_data or isinstance(field, BooleanField))
+        ]
+        for field in missing:
+            add_error(self, field.name, "This did not reach us. Please send it again.")
+        return bool(is_valid) and not missing
+
 
 class AboutForm(SettingsForm):
     name = StringField("Your name", [Checked(validation.name)])

@@ -39,6 +39,15 @@ def show(reference: str) -> ResponseReturnValue:
     return _page(base.own_booking(reference))
 
 
+@blueprint.get("/accept")
+@blueprint.get("/decline")
+@blueprint.get("/message")
+@blueprint.get("/note")
+def show_again(reference: str) -> ResponseReturnValue:
+    """The address of an answer to a form, opened again."""
+    return redirect(url_for(".show", reference=reference))
+
+
 @blueprint.post("/accept")
 def accept(reference: str) -> ResponseReturnValue:
     return _answer(base.own_booking(reference), Move.ACCEPT)
@@ -95,7 +104,7 @@ def send_message(reference: str) -> ResponseReturnValue:
         messages.send(booking, body, author=Actor.THERAPIST, now=now)
 
     confirmation = f"Sent. We email {booking.client_given_name} that a message is waiting."
-    return _save_text(booking, "message", send, confirmation)
+    return _save_text(booking, "message", send, confirmation, "messages")
 
 
 @blueprint.post("/note")
@@ -107,7 +116,7 @@ def save_note(reference: str) -> ResponseReturnValue:
     def save(body: str) -> None:
         messages.keep_private_note(booking, body, now=now)
 
-    return _save_text(booking, "private_note", save, "Saved. Only you can read it.")
+    return _save_text(booking, "private_note", save, "Saved. Only you can read it.", "notes")
 
 
 def _context(booking: Booking) -> dict[str, Any]:
@@ -188,7 +197,7 @@ def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
 
 
 def _save_text(
-    booking: Booking, field: str, save: Callable[[str], None], confirmation: str
+    booking: Booking, field: str, save: Callable[[str], None], confirmation: str, part: str
 ) -> ResponseReturnValue:
     try:
         save(validation.required_text(request.form.get(field, "")))
@@ -197,10 +206,10 @@ def _save_text(
     except MessagesEnded:
         typed = {field: request.form.get(field, "")}
         return _page(base.own_booking(booking.reference), HTTPStatus.CONFLICT, typed)
-    flash(confirmation)
-    return _redirect_to_page(booking, anchor="messages")
+    flash(confirmation, part)
+    return _redirect_to_page(booking)
 
 
-def _redirect_to_page(booking: Booking, anchor: str | None = None) -> ResponseReturnValue:
-    page = url_for("session.show", reference=booking.reference, _anchor=anchor)
+def _redirect_to_page(booking: Booking) -> ResponseReturnValue:
+    page = url_for("session.show", reference=booking.reference, _anchor="said")
     return redirect(page, HTTPStatus.SEE_OTHER)

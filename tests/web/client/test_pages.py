@@ -1,5 +1,6 @@
 """The client's pages: what is said before a click is what the click does."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -312,6 +313,28 @@ def test_the_offer_that_an_email_names_is_already_chosen(
     done = press(visitor, path + "?therapist=chi&at=2026-11-03T22:00:00Z")
     assert "You asked Chi" in done.text
     assert now_of(old).status is Status.DECLINED
+
+
+def test_for_a_choice_that_has_gone_no_other_is_chosen(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor
+) -> None:
+    ask(starts_at=MONDAY + timedelta(days=1, hours=6))
+    path = forms_link(visitor, manage(app, mail), "Choose Someone Else")
+    first = visitor.get(path)
+    assert "choice" in forms(first)[0].fields
+    choices = re.findall(r'<input [^>]*name="choice"[^>]*>', first.text)
+    assert all('autocomplete="off"' in each for each in choices)
+    ask(
+        therapist="bran",
+        email="eli@clients.example",
+        starts_at=MONDAY + timedelta(days=1, hours=6),
+    )
+    for gone in (
+        visitor.get(f"{path}?therapist=bran&at=2026-11-03T15:00:00Z"),
+        visitor.post(path, data={"choice": "bran@2026-11-03T15:00:00Z"}),
+    ):
+        assert "choice" not in forms(gone)[0].fields
+        assert gone.text.count('id="said"') == 1
 
 
 def test_links_are_sent_again_and_the_answer_is_the_same_for_every_address(

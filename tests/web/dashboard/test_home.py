@@ -1,5 +1,6 @@
 """The therapist's dashboard: what Home shows, what a session's page does, and who sees it."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +24,9 @@ from tests.harness.page_stories import (
 )
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
+from tests.scenarios import full_site
 from tests.scenarios.cast import MONDAY, Cast
+from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, counted_queries
 
 
@@ -277,3 +280,72 @@ def test_the_menu_marks_my_sessions_while_one_of_them_is_open(asha: Visitor) -> 
         menu = asha.get(path).text.partition("side-menu")[2].partition("</nav>")[0]
         assert menu.count("aria-current") == 1, path
         assert f'aria-current="{current}">{title}</a>' in menu, path
+
+
+CRUMBS = {
+    "open": "New Enquiries",
+    "late": "New Enquiries",
+    "accepted": "Upcoming Sessions",
+    "completed": "My Sessions",
+    "no_show": "My Sessions",
+    "declined": "My Sessions",
+    "expired": "My Sessions",
+    "withdrawn": "My Sessions",
+    "cancelled_by_client": "My Sessions",
+    "cancelled_by_therapist": "My Sessions",
+}
+
+
+def test_a_sessions_page_leads_back_to_a_list_that_has_it(
+    app: Flask, story: Story, visitor: Visitor
+) -> None:
+    bookings = full_site.fill(story)
+    sign_in(app, story.mail, visitor, "asha@therapists.example")
+    for state, words in CRUMBS.items():
+        page = visitor.get(page_of(bookings[state])).text
+        crumb = re.search(r'<p class="small"><a href="([^"]+)">([^<]+)</a></p>', page)
+        assert (state, crumb[2]) == (state, words)
+        rows = [visitor.get(f"{crumb[1]}{more}").text for more in ("", "?page=2")]
+        assert page_of(bookings[state]) in "".join(rows)
+
+
+def test_a_session_that_has_just_ended_is_no_upcoming_one(asha: Visitor, at: Any) -> None:
+    booking = accepted()
+    at(booking.ends_at)
+    assert ">My Sessions</a></p>" in asha.get(page_of(booking)).text
+
+
+@pytest.mark.parametrize(
+    ("state", "comes"),
+    [("active", True), ("hidden", True), ("paused", False), ("deactivated", False)],
+)
+def test_home_promises_enquiries_only_where_they_can_come(
+    asha: Visitor, cast: Cast, state: str, comes: bool
+) -> None:
+    now = clock.now()
+    column = {"paused": "is_paused", "hidden": "is_hidden", "deactivated": "deactivated_at"}
+    if state in column:
+        value = now if state == "deactivated" else True
+        Therapist.update({column[state]: value}).where(Therapist.id == cast.asha.id).execute()
+    page = asha.get("/dashboard").text
+    assert ("reach you by email" in page) == comes
+    assert ("no new enquiries come" in page) == (not comes)
+    assert ("direct link" in page) == (state == "hidden")
+
+
+@pytest.mark.parametrize("tab", ["", "?tab=upcoming"])
+def test_each_row_has_one_link_that_covers_all_of_it(asha: Visitor, tab: str) -> None:
+    for hour in range(2):
+        booking = ask(email=f"c{hour}@clients.example", starts_at=TUESDAY_10 + hour * HOUR)
+        if tab:
+            transitions.make_move(
+                booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=clock.now()
+            )
+    rows = re.findall(r"<article.*?</article>", asha.get(f"/dashboard{tab}").text, re.DOTALL)
+    assert len(rows) == 2
+    for row in rows:
+        assert "position-relative" in row.partition(">")[0]
+        [covering] = re.findall(r'<a class="[^"]*stretched-link[^"]*" href="([^"]+)"', row)
+        assert covering.startswith("/dashboard/sessions/MB-")
+        others = re.findall(r'<a class="([^"]*)" href="[^"]+/cancel"', row)
+        assert ["above-link" in each for each in others] == [True] * len(others)

@@ -310,3 +310,10 @@ def test_the_page_stays_small_with_a_long_text_and_needs_few_queries(
         page = asha.get(PROFILE)
     assert len(many) == len(few) <= 5
     assert len(page.data) < 40_000
+
+
+def test_time_off_added_twice_is_there_once(asha: Visitor) -> None:
+    for _ in range(2):
+        done = send(asha, "/add-time-off", first_on="2026-12-24", last_on="2026-12-26")
+        assert "Added." in done.text
+    assert TimeOff.select().count() == 1

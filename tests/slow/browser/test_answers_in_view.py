@@ -1,0 +1,117 @@
+"""On a phone without scripts, what came of a form is in view and has the focus."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.rules.lifecycle import Status
+from app.store.models import Booking, Purpose, Writing
+from tests.harness.browser_site import Person
+from tests.scenarios.story import Story
+from tests.slow.browser.conftest import Arrive
+
+pytestmark = pytest.mark.browser
+
+IS_IN_VIEW = """element => {
+  const { top, bottom } = element.getBoundingClientRect()
+  return top >= 0 && bottom <= window.innerHeight
+}"""
+
+
+@pytest.fixture
+def asha(story: Story, arrive: Arrive) -> Person:
+    """Asha, signed in on a phone."""
+    phone = arrive(390, scripts=False).open("/sign-in")
+    phone.type("Your email address", "asha@therapists.example").press("Send me a sign-in link")
+    phone.read("sign_in").follow("Sign In").press("Sign in")
+    return phone
+
+
+def reads(person: Person) -> str:
+    """What has the focus and is in view as a whole: its words, or the name of the field."""
+    focused = person.page.locator(":focus")
+    assert focused.evaluate(IS_IN_VIEW), f"out of view: {focused}"
+    return focused.get_attribute("name") or focused.inner_text()
+
+
+def reload(person: Person) -> None:
+    """Open the address that the browser shows, as reopening a tab does."""
+    person.page.goto(person.page.url.partition("#")[0])
+    assert "cannot be used that way" not in person.page.inner_text("main")
+
+
+def session_page(story: Story, asha: Person) -> Person:
+    return asha.open(f"/dashboard/sessions/{story.ask(note='I sleep badly.').reference}")
+
+
+@pytest.mark.parametrize(
+    ("field", "button", "said"),
+    [
+        ("message", "Send the message", "Sent."),
+        ("private_note", "Save the note", "Saved. Only you can read it."),
+    ],
+)
+def test_a_text_is_confirmed_or_refused_where_it_was_typed(
+    story: Story, asha: Person, field: str, button: str, said: str
+) -> None:
+    session_page(story, asha).press(button)
+    assert reads(asha) == field
+    assert asha.page.locator(f"#{field}-error").evaluate(IS_IN_VIEW)
+    reload(asha)
+    asha.page.locator(f"#{field}").fill("Until Tuesday.")
+    assert said in reads(asha.press(button))
+    reload(asha)
+    assert Writing.select().where(Writing.purpose != Purpose.NOTE).count() == 1
+
+
+def test_an_answer_on_the_dashboard_is_confirmed_in_view(story: Story, asha: Person) -> None:
+    session_page(story, asha).press("Accept")
+    assert "Accepted" in reads(asha)
+    reload(asha)
+
+
+def test_a_setting_is_confirmed_or_refused_in_its_section(story: Story, asha: Person) -> None:
+    asha.open("/dashboard/profile").type("Rate for one session", "a lot")
+    assert "Rate for one session" in reads(asha.press("Save what you offer"))
+    reload(asha)
+    asha.type("Rate for one session", "65").press("Save what you offer")
+    assert "Saved." in reads(asha)
+    assert "Make profile visible" not in asha.page.inner_text("main")
+    assert "invisible now" in reads(asha.press("Make profile invisible"))
+
+
+def by_link(story: Story, arrive: Arrive) -> Person:
+    story.accept(story.ask())
+    return arrive(390, scripts=False).read("booking_accepted").follow("Manage Booking")
+
+
+def test_a_client_reads_what_came_of_a_message(story: Story, arrive: Arrive) -> None:
+    dee = by_link(story, arrive).press("Send the message")
+    assert reads(dee) == "message"
+    assert dee.page.locator("#message-error").evaluate(IS_IN_VIEW)
+    reload(dee)
+    assert "Sent." in reads(dee.type("Write to Asha", "Thank you.").press("Send the message"))
+
+
+def test_a_client_reads_what_came_of_cancelling(story: Story, arrive: Arrive) -> None:
+    dee = by_link(story, arrive).follow("Cancel the session").press("Cancel the session")
+    assert "Done." in reads(dee)
+    reload(dee)
+    assert Booking.get().status is Status.CANCELLED_BY_CLIENT
+
+
+@pytest.mark.parametrize(
+    ("tab", "accepts"), [("/dashboard", False), ("/dashboard?tab=upcoming", True)]
+)
+def test_a_row_is_a_link_wherever_it_is_touched(
+    story: Story, asha: Person, tab: str, accepts: bool
+) -> None:
+    booking = story.ask(starts_at=story.now + timedelta(days=1, hours=1))
+    if accepts:
+        story.accept(booking)
+    row = asha.open(tab).page.locator("article").first
+    size = row.bounding_box()
+    assert size is not None
+    with asha.page.expect_navigation():
+        row.click(position={"x": size["width"] - 8, "y": 8})
+    assert asha.page.url.endswith(booking.reference)
