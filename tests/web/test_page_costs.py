@@ -85,6 +85,7 @@ def test_every_page_of_the_site_is_listed_here(app: Flask, bookings: Bookings) -
         "links.view_session",  # goes on to the session's page
         "session.show_again",
         "profile.show_again",
+        "signed_in.show_again",
         "client.show_again",
         "links.show_sign_in",
         "client.calendar_file",

@@ -69,6 +69,7 @@ def cancel(token: str) -> ResponseReturnValue:
 @limiter.limit(LINK_LIMIT)
 def show_again(token: str) -> ResponseReturnValue:
     """The address of an answer to a form, opened again."""
+    _load_booking(token, clock.now())
     return redirect(url_for("client.manage", token=token))
 
 

@@ -16,6 +16,13 @@ blueprint = Blueprint("signed_in", __name__, url_prefix="/dashboard/profile")
 base.require_sign_in(blueprint)
 
 
+@blueprint.get("/sign-out-one")
+@blueprint.get("/sign-out-everywhere")
+def show_again() -> ResponseReturnValue:
+    """The address of an answer to a form, opened again."""
+    return redirect(url_for("profile.show"))
+
+
 @blueprint.post("/sign-out-one")
 def end_one() -> ResponseReturnValue:
     therapist, now, current = base.current_therapist(), clock.now(), auth.current_session()
@@ -26,8 +33,8 @@ def end_one() -> ResponseReturnValue:
     sessions.end(therapist, chosen, now)
     if current is not None and current.id == chosen:
         return auth.signed_out()
-    flash("Signed out there.")
-    return redirect(url_for("profile.show", _anchor="signed-in"), HTTPStatus.SEE_OTHER)
+    flash("Signed out there.", "signed-in")
+    return redirect(url_for("profile.show", _anchor="said"), HTTPStatus.SEE_OTHER)
 
 
 @blueprint.post("/sign-out-everywhere")
