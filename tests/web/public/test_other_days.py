@@ -15,7 +15,7 @@ from tests.scenarios.cast import MONDAY, Cast
 from tests.web.conftest import Visitor
 
 NOTE = "I sleep badly."
-TYPED = {"name": "Dee Stone", "email": "dee@clients.example", "note": NOTE}
+TYPED = {"name": "Dee Stone", "given_name": "Dee", "email": "dee@clients.example", "note": NOTE}
 CHOSEN = "2026-11-03T10:00:00Z"
 
 
@@ -44,6 +44,12 @@ def test_all_that_was_typed_and_chosen_is_kept_and_nothing_is_requested(
     assert "Times in New York" in text(page)
     assert all_rows() == before
     assert NOTE not in str(page.headers)
+
+
+def test_every_field_is_asked_for_once(cast: Cast, visitor: Visitor) -> None:
+    page = visitor.get(ASHA)
+    for name in ("name", "given_name", "email", "timezone", "note"):
+        assert len(re.findall(rf'<(?:input|textarea)[^>]* name="{name}"', page.text)) == 1, name
 
 
 def test_what_was_kept_over_other_days_can_be_sent(cast: Cast, visitor: Visitor) -> None:
@@ -150,4 +156,5 @@ def test_looking_at_other_days_needs_no_token_and_names_no_used_up_consultation(
     sent = filled(visitor, kind="free_consultation", csrf_token="", show="2026-11-10")
     page = visitor.post(ASHA, data=sent)
     assert page.status_code == 200
-    assert "used up" not in text(page)
+    assert " disabled" not in page.text
+    assert forms(page)[0].fields["kind"] == "free_consultation"

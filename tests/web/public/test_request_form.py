@@ -168,6 +168,7 @@ def test_a_second_free_consultation_is_refused_and_paying_is_theirs_to_choose(
     assert answer.status_code == 409
     assert "free consultation is used up" in text(answer)
     assert "£" not in button(answer)
+    assert "disabled" in re.search(r'<input [^>]*id="kind-free"[^>]*>', answer.text)[0]
     sent = forms(answer)[0].fields
     assert "kind" not in sent
     assert sent["starts_at"] == "2026-11-03T12:00:00Z"
