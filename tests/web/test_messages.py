@@ -159,7 +159,7 @@ def test_a_note_saved_twice_is_one_note(story: Story, asha: Visitor) -> None:
     booking = story.ask()
     for words in ("One.", "One.", "Two.", "One."):
         press(asha, page_of(booking), "/note", private_note=words)
-    kept = messages.writings_of(booking, Purpose.PRIVATE_NOTE)
+    kept = queries.writings_of(booking, Purpose.PRIVATE_NOTE)
     assert [each.body for each in kept] == ["One.", "Two.", "One."]
 
 
