@@ -1,8 +1,11 @@
 """The command line, `mindsum`, for ops."""
 
+import io
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,7 @@ from app.errors import DomainError, StoreUnavailable
 if TYPE_CHECKING:
     from flask import Flask
 
+# Exit statuses.
 MISTAKE = 2
 FAULT = 1
 
@@ -56,39 +60,62 @@ def mindsum() -> None:
 
 
 def main() -> None:
-    sys.exit(run())
+    status = run()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # What could not be written must not be tried again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or FAULT
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str] | None = None, create: "Callable[[], Flask]" = create_app) -> int:
     """Exit status: 0 if done, 1 if the service is at fault or a check failed, 2 for a mistake."""
     # The command prints what it did; log lines would repeat that.
     logging.disable(logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or pipe that knows ASCII only gets other characters escaped.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = mindsum.main(arguments, prog_name="mindsum", standalone_mode=False, obj=create)
-    except click.Abort:
-        return _say("stopped", 130)
-    except click.ClickException as error:
-        return _say(_message(error), MISTAKE)
-    except StoreUnavailable as error:
-        return _say(f"the database cannot be used now: {error}", FAULT)
-    except DomainError as error:
-        return _say(str(error), FAULT if error.is_fault else MISTAKE)
     except Exception as error:
-        # Imported only now: commands like `emails preview` never need it.
-        import peewee  # noqa: PLC0415
-
-        if not isinstance(error, peewee.PeeweeException):
-            raise
-        return _say(f"the database failed: {error}", FAULT)
+        return _say(*_words_and_status(error))
     finally:
         logging.disable(logging.NOTSET)
     return status if isinstance(status, int) else 0
 
 
+def _words_and_status(error: Exception) -> tuple[str, int]:
+    """Raises errors that are faults of the code."""
+    match error:
+        case click.Abort():
+            return "stopped", 130
+        case click.ClickException():
+            return _message(error), MISTAKE
+        case StoreUnavailable():
+            return f"the database cannot be used now: {error}", FAULT
+        case DomainError():
+            return str(error), FAULT if error.is_fault else MISTAKE
+        case OSError():
+            what = error.filename or "the output cannot be written"
+            return f"{what}: {error.strerror or error}", FAULT
+    # Imported only now: commands like `emails preview` never need it.
+    import peewee  # noqa: PLC0415
+
+    if not isinstance(error, peewee.PeeweeException):
+        raise error
+    return f"the database failed: {error}", FAULT
+
+
 def _say(words: str, status: int) -> int:
     # A database's error message may have several lines.
     printable = "".join(each if each.isprintable() else " " for each in words)
-    click.echo(f"mindsum: {' '.join(printable.split())}", err=True)
+    # Where even that cannot be written, the exit status says it.
+    with suppress(OSError):
+        click.echo(f"mindsum: {' '.join(printable.split())}", err=True)
     return status
 
 

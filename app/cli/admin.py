@@ -10,9 +10,8 @@ from flask import Flask
 from rich.console import Console
 
 from app import clock, config, config_checks
+from app.cli import FAULT, MISTAKE
 from app.cli.common import (
-    FAULT,
-    MISTAKE,
     json_option,
     print_json,
     print_table,

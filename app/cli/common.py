@@ -20,10 +20,6 @@ from app.store.db import database
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Exit statuses.
-MISTAKE = 2
-FAULT = 1
-
 SHOWN_CHARACTERS = 60
 # Names of the arguments that say which row a command is about.
 _ARGUMENTS = ("reference", "slug", "email", "number")
