@@ -1,6 +1,8 @@
 """Settings: every variable, its default and its checks; nothing else reads the environment."""
 
 import os
+import shlex
+import sys
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -251,6 +253,16 @@ class Settings(BaseSettings):
         if self.bind is not None:
             return self.bind
         return listening.all_addresses() if self.is_production else listening.LOOPBACK
+
+    @property
+    def command(self) -> str:
+        """The command line as it can be typed where an email to ops is read."""
+        if self.demo_dir is None:
+            return "mindsum"
+        # Another terminal knows neither the demo's database nor its clock.
+        settings = {"DATABASE_URL": self.database_url, "DEMO_DIR": str(self.demo_dir)}
+        typed = [f"{name}={value}" for name, value in settings.items()]
+        return shlex.join(["env", *typed, str(Path(sys.executable).with_name("mindsum"))])
 
     @cached_property
     def policy(self) -> Policy:

@@ -63,7 +63,9 @@ KINDS: dict[str, EmailKind] = {
     "answer_late_client": EmailKind(
         to=("client",), values=("expires_at", "choose_url", "booking_url")
     ),
-    "answer_late_ops": EmailKind(to=("ops",), values=("therapist_slug", "answer_by", "expires_at")),
+    "answer_late_ops": EmailKind(
+        to=("ops",), values=("therapist_slug", "answer_by", "expires_at", "command")
+    ),
     "booking_expired": EmailKind(to=("client",), facts=("because",), values=_OFFERS),
     "enquiry_expired": EmailKind(
         to=("therapist",), calendar="cancelled", facts=("because",), values=("booking_url",)
@@ -112,6 +114,6 @@ KINDS: dict[str, EmailKind] = {
     ),
     "account_reactivated": EmailKind(to=("therapist",), values=_STREAK_RULE),
     "account_alert": EmailKind(
-        to=("ops",), facts=("what", "streak"), values=("therapist_slug", "sessions")
+        to=("ops",), facts=("what", "streak"), values=("therapist_slug", "sessions", "command")
     ),
 }

@@ -121,6 +121,7 @@ VALUES: dict[str, Any] = {
         (SESSION_NEXT_WEEK, f"{BOOKING_URLS['client']}2"),
     ),
     "therapist_slug": "asha",
+    "command": "mindsum",
     "has_new_link": False,
     "meeting_url": "https://meet.example.com/asha-7f3k",
     "accept_url": f"{SITE}/link/accept/WyJNQi03SzNRWEQiLDFd.aQdE2w.J8sDk2LmQw0RtYb5VnXc7GhZe1U",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -595,3 +596,12 @@ def test_the_readme_names_exactly_the_settings_and_their_defaults() -> None:
     documented = {name: default.strip("`") for name, default in rows}
     for name, default in DEFAULTS.items():
         assert documented[name] == str(default).lower() or documented[name] == str(default), name
+
+
+def test_commands_in_emails_work_where_they_are_read(environment: pytest.MonkeyPatch) -> None:
+    assert config.load().command == "mindsum"
+    shown = loaded(environment, DEMO_DIR="/tmp/a demo", DATABASE_URL="sqlite:////tmp/a demo/m.db")
+    env, url, folder, program = shlex.split(shown.command)
+    assert (env, url) == ("env", "DATABASE_URL=sqlite:////tmp/a demo/m.db")
+    assert folder == "DEMO_DIR=/tmp/a demo"
+    assert Path(program).name == "mindsum" and Path(program).is_file()

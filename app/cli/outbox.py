@@ -70,7 +70,7 @@ def _print(emails: list[OutboxEmail]) -> None:
                 each.id,
                 each.kind,
                 each.role,
-                each.about,
+                _about(each),
                 each.status,
                 each.attempts,
                 utc(each.due_at),
@@ -181,12 +181,17 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
     return 0 if left.is_complete else 1
 
 
+def _about(email: OutboxEmail) -> str:
+    """The therapist's slug where it is about no booking but a therapist."""
+    return email.therapist.slug if email.therapist and not email.booking else email.about
+
+
 def _json(email: OutboxEmail) -> dict[str, object]:
     return {
         "id": email.id,
         "kind": email.kind,
         "to": email.role,
-        "about": email.about,
+        "about": _about(email),
         "status": email.status,
         "attempts": email.attempts,
         "created_at": utc(email.created_at),

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app.cli import run
-from app.store import outbox
+from app.store import outbox, queries
 from app.store.models import Role
 from tests.scenarios.story import Story
 
@@ -41,3 +41,16 @@ def test_a_complete_list_says_nothing_more(
     assert listed(app, *words) == 0
     printed = capsys.readouterr()
     assert "more:" not in printed.out + printed.err
+
+
+def test_an_email_about_a_therapist_is_listed_with_their_slug(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outbox.enqueue(
+        "account_reactivated", Role.THERAPIST, about="therapist-2",
+        therapist=queries.therapist_by_slug("bran"), now=story.now,
+    )  # fmt: skip
+    booking = story.ask()
+    assert listed(app, "--json") == 0
+    abouts = {each["about"] for each in json.loads(capsys.readouterr().out)}
+    assert abouts == {"bran", booking.reference}

@@ -206,6 +206,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "answer_by": lambda email, _: _booking(email).answer_by,
     "expires_at": lambda email, _: _booking(email).expires_at,
     "payout_minor": lambda email, _: _expected_payout(email),
+    "command": lambda *_: config.current().command,
     "therapist_slug": lambda email, _: _therapist(email).slug,
     "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
     "offers": _offers,

@@ -126,7 +126,8 @@ def reactivate(slug: str, now: datetime) -> bool:
         therapist=therapist,
         now=now,
     )
-    ranking.schedule_refresh(therapist.id, now)
+    # At once: ops reads the score beside the factors that make it.
+    ranking.refresh(therapist.id, now)
     on_commit(lambda: _log.warning("account_reactivated", therapist=slug))
     return True
 

@@ -8,12 +8,13 @@ import pytest
 
 from app.errors import TherapistUnavailable
 from app.rules.lifecycle import Actor, Kind, Via
+from app.rules.ranking import rounded
 from app.rules.standing import StandingStep
 from app.services import availability
 from app.services.bookings import cancel, transitions
 from app.services.jobs import due as sweeps
 from app.services.ops import replay
-from app.services.therapists import standing
+from app.services.therapists import ranking, standing
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
@@ -374,6 +375,14 @@ def test_an_enquiry_that_had_expired_by_the_clock_is_not_ended_by_the_deactivati
     ended = story.reload(unanswered)
     assert (ended.status, ended.ended_at) == ("expired", unanswered.expires_at)
     assert not ended.ended_by_deactivation
+
+
+def test_a_reactivated_account_shows_the_score_that_its_factors_make(story: Story) -> None:
+    cancels(story, 5)
+    assert asha().score == 50
+    assert standing.reactivate("asha", story.now)
+    made = ranking.compute(asha(), story.now).score
+    assert asha().shown_score == rounded(made) == 100
 
 
 def test_an_account_that_is_not_deactivated_is_not_reactivated(story: Story) -> None:
