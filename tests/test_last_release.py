@@ -17,16 +17,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 from playhouse.migrations import Runner
 
-from app import create_app
+from app import create_app, links
 from app.cli import run
 from app.config import Settings
+from app.links import LinkPurpose
 from app.rules.weekly_hours import parse_windows
 from app.scheduler.process import run_once
+from app.services import auth
 from app.services.ops import replay
 from app.services.therapists import accounts
 from app.store import queries
 from app.store.db import database
-from app.store.models import Booking
+from app.store.models import Booking, SignIn
 from emails.message import message_id
 from tests.harness.smtp_server import MailServer
 from tests.scenarios import fixed_life
@@ -201,6 +203,37 @@ def test_its_decline_link_still_declines_once(upgraded: Flask, browser: FlaskCli
     assert pressed.status_code == 200
     assert status_of(upgraded, "open") == "declined"
     assert browser.post(LINKS["links"]["open accept"]).status_code == 409
+
+
+def test_its_links_end_with_an_address_or_by_ops(upgraded: Flask, browser: FlaskClient) -> None:
+    bran, dee, revoked = ("open accept", "declined manage", "late choose")
+    for link, words in (
+        (bran, ["therapist", "address", "bran", "bran@elsewhere.example"]),
+        (dee, ["client", "address", "dee@clients.example", "dee@elsewhere.example"]),
+        (revoked, ["booking", "revoke-links", LINKS["made"]["late"]]),
+    ):
+        assert browser.get(LINKS["links"][link]).status_code == 200
+        assert run(words, lambda: upgraded) == 0
+        assert browser.get(LINKS["links"][link]).status_code == 410
+    assert browser.post(LINKS["links"][bran]).status_code == 410
+    assert status_of(upgraded, "open") == "requested"
+
+
+def test_its_sign_in_links_still_sign_in_and_its_cookies_do_not(
+    upgraded: Flask, browser: FlaskClient
+) -> None:
+    with upgraded.app_context():
+        auth.request_sign_in("asha@therapists.example", "", THEN)
+        sign_in = SignIn.select().order_by(SignIn.id.desc()).get()
+        # As that release wrote it: the therapist, the key, the epoch of all such links.
+        token = links.mint(
+            LinkPurpose.SIGN_IN, holder=f"t{sign_in.therapist_id}", subject=sign_in.key, epoch=1
+        )
+    with browser.session_transaction() as cookie:
+        cookie["_user_id"] = "asha 0123456789abcdef"
+    assert browser.get("/dashboard").status_code == 302
+    assert browser.post(f"/link/sign-in/{token}").status_code == 303
+    assert browser.get("/dashboard").status_code == 200
 
 
 def test_what_was_still_queued_leaves_with_the_message_id_it_would_have_had(

@@ -13,6 +13,7 @@ from app.rules.lifecycle import (
     Verdict,
     due_move,
     judge,
+    takes_messages,
 )
 
 SECOND = timedelta(seconds=1)
@@ -119,3 +120,13 @@ def test_the_clock_makes_its_moves_without_a_job(
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.REQUESTED, Status.ACCEPTED}))
 def test_the_clock_moves_no_booking_that_has_ended(status: Status) -> None:
     assert due_move(status, TIMES, TIMES.no_show_until + timedelta(days=365)) is None
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_messages_last_as_long_as_the_booking_and_14_days_after_a_session(status: Status) -> None:
+    always = status in (Status.REQUESTED, Status.ACCEPTED)
+    for_a_while = status in (Status.COMPLETED, Status.NO_SHOW)
+    last = ENDS_AT + timedelta(days=14)
+    assert takes_messages(status, TIMES, REQUESTED_AT) is (always or for_a_while)
+    assert takes_messages(status, TIMES, last - SECOND) is (always or for_a_while)
+    assert takes_messages(status, TIMES, last) is always
