@@ -95,12 +95,12 @@ def test_a_search_knows_letter_case_and_accents_of_every_script(
         ("Jurgen", "Jürgen Weiß", "Ängste, SCHLAF"),
     ):
         slug = therapist(name, "Europe/London").slug
-        profile.update(slug, {"name": renamed, "specialisms": specialisms})
+        profile.update(slug, {"name": renamed, "specialisms": specialisms}, MONDAY)
     assert sorted(names(visitor.get(f"/?{query}"))) == left
 
 
 def test_a_search_follows_a_changed_name(cast: Cast, visitor: Visitor) -> None:
-    profile.update("asha", {"name": "Älva Rao", "specialisms": "Schlaf"})
+    profile.update("asha", {"name": "Älva Rao", "specialisms": "Schlaf"}, MONDAY)
     assert names(visitor.get("/?name=älva")) == ["asha"]
     assert names(visitor.get("/?name=asha")) == []
     assert names(visitor.get("/?specialism=SCHLAF")) == ["asha"]
@@ -108,7 +108,7 @@ def test_a_search_follows_a_changed_name(cast: Cast, visitor: Visitor) -> None:
 
 def test_one_specialism_is_offered_once_however_it_is_written(cast: Cast) -> None:
     for slug, written in (("asha", "Ängste, sleep"), ("bran", "ängste, Sleep"), ("chi", "")):
-        profile.update(slug, {"specialisms": written})
+        profile.update(slug, {"specialisms": written}, MONDAY)
     assert directory.specialisms() == ["Ängste", "Sleep"]
 
 
