@@ -17,7 +17,7 @@ from app.rules.weekly_hours import Window, format_windows, parse_windows
 from app.schemas import TherapistDetail
 from app.services import availability, validation
 from app.services.mail import expiry
-from app.services.therapists import accounts, ranking, sessions, standing
+from app.services.therapists import accounts, profile, ranking, sessions, standing
 from app.store import queries
 from app.store.models import Therapist
 from emails import formatting
@@ -31,6 +31,10 @@ def _rate(text: str) -> int:
         return validation.rate(text, config.current().currency)
     except ValueError as error:
         raise ValueError(f"should be {error}") from None
+
+
+def _meeting_url(text: str) -> str:
+    return validation.web_address(text) if text.strip() else ""
 
 
 @click.group()
@@ -176,6 +180,47 @@ def address(slug: str, email: str, as_json: bool) -> None:
     click.echo(f"Emails to {slug} now go to {changed.email}.")
     for number in failed:
         click.echo(f"One email failed before; to send it again: mindsum outbox retry {number}")
+
+
+@therapist.command("set")
+@slug_argument
+@click.option("--name", type=Checked("NAME", validation.name))
+@click.option("--given-name", type=Checked("NAME", validation.given_name))
+@click.option("--email", type=Checked("EMAIL", validation.email))
+@click.option("--timezone", type=Checked("TZ", validation.timezone))
+@click.option("--rate", metavar="AMOUNT", help="For one paid session, such as 60.00.")
+@click.option("--available", type=Checked("HOURS", parse_windows),
+              help='Weekly hours, such as "Mon-Fri 09:00-17:00"; "" for none.')  # fmt: skip
+@click.option("--free-consultation/--no-free-consultation", "offers_free_consultation",
+              default=None, help="Whether a free consultation is offered.")  # fmt: skip
+@click.option("--meeting-url", type=Checked("URL", _meeting_url), help='"" for none.')
+@json_option
+@with_database
+def set_(
+    slug: str,
+    email: str | None,
+    rate: str | None,
+    available: tuple[Window, ...] | None,
+    as_json: bool,
+    **given: str | bool | None,
+) -> None:
+    """Change an account as its therapist can in Profile Settings; bookings keep their price."""
+    row, now = queries.therapist_by_slug(slug), clock.now()
+    changes: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    if changes.get("meeting_url") == "":
+        changes["meeting_url"] = None
+    if rate is not None:
+        try:
+            changes["rate_minor"] = validation.rate(rate, row.currency)
+        except ValueError as error:
+            raise Mistake(f"--rate should be {error}, not {rate[:60]!r}") from None
+    if not changes and email is None and available is None:
+        raise Mistake("therapist set needs something to change: see mindsum therapist set --help")
+    try:
+        changed = profile.change(slug, changes, now, address=email, windows=available)
+    except InvalidFields as error:
+        raise Mistake(f"--{error.errors[0].field} {error.errors[0].message}") from None
+    _print_account(changed, as_json)
 
 
 @therapist.command("sign-out")

@@ -16,6 +16,7 @@ NAME_LENGTH = 120
 # What an email can show.
 GIVEN_NAME_LENGTH = 60
 TEXT_LENGTH = 4000
+WEB_ADDRESS_LENGTH = 500
 # Without 0/O, 1/I/L and U: a reference is read aloud and typed from a screen.
 REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 _YEARS = range(2000, 3000)
@@ -190,6 +191,8 @@ def slug(value: str) -> str:
 
 
 def web_address(value: str) -> str:
+    if len(value.strip()) > WEB_ADDRESS_LENGTH:
+        raise ValueError(f"Please give an address of {WEB_ADDRESS_LENGTH} characters or fewer.")
     try:
         return check_url("address", value.strip())
     except UnsafeValue:

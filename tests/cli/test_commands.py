@@ -97,7 +97,7 @@ PUBLISHED = """
     outbox list / outbox show / outbox retry / client export / client erase
 """
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
-          "emails preview", "therapist address"}  # fmt: skip
+          "emails preview", "therapist address", "therapist set"}  # fmt: skip
 
 
 def test_every_published_command_exists_and_no_others_but_those_named_here() -> None:
@@ -343,6 +343,32 @@ def test_pausing_and_hiding_can_be_undone(story: Story, mindsum: Mindsum) -> Non
     assert account("pause", "asha") == "paused"
     assert account("pause", "asha", "--off") == "hidden"
     assert account("hide", "asha", "--off") == "active"
+
+
+def test_an_account_is_changed_by_the_rules_of_profile_settings(
+    story: Story, mindsum: Mindsum
+) -> None:
+    changed = mindsum(
+        "therapist", "set", "asha", "--rate", "75.50", "--timezone", "Europe/Paris",
+        "--available", "Mon 09:00-12:00", "--meeting-url", "", "--no-free-consultation",
+        "--email", "rao@therapists.example", "--name", "Asha R Rao", "--json",
+    ).data  # fmt: skip
+    assert changed["rate"]["amount"] == 7550
+    assert (changed["timezone"], changed["available"]) == ("Europe/Paris", "Mon 09:00-12:00")
+    assert (changed["meeting_url"], changed["free_consultation"]) == (None, False)
+    assert (changed["email"], changed["name"]) == ("rao@therapists.example", "Asha R Rao")
+    assert mindsum("therapist", "show", "asha", "--json").data == changed
+    for option, value in (
+        ("--rate", "0"),
+        ("--meeting-url", f"https://meet.example/{'a' * 500}"),
+        ("--timezone", "Mars/Olympus"),
+        ("--email", "bran@therapists.example"),
+    ):
+        words = ("therapist", "set", "asha", "--name", "Changed", option, value)
+        assert mindsum(*words).mistake.startswith(option)
+    assert "needs something" in mindsum("therapist", "set", "asha").mistake
+    assert mindsum("therapist", "set", "nobody", "--name", "A").status == 2
+    assert mindsum("therapist", "show", "asha", "--json").data == changed
 
 
 def test_only_a_deactivated_account_can_be_reactivated(story: Story, mindsum: Mindsum) -> None:

@@ -58,6 +58,23 @@ def update(slug: str, changes: Mapping[str, object], now: datetime) -> Therapist
 
 
 @in_transaction
+def change(
+    slug: str,
+    changes: Mapping[str, object],
+    now: datetime,
+    *,
+    address: str | None = None,
+    windows: Sequence[OpenWindow] | None = None,
+) -> Therapist:
+    """`update`, a new address and new hours at once. Raises NotFound, InvalidFields."""
+    if address is not None:
+        accounts.change_address(slug, address, now)
+    if windows is not None:
+        set_hours(slug, windows)
+    return update(slug, changes, now)
+
+
+@in_transaction
 def set_hours(slug: str, windows: Sequence[OpenWindow]) -> None:
     """Booked sessions stay. Raises NotFound."""
     therapist = queries.locked_therapist_by_slug(slug)

@@ -18,7 +18,7 @@ from app.services.therapists.profile import Away
 from app.web.forms import Checked, SiteForm, add_error
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_HEADLINE_LENGTH, _SPECIALISMS_LENGTH, _ADDRESS_LENGTH = 200, 500, 500
+_HEADLINE_LENGTH, _SPECIALISMS_LENGTH = 200, 500
 _TIME_OFF_WITHIN = timedelta(days=5 * 365)
 _CLOCK = r"([0-9]{1,2})(?:[:.]([0-9]{2}))?"
 _HOURS = re.compile(rf"{_CLOCK}\s*(?:-|–|—|to|until)\s*{_CLOCK}", re.IGNORECASE)
@@ -38,11 +38,7 @@ def _specialisms(value: str) -> str:
 
 
 def _meeting_url(value: str) -> str | None:
-    if not value.strip():
-        return None
-    if len(value.strip()) > _ADDRESS_LENGTH:
-        raise ValueError(f"Please give an address of {_ADDRESS_LENGTH} characters or fewer.")
-    return validation.web_address(value)
+    return validation.web_address(value) if value.strip() else None
 
 
 def _hours_of(weekday: int) -> Callable[[str], tuple[Window, ...]]:
