@@ -97,7 +97,8 @@ PUBLISHED = """
     outbox list / outbox show / outbox retry / client export / client erase
 """
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
-          "emails preview", "therapist address", "therapist set"}  # fmt: skip
+          "emails preview", "therapist address", "therapist set", "booking revoke-links",
+          "client address", "therapist sign-out"}  # fmt: skip
 
 
 def test_every_published_command_exists_and_no_others_but_those_named_here() -> None:
@@ -200,7 +201,10 @@ USAGE = [
         "mindsum needs one of: "
         "booking, check, client, db, demo, emails, ledger, outbox, replay, therapist",
     ),
-    (("booking",), "mindsum booking needs one of: accept, cancel, decline, list, show"),
+    (
+        ("booking",),
+        "mindsum booking needs one of: accept, cancel, decline, list, revoke-links, show",
+    ),
     (("bokking",), "no such command 'bokking'"),
     (("booking", "list", "--nope"), "no such option '--nope'"),
     (("booking", "list", "extra"), "got unexpected extra argument"),
