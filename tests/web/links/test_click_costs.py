@@ -58,4 +58,5 @@ def test_a_request_loads_its_therapist_once_before_and_once_after_the_lock(
     with counted_queries() as seen:
         assert visitor.post("/therapists/asha", data=typed).status_code == 303
     assert len([each for each in seen if 'FROM "therapist"' in each]) == 2
-    assert len(seen) <= 18, seen
+    # Two of them find and keep the answer of the form, for when it is sent again.
+    assert len(seen) <= 20, seen
