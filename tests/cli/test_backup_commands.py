@@ -70,7 +70,7 @@ def strewn_over(path: Path) -> None:
 
 def only_its_log_left(path: Path) -> None:
     with closing(sqlite3.connect(path)) as opened:
-        opened.execute("UPDATE client SET name = 'of the lost one'")
+        opened.execute("UPDATE booking SET client_name = 'of the lost one'")
         opened.commit()
         log = path.with_name(f"{path.name}-wal").read_bytes()
     path.unlink()
