@@ -12,13 +12,14 @@ from app.mailer.outcomes import (
     MailDeferred,
     MailError,
     MailRefused,
+    MailUnwelcome,
     MailWithheld,
     Stage,
 )
 
 __all__ = [
-    "Connection", "MailBlocked", "MailDeferred", "MailError", "MailRefused", "MailWithheld",
-    "Mailer",
+    "Connection", "MailBlocked", "MailDeferred", "MailError", "MailRefused", "MailUnwelcome",
+    "MailWithheld", "Mailer",
 ]  # fmt: skip
 
 DEFAULT_TIMEOUT_SECONDS = 10.0

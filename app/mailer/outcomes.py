@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from app.mailer.replies import ABOUT_MESSAGE, REFUSED, AddressFault, Fate, Reading, read_refusal
+
 Stage = Literal[
     "settings", "message", "connect", "tls", "greeting", "hello", "login",
     "sender", "recipient", "data", "content",
@@ -16,13 +18,14 @@ Scope = Literal["recipient", "message"]
 NOT_ALLOWED_IN = frozenset({530, 534, 535, 538})
 
 _BEFORE_ANY_MESSAGE = frozenset({"connect", "tls", "greeting", "hello", "login"})
-_WITH_A_MESSAGE = frozenset({"sender", "recipient", "data", "content"})
+_WITH_A_RECIPIENT = frozenset({"recipient", "data", "content"})
+_WITH_A_MESSAGE = _WITH_A_RECIPIENT | {"sender"}
 # MAIL FROM states the message's size and form; the rest of it is the same for every message.
 _ABOUT_ONE_MESSAGE = frozenset({552, 555})
 # Addresses, links and tokens.
 _PRIVATE = re.compile(r"\S*(?:@|://)\S*|\S{40,}")
-_POLICY_REPLY = re.compile(r"^5\.7\.\d|\brelay(?:ing)?\b(?!\.)", re.IGNORECASE)
-_MAILBOX_REPLY = re.compile(r"5\.[12]\.\d")
+# How much of a reply is kept.
+_LINE = 200
 
 
 class MailError(Exception):
@@ -50,6 +53,13 @@ class MailError(Exception):
 class MailDeferred(MailError):
     """Try again later. Where no reply came after the whole message, the server may have it."""
 
+    def __init__(
+        self, reason: str, *, stage: Stage, code: int | None = None, reading: Reading | None = None
+    ) -> None:
+        super().__init__(reason, stage=stage, code=code)
+        # Whether the recipient's domain finds that we send too much.
+        self.pauses_domain = reading is not None and reading.pauses_domain
+
     @property
     def is_about_server(self) -> bool:
         return self.stage in _BEFORE_ANY_MESSAGE
@@ -58,9 +68,23 @@ class MailDeferred(MailError):
 class MailRefused(MailError):
     """Refused for good, because of what `scope` says."""
 
-    def __init__(self, reason: str, *, stage: Stage, scope: Scope, code: int | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        stage: Stage,
+        scope: Scope,
+        code: int | None = None,
+        address: AddressFault | None = None,
+    ) -> None:
         super().__init__(reason, stage=stage, code=code)
         self.scope = scope
+        # None where `scope` is the message.
+        self.address = address
+
+
+class MailUnwelcome(MailError):
+    """Refused because of us: policy, reputation, limits. The email waits, its domain is paused."""
 
 
 class MailBlocked(MailError):
@@ -87,16 +111,32 @@ def error_from_reply(
 
     `is_unlike_others`: the command asked for more than every message needs.
     """
-    reason = _safe_line(reply, hide)
+    text = _safe_line(reply, hide)
+    reason = text[:_LINE] or "no reason given"
+    is_permanent = code // 100 == 5 and stage != "tls"
+    is_about_one = stage == "sender" and (is_unlike_others or code in _ABOUT_ONE_MESSAGE)
     if code in NOT_ALLOWED_IN:
         return MailBlocked(reason, stage=stage, code=code)
-    if code // 100 != 5 or stage == "tls":
+    if code // 100 in (4, 5) and stage in _WITH_A_RECIPIENT:
+        return _refusal(stage, code, reason, read_refusal(code, text))
+    if not is_permanent:
         return MailDeferred(reason, stage=stage, code=code)
-    is_about_one = is_unlike_others or code in _ABOUT_ONE_MESSAGE
-    if stage in _BEFORE_ANY_MESSAGE or (stage == "sender" and not is_about_one):
-        return MailBlocked(reason, stage=stage, code=code)
-    scope: Scope = "recipient" if _is_about_address(stage, reason) else "message"
-    return MailRefused(reason, stage=stage, scope=scope, code=code)
+    if is_about_one:
+        return MailRefused(reason, stage=stage, scope="message", code=code)
+    return MailBlocked(reason, stage=stage, code=code)
+
+
+def _refusal(stage: Stage, code: int, reason: str, reading: Reading) -> MailError:
+    if reading == REFUSED and stage != "recipient":
+        # Of the replies that name no fault, only one to RCPT is about the recipient.
+        reading = ABOUT_MESSAGE
+    match reading.fate:
+        case Fate.RETRY:
+            return MailDeferred(reason, stage=stage, code=code, reading=reading)
+        case Fate.WAIT:
+            return MailUnwelcome(reason, stage=stage, code=code)
+    scope: Scope = "recipient" if reading.address else "message"
+    return MailRefused(reason, stage=stage, scope=scope, code=code, address=reading.address)
 
 
 @contextmanager
@@ -130,13 +170,4 @@ def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
     for private in filter(None, hide):
         text = re.sub(rf"(?<!\w){re.escape(private)}(?!\w)", "***", text, flags=re.IGNORECASE)
     shown = "".join(char if char.isprintable() else " " for char in _PRIVATE.sub("***", text))
-    return " ".join(shown.split())[:200] or "no reason given"
-
-
-def _is_about_address(stage: Stage, reason: str) -> bool:
-    # A refusal by policy blames our right to relay, not the recipient's address.
-    if stage not in ("recipient", "content"):
-        return False
-    if _MAILBOX_REPLY.match(reason):
-        return True
-    return stage == "recipient" and not _POLICY_REPLY.search(reason)
+    return " ".join(shown.split())

@@ -5,6 +5,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from app.mailer.outcomes import MailBlocked, MailError, MailRefused
+from app.mailer.replies import AddressFault
 from emails.addresses import mailbox, sender_mailbox
 from emails.safety import UnsafeValue
 
@@ -16,7 +17,12 @@ def envelope_address(address: str) -> str:
     try:
         return mailbox("recipient", address).addr_spec
     except UnsafeValue:
-        raise MailRefused("not an email address", stage="message", scope="recipient") from None
+        raise MailRefused(
+            "not an email address",
+            stage="message",
+            scope="recipient",
+            address=AddressFault.MISSED,
+        ) from None
 
 
 def sender_address(setting: str | None) -> str:
@@ -34,6 +40,7 @@ def lacks_utf8(sender: str) -> MailError:
             "the mail server takes no addresses beyond ASCII (it lacks SMTPUTF8)",
             stage="recipient",
             scope="recipient",
+            address=AddressFault.MISSED,
         )
     return MailBlocked(
         "MAIL_DEFAULT_SENDER is beyond ASCII, and the mail server takes no such address "

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from app.links import LinkToken
 from app.services.therapists import sessions
-from app.store import outbox, queries
+from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction
 from app.store.models import Role, SignIn, Therapist, TherapistSession
 
@@ -29,6 +29,8 @@ def request_sign_in(address: str, next_path: str, now: datetime) -> None:
     therapist = queries.therapist_by_email(address)
     if therapist is None:
         return
+    # It must never be refused for good: no other way in exists.
+    suppressions.try_again(address)
     sign_in = SignIn.create(
         key=secrets.token_urlsafe(16), therapist=therapist, next_path=next_path, created_at=now
     )

@@ -27,10 +27,11 @@ def export(address: str) -> dict[str, Any]:
     # A therapist's private notes are the therapist's own records.
     client = _client(address)
     bookings = Booking.select().where(Booking.client == client)
+    unreachable = suppressions.of_address(client.email)
     return {
         "email": client.email,
         "first_seen_at": client.created_at.isoformat(),
-        "no_emails_because": suppressions.reason_at(client.email),
+        "no_emails_because": unreachable.reason if unreachable else None,
         "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
         "emails": _emails(OutboxEmail.client == client),
     }
@@ -52,13 +53,17 @@ def erase(address: str, now: datetime) -> int:
     _refuse_while_live(client, now)
     own_bookings = Booking.select(Booking.id).where(Booking.client == client)
     Writing.delete().where(Writing.booking.in_(own_bookings)).execute()
+    own_emails = (OutboxEmail.role == Role.CLIENT) & (
+        OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client)
+    )
     OutboxEmail.update(
         status=OutboxStatus.SKIPPED, last_error="the client was erased", settled_at=now
     ).where(
-        OutboxEmail.role == Role.CLIENT,
+        own_emails,
         OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING, OutboxStatus.FAILED]),
-        OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client),
     ).execute()
+    # A domain may name its owner.
+    OutboxEmail.update(domain="").where(own_emails).execute()
     count = (
         Booking.update(
             client_name="Erased",
@@ -103,6 +108,7 @@ def send_links(address: str, now: datetime) -> None:
     client = queries.locked_client(address)
     if client is None or not queries.live_bookings_of_client(client, now):
         return
+    suppressions.try_again(address)
     about = f"links-{client.id}"
     is_queued = (OutboxEmail.about == about) & (OutboxEmail.status == OutboxStatus.QUEUED)
     if OutboxEmail.select().where(is_queued).exists():

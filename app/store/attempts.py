@@ -31,11 +31,12 @@ def list_for(email: OutboxEmail) -> list[DeliveryAttempt]:
     return list(attempts.order_by(DeliveryAttempt.id))
 
 
-def has_sent_since_last(email: OutboxEmail) -> bool:
-    """Whether a mail server took another email after the last attempt at this one."""
+def has_sent_since_last(email: OutboxEmail, domain: str | None = None) -> bool:
+    """Whether a mail server took another email (for `domain`) after the last attempt at this."""
     last = DeliveryAttempt.select(fn.MAX(DeliveryAttempt.id)).where(DeliveryAttempt.email == email)
-    later = DeliveryAttempt.id > last, DeliveryAttempt.outcome == Outcome.SENT
-    return bool(DeliveryAttempt.select().where(*later).exists())
+    later = (DeliveryAttempt.id > last) & (DeliveryAttempt.outcome == Outcome.SENT)
+    sent = DeliveryAttempt.select().join(OutboxEmail).where(later)
+    return bool((sent.where(OutboxEmail.domain == domain) if domain else sent).exists())
 
 
 def has_sent_between(start: datetime, end: datetime) -> bool:

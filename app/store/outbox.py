@@ -7,12 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from peewee import SQL, Expression, fn
+from peewee import SQL, Expression, IntegrityError, fn
 
 from app import config
-from app.store import suppressions
-from app.store.db.database import db, in_transaction, is_sqlite
-from app.store.models import Booking, Client, Hold, OutboxEmail, OutboxStatus, Role, Therapist
+from app.store import pauses, suppressions
+from app.store.db.database import db, in_transaction, is_sqlite, savepoint
+from app.store.models import (
+    Booking,
+    Client,
+    Hold,
+    OutboxEmail,
+    OutboxStatus,
+    Role,
+    Therapist,
+    email_key,
+)
 
 # A lease is this many MAIL_TIMEOUTs; the slowest SMTP conversation takes at most 15.
 TIMEOUTS_IN_A_LEASE = 20
@@ -30,6 +39,8 @@ class Claim:
 
     email: OutboxEmail
     token: str
+    # The scope of the pause that this email is to end, if it is tried for that.
+    probes: str | None = None
 
     @property
     def due_at(self) -> datetime:
@@ -61,7 +72,7 @@ def enqueue(
     subject = about or (booking.reference if booking else None)
     if subject is None:
         raise ValueError("an email needs a booking or `about`")
-    email: OutboxEmail = OutboxEmail.create(
+    email = OutboxEmail(
         about=subject,
         kind=kind,
         role=role,
@@ -74,7 +85,28 @@ def enqueue(
         created_at=now,
         due_at=min(due_at or now, now),
     )
+    recipient = email.recipient
+    email.domain = _domain(recipient.email if recipient else config.current().ops_email)
+    email.save(force_insert=True)
     return email
+
+
+def enqueue_once(kind: str, role: Role, *, booking: Booking, now: datetime, **more: Any) -> bool:
+    """Queue the one email of its kind for a booking and role; whether it is new."""
+    earlier = (OutboxEmail.about == booking.reference) & (OutboxEmail.kind == kind)
+    if OutboxEmail.select().where(earlier, OutboxEmail.role == role).exists():
+        return False
+    try:
+        with savepoint():
+            enqueue(kind, role, booking=booking, now=now, **more)
+    except IntegrityError:
+        # Another process was quicker.
+        return False
+    return True
+
+
+def _domain(address: str) -> str:
+    return email_key(address).rpartition("@")[2]
 
 
 def random_ordinal() -> int:
@@ -85,9 +117,19 @@ def random_ordinal() -> int:
 
 @in_transaction
 def claim(now: datetime, limit: int) -> list[Claim]:
-    """Up to `limit`; nothing while the outbox is held."""
+    """Up to `limit`; nothing while the outbox is held. After a pause, one alone to try it."""
+    for pause in pauses.over(now):
+        is_any = pause.scope == pauses.EVERYTHING
+        ids = _due_ids(now, 1, "" if is_any else f"AND domain = {_mark()}", pause.scope)
+        if ids and pauses.take(pause, now, now + lease()):
+            return _claim(ids, now, probes=pause.scope)
+    return _claim(_due_ids(now, limit, f"AND {pauses.NOT_PAUSED}"), now)
+
+
+def _due_ids(now: datetime, limit: int, which: str, *values: str) -> list[int]:
     # At most one of each thread, so that a thread's emails keep their order.
     locking = "" if is_sqlite() else "FOR UPDATE SKIP LOCKED"
+    bound = values if _mark() in which else ()
     rows = db.execute_sql(
         f"""
         SELECT id FROM outbox_email AS mail
@@ -97,11 +139,15 @@ def claim(now: datetime, limit: int) -> list[Claim]:
             SELECT 1 FROM outbox_email AS earlier
             WHERE earlier.thread = mail.thread AND earlier.id < mail.id
               AND earlier.status IN ('queued', 'sending'))
+          {which}
         ORDER BY due_at, id LIMIT {_mark()} {locking}
         """,  # noqa: S608 - our own words; the values are bound
-        (OutboxEmail.due_at.db_value(now), limit),
+        (OutboxEmail.due_at.db_value(now), *bound, limit),
     ).fetchall()
-    ids = [row[0] for row in rows]
+    return [row[0] for row in rows]
+
+
+def _claim(ids: list[int], now: datetime, *, probes: str | None = None) -> list[Claim]:
     if not ids:
         return []
     claimed = OutboxEmail.id.in_(ids)
@@ -115,7 +161,7 @@ def claim(now: datetime, limit: int) -> list[Claim]:
         due_at=now + lease(),
         attempts=OutboxEmail.attempts + 1,
     ).where(claimed).execute()
-    return [Claim(emails[email_id], token) for email_id in ids]
+    return [Claim(emails[email_id], token, probes) for email_id in ids]
 
 
 @in_transaction
@@ -175,6 +221,8 @@ def give_back(
             retry_at=not_before or claim.due_at,
             counts_as_attempt=False,
         )
+        if claim.probes:
+            pauses.give_back(claim.probes, now)
 
 
 @in_transaction
@@ -208,7 +256,9 @@ def restart_queued(person: Therapist | Client, now: datetime) -> None:
     )
     bookings = Booking.select(Booking.id).where(of_booking == person)
     is_theirs = (of_email == person) | OutboxEmail.booking.in_(bookings)
-    OutboxEmail.update(due_at=now, attempts=0, first_tried_at=None).where(
+    OutboxEmail.update(
+        due_at=now, attempts=0, first_tried_at=None, domain=_domain(person.email)
+    ).where(
         is_theirs, OutboxEmail.role == role, OutboxEmail.status == OutboxStatus.QUEUED
     ).execute()
 
@@ -238,7 +288,7 @@ def due_count(now: datetime) -> int:
 def oldest_due_at(now: datetime) -> datetime | None:
     oldest = (
         OutboxEmail.select(OutboxEmail.due_at)
-        .where(_PENDING, OutboxEmail.due_at <= now)
+        .where(_PENDING, OutboxEmail.due_at <= now, pauses.may_be_tried(now))
         .order_by(OutboxEmail.due_at)
         .first()
     )

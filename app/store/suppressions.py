@@ -1,11 +1,15 @@
-"""Addresses that a mail server refused for good: nothing is sent to them until ops lifts it."""
+"""Addresses that our emails do not reach: since when, why, and until when none is sent."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import JOIN, Expression, ForeignKeyField, ModelSelect, fn
 
 from app.store.models import Booking, Client, OutboxEmail, Role, Suppression, Therapist, email_key
+
+LASTS = timedelta(days=7)
+# Refusals by words alone until an address is believed to be dead.
+DOUBTS = 2
 
 
 def key_of(email: OutboxEmail) -> str | None:
@@ -15,34 +19,65 @@ def key_of(email: OutboxEmail) -> str | None:
     return email_key(recipient.email) if recipient else None
 
 
-def add(key: str, reason: str, now: datetime) -> None:
-    Suppression.insert(address_key=key, reason=reason[:300], at=now).on_conflict_ignore().execute()
-
-
-def reason_for(email: OutboxEmail) -> str | None:
+def add(
+    email: OutboxEmail, reason: str, now: datetime, *, is_proven: bool, is_doubted: bool
+) -> bool:
+    """Note that an email did not reach its recipient; whether nothing is sent there from now on."""
     key = key_of(email)
-    return _reason(key) if key is not None else None
+    assert key is not None
+    Suppression.insert(
+        address_key=key, reason=reason[:300], at=now, email=email
+    ).on_conflict_ignore().execute()
+    row = Suppression.get(Suppression.address_key == key)
+    changes: dict[str, Any] = {"reason": reason[:300], "doubts": row.doubts + is_doubted}
+    is_believed = is_proven or (is_doubted and row.doubts + 1 >= DOUBTS)
+    if is_believed:
+        changes["until"] = now + LASTS
+    Suppression.update(**changes).where(Suppression.id == row.id).execute()
+    return is_believed
 
 
-def reason_at(address: str) -> str | None:
-    return _reason(email_key(address))
+def reason_for(email: OutboxEmail, now: datetime) -> str | None:
+    """Why nothing is sent to the email's recipient; None if it may be tried."""
+    key = key_of(email)
+    row = _row(key) if key is not None else None
+    return row.reason if row and row.until and now < row.until else None
 
 
-def lift(which: Expression) -> int:
-    """`which` is a condition on OutboxEmail; returns how many."""
+def of_address(address: str) -> Suppression | None:
+    """None where emails reach the address, as far as we know."""
+    return _row(email_key(address))
+
+
+def end(email: OutboxEmail) -> bool:
+    """One arrived; whether the recipient had been unreachable."""
+    key = key_of(email)
+    return bool(Suppression.delete().where(Suppression.address_key == key).execute())
+
+
+def try_again(address: str) -> None:
+    # Its owner signs in, books, or asks for links.
+    is_theirs = Suppression.address_key == email_key(address)
+    Suppression.update(until=None).where(is_theirs).execute()
+
+
+def lift(which: Expression) -> None:
+    """Try the recipients of emails again; `which` is a condition on OutboxEmail."""
     clients = _keys(Client, Booking.client, OutboxEmail.client, which, Role.CLIENT)
     therapists = _keys(Therapist, Booking.therapist, OutboxEmail.therapist, which, Role.THERAPIST)
     recipients = Suppression.address_key.in_(clients) | Suppression.address_key.in_(therapists)
-    return int(Suppression.delete().where(recipients).execute())
+    Suppression.update(until=None).where(recipients).execute()
 
 
-def forget(address: str) -> None:
-    Suppression.delete().where(Suppression.address_key == email_key(address)).execute()
+def forget(address: str) -> bool:
+    """Whether it had been unreachable."""
+    key = email_key(address)
+    return bool(Suppression.delete().where(Suppression.address_key == key).execute())
 
 
-def _reason(key: str) -> str | None:
-    row = Suppression.get_or_none(Suppression.address_key == key)
-    return row.reason if row else None
+def _row(key: str) -> Suppression | None:
+    row: Suppression | None = Suppression.get_or_none(Suppression.address_key == key)
+    return row
 
 
 def _keys(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.mailer import MailBlocked, MailDeferred, MailError, MailRefused
+from app.mailer import MailBlocked, MailDeferred, MailError, MailRefused, MailUnwelcome
 from tests.harness.mail_sending import (
     DEE,
     ELI,
@@ -25,6 +25,10 @@ def deferred(code: int | None = None) -> Judge:
 
 def refused(code: int, scope: str) -> Judge:
     return lambda e: isinstance(e, MailRefused) and (e.code, e.scope) == (code, scope)
+
+
+def unwelcome(code: int) -> Judge:
+    return lambda e: isinstance(e, MailUnwelcome) and e.code == code
 
 
 def blocked(code: int) -> Judge:
@@ -62,14 +66,14 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
     ("rcpt", "530 5.7.0 authentication required", blocked(530)),
     ("rcpt", "550 5.1.1 no such mailbox", refused(550, "recipient")),
     ("rcpt", "550 no such mailbox", refused(550, "recipient")),
-    ("rcpt", "552 5.2.2 mailbox full", refused(552, "recipient")),
+    ("rcpt", "552 5.2.2 mailbox full", deferred(552)),
     ("rcpt", "550 5.1.1 unknown in relay recipient table", refused(550, "recipient")),
-    ("rcpt", "550 5.7.1 sorry, not from you", refused(550, "message")),
-    ("rcpt", "550 5.7.1 relaying denied", refused(550, "message")),
-    ("rcpt", "550 relay not permitted", refused(550, "message")),
-    ("rcpt", "550 Relaying denied", refused(550, "message")),
-    ("rcpt", "554 5.4.0 Relay access denied", refused(554, "message")),
-    ("rcpt", "554 <dee@example.org>: Relay access denied", refused(554, "message")),
+    ("rcpt", "550 5.7.1 sorry, not from you", unwelcome(550)),
+    ("rcpt", "550 5.7.1 relaying denied", unwelcome(550)),
+    ("rcpt", "550 relay not permitted", unwelcome(550)),
+    ("rcpt", "550 Relaying denied", unwelcome(550)),
+    ("rcpt", "554 5.4.0 Relay access denied", unwelcome(554)),
+    ("rcpt", "554 <dee@example.org>: Relay access denied", unwelcome(554)),
     ("rcpt", "550 relay@example.org is unknown", refused(550, "recipient")),
     ("rcpt", "550 mail to the relayer bounces", refused(550, "recipient")),
     ("data", Fault.SILENCE, deferred()),

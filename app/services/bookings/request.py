@@ -24,7 +24,7 @@ from app.services import availability as open_times
 from app.services.bookings import ledger, log, transitions
 from app.services.therapists import ranking
 from app.services.validation import REFERENCE_LETTERS
-from app.store import outbox, queries
+from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction
 from app.store.db.errors import Key, violated
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
@@ -206,6 +206,8 @@ def _record(
             created_at=now,
         )
     ranking.schedule_refresh(booking.therapist_id, now)
+    # Its owner uses the address again.
+    suppressions.try_again(wanted.email)
     outbox.enqueue("booking_requested", Role.THERAPIST, booking=booking, now=now)
     outbox.enqueue("booking_received", Role.CLIENT, booking=booking, now=now)
     log.booking_event("requested", booking, via=via, answer_by=booking.answer_by.isoformat())

@@ -8,6 +8,7 @@ from app.rules import reminders
 from app.rules.lifecycle import Status
 from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
+from app.services.mail.reach import reach_of
 from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
 
@@ -42,9 +43,21 @@ def _until_late(booking: Booking, now: datetime) -> Reason:
 
 
 def _while_open_or_unreachable(booking: Booking, now: datetime) -> Reason:
-    # While the address is dead, no later email tells ops of this therapist.
-    if suppressions.reason_at(booking.therapist.email) is not None:
+    # Until an email arrives there, no later one tells ops of this therapist.
+    if suppressions.of_address(booking.therapist.email) is not None:
         return None
+    return _while_open(booking, now)
+
+
+def _while_client_unreached(booking: Booking, now: datetime) -> Reason:
+    if now >= booking.ends_at:
+        return "the session is over"
+    return None if reach_of(booking, now).client else "an email has reached the client since"
+
+
+def _while_open_and_unreached(booking: Booking, now: datetime) -> Reason:
+    if not reach_of(booking, now).therapist:
+        return "an email has reached the therapist since"
     return _while_open(booking, now)
 
 
@@ -111,7 +124,7 @@ _ALERTS: dict[str, EmailCheck] = {
     "flagged": _while_flagged,
     "deactivated": _while_deactivated,
     "unreachable": _while(
-        lambda it, _: suppressions.reason_at(it.email) is not None, "the address is tried again"
+        lambda it, _: suppressions.of_address(it.email) is not None, "an email has arrived since"
     ),
 }
 _BY_BOOKING: dict[str, BookingCheck] = {
@@ -122,6 +135,8 @@ _BY_BOOKING: dict[str, BookingCheck] = {
     "answer_late_client": _while_open,
     "answer_late_ops": _while_open,
     "account_alert": _while_open_or_unreachable,
+    "client_unreachable": _while_client_unreached,
+    "therapist_unreachable": _while_open_and_unreached,
 }
 _BY_EMAIL: dict[str, EmailCheck] = {
     "booking_accepted": _entry,

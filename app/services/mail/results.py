@@ -1,13 +1,14 @@
 """Recording how each try at an email ended: its row, the attempt, what follows, a log line."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from app import config
-from app.mailer import MailBlocked, MailDeferred, MailRefused
-from app.services.mail import backoff, undelivered
+from app.mailer import MailBlocked, MailDeferred, MailRefused, MailUnwelcome
+from app.mailer.replies import AddressFault
+from app.services.mail import backoff, pauses, undelivered
 from app.services.therapists import ranking
 from app.store import attempts, outbox, queries
 from app.store.db.database import in_transaction, on_commit
@@ -39,6 +40,10 @@ class Result:
     code: int | None = None
     # When to try a queued email again; None: after the usual backoff.
     retry_at: datetime | None = None
+    # What it says of the recipient's address, if the email fails.
+    address: AddressFault | None = None
+    # Whether the recipient's domain refuses us, or finds that we send too much.
+    pauses_domain: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -47,7 +52,7 @@ class Result:
     @property
     def counts_as_attempt(self) -> bool:
         # The others say nothing about this email.
-        return self.outcome not in (Outcome.BLOCKED, Outcome.LOST)
+        return self.outcome not in (Outcome.BLOCKED, Outcome.UNWELCOME, Outcome.LOST)
 
 
 SENT = Result(OutboxStatus.SENT, Outcome.SENT)
@@ -55,19 +60,28 @@ SENT = Result(OutboxStatus.SENT, Outcome.SENT)
 LOST = Result(OutboxStatus.SENDING, Outcome.LOST)
 
 
+# Puts an email behind those that are due when the pause ends.
+BEHIND = timedelta(milliseconds=1)
+
+
 def result_of(error: Exception) -> Result:
-    code = getattr(error, "code", None)
+    code, queued, failed = getattr(error, "code", None), OutboxStatus.QUEUED, OutboxStatus.FAILED
     match error:
         case MailBlocked():
-            return Result(OutboxStatus.QUEUED, Outcome.BLOCKED, str(error), code)
+            return Result(queued, Outcome.BLOCKED, str(error), code)
+        case MailUnwelcome():
+            return Result(queued, Outcome.UNWELCOME, str(error), code, pauses_domain=True)
         case MailDeferred():
-            return Result(OutboxStatus.QUEUED, Outcome.DEFERRED, str(error), code)
-        case MailRefused(scope="recipient"):
-            return Result(OutboxStatus.FAILED, Outcome.REFUSED_ADDRESS, str(error), code)
+            # Put off for 24 hours by its recipient, it has not arrived there.
+            missed = AddressFault.MISSED if error.stage == "recipient" and code else None
+            pauses_domain = error.pauses_domain
+            return Result(queued, Outcome.DEFERRED, str(error), code, None, missed, pauses_domain)
         case MailRefused():
-            return Result(OutboxStatus.FAILED, Outcome.REFUSED_CONTENT, str(error), code)
+            is_address = error.scope == "recipient"
+            outcome = Outcome.REFUSED_ADDRESS if is_address else Outcome.REFUSED_CONTENT
+            return Result(failed, outcome, str(error), code, address=error.address)
         case UnsafeValue():
-            return Result(OutboxStatus.FAILED, Outcome.FAULT, str(error))
+            return Result(failed, Outcome.FAULT, str(error))
     # A bug of ours may be fixed within the 24 hours.
     return Result(OutboxStatus.QUEUED, Outcome.FAULT, type(error).__name__)
 
@@ -80,7 +94,7 @@ def record(claim: Claim, result: Result, now: datetime) -> Result:
     if about.therapist_id is not None:
         # The therapist first, then the email, as in every other transaction: else they deadlock.
         queries.locked_therapist(about.therapist_id)
-    result = _with_limits(email, result, now)
+    result = _with_limits(email, _with_pause(claim, result, now), now)
     is_ours = result is not LOST and outbox.end_claim(
         claim,
         result.status,
@@ -101,6 +115,17 @@ def record(claim: Claim, result: Result, now: datetime) -> Result:
     return result
 
 
+def _with_pause(claim: Claim, result: Result, now: datetime) -> Result:
+    if not result.pauses_domain:
+        pauses.answered(claim, result.outcome, now)
+        return result
+    until = pauses.refuse(claim, result.reason or "", now)
+    if result.outcome is Outcome.UNWELCOME:
+        # Behind the rest, in case this message is what the domain objects to.
+        return replace(result, retry_at=until + BEHIND)
+    return result
+
+
 def _with_limits(email: OutboxEmail, result: Result, now: datetime) -> Result:
     if result.status is not OutboxStatus.QUEUED:
         return result
@@ -114,12 +139,16 @@ def _with_limits(email: OutboxEmail, result: Result, now: datetime) -> Result:
 
 
 def _act_on(email: OutboxEmail, result: Result, now: datetime) -> None:
-    if result.status is OutboxStatus.SENT and email.kind == "booking_requested":
-        _record_hand_over(email, now)
-    if result.status is OutboxStatus.FAILED:
-        is_refused = result.outcome is Outcome.REFUSED_ADDRESS
+    if result.status is OutboxStatus.SENT:
+        undelivered.end(email)
+        if email.kind == "booking_requested":
+            _record_hand_over(email, now)
+    is_refused_for_long = (
+        result.outcome is Outcome.UNWELCOME and now - email.created_at >= backoff.GIVE_UP_AFTER
+    )
+    if result.status is OutboxStatus.FAILED or is_refused_for_long:
         reason = result.reason or "no reason given"
-        undelivered.follow_up(email, reason, now, is_address_refused=is_refused)
+        undelivered.follow_up(email, reason, now, fault=result.address)
 
 
 def _record_hand_over(email: OutboxEmail, now: datetime) -> None:

@@ -4,18 +4,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from app.errors import StoreUnavailable
-from app.mailer import Connection, MailDeferred, Mailer, MailError, MailWithheld
+from app.mailer import (
+    Connection,
+    MailBlocked,
+    MailDeferred,
+    Mailer,
+    MailError,
+    MailUnwelcome,
+    MailWithheld,
+)
 from app.services.jobs.result import JobResult, PartialResults
-from app.services.mail import expiry, results
+from app.services.mail import expiry, pauses, results
 from app.services.mail.compose import compose
-from app.services.mail.results import Result
+from app.services.mail.results import BEHIND, Result
 from app.services.mail.throttle import SendThrottle
 from app.store import attempts, outbox, suppressions
+from app.store import pauses as stored_pauses
 from app.store.db import errors
 from app.store.models import OutboxEmail, OutboxStatus, Outcome
 from app.store.outbox import Claim
@@ -26,8 +35,6 @@ BATCH = 10
 LEASE_UNTIL_END = 0.8
 # Seconds between two tries while the database is down.
 STORE_RETRY_S = 0.5
-# Puts an email behind those that are due when the pause ends.
-BEHIND = timedelta(milliseconds=1)
 
 Identity = tuple[int, datetime]
 
@@ -79,9 +86,13 @@ class OutboxSender:
                     return
 
     def _send_all(self, claims: deque[Claim], connection: Connection) -> Iterator[JobResult]:
+        paused = list[Claim]()
         try:
             while claims and not self._throttle.paused_until:
                 claim = claims.popleft()
+                if not claim.probes and stored_pauses.covers(claim.email.domain):
+                    paused.append(claim)
+                    continue
                 try:
                     result = self._send(claim, connection)
                 except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
@@ -98,8 +109,9 @@ class OutboxSender:
                     return
                 yield _job_result(result)
         finally:
-            if claims:
-                outbox.give_back(claims, self._clock(), not_before=self._throttle.paused_until)
+            if claims or paused:
+                left, until = [*claims, *paused], self._throttle.paused_until
+                outbox.give_back(left, self._clock(), not_before=until)
 
     def _send(self, claim: Claim, connection: Connection) -> Result | None:
         """Send one claimed email; None if it was not tried and the connection must stop."""
@@ -155,6 +167,9 @@ class OutboxSender:
     ) -> Result | None:
         """The result of an error; None if this connection leaves a crowded server to others."""
         result = results.result_of(error)
+        if isinstance(error, MailUnwelcome) and attempts.has_sent_since_last(email, email.domain):
+            # The domain takes other emails, so it must be this one that it objects to.
+            return replace(result, outcome=Outcome.DEFERRED, pauses_domain=False)
         if not (isinstance(error, MailError) and error.is_about_server):
             return result
         if isinstance(error, MailDeferred) and self._throttle.step_back(connection, error):
@@ -163,6 +178,8 @@ class OutboxSender:
             # The server takes other emails, so it must be this one that it objects to.
             return replace(result, outcome=Outcome.DEFERRED)
         paused_until = self._throttle.pause(str(error))
+        if isinstance(error, MailBlocked):
+            pauses.pause_everything(str(error), paused_until, self._clock())
         if result.counts_as_attempt:
             return result
         # Requeue behind the rest, in case this message is what the server objects to.
@@ -204,7 +221,7 @@ def _job_result(result: Result) -> JobResult:
 def _why_unsendable(email: OutboxEmail, now: datetime) -> Result | None:
     if stale := expiry.why_stale(email, now):
         return Result(OutboxStatus.SKIPPED, Outcome.SKIPPED, stale)
-    if suppressed := suppressions.reason_for(email):
+    if suppressed := suppressions.reason_for(email, now):
         reason = f"the address is suppressed: {suppressed}"
         return Result(OutboxStatus.FAILED, Outcome.SUPPRESSED, reason)
     return None

@@ -1,58 +1,101 @@
-"""What a failed email leads to: its address is suppressed, and ops is alerted."""
+"""What an email that did not arrive leads to: who must hear of it, and when it is over."""
 
 from datetime import datetime
 
 import structlog
 
+from app.mailer.replies import AddressFault
+from app.rules.lifecycle import LIVE, Actor, Status, Via
+from app.services.bookings import log, transitions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import on_commit
-from app.store.models import Booking, OutboxEmail, Role, Therapist
+from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
 
 _FACTS = {"what": "unreachable"}
+# The client may still expect, or wait for, a session that starts later.
+_ENDED_WITHOUT_CLIENT = frozenset({Status.DECLINED, Status.EXPIRED, Status.CANCELLED_BY_THERAPIST})
 
 _log = structlog.get_logger("mindsum")
 
 
-def follow_up(email: OutboxEmail, reason: str, now: datetime, *, is_address_refused: bool) -> None:
-    """Act on a failed email, in the transaction that records the failure."""
+def follow_up(
+    email: OutboxEmail, reason: str, now: datetime, *, fault: AddressFault | None
+) -> None:
+    """Act on an email that did not arrive, in the transaction that records it."""
     if email.role is Role.OPS:
         kind = email.kind
         on_commit(lambda: _log.error("ops_unreachable", kind=kind, why=reason))
         return
-    if is_address_refused:
-        _suppress(email, reason, now)
-    if email.role is not Role.THERAPIST or not (
-        is_address_refused or email.kind == "booking_requested"
-    ):
+    if fault is not None:
+        _note_address(email, reason, now, fault)
+    if email.role is Role.CLIENT:
+        _client_missed(email, reason, now, is_address=fault is not None)
+    else:
+        _therapist_missed(email, reason, now, is_address=fault is not None)
+
+
+def end(email: OutboxEmail) -> None:
+    """An email arrived: its recipient can be reached again."""
+    if email.role is Role.OPS or not suppressions.end(email):
+        return
+    slug = getattr(email.recipient, "slug", None)
+    facts = {"to": str(email.role), "therapist": slug, "email": email.id}
+    on_commit(lambda: _log.info("reachable_again", **facts))
+
+
+def _note_address(email: OutboxEmail, reason: str, now: datetime, fault: AddressFault) -> None:
+    is_dead, is_doubted = fault is AddressFault.DEAD, fault is AddressFault.DOUBTED
+    if suppressions.add(email, reason, now, is_proven=is_dead, is_doubted=is_doubted):
+        email_id, role = email.id, str(email.role)
+        on_commit(lambda: _log.warning("address_suppressed", email=email_id, to=role, why=reason))
+
+
+def _client_missed(email: OutboxEmail, reason: str, now: datetime, *, is_address: bool) -> None:
+    about = {email.booking} if email.booking and _matters(email.booking, now) else set()
+    if is_address:
+        about.update(queries.live_bookings_of_client(_client_of(email), now))
+    # In the order of their ids: two emails to one client may fail at once.
+    for booking in sorted(about, key=lambda each: each.id):
+        is_new = outbox.enqueue_once("client_unreachable", Role.OPS, booking=booking, now=now)
+        if not is_new:
+            continue
+        if booking.status in LIVE:
+            outbox.enqueue_once("client_unreachable", Role.THERAPIST, booking=booking, now=now)
+        _note(booking, "client_unreachable", now)
+        log.booking_event("client_unreachable", booking, warning=True, why=reason)
+
+
+def _matters(booking: Booking, now: datetime) -> bool:
+    if booking.status_at(now) in LIVE:
+        return now < booking.ends_at
+    return booking.status in _ENDED_WITHOUT_CLIENT and now < booking.starts_at
+
+
+def _client_of(email: OutboxEmail) -> Client:
+    client: Client | None = (email.booking or email).client
+    assert client is not None
+    return client
+
+
+def _therapist_missed(email: OutboxEmail, reason: str, now: datetime, *, is_address: bool) -> None:
+    if not is_address and email.kind != "booking_requested":
         return
     assert email.recipient is not None
     # Ops gets one email for each open enquiry, or for the account where none is open.
     therapist = queries.locked_therapist(email.recipient.id)
     enquiries = queries.enquiries_of(therapist, now)
     for enquiry in enquiries:
-        if is_address_refused or enquiry == email.booking:
+        if is_address or enquiry == email.booking:
             _alert_about_enquiry(enquiry, reason, now)
-    if is_address_refused and not enquiries:
+    if is_address and not enquiries:
         _alert_about_account(therapist, reason, now)
 
 
-def _suppress(email: OutboxEmail, reason: str, now: datetime) -> None:
-    key = suppressions.key_of(email)
-    assert key is not None
-    suppressions.add(key, reason, now)
-    email_id, role = email.id, str(email.role)
-    on_commit(lambda: _log.warning("address_suppressed", email=email_id, to=role, why=reason))
-
-
 def _alert_about_enquiry(enquiry: Booking, reason: str, now: datetime) -> None:
-    earlier = OutboxEmail.select().where(
-        OutboxEmail.about == enquiry.reference,
-        OutboxEmail.kind == "account_alert",
-        OutboxEmail.role == Role.OPS,
-    )
     _log_unreachable(enquiry.therapist, reason, booking=enquiry.reference)
-    if not earlier.exists():
-        outbox.enqueue("account_alert", Role.OPS, booking=enquiry, facts=_FACTS, now=now)
+    if outbox.enqueue_once("account_alert", Role.OPS, booking=enquiry, facts=_FACTS, now=now):
+        outbox.enqueue_once("therapist_unreachable", Role.CLIENT, booking=enquiry, now=now)
+        _note(enquiry, "therapist_unreachable", now)
 
 
 def _alert_about_account(therapist: Therapist, reason: str, now: datetime) -> None:
@@ -75,3 +118,9 @@ def _alert_about_account(therapist: Therapist, reason: str, now: datetime) -> No
 def _log_unreachable(therapist: Therapist, reason: str, **about: str) -> None:
     slug = therapist.slug
     on_commit(lambda: _log.error("therapist_unreachable", therapist=slug, why=reason, **about))
+
+
+def _note(booking: Booking, event: str, now: datetime) -> None:
+    transitions.add_timeline_entry(
+        booking, event, by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts={}
+    )

@@ -22,6 +22,9 @@ BATCH = 500
 
 T = TypeVar("T", TimelineEntry, LedgerLine)
 
+# Notices that may follow any move.
+UNREACHED = frozenset({"client_unreachable", "therapist_unreachable"})
+
 _MOVE_TO = {rule.target.value: move for move, rule in MOVES.items()}
 _COUNTED = frozenset(event.value for event in StandingEvent)
 
@@ -88,6 +91,8 @@ def _replay_status(events: Iterable[str]) -> tuple[str, str]:
             if status not in MOVES[_MOVE_TO[event]].sources:
                 return status, f"{event} after {status or 'nothing'}"
             status = event
+        elif event in UNREACHED and status:
+            continue
         elif event not in ("reminded", "late") or status != Status.REQUESTED:
             return status, f"{event} after {status or 'nothing'}"
     return status, ""

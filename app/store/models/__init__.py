@@ -13,6 +13,7 @@ from app.store.models.bookings import (
 from app.store.models.outbox import (
     DeliveryAttempt,
     Hold,
+    MailPause,
     OutboxEmail,
     OutboxStatus,
     Outcome,
@@ -41,6 +42,7 @@ __all__ = [
     "IdempotentAnswer",
     "JobStatistics",
     "LedgerLine",
+    "MailPause",
     "OutboxEmail",
     "OutboxStatus",
     "Outcome",
@@ -62,5 +64,5 @@ __all__ = [
 TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, Client, Booking, HeldTime, TimelineEntry, LedgerLine, Writing,
     StandingEntry, OutboxEmail, DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer,
-    JobStatistics, Suppression, Hold,
+    JobStatistics, Suppression, Hold, MailPause,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tables of the outbox: emails, delivery attempts, suppressed addresses, holds."""
+"""Tables of the outbox: emails, delivery attempts, unreachable addresses, pauses, holds."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -43,6 +43,8 @@ class OutboxEmail(Table):
     booking = ForeignKeyField(Booking, null=True, backref="emails", on_delete="CASCADE")
     therapist = ForeignKeyField(Therapist, null=True, on_delete="CASCADE", index=False)
     client = ForeignKeyField(Client, null=True, on_delete="CASCADE", index=False)
+    # The recipient's, so that claiming can leave out domains that are paused.
+    domain = CharField(max_length=255, default="")
     # Emails of one thread leave in the order of their ids.
     thread = CharField(max_length=96)
     # The numbers of the event that caused it.
@@ -77,13 +79,15 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"
     # No server took or refused it: no connection, no login.
     BLOCKED = "blocked"
+    # The server refused us, not the email or its recipient.
+    UNWELCOME = "unwelcome"
     REFUSED_ADDRESS = "refused_address"
     REFUSED_CONTENT = "refused_content"
     # It could not be rendered, or a bug of ours.
     FAULT = "fault"
     # Retried for as long as it may be.
     GIVEN_UP = "given_up"
-    # Not tried: an earlier email showed that the mailbox does not exist.
+    # Not tried: earlier emails showed that the mailbox does not exist.
     SUPPRESSED = "suppressed"
     # Not tried: it would no longer be true.
     SKIPPED = "skipped"
@@ -109,12 +113,39 @@ class DeliveryAttempt(Table):
 
 
 class Suppression(Table):
-    """An address that a mail server refused for good; nothing is sent to it."""
+    """An address that our emails do not reach; the row ends when one arrives."""
+
+    if TYPE_CHECKING:
+        email_id: int | None
 
     # `email_key` of the address.
     address_key = CharField(max_length=254, unique=True)
+    # The mail server's words; safe to log.
+    reason = CharField(max_length=300)
+    # Since when.
+    at = InstantField()
+    # Until when nothing is sent to it; null where it is tried.
+    until = InstantField(null=True)
+    # How many refusals said in words alone that there is no such mailbox.
+    doubts = IntegerField(default=0)
+    # The first email that did not arrive; null if it was sent by release 0.1.
+    email = ForeignKeyField(OutboxEmail, null=True, on_delete="SET NULL", index=False)
+
+
+class MailPause(Table):
+    """A recipient domain that refuses us, or all of them; nothing is sent to it for now."""
+
+    # A domain, or "*" for the whole queue.
+    scope = CharField(max_length=255, unique=True)
+    # The refusal; safe to log.
     reason = CharField(max_length=300)
     at = InstantField()
+    # When one email may be tried, or until when the one being tried holds the pause.
+    until = InstantField()
+    # When it last refused us.
+    refused_at = InstantField()
+    # Refusals in a row; each makes the next pause longer.
+    refusals = IntegerField(default=1)
 
 
 class Hold(Table):

@@ -27,7 +27,13 @@ from app.store.queries.clients import (
     newest_booking_of_client,
 )
 from app.store.queries.directory import listed_ids, listed_therapists
-from app.store.queries.emails import email_by_id, failed_emails_to, newest_emails
+from app.store.queries.emails import (
+    email_by_id,
+    emails_of,
+    failed_emails_to,
+    newest_emails,
+    unreachable_sides,
+)
 from app.store.queries.sign_ins import session_by_secret_hash, sessions_over, sessions_that_last
 from app.store.queries.therapist_bookings import (
     accepted_between,
@@ -62,6 +68,7 @@ __all__ = [
     "client_by_email",
     "email_by_id",
     "email_key",
+    "emails_of",
     "enquiries_of",
     "every_therapist",
     "failed_emails_to",
@@ -97,6 +104,7 @@ __all__ = [
     "time_off_spans",
     "timeline_of",
     "times_off_of",
+    "unreachable_sides",
     "upcoming_sessions_of",
     "with_therapist_and_client",
     "writings_of",

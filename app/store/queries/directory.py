@@ -8,7 +8,7 @@ from peewee import SQL, Expression, ModelSelect, fn
 from app.rules import ranking
 from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
-from app.store.models import Booking, Therapist, TimeOff
+from app.store.models import Booking, Suppression, Therapist, TimeOff
 from app.store.models import Window as WindowRow
 from app.store.queries.bookings import holding
 
@@ -26,7 +26,8 @@ def listed_therapists(now: datetime) -> "ModelSelect[Therapist]":
     turn = product - product / ranking.TIE_PRIME * ranking.TIE_PRIME
     return (
         Therapist.select()
-        .where(LISTED)
+        # No request would reach the others.
+        .where(LISTED, Therapist.email_key.not_in(Suppression.select(Suppression.address_key)))
         .order_by(Therapist.score.desc(), Therapist.median_answer_s, turn, Therapist.id)
     )
 

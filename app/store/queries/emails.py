@@ -1,9 +1,9 @@
-"""Emails of the outbox, for ops."""
+"""Emails of the outbox: for ops, and those of one booking."""
 
 from peewee import JOIN
 
 from app.errors import NotFound
-from app.store.models import Booking, OutboxEmail, OutboxStatus, Role, Therapist
+from app.store.models import Booking, OutboxEmail, OutboxStatus, Role, Suppression, Therapist
 
 
 def email_by_id(email_id: int) -> OutboxEmail:
@@ -24,3 +24,12 @@ def failed_emails_to(therapist: Therapist) -> list[OutboxEmail]:
     failed = (OutboxEmail.role == Role.THERAPIST) & (OutboxEmail.status == OutboxStatus.FAILED)
     emails = OutboxEmail.select().join(Booking, JOIN.LEFT_OUTER).where(is_theirs, failed)
     return list(emails.order_by(OutboxEmail.id))
+
+
+def emails_of(booking: Booking) -> list[OutboxEmail]:
+    return list(OutboxEmail.select().where(OutboxEmail.booking == booking))
+
+
+def unreachable_sides(booking: Booking) -> list[Suppression]:
+    keys = [booking.client.email_key, booking.therapist.email_key]
+    return list(Suppression.select().where(Suppression.address_key.in_(keys)))

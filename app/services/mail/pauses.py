@@ -1,0 +1,80 @@
+"""Pausing a recipient domain that refuses us, or the whole queue, for at most 15 minutes."""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from app import config
+from app.services.mail import backoff
+from app.store import pauses
+from app.store.db.database import in_transaction, on_commit
+from app.store.models import MailPause, Outcome
+from app.store.outbox import Claim
+from app.store.pauses import EVERYTHING
+
+LONGEST = timedelta(minutes=15)
+# So many unrelated domains that refuse us within `LONGEST` mean that it is us.
+UNRELATED = 3
+
+# The server takes our emails, or judges them one by one.
+_ANSWERS = frozenset({Outcome.SENT, Outcome.REFUSED_ADDRESS, Outcome.REFUSED_CONTENT})
+
+_log = structlog.get_logger("mindsum")
+
+
+def refuse(claim: Claim, reason: str, now: datetime) -> datetime:
+    """Pause the domain of a refused email, in the caller's transaction; returns until when."""
+    domain = claim.email.domain
+    until = _pause(domain, reason, now, is_next=claim.probes is not None)
+    refusing = {
+        organisation(pause.scope)
+        for pause in pauses.all_pauses()
+        if pause.scope != EVERYTHING and now - pause.refused_at <= LONGEST
+    }
+    # Once everything is paused, one more refusal is enough: the others have not been asked since.
+    if claim.probes == EVERYTHING or len(refusing) >= UNRELATED:
+        until = max(until, _pause(EVERYTHING, reason, now, is_next=claim.probes == EVERYTHING))
+    return until
+
+
+@in_transaction
+def pause_everything(reason: str, until: datetime, now: datetime) -> None:
+    """Our own mail server lets nothing in: tell the other schedulers."""
+    pauses.put(EVERYTHING, reason, until=min(until, now + LONGEST), now=now)
+
+
+def answered(claim: Claim, outcome: Outcome, now: datetime) -> None:
+    """Act on the answer to the email that was to end a pause, unless it was about us again."""
+    scope = claim.probes
+    if scope is None or (outcome is Outcome.BLOCKED and scope == EVERYTHING):
+        return
+    if outcome not in _ANSWERS:
+        pauses.give_back(scope, now)
+    elif pauses.end(scope, claim.email.domain):
+        on_commit(lambda: _log.info("mail_resumed", domain=scope))
+
+
+def organisation(domain: str) -> str:
+    """The last two labels, or three below such as co.uk: who runs the domain, as a guess."""
+    labels = domain.split(".")
+    is_shared = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
+    return ".".join(labels[-3:] if is_shared else labels[-2:])
+
+
+def _pause(scope: str, reason: str, now: datetime, *, is_next: bool) -> datetime:
+    pause = pauses.get(scope)
+    if pause and now < pause.until and not is_next:
+        # Another email was under way when the pause began.
+        return pause.until
+    wait = _wait(pause)
+    if pauses.put(scope, reason, until=now + wait, now=now):
+        is_all = scope == EVERYTHING
+        event, facts = ("outbox_paused", {}) if is_all else ("domain_paused", {"domain": scope})
+        again_in_s = round(wait.total_seconds(), 1)
+        on_commit(lambda: _log.warning(event, why=reason, again_in_s=again_in_s, **facts))
+    return now + wait
+
+
+def _wait(pause: MailPause | None) -> timedelta:
+    refusals = pause.refusals + 1 if pause else 1
+    return min(backoff.retry_wait(refusals, config.current().outbox_retry_seconds), LONGEST)
