@@ -43,7 +43,7 @@ KINDS: dict[str, EmailKind] = {
     ),
     "booking_received": EmailKind(
         to=("client",),
-        values=("answer_by", "expires_at", "cancelling_rule", "booking_url"),
+        values=("answer_by", "expires_at", "cancelling_rule", "booking_url", "other_unreached"),
     ),
     "booking_accepted": EmailKind(
         to=("client",),
@@ -53,22 +53,29 @@ KINDS: dict[str, EmailKind] = {
     "session_confirmed": EmailKind(
         to=("therapist",),
         calendar="confirmed",
-        values=("has_new_link", "meeting_url", "booking_url"),
+        values=("has_new_link", "meeting_url", "booking_url", "other_unreached"),
     ),
     "booking_declined": EmailKind(to=("client",), values=_OFFERS),
-    "enquiry_declined": EmailKind(to=("therapist",), calendar="cancelled", values=("booking_url",)),
+    "enquiry_declined": EmailKind(
+        to=("therapist",), calendar="cancelled", values=("booking_url", "other_unreached")
+    ),
     # A therapist who has not answered.
     "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER),
-    "answer_late": EmailKind(to=("therapist",), values=_ANSWER),
+    "answer_late": EmailKind(to=("therapist",), values=(*_ANSWER, "other_unreached")),
     "answer_late_client": EmailKind(
-        to=("client",), values=("expires_at", "choose_url", "booking_url")
+        to=("client",), values=("expires_at", "choose_url", "booking_url", "other_unreached")
     ),
     "answer_late_ops": EmailKind(
-        to=("ops",), values=("therapist_slug", "answer_by", "expires_at", "command")
+        to=("ops",), values=("therapist_slug", "answer_by", "expires_at", "command", "unreached")
     ),
-    "booking_expired": EmailKind(to=("client",), facts=("because",), values=_OFFERS),
+    "booking_expired": EmailKind(
+        to=("client",), facts=("because",), values=(*_OFFERS, "other_unreached")
+    ),
     "enquiry_expired": EmailKind(
-        to=("therapist",), calendar="cancelled", facts=("because",), values=("booking_url",)
+        to=("therapist",),
+        calendar="cancelled",
+        facts=("because",),
+        values=("booking_url", "other_unreached", "was_asked_in_time"),
     ),
     # Cancelling.
     "booking_withdrawn": EmailKind(
@@ -85,22 +92,39 @@ KINDS: dict[str, EmailKind] = {
         to=("client",),
         calendar="cancelled",
         facts=("within_notice",),
-        values=("free_cancellation", "booking_url"),
+        values=("free_cancellation", "booking_url", "other_unreached"),
     ),
     "therapist_cancelled": EmailKind(to=("client",), calendar="cancelled", values=_OFFERS),
     "cancellation_recorded": EmailKind(
         to=("therapist",),
         calendar="cancelled",
         facts=("streak",),
-        values=("warn_streak", "flag_streak", "deactivate_streak", "booking_url"),
+        values=(
+            "warn_streak",
+            "flag_streak",
+            "deactivate_streak",
+            "booking_url",
+            "other_unreached",
+        ),
     ),
     # The session, and what people write to one another.
     "session_reminder": EmailKind(
         to=("client", "therapist"),
-        values=("meeting_url", "booking_url", "cancelling_rule", "is_first_reminder"),
+        values=(
+            "meeting_url",
+            "booking_url",
+            "other_unreached",
+            "cancelling_rule",
+            "is_first_reminder",
+        ),
     ),
     "no_show_recorded": EmailKind(to=("client",), values=("booking_url",)),
     "new_message": EmailKind(to=("client", "therapist"), values=("booking_url",)),
+    # One side of a booking does not get our emails.
+    "client_unreachable": EmailKind(
+        to=("therapist", "ops"), values=("status", "therapist_slug", "booking_url", "command")
+    ),
+    "therapist_unreachable": EmailKind(to=("client",), values=(*_OFFERS, "expires_at")),
     # Ways in.
     "sign_in": EmailKind(to=("therapist",), values=("sign_in_url", "sign_in_minutes")),
     "your_links": EmailKind(to=("client",), values=("live_bookings",)),

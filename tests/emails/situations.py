@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from emails.kinds import KINDS
 from emails.message import Message, Offer
 from emails.samples import (
     ANSWER_BY,
@@ -37,6 +38,9 @@ to_client = partial(sample, "session_reminder", "client")
 receipt = partial(sample, "cancellation_receipt")
 recorded = partial(sample, "cancellation_recorded")
 expired = partial(sample, "booking_expired")
+
+# Kinds that say whether the other side is told.
+UNREACHED = tuple(kind for kind, row in KINDS.items() if "other_unreached" in row.values)
 
 SITUATIONS: dict[str, Callable[[], Message]] = {
     "booking_requested.free": partial(
@@ -122,6 +126,13 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     ),
     "no_show_recorded.at_booking": partial(sample, "no_show_recorded", session=PAID),
     "no_show_recorded.free": partial(sample, "no_show_recorded", session=FREE),
+    **{f"{kind}.unreached": partial(sample, kind, other_unreached=True) for kind in UNREACHED},
+    "answer_late_ops.unreached": partial(
+        sample, "answer_late_ops", unreached=("client", "therapist")
+    ),
+    "enquiry_expired.not_asked": partial(sample, "enquiry_expired", was_asked_in_time=False),
+    "client_unreachable.enquiry": partial(sample, "client_unreachable", status="requested"),
+    "therapist_unreachable.free": partial(sample, "therapist_unreachable", session=FREE, offers=()),
     "your_links.none": partial(sample, "your_links", session=None, live_bookings=()),
     "account_deactivated.no_sessions": partial(
         sample, "account_deactivated", session=None, sessions=()

@@ -48,6 +48,8 @@ METHODS = {
 }
 # How the first words of each kind begin: the news, as a lock screen shows it.
 NEWS = {
+    "client_unreachable": "^Not reached: .* (Dee|the client)",
+    "therapist_unreachable": "^Not reached: .* Asha",
     "booking_requested": "^New request: .* Dee",
     "booking_received": "^Request received",
     "booking_accepted": "^Confirmed: Asha|^Where you meet has changed",

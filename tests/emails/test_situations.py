@@ -5,9 +5,12 @@ import pytest
 from emails.kinds import KINDS
 from emails.samples import SAMPLES
 from tests.emails.html_text import HtmlText
-from tests.emails.situations import SITUATIONS
+from tests.emails.situations import SITUATIONS, UNREACHED
 
 ALL = {**SAMPLES, **SITUATIONS}
+
+# What is not so where the other side does not get our emails.
+TOLD = ["has been told", "letting", "We are telling", "have reminded", "chasing Asha", "We offer"]
 
 # Name, words that both parts say, words that neither part says.
 CASES: list[tuple[str, list[str], list[str]]] = [
@@ -96,6 +99,17 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("cancellation_recorded.free", ["other therapists"], ["refund"]),
     ("no_show_recorded", ["£60.00 is due", "help@mindsum.example"], ["used up", "charged"]),
     ("no_show_recorded.free", ["used up"], ["£"]),
+    *((f"{kind}.unreached", ["do not reach"], TOLD) for kind in UNREACHED if "expired" not in kind),
+    ("booking_expired.unreached", ["could not reach Asha"], ["did not answer"]),
+    ("enquiry_expired.unreached", ["do not reach Dee"], TOLD),
+    ("enquiry_expired.not_asked", ["does not count"], ["very late"]),
+    ("answer_late_ops", ["telling the therapist and the client"], ["reach"]),
+    ("answer_late_ops.unreached", ["do not reach the client and the therapist"], TOLD),
+    ("client_unreachable.therapist", ["Dee", "where to meet", "another way"], TOLD),
+    ("client_unreachable.enquiry", ["answer as usual"], ["where to meet"]),
+    ("client_unreachable.ops", ["MB-7K3QXD", "asha", "mindsum outbox retry"], ["View Session"]),
+    ("therapist_unreachable", ["Asha", "refunded in full", "Bran"], TOLD),
+    ("therapist_unreachable.free", ["withdrawn"], ["£", "refund"]),
     ("your_links.none", ["no open bookings"], ["/link/manage"]),
     ("account_deactivated.no_sessions", ["no accepted sessions"], ["Eli"]),
     ("account_alert", ["mindsum therapist reactivate asha", "MB-2F8HWP"], ["outbox"]),

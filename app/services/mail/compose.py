@@ -13,6 +13,7 @@ from app.rules.lifecycle import Kind
 from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
 from app.services.bookings import alternatives, transitions
+from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
 from emails.calendar import Entry, file_of_event
@@ -189,6 +190,16 @@ def _live_bookings(email: OutboxEmail, now: datetime) -> list[tuple[Session, str
     return [(session_of(each), _link(LinkPurpose.MANAGE, each)) for each in live]
 
 
+def _is_other_unreached(email: OutboxEmail, now: datetime) -> bool:
+    reach = reach_of(_booking(email), now)
+    return (reach.therapist if email.role is Role.CLIENT else reach.client) is not None
+
+
+def _was_asked_in_time(booking: Booking) -> bool:
+    asked_at, answer_within = booking.handed_over_at, config.current().policy.answer_within
+    return asked_at is not None and booking.expires_at - asked_at >= answer_within
+
+
 def _rule(name: str) -> Callable[[OutboxEmail, datetime], object]:
     return lambda _email, _now: getattr(config.current().policy, name)
 
@@ -208,6 +219,12 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "payout_minor": lambda email, _: _expected_payout(email),
     "command": lambda *_: config.current().command,
     "therapist_slug": lambda email, _: _therapist(email).slug,
+    "status": lambda email, now: str(_booking(email).status_at(now)),
+    "other_unreached": _is_other_unreached,
+    "unreached": lambda email, now: [
+        str(side.role) for side in reach_of(_booking(email), now).unreached
+    ],
+    "was_asked_in_time": lambda email, _: _was_asked_in_time(_booking(email)),
     "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
     "offers": _offers,
     "sessions": _sessions,
