@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.ranking_explanation import Factor
+from app.services.mail.reach import Reach, reach_of
 from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 
 
@@ -72,6 +73,17 @@ class TimelineLine(Out):
     via: Via
 
 
+class UnreachedOut(Out):
+    """A side of the booking that our emails do not reach, and since when."""
+
+    who: Literal["client", "therapist"]
+    since: datetime
+
+    @classmethod
+    def from_reach(cls, reach: Reach) -> list[Self]:
+        return [cls(who=side.role.value, since=side.since) for side in reach.unreached]
+
+
 class LedgerEntry(Out):
     """What an account is owed (+) or owes (-), in minor units of the price's currency."""
 
@@ -80,8 +92,9 @@ class LedgerEntry(Out):
 
 
 class BookingDetail(BookingOut):
-    """A booking with its timeline and its ledger lines."""
+    """A booking with its timeline, its ledger lines, and who could not be told about it."""
 
+    unreached: list[UnreachedOut]
     timeline: list[TimelineLine]
     ledger: list[LedgerEntry]
 
@@ -96,6 +109,7 @@ class BookingDetail(BookingOut):
         return cls.from_booking(
             booking,
             now,
+            unreached=UnreachedOut.from_reach(reach_of(booking, now)),
             timeline=[
                 TimelineLine(at=line.at, event=line.event, by=line.by, via=line.via)
                 for line in timeline

@@ -87,7 +87,7 @@ def test_a_database_in_use_takes_the_later_steps_and_keeps_its_rows(before: str)
     assert "mindsum_schema_current 1.0" in metrics_page
 
 
-KEPT_TABLES = ("therapist", "client", "booking", "timeline_entry", "outbox_email", "suppression")
+KEPT_TABLES = ("therapist", "client", "booking", "timeline_entry", "outbox_email")
 # They move to the client's bookings.
 MOVED = {"client": {"name", "timezone"}}
 
@@ -175,6 +175,35 @@ def test_names_and_zones_move_from_clients_to_all_their_bookings(before: str) ->
     assert therapist["name_search"] == "prof. rao, asa"
     assert therapist["specialisms_search"] == "angste, sleep"
     assert not {"name", "given_name", "timezone"} & set(rows("client")[0])
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_kept"),
+    [
+        ("recipient: 550 5.1.1 unknown user ***", True),
+        ("content: 550 5.2.1 disabled", True),
+        ("recipient: 556 5.1.10 null MX", True),
+        ("recipient: 550 no such user", False),
+        ("recipient: 552 5.2.2 over quota", False),
+        ("recipient: 550 Too many messages, slow down", False),
+        ("recipient: 550 5.1.15 new", False),
+    ],
+)
+def test_of_the_suppressed_addresses_those_with_proof_stay_for_seven_days(
+    before: str, reason: str, is_kept: bool
+) -> None:
+    with database.connection():
+        database.db.execute_sql(f"UPDATE suppression SET reason = '{reason}', at = 5")
+    database.upgrade()
+    kept = [(row["at"], row["until"], row["doubts"]) for row in rows("suppression")]
+    assert kept == ([(5, 5 + 7 * 24 * HOURS, 0)] if is_kept else [])
+
+
+def test_emails_that_wait_know_their_recipients_domain(before: str) -> None:
+    with database.connection():
+        database.db.execute_sql("UPDATE client SET email = 'Dee@Clients.Example'")
+    database.upgrade()
+    assert [row["domain"] for row in rows("outbox_email")] == ["", "clients.example"]
 
 
 HOURS = 3_600_000_000

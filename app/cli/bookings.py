@@ -23,6 +23,7 @@ from app.schemas import BookingDetail, BookingOut
 from app.services import validation
 from app.services.bookings import cancel, ledger, revoke, transitions
 from app.services.mail.compose import session_of
+from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking
 from emails import fee_words, formatting
@@ -152,6 +153,13 @@ def _print_booking(row: Booking, as_json: bool) -> None:
             ("expires", utc(whole.expires_at)),
             ("price", formatting.money(*money)),
             *_cancelling(row),
+            *(
+                (
+                    f"{side.role} unreached",
+                    f"since {utc(side.since)}, email {side.email}: {side.why}",
+                )
+                for side in reach_of(row, clock.now()).unreached
+            ),
         )
     )
     click.echo()

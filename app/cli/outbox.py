@@ -21,7 +21,7 @@ from app.cli.common import (
 )
 from app.services.ops import outbox_skip
 from app.services.ops.outbox_skip import SkipResult
-from app.store import attempts, queries
+from app.store import attempts, pauses, queries, suppressions
 from app.store import outbox as store
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
 from app.store.queries import metrics
@@ -56,6 +56,9 @@ def list_(status: str | None, limit: int, as_json: bool) -> None:
         print_json([_json(each) for each in rows])
     else:
         _print(rows)
+    for pause in pauses.all_pauses():
+        what = "everything" if pause.scope == pauses.EVERYTHING else pause.scope
+        click.echo(f"Paused until {utc(pause.until)}: {what} ({pause.reason})", err=as_json)
     counts = metrics.emails()
     more = (counts[wanted] if wanted else sum(counts.values())) - len(rows)
     if more > 0:
@@ -89,7 +92,7 @@ def _print(emails: list[OutboxEmail]) -> None:
 def show(number: int, as_json: bool) -> None:
     """Print an email's state and every attempt to deliver it, without its text and links."""
     email = queries.email_by_id(number)
-    fields = _json(email)
+    fields = _json(email) | _waits(email)
     history = [_attempt_json(each) for each in attempts.list_for(email)]
     if as_json:
         print_json({**fields, "history": history})
@@ -199,6 +202,18 @@ def _json(email: OutboxEmail) -> dict[str, object]:
         "first_tried_at": utc(email.first_tried_at),
         "settled_at": utc(email.settled_at),
         "error": email.last_error,
+    }
+
+
+def _waits(email: OutboxEmail) -> dict[str, object]:
+    """Why it waits, beside its own state; absent values do not apply."""
+    pause = pauses.get(pauses.EVERYTHING) or pauses.get(email.domain)
+    recipient = email.recipient
+    address = suppressions.of_address(recipient.email) if recipient else None
+    return {
+        "domain_paused_until": utc(pause.until) if pause else None,
+        "address_unreachable_since": utc(address.at) if address else None,
+        "address_suppressed_until": utc(address.until) if address else None,
     }
 
 

@@ -10,6 +10,7 @@ from app.cli.common import (
     print_details,
     print_json,
     print_table,
+    utc,
     with_database,
 )
 from app.errors import InvalidFields
@@ -18,7 +19,7 @@ from app.schemas import TherapistDetail
 from app.services import availability, validation
 from app.services.mail import expiry
 from app.services.therapists import accounts, profile, ranking, sessions, standing
-from app.store import queries
+from app.store import queries, suppressions
 from app.store.models import Therapist
 from emails import formatting
 
@@ -240,8 +241,23 @@ def sign_out(slug: str | None, everybody: bool, as_json: bool) -> None:
     click.echo(f"{slug or 'Every therapist'} is signed out everywhere; {count} ended.")
 
 
+@therapist.command()
+@slug_argument
+@json_option
+@with_database
+def reachable(slug: str, as_json: bool) -> None:
+    """Say that emails arrive again, so that the account is listed again.
+
+    An account that our emails do not reach is not listed until one arrives or this is said.
+    """
+    if not accounts.declare_reachable(slug):
+        raise Mistake(f"{slug} was not unreachable")
+    _print_account(queries.therapist_by_slug(slug), as_json)
+
+
 def _json(row: Therapist) -> dict[str, object]:
     """The API's fields, and those that are for ops alone."""
+    unreachable = suppressions.of_address(row.email)
     detail = TherapistDetail.with_factors(row, ranking.explain(row, clock.now()))
     return {
         **detail.model_dump(mode="json"),
@@ -250,7 +266,16 @@ def _json(row: Therapist) -> dict[str, object]:
         "timezone": row.timezone,
         "available": format_windows(availability.windows_of(row)),
         "meeting_url": row.meeting_url,
+        "unreachable_since": utc(unreachable.at) if unreachable else None,
     }
+
+
+def _unreachable(row: Therapist) -> str | None:
+    unreachable = suppressions.of_address(row.email)
+    if unreachable is None:
+        return None
+    what = f"since {utc(unreachable.at)}: {unreachable.reason}"
+    return f"{what}; not listed until an email arrives, or: mindsum therapist reachable {row.slug}"
 
 
 def _print_account(row: Therapist, as_json: bool) -> None:
@@ -264,6 +289,7 @@ def _print_account(row: Therapist, as_json: bool) -> None:
             ("given name", row.given_name),
             ("email", row.email),
             ("account", row.state),
+            ("unreachable", _unreachable(row)),
             ("streak", row.streak),
             ("flagged", "yes" if row.flagged_at else "no"),
             ("rate", formatting.money(row.rate_minor, row.currency)),

@@ -11,7 +11,8 @@ from app.rules.cancellation import CancellingRule
 from app.rules.lifecycle import Actor, Kind, Status
 from app.services.bookings import transitions
 from app.services.mail.compose import session_of
-from app.store.models import Booking, Therapist, TimelineEntry
+from app.services.mail.reach import Reach
+from app.store.models import Booking, Role, Therapist, TimelineEntry
 from emails import fee_words
 from emails.fee_words import FeeWords
 from emails.formatting import duration, money
@@ -23,7 +24,7 @@ _BY_OPS = {
 _FOR_CLIENT = {
     "requested": "You asked {therapist} for this time.",
     "reminded": "We reminded {therapist} to answer.",
-    "late": "The answer was due. We are chasing {therapist}.",
+    "late": "The answer was due.",
     "accepted": "{therapist} accepted.",
     "declined": "{therapist} declined. {money}",
     "withdrawn": "You withdrew the request. {money}",
@@ -32,6 +33,8 @@ _FOR_CLIENT = {
     "cancelled_by_therapist": "{therapist} cancelled the session. {money}",
     "completed": "The session took place. {money}",
     "no_show": "{therapist} recorded that you did not come. {money}",
+    "client_unreachable": "An email to you did not arrive.",
+    "therapist_unreachable": "An email to {therapist} did not arrive.",
 }
 _FOR_THERAPIST = {
     "requested": "{client} asked for this time.",
@@ -45,6 +48,8 @@ _FOR_THERAPIST = {
     "cancelled_by_therapist": "You cancelled the session. {money}",
     "completed": "The session took place. {money}",
     "no_show": "You recorded that {client} did not come. {money}",
+    "client_unreachable": "An email to {client} did not arrive.",
+    "therapist_unreachable": "An email to you did not arrive.",
 }
 
 
@@ -78,17 +83,20 @@ def settlement_facts(
 
 
 def timeline(
-    booking: Booking, entries: Sequence[TimelineEntry], reader: Actor
+    booking: Booking, entries: Sequence[TimelineEntry], reader: Actor, reach: Reach
 ) -> list[TimelineItem]:
     return [
-        TimelineItem(entry.at, entry.event, _sentence(booking, entry, reader)) for entry in entries
+        TimelineItem(entry.at, entry.event, _sentence(booking, entry, reader, reach))
+        for entry in entries
     ]
 
 
-def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor) -> str:
+def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor, reach: Reach) -> str:
     template = (_FOR_CLIENT if reader is Actor.CLIENT else _FOR_THERAPIST)[entry.event]
     if entry.by is Actor.OPS:
         template = _BY_OPS.get(entry.event, template)
+    if entry.event == "reminded" and ("answer_reminder", Role.THERAPIST) not in reach.sent:
+        template = "The answer was not there yet."
     sentence = template.format(
         client=booking.client_given_name,
         therapist=booking.therapist.given_name,

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from app.services.mail import backoff
 from app.store import queries
-from app.store.models import Booking, OutboxEmail, OutboxStatus, Role, Suppression
+from app.store.models import Booking, OutboxStatus, Role
+from app.store.queries import Delivery
 
 _SIDES = (Role.CLIENT, Role.THERAPIST)
 _ENDED = (OutboxStatus.SENT, OutboxStatus.FAILED)
@@ -37,30 +38,30 @@ class Reach:
 
 
 def reach_of(booking: Booking, now: datetime) -> Reach:
-    emails = queries.emails_of(booking)
-    addresses = {row.address_key: row for row in queries.unreachable_sides(booking)}
-    found: dict[Role, Unreached | None] = {}
-    for role in _SIDES:
-        person = booking.client if role is Role.CLIENT else booking.therapist
-        row = addresses.get(person.email_key)
-        found[role] = _by_address(role, row) if row else _by_emails(role, emails, now)
-    sent = {(email.kind, email.role) for email in emails if email.status is OutboxStatus.SENT}
-    return Reach(found[Role.CLIENT], found[Role.THERAPIST], sent)
+    deliveries = queries.deliveries_of(booking)
+    sent = {(each.kind, each.role) for each in deliveries if each.status is OutboxStatus.SENT}
+    client, therapist = (
+        _unreached([each for each in deliveries if each.role is role], now) for role in _SIDES
+    )
+    return Reach(client, therapist, sent)
 
 
-def _by_address(role: Role, row: Suppression) -> Unreached:
-    return Unreached(role, row.at, row.reason, row.email_id)
+def _unreached(theirs: list[Delivery], now: datetime) -> Unreached | None:
+    """Their address is unreachable; or the last email about the booking failed, or waits long."""
+    address = next((each for each in theirs if not each.kind), None)
+    ended = [each for each in theirs if each.status in _ENDED]
+    last = max(ended, key=_order, default=None)
+    found = address or (last if last and last.status is OutboxStatus.FAILED else None)
+    if found is None:
+        # A domain that refuses us keeps its emails waiting.
+        queued = [each for each in theirs if each.status is OutboxStatus.QUEUED]
+        waiting = [each for each in queued if now - each.created_at >= backoff.GIVE_UP_AFTER]
+        found = min(waiting, key=_order, default=None)
+    if found is None:
+        return None
+    since = found.ended_at or found.created_at
+    return Unreached(found.role, since, found.error or "", found.email)
 
 
-def _by_emails(role: Role, emails: list[OutboxEmail], now: datetime) -> Unreached | None:
-    """The last email about the booking failed, or has been kept back for a day."""
-    theirs = [email for email in emails if email.role is role]
-    waiting = [email for email in theirs if email.status is OutboxStatus.QUEUED]
-    ended = [email for email in theirs if email.status in _ENDED]
-    last = max(ended, key=lambda each: (each.settled_at or each.created_at, each.id), default=None)
-    if last and last.status is OutboxStatus.FAILED:
-        return Unreached(role, last.settled_at or now, last.last_error or "", last.id)
-    for email in waiting:
-        if now - email.created_at >= backoff.GIVE_UP_AFTER:
-            return Unreached(role, email.created_at, email.last_error or "", email.id)
-    return None
+def _order(delivery: Delivery) -> tuple[datetime, int]:
+    return delivery.ended_at or delivery.created_at, delivery.email or 0

@@ -100,6 +100,16 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
     return therapist
 
 
+@in_transaction
+def declare_reachable(slug: str) -> bool:
+    """Ops know that emails arrive again; whether they had not. Raises NotFound."""
+    therapist = queries.locked_therapist_by_slug(slug)
+    was_unreachable = suppressions.forget(therapist.email)
+    if was_unreachable:
+        on_commit(lambda: _log.warning("reachable_again", to="therapist", therapist=slug))
+    return was_unreachable
+
+
 def replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None:
     # In the caller's transaction.
     Window.delete().where(Window.therapist == therapist).execute()

@@ -28,11 +28,11 @@ from app.store.queries.clients import (
 )
 from app.store.queries.directory import listed_ids, listed_therapists
 from app.store.queries.emails import (
+    Delivery,
+    deliveries_of,
     email_by_id,
-    emails_of,
     failed_emails_to,
     newest_emails,
-    unreachable_sides,
 )
 from app.store.queries.sign_ins import session_by_secret_hash, sessions_over, sessions_that_last
 from app.store.queries.therapist_bookings import (
@@ -62,13 +62,14 @@ __all__ = [
     "ACCEPTED",
     "LONGEST_SESSION",
     "REQUESTED",
+    "Delivery",
     "accepted_between",
     "booking_by_id",
     "booking_by_reference",
     "client_by_email",
+    "deliveries_of",
     "email_by_id",
     "email_key",
-    "emails_of",
     "enquiries_of",
     "every_therapist",
     "failed_emails_to",
@@ -104,7 +105,6 @@ __all__ = [
     "time_off_spans",
     "timeline_of",
     "times_off_of",
-    "unreachable_sides",
     "upcoming_sessions_of",
     "with_therapist_and_client",
     "writings_of",

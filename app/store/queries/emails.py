@@ -1,9 +1,20 @@
 """Emails of the outbox: for ops, and those of one booking."""
 
-from peewee import JOIN
+from dataclasses import dataclass
+from datetime import datetime
+
+from peewee import JOIN, ModelSelect, Value
 
 from app.errors import NotFound
-from app.store.models import Booking, OutboxEmail, OutboxStatus, Role, Suppression, Therapist
+from app.store.models import (
+    Booking,
+    Client,
+    OutboxEmail,
+    OutboxStatus,
+    Role,
+    Suppression,
+    Therapist,
+)
 
 
 def email_by_id(email_id: int) -> OutboxEmail:
@@ -26,10 +37,43 @@ def failed_emails_to(therapist: Therapist) -> list[OutboxEmail]:
     return list(emails.order_by(OutboxEmail.id))
 
 
-def emails_of(booking: Booking) -> list[OutboxEmail]:
-    return list(OutboxEmail.select().where(OutboxEmail.booking == booking))
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An email of a booking; without `kind`, the recipient's address, which is unreachable."""
+
+    role: Role
+    kind: str
+    status: OutboxStatus
+    created_at: datetime
+    ended_at: datetime | None
+    error: str | None
+    email: int | None
 
 
-def unreachable_sides(booking: Booking) -> list[Suppression]:
-    keys = [booking.client.email_key, booking.therapist.email_key]
-    return list(Suppression.select().where(Suppression.address_key.in_(keys)))
+def deliveries_of(booking: Booking) -> list[Delivery]:
+    emails = OutboxEmail.select(
+        OutboxEmail.role,
+        OutboxEmail.kind,
+        OutboxEmail.status,
+        OutboxEmail.created_at,
+        OutboxEmail.settled_at,
+        OutboxEmail.last_error,
+        OutboxEmail.id,
+    ).where(OutboxEmail.booking == booking)
+    # One query: every page of a booking asks this.
+    rows = emails.union_all(_address(Role.CLIENT, booking.client)).union_all(
+        _address(Role.THERAPIST, booking.therapist)
+    )
+    return [Delivery(*row) for row in rows.tuples()]
+
+
+def _address(role: Role, person: Client | Therapist) -> "ModelSelect[Suppression]":
+    return Suppression.select(
+        Value(role),
+        Value(""),
+        Value(OutboxStatus.FAILED),
+        Suppression.at,
+        Suppression.at,
+        Suppression.reason,
+        Suppression.email,
+    ).where(Suppression.address_key == person.email_key)

@@ -15,6 +15,7 @@ from app.services import clients, validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, replace, transitions
 from app.services.mail import compose
+from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
 from app.web import booking_text
@@ -129,18 +130,19 @@ def manage_page(
     shows_words: bool = False,
 ) -> ResponseReturnValue:
     """With status 409 or 410 it says that the requested change was not possible."""
-    entries = queries.timeline_of(booking)
+    entries, reach = queries.timeline_of(booking), reach_of(booking, now)
     facts = booking_text.settlement_facts(booking, entries, now)
     is_press = request.method == "POST" and not shows_words
     page = render_template(
         "client/manage.html",
         **booking_context(booking, now),
+        reach=reach,
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         is_just_done=is_press and status is HTTPStatus.OK,
         terms=cancelling.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
         facts=facts,
         settled=booking_text.settled(booking, facts, Actor.CLIENT),
-        timeline=booking_text.timeline(booking, entries, Actor.CLIENT),
+        timeline=booking_text.timeline(booking, entries, Actor.CLIENT, reach),
         **_words(booking, is_pressed=shows_words),
         can_write=booking.takes_messages_at(now),
         support_email=config.current().support_email,
@@ -200,7 +202,11 @@ def _cancel_page(
         verdict = Verdict.REPEATED if booking.status in _CANCELLED else Verdict.OVERTAKEN
         return manage_page(booking, now, tokens.http_status(booking, verdict, now))
     page = render_template(
-        "client/cancel.html", **booking_context(booking, now), terms=terms, has_changed=has_changed
+        "client/cancel.html",
+        **booking_context(booking, now),
+        terms=terms,
+        has_changed=has_changed,
+        reach=reach_of(booking, now),
     )
     return page, HTTPStatus.CONFLICT if has_changed else HTTPStatus.OK
 

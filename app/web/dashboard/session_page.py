@@ -15,6 +15,7 @@ from app.services import validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, transitions
 from app.services.bookings.transitions import MoveResult
+from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
 from app.web import booking_text
@@ -27,9 +28,9 @@ base.require_sign_in(blueprint)
 
 _NO_TEXTS: Mapping[str, str] = {}
 _DONE = {
-    Move.ACCEPT: "Accepted. We are letting {client} know.",
-    Move.DECLINE: "Declined. We are letting {client} know.",
-    Move.CANCEL_BY_THERAPIST: "Cancelled. We are letting {client} know.",
+    Move.ACCEPT: "Accepted.",
+    Move.DECLINE: "Declined.",
+    Move.CANCEL_BY_THERAPIST: "Cancelled.",
     Move.NO_SHOW: "Recorded that {client} did not come.",
 }
 
@@ -103,8 +104,8 @@ def send_message(reference: str) -> ResponseReturnValue:
     def send(body: str) -> None:
         messages.send(booking, body, author=Actor.THERAPIST, now=now)
 
-    confirmation = f"Sent. We email {booking.client_given_name} that a message is waiting."
-    return _save_text(booking, "message", send, confirmation, "messages")
+    told = _telling(booking, "We email {client} that a message is waiting.")
+    return _save_text(booking, "message", send, f"Sent. {told}", "messages")
 
 
 @blueprint.post("/note")
@@ -119,6 +120,12 @@ def save_note(reference: str) -> ResponseReturnValue:
     return _save_text(booking, "private_note", save, "Saved. Only you can read it.", "notes")
 
 
+def _telling(booking: Booking, promise: str) -> str:
+    is_unreached = reach_of(booking, clock.now()).client is not None
+    sentence = "Our emails do not reach {client} just now." if is_unreached else promise
+    return sentence.format(client=booking.client_given_name)
+
+
 def _context(booking: Booking) -> dict[str, Any]:
     policy, now = config.current().policy, clock.now()
     return {
@@ -126,6 +133,7 @@ def _context(booking: Booking) -> dict[str, Any]:
         "booking": booking,
         "status": booking.status_at(now),
         "client": booking.client_given_name,
+        "reach": reach_of(booking, now),
         "policy": policy,
         "fee": booking_text.fee_for(booking, Actor.THERAPIST),
         "rule": transitions.cancelling_rule_of(booking, now),
@@ -141,17 +149,17 @@ def _page(
     errors: Mapping[str, str] = _NO_TEXTS,
 ) -> ResponseReturnValue:
     now, entries = clock.now(), queries.timeline_of(booking)
-    facts = booking_text.settlement_facts(booking, entries, now)
+    facts, context = booking_text.settlement_facts(booking, entries, now), _context(booking)
     can = {
         move: transitions.judge(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
         for move in _DONE
     }
     page = render_template(
         "dashboard/session.html",
-        **_context(booking),
+        **context,
         can=can,
         settled=booking_text.settled(booking, facts, Actor.THERAPIST),
-        timeline=booking_text.timeline(booking, entries, Actor.THERAPIST),
+        timeline=booking_text.timeline(booking, entries, Actor.THERAPIST, context["reach"]),
         writings=queries.writings_of(booking, *Purpose),
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         typed=typed,
@@ -192,7 +200,8 @@ def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
     status = tokens.http_status(result.booking, result.verdict, clock.now())
     if status is not HTTPStatus.OK:
         return _page(result.booking, status)
-    flash(_DONE[move].format(client=result.booking.client_given_name))
+    done = _DONE[move].format(client=result.booking.client_given_name)
+    flash(f"{done} {_telling(result.booking, 'We are letting {client} know.')}")
     return _redirect_to_page(result.booking)
 
 

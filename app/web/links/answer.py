@@ -14,6 +14,7 @@ from app.services import auth as sign_ins
 from app.services import validation
 from app.services.bookings import transitions
 from app.services.bookings.transitions import MoveResult
+from app.services.mail.reach import reach_of
 from app.store.models import Booking, Therapist
 from app.web import auth, booking_text
 from app.web.links import tokens
@@ -103,6 +104,7 @@ def _confirm_page(
         booking=booking,
         zone=booking.therapist.timezone,
         client=booking.client_given_name,
+        reach=reach_of(booking, now),
         payout_minor=money.split_fee(booking.fee_minor, percent).payout_minor,
         commission_percent=percent,
         fee=booking_text.fee_for(booking, Actor.THERAPIST),
@@ -131,6 +133,7 @@ def _result_page(result: MoveResult, move: Move) -> ResponseReturnValue:
         status=booking.status_at(now),
         zone=booking.therapist.timezone,
         client=booking.client_given_name,
+        reach=reach_of(booking, now),
         wanted=move,
         fee=booking_text.fee_for(booking, Actor.THERAPIST),
         session_path=tokens.path(LinkPurpose.SESSION, booking),

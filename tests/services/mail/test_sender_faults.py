@@ -77,8 +77,10 @@ CASES: dict[str, Case] = {
     "rcpt: 451": Case({"rcpt": "451 4.3.0 try later"}, TRIED, TRIED),
     "rcpt: 452 for one": Case({TO_ASHA: "452 4.2.2 mailbox full"}, TRIED, SENT),
     "rcpt: 550 for one": Case({TO_ASHA: "550 5.1.1 unknown"}, FAILED, SENT, is_suppressed=True),
-    "rcpt: 552 for one": Case({TO_ASHA: "552 5.2.2 full"}, FAILED, SENT, is_suppressed=True),
-    "rcpt: 554 by policy": Case({TO_ASHA: "554 5.7.1 relay denied"}, FAILED, SENT),
+    "rcpt: 552 for one": Case({TO_ASHA: "552 5.2.2 full"}, TRIED, SENT),
+    "rcpt: 550 in words": Case({TO_ASHA: "550 user unknown"}, FAILED, SENT),
+    "rcpt: 550 too many": Case({TO_ASHA: "550 too many messages"}, UNTRIED, SENT),
+    "rcpt: 554 by policy": Case({TO_ASHA: "554 5.7.1 relay denied"}, UNTRIED, SENT),
     "data: drop before 354": Case({"data": Fault.DROP}, TRIED, TRIED),
     "data: 421": Case({"data": CLOSING}, TRIED, TRIED),
     "data: drop after 354": Case({"data": Fault.REPLY_THEN_DROP}, TRIED, TRIED),
@@ -123,7 +125,9 @@ def test_each_fault_ends_in_the_right_state_and_loses_nothing(
         case.to_asha,
         case.to_dee,
     )
-    assert [row.address_key for row in Suppression.select()] == [ASHA] * case.is_suppressed
+    assert [row.address_key for row in Suppression.select() if row.until] == [
+        ASHA
+    ] * case.is_suppressed
     assert bool(story.reload(booking).handed_over_at) == (case.to_asha == SENT)
     has_alert = OutboxEmail.select().where(OutboxEmail.kind == "account_alert").exists()
     assert has_alert == (case.to_asha == FAILED)
@@ -131,8 +135,8 @@ def test_each_fault_ends_in_the_right_state_and_loses_nothing(
     for again in story.sent():
         # A message that the server took before comes again under the same Message-ID.
         taken.setdefault(again.parsed["Message-ID"], again.rcpt_tos[0])
-    reached = [each for each in taken.values() if each in {ASHA, DEE[1]}]
-    assert sorted(reached) == sorted([DEE[1]] if case.to_asha == FAILED else [ASHA, DEE[1]])
+    reached = {each for each in taken.values() if each in {ASHA, DEE[1]}}
+    assert reached == ({DEE[1]} if case.to_asha == FAILED else {ASHA, DEE[1]})
 
 
 def test_a_certificate_that_is_not_trusted_costs_one_attempt_and_sends_nothing(
