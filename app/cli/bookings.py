@@ -153,13 +153,7 @@ def _print_booking(row: Booking, as_json: bool) -> None:
             ("expires", utc(whole.expires_at)),
             ("price", formatting.money(*money)),
             *_cancelling(row),
-            *(
-                (
-                    f"{side.role} unreached",
-                    f"since {utc(side.since)}, email {side.email}: {side.why}",
-                )
-                for side in reach_of(row, clock.now()).unreached
-            ),
+            *_unreached(row),
         )
     )
     click.echo()
@@ -179,6 +173,13 @@ def _print_booking(row: Booking, as_json: bool) -> None:
 
 def _lateness(row: Booking) -> str:
     return " (answered late)" if row.answered_at else " (not answered in time)"
+
+
+def _unreached(row: Booking) -> list[tuple[str, str]]:
+    return [
+        (f"{side.role} unreached", f"since {utc(side.since)}, email {side.email}: {side.why}")
+        for side in reach_of(row, clock.now()).unreached
+    ]
 
 
 def _cancelling(row: Booking) -> list[tuple[str, str]]:

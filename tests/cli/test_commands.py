@@ -98,7 +98,7 @@ PUBLISHED = """
 """
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
           "emails preview", "therapist address", "therapist set", "booking revoke-links",
-          "client address", "therapist sign-out"}  # fmt: skip
+          "client address", "therapist sign-out", "therapist reachable"}  # fmt: skip
 
 
 def test_every_published_command_exists_and_no_others_but_those_named_here() -> None:
