@@ -40,7 +40,8 @@ ROWS_OF_STEP_2 = (
     " ('MB-ABCDEF', 'booking_requested', 'therapist', 1, 1, 't', '{}', 'sent', 1, 1, 1),"
     " ('MB-ABCDEF', 'booking_accepted', 'client', 1, 1, 'c', '{}', 'queued', 2, 2, 0)",
     "INSERT INTO heartbeat (name, at) VALUES ('scheduler', 1)",
-    "INSERT INTO suppression (address_key, reason, at) VALUES ('dee@clients.example', '550', 1)",
+    "INSERT INTO suppression (address_key, reason, at) VALUES"
+    " ('dee@clients.example', 'recipient: 550 5.1.1 no', 1)",
 )
 
 
@@ -297,7 +298,8 @@ def test_keys_follow_the_stored_address_and_nobody_is_lost(before: str) -> None:
     with database.connection():
         database.db.execute_sql(
             "INSERT INTO suppression (address_key, reason, at) VALUES"
-            " ('dee@fass.example', '550', 1), ('gone@bücher.example', '550', 1)"
+            " ('dee@fass.example', 'recipient: 550 5.1.1 no', 1),"
+            " ('gone@bücher.example', 'recipient: 550 5.1.1 no', 1)"
         )
     database.upgrade()
     assert keys("client") == {
@@ -330,7 +332,8 @@ def test_two_rows_of_one_client_become_one_and_two_of_a_therapist_stay_two(befor
         database.db.execute_sql("UPDATE outbox_email SET client_id = 2, booking_id = NULL")
         database.db.execute_sql(
             "INSERT INTO suppression (address_key, reason, at) VALUES"
-            " ('dee@bücher.example', '550', 1), ('dee@xn--bcher-kva.example', '551', 2)"
+            " ('dee@bücher.example', 'recipient: 550 5.1.1 no', 1),"
+            " ('dee@xn--bcher-kva.example', 'recipient: 551 5.1.6 no', 2)"
         )
     database.upgrade()
     assert keys("client") == {

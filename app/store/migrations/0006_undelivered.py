@@ -6,6 +6,8 @@ import re
 from peewee import BigIntegerField, CharField, Database, IntegerField, Model
 from playhouse.migrate import SchemaMigrator
 
+from emails.addresses import email_key
+
 COLUMNS = (
     "ALTER TABLE outbox_email ADD COLUMN domain VARCHAR(255) NOT NULL DEFAULT ''",
     "ALTER TABLE suppression ADD COLUMN until BIGINT",
@@ -57,7 +59,7 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         db.execute_sql(column)
     db.create_tables([MailPause])
     for email_id, address in db.execute_sql(WAITING).fetchall():
-        domain = (address or "").rpartition("@")[2].lower()
+        domain = email_key(address or "").rpartition("@")[2]
         OutboxEmail.update(domain=domain).where(OutboxEmail.id == email_id).execute()
     for row in list(Suppression.select()):
         if PROOF.match(row.reason):
