@@ -88,6 +88,7 @@ def test_pages_behind_emailed_links_have_no_faults(
     found = look_at(visitor, paths)
     found += faults(visitor.open(choose).press("Ask this therapist"))
     found += faults(visitor.open(late).press("Decline"))
+    found += faults(visitor.open(manage).press("Show your note and 2 messages"))
     found += faults(visitor.open(manage + "/cancel").press("Cancel the session"))
     assert found == []
 
