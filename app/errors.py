@@ -128,9 +128,23 @@ class NotesKeyWrong(DomainError):
     code = "notes_key_wrong"
     is_fault = True
 
+    def __init__(self, fingerprint: str | None = None) -> None:
+        named = f" (fingerprint {fingerprint})" if fingerprint else ""
+        super().__init__(
+            "NOTES_KEY holds no key that opens this stored text; add the key it was written with"
+            f"{named}."
+        )
+
+
+class StoredTextMoved(DomainError):
+    """A stored text is not in the row that it was written for, or was altered."""
+
+    code = "stored_text_moved"
+    is_fault = True
+
     def __init__(self) -> None:
         super().__init__(
-            "NOTES_KEY holds no key that opens this stored text; add the key it was written with."
+            "A stored text was changed in the database or moved from another row; it is not shown."
         )
 
 

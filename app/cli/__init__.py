@@ -31,6 +31,7 @@ _COMMANDS = {
     "demo": ("admin", "Run everything on this machine, with therapists and a mailbox."),
     "emails": ("emails", "Look at the emails."),
     "ledger": ("admin", "Read what is owed because of a booking."),
+    "notes": ("notes", "Encrypt what people wrote under another key."),
     "outbox": ("outbox", "Look at emails, and retry, hold or skip them."),
     "replay": ("admin", "Recompute what is stored from what happened."),
     "therapist": ("therapists", "Open and look after therapists' accounts."),

@@ -1,6 +1,6 @@
 """The service itself: demo, database, check, ledger and replay."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from app.services.bookings import ledger as ledger_lines
 from app.services.ops import backup as backups
 from app.services.ops import health
 from app.services.ops import replay as replaying
-from app.store import queries
+from app.store import encryption, queries
 from app.store.db import database
 from emails import formatting
 
@@ -135,11 +135,17 @@ def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
     yield from (CheckResult("settings", False, str(fault)) for fault in faults)
     if not faults:
         yield CheckResult("settings", True, f"for {settings.public_url}")
+    yield CheckResult("notes_key", True, _fingerprints(settings.notes_key))
     with app.app_context():
         yield from _check_database()
         problem = app.extensions["mailer"].check()
         mail_server = f"{settings.mail_server}:{settings.mail_port}"
         yield CheckResult("mail", problem is None, problem or f"{mail_server} takes mail")
+
+
+def _fingerprints(keys: Sequence[str]) -> str:
+    newest, *older = map(encryption.fingerprint, keys)
+    return f"fingerprint {newest}" + (f"; also reads {', '.join(older)}" if older else "")
 
 
 def _check_database() -> Iterator[CheckResult]:

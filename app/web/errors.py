@@ -13,7 +13,6 @@ from app.errors import (
     LinkExpired,
     LinkGone,
     LinkInvalid,
-    NotesKeyWrong,
     NotFound,
     OutcomeUnknown,
     StoreUnavailable,
@@ -123,7 +122,7 @@ def _page(status: int, text: ErrorText | None = None) -> Response:
 def _domain_error_page(error: DomainError) -> Response:
     if request.path.startswith(API):
         return problems.response(problems.from_domain_error(error))
-    if isinstance(error, NotesKeyWrong):
+    if error.is_fault and not isinstance(error, StoreUnavailable):
         return _unexpected_error_page(error)
     if isinstance(error, StoreUnavailable):
         problems.log_outage(error)

@@ -22,7 +22,7 @@ from app.config import Settings
 from app.rules.lifecycle import Actor
 from app.scheduler.process import run_once
 from app.services.bookings import messages
-from app.store import attempts
+from app.store import attempts, encryption
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import MailServer, unused_port
@@ -98,7 +98,8 @@ PUBLISHED = """
 """
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
           "emails preview", "therapist address", "therapist set", "booking revoke-links",
-          "client address", "therapist sign-out", "therapist reachable"}  # fmt: skip
+          "client address", "therapist sign-out", "therapist reachable",
+          "notes rekey"}  # fmt: skip
 
 
 def test_every_published_command_exists_and_no_others_but_those_named_here() -> None:
@@ -199,7 +200,7 @@ USAGE = [
     (
         (),
         "mindsum needs one of: "
-        "booking, check, client, db, demo, emails, ledger, outbox, replay, therapist",
+        "booking, check, client, db, demo, emails, ledger, notes, outbox, replay, therapist",
     ),
     (
         ("booking",),
@@ -485,6 +486,7 @@ def test_check_prints_one_line_for_each_check(
     looked = mindsum("check", "--json").data
     assert [(each["check"], each["ok"]) for each in looked] == [
         ("settings", True),
+        ("notes_key", True),
         ("database", True),
         ("notes", True),
         ("scheduler", True),
@@ -548,6 +550,25 @@ def test_a_wrong_notes_key_is_a_fault_of_the_service_not_a_mistake(
     assert failed.err.startswith("mindsum: NOTES_KEY holds no key that opens this stored text")
     checked = [line.split()[:2] for line in mindsum("check").out.splitlines()]
     assert ["notes", "FAILED"] in checked
+
+
+def test_check_shows_the_fingerprints_of_the_notes_keys_and_rekey_that_of_the_newest(
+    story: Story, settings: Settings, mindsum: Mindsum
+) -> None:
+    story.ask(note="for Asha's eyes")
+    new, old = Fernet.generate_key().decode(), settings.notes_key[0]
+    config.use(settings.model_copy(update={"notes_key": (new, old)}))
+    checked = {each["check"]: each for each in json.loads(mindsum("check", "--json").out)}
+    newest, older = encryption.fingerprint(new), encryption.fingerprint(old)
+    said = checked["notes_key"]["detail"]
+    assert said.index(newest) < said.index(older)
+    assert new not in said
+    done = mindsum("notes", "rekey", "--json")
+    assert done.status == 0
+    assert json.loads(done.out) == {"key": newest, "rewritten": 1, "unreadable": 0}
+    config.use(settings)
+    failed = mindsum("notes", "rekey")
+    assert (failed.status, "No key in NOTES_KEY opens 1" in failed.err) == (1, True)
 
 
 def test_check_reports_a_scheduler_that_never_ran_and_a_stuck_outbox(

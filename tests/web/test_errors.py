@@ -41,6 +41,7 @@ def raising(error: Exception) -> Callable[[], str]:
         (errors.TherapistUnavailable("asha"), 409, "not taking bookings"),
         (errors.InvalidFields(errors.FieldError("name", "no")), 422, "check what you entered"),
         (errors.NotesKeyWrong(), 500, "on our side"),
+        (errors.StoredTextMoved(), 500, "on our side"),
         (RuntimeError("secret detail"), 500, "on our side"),
     ],
 )

@@ -172,7 +172,7 @@ class Writing(Table):
     booking = ForeignKeyField(Booking, backref="writings", on_delete="CASCADE")
     purpose = EnumField(Purpose)
     author = EnumField(Actor)
-    body = EncryptedTextField()
+    body = EncryptedTextField(bound_to=("booking", "purpose", "author", "created_at"))
     created_at = InstantField()
 
 

@@ -3,14 +3,11 @@
 import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 import peewee
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from app import config
-from app.errors import NotesKeyWrong
+from app.store import encryption
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -78,23 +75,63 @@ class FactsField(_Typed[dict[str, Any]], peewee.TextField):
         return dict(json.loads(value)) if value else {}
 
 
-@lru_cache(maxsize=4)
-def _cipher(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in keys])
+class _Stored(str):
+    """Text as it is in the database, encrypted."""
+
+    __slots__ = ()
+
+
+class _Plain(str):
+    """Text of a row, which knows that row: where it will be stored decides how."""
+
+    row: peewee.Model
+
+
+class _EncryptedAccessor(peewee.FieldAccessor):
+    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
+        value = super().__get__(instance, instance_type)  # type: ignore[no-untyped-call] # not in its stubs
+        if instance is not None and isinstance(value, _Stored):
+            value = self._plain(instance, encryption.decrypt(value, self.field.place(instance)))
+            instance.__data__[self.name] = value
+        return value
+
+    def __set__(self, instance: Any, value: str | None) -> None:
+        is_plain = value is not None and not isinstance(value, _Stored)
+        super().__set__(instance, self._plain(instance, str(value)) if is_plain else value)
+
+    @staticmethod
+    def _plain(instance: peewee.Model, text: str) -> _Plain:
+        plain = _Plain(text)
+        plain.row = instance
+        return plain
 
 
 class EncryptedTextField(_Typed[str], peewee.TextField):
-    """Text encrypted with the newest key of NOTES_KEY; every key in it decrypts."""
+    """Text encrypted with the newest key of NOTES_KEY; every key in it decrypts.
+
+    It opens only in the column that it was written to, in a row with the same values of the
+    columns `bound_to`, which must never change. Reading raises NotesKeyWrong or StoredTextMoved.
+    """
+
+    accessor_class = _EncryptedAccessor
+
+    def __init__(self, *, bound_to: tuple[str, ...] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self.bound_to = bound_to
+
+    def place(self, row: peewee.Model | None) -> str:
+        """What a text is bound to. Raises TypeError where the row is not known."""
+        values = []
+        for name in self.bound_to:
+            if row is None or row.__data__.get(name) is None:
+                raise TypeError(f"{self.name} is bound to {name}: select it, or save a whole row")
+            values.append(self.model._meta.fields[name].db_value(row.__data__[name]))
+        return json.dumps([self.model._meta.table_name, self.name, *values])
 
     def db_value(self, value: str | None) -> str | None:
-        if value is None:
-            return None
-        return _cipher(config.current().notes_key).encrypt(value.encode()).decode("ascii")
+        if value is None or isinstance(value, _Stored):
+            return value
+        return encryption.encrypt(value, self.place(getattr(value, "row", None)))
 
     def python_value(self, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            return _cipher(config.current().notes_key).decrypt(value.encode("ascii")).decode()
-        except InvalidToken:
-            raise NotesKeyWrong from None
+        return None if value is None else _Stored(value)
