@@ -497,7 +497,7 @@ def test_check_prints_one_line_for_each_check(
     app.extensions["mail"].port = app.config["MAIL_PORT"]
     failed = mindsum("check")
     assert failed.status == 1
-    assert len(failed.out.splitlines()) == 6
+    assert len(failed.out.splitlines()) == 7
     assert "MAIL_SERVER" in failed.out
 
 
