@@ -118,6 +118,19 @@ class Settings(BaseSettings):
     currency: str = Field("GBP", pattern=r"^[A-Z]{3}$", description="an ISO 4217 code such as GBP")
     # When clients pay; it decides what is said, not what is owed.
     payment: Payment = Field("later", description="later or at_booking")
+    # Whether a visitor's address has to be confirmed from its mailbox: unless this browser has done
+    # so before (new), always, or never, for a site whose visitors are signed in already.
+    confirm_address: Literal["new", "always", "never"] = Field(
+        "new", description="new, always or never"
+    )
+    # Where PUBLIC_URL is https, CONFIRM_ADDRESS may be never only with this.
+    visitors_are_signed_in: bool = Field(False, description="true or false")
+    # For so long a request holds its time before its address is confirmed.
+    unconfirmed_minutes: Decimal = _number(
+        Decimal(30), "a number of minutes above 0, at most 1440", gt=0, le=1440
+    )
+    # So many enquiries from the public form may be open at once.
+    open_per_therapist: int = _count(20)
     # The first wait before an email is tried again; later waits double.
     outbox_retry_seconds: float = Field(
         30, gt=0, le=86400, allow_inf_nan=False, description="seconds above 0"

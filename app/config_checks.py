@@ -74,6 +74,15 @@ def unsafe_for_production(s: "Settings", unread: set[str]) -> Iterator[ConfigErr
         yield ConfigError("DEMO_DIR", f"should not be set {_WHERE}")
     if not s.ratelimit_enabled:
         yield ConfigError("RATELIMIT_ENABLED", f"should be true {_WHERE}")
+    if (
+        s.confirm_address == "never"
+        and not s.visitors_are_signed_in
+        and not {"CONFIRM_ADDRESS", "VISITORS_ARE_SIGNED_IN"} & unread
+    ):
+        yield ConfigError(
+            "CONFIRM_ADDRESS",
+            f"should be new or always {_WHERE}; VISITORS_ARE_SIGNED_IN=true allows never",
+        )
     is_plain = not (s.mail_use_tls or s.mail_use_ssl or s.mail_plaintext_ok)
     is_known = not {"MAIL_SERVER", "MAIL_USE_TLS", "MAIL_USE_SSL", "MAIL_PLAINTEXT_OK"} & unread
     if is_plain and is_known and not is_this_machine(s.mail_server):

@@ -1,6 +1,7 @@
 """Domain errors: each says what happened and carries the data that an answer needs."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 class DomainError(Exception):
@@ -59,6 +60,20 @@ class SlotTaken(DomainError):
 
     def __init__(self) -> None:
         super().__init__("That time has just been taken; please choose another.")
+
+
+class TooManyOpen(DomainError):
+    """Enough enquiries from the public form are open: of this client, or at this therapist."""
+
+    code = "too_many_open"
+
+    def __init__(self, of: Literal["client", "therapist"]) -> None:
+        super().__init__(
+            "You have asked for as many sessions as can be open at once."
+            if of == "client"
+            else "This therapist has as many open requests as they can answer."
+        )
+        self.of = of
 
 
 class TermsChanged(DomainError):

@@ -30,15 +30,16 @@ class LinkPurpose(StrEnum):
     MANAGE = "manage"
     CHOOSE = "choose"
     SIGN_IN = "sign-in"
+    CONFIRM = "confirm"
 
 
-# Sent to clients; all other links are sent to therapists.
+# Sent to clients. CONFIRM is sent to visitors, all others to therapists.
 TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE})
 
 
 @dataclass(frozen=True, slots=True)
 class LinkToken:
-    """A valid token; `holder` is a person's `link_holder`, `subject` a reference or sign-in key."""
+    """A valid token; `holder` is a person's `link_holder`, `subject` a reference or key."""
 
     purpose: LinkPurpose
     holder: str

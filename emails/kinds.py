@@ -35,6 +35,8 @@ _OFFERS = ("offers", "choose_url", "booking_url")
 _STREAK_RULE = ("flag_streak", "deactivate_streak", "dashboard_url")
 
 KINDS: dict[str, EmailKind] = {
+    # Before a request: only the visitor hears of it.
+    "confirm_request": EmailKind(to=("client",), values=("requests", "unconfirmed_minutes")),
     # A request and its answer. What brings a calendar entry also brings its new meeting link.
     "booking_requested": EmailKind(
         to=("therapist",),

@@ -141,6 +141,33 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnconfirmedRequest:
+    """A session that somebody typed a request for; `confirm_url` makes it. Raises UnsafeValue."""
+
+    therapist_name: str
+    starts_at: datetime
+    ends_at: datetime
+    kind: Literal["paid", "free_consultation"]
+    price_minor: int
+    currency: str
+    expires_at: datetime
+    confirm_url: str
+
+    def __post_init__(self) -> None:
+        check_url("confirm_url", self.confirm_url)
+        check_currency("currency", self.currency)
+        object.__setattr__(
+            self, "therapist_name", clean_name(self.therapist_name, "Your therapist")
+        )
+        for name in ("starts_at", "ends_at", "expires_at"):
+            object.__setattr__(self, name, check_instant(name, getattr(self, name)))
+
+    @property
+    def is_consultation(self) -> bool:
+        return self.kind == "free_consultation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmailContext:
     """`sequence`, `organizer` and `entry_url` are those of the calendar's entry.
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from emails.kinds import KINDS, Role
-from emails.message import EmailContext, Envelope, Message, Offer, Session
+from emails.message import EmailContext, Envelope, Message, Offer, Session, UnconfirmedRequest
 from emails.render import render
 
 SITE = "https://bookings.mindsum.example"
@@ -92,6 +92,16 @@ OFFERS = tuple(
     )
     for name, price in (("Bran", 5500), ("Chi", 7000))
 )
+REQUEST = UnconfirmedRequest(
+    therapist_name="Asha",
+    starts_at=STARTS_AT,
+    ends_at=STARTS_AT + timedelta(minutes=50),
+    kind="paid",
+    price_minor=6000,
+    currency="GBP",
+    expires_at=REQUESTED_AT + ONE_DAY,
+    confirm_url=f"{SITE}/link/confirm/WyJNQi03SzNRWEQiLDFd.aQdE2w.Qm4VtB7nLs2KxWc9ZrEyHu5Jd1o",
+)
 OTHER_SESSIONS = (
     make_session(STARTS_AT - timedelta(hours=4), "Eli", "MB-2F8HWP"),
     make_session(STARTS_AT + timedelta(hours=2), "Eli", "MB-9TZC4M"),
@@ -124,6 +134,8 @@ VALUES: dict[str, Any] = {
         (SESSION, BOOKING_URLS["client"]),
         (SESSION_NEXT_WEEK, f"{BOOKING_URLS['client']}2"),
     ),
+    "requests": (REQUEST,),
+    "unconfirmed_minutes": Decimal(30),
     "therapist_slug": "asha",
     "command": "mindsum",
     "has_new_link": False,
@@ -181,6 +193,7 @@ def sample(
 
 
 SAMPLES: dict[str, Callable[[], Message]] = {
+    "confirm_request": partial(sample, "confirm_request", session=None),
     "booking_requested": partial(sample, "booking_requested", sequence=0),
     "booking_received": partial(sample, "booking_received"),
     "booking_accepted": partial(sample, "booking_accepted"),

@@ -55,6 +55,8 @@ def settings(database_url: str, mail: MailServer) -> Settings:
         public_url="http://mindsum.test",
         secret_key="a key for the tests",
         api_keys=("test-api-key",),
+        # tests/web/public/test_confirm.py tells of the step between the form and the booking.
+        confirm_address="never",
         ratelimit_enabled=False,
     )
 

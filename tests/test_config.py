@@ -135,6 +135,9 @@ BAD = [
     ("LOG_FORMAT", "xml"),
     ("PAYMENT", "cash"),
     ("RATELIMIT_ENABLED", "maybe"),
+    ("CONFIRM_ADDRESS", "sometimes"),
+    ("UNCONFIRMED_MINUTES", "0"),
+    ("OPEN_PER_THERAPIST", "0"),
     ("RATELIMIT_STORAGE_URI", "nowhere"),
     ("CURRENCY", "pounds"),
     ("CURRENCY", "gbp"),
@@ -185,11 +188,13 @@ NOT_FOR_PRODUCTION = [
     ("API_KEYS", {"API_KEYS": "a-long-and-random-key,shop:read:secret"}),
     ("DEMO_DIR", {"DEMO_DIR": "/tmp/demo"}),
     ("RATELIMIT_ENABLED", {"RATELIMIT_ENABLED": "false"}),
+    ("CONFIRM_ADDRESS", {"CONFIRM_ADDRESS": "never"}),
     ("MAIL_USE_TLS", {"MAIL_USE_TLS": "false"}),
     ("MAIL_USE_TLS", {"MAIL_USE_TLS": "", "MAIL_SERVER": "10.0.0.5"}),
 ]
 
 FINE_FOR_PRODUCTION: list[dict[str, str]] = [
+    {"CONFIRM_ADDRESS": "never", "VISITORS_ARE_SIGNED_IN": "true"},
     {"MAIL_USE_TLS": "", "MAIL_USE_SSL": "true"},
     {"MAIL_USE_TLS": "", "MAIL_PLAINTEXT_OK": "true"},
     *({"MAIL_USE_TLS": "", "MAIL_SERVER": host} for host in ("localhost", "127.0.0.2", "::1")),

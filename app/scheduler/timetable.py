@@ -8,7 +8,6 @@ from app.services.jobs import due
 from app.services.jobs.result import Job
 from app.services.mail.sender import OutboxSender
 
-PURGE_EVERY_S = 3600.0
 DELIVER_EVERY_S = 0.5
 # Most of the time of an email is spent waiting for the mail server.
 DELIVERIES_AT_ONCE = 4
@@ -25,7 +24,7 @@ def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tu
         Job("complete_sessions", sweep_every_s, due.complete_sessions),
         Job("apply_standing", sweep_every_s, due.apply_standing),
         Job("remind_sessions", sweep_every_s, due.remind_sessions),
-        Job("purge", PURGE_EVERY_S, due.purge),
+        Job("purge", sweep_every_s, due.Purge()),
         Job(
             "deliver_outbox",
             DELIVER_EVERY_S,

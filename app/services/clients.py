@@ -7,24 +7,31 @@ from peewee import Expression, IntegrityError
 
 from app.errors import FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import LIVE, Via
+from app.services import limits
 from app.services.bookings import ledger, transitions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     Booking,
     Client,
+    EmailLimit,
     OutboxEmail,
     OutboxStatus,
+    PendingRequest,
     Purpose,
     Role,
     TimelineEntry,
     Writing,
 )
+from app.store.queries import pending as pending_requests
 
 
 def export(address: str) -> dict[str, Any]:
     """Everything held on a client, as JSON values. Raises NotFound."""
     # A therapist's private notes are the therapist's own records.
+    client, unconfirmed = queries.client_by_email(address), _unconfirmed(address)
+    if client is None and unconfirmed:
+        return {"email": address, "bookings": [], "unconfirmed": unconfirmed}
     client = _client(address)
     bookings = Booking.select().where(Booking.client == client)
     unreachable = suppressions.of_address(client.email)
@@ -34,6 +41,7 @@ def export(address: str) -> dict[str, Any]:
         "no_emails_because": unreachable.reason if unreachable else None,
         "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
         "emails": _emails(OutboxEmail.client == client),
+        "unconfirmed": unconfirmed,
     }
 
 
@@ -43,6 +51,10 @@ def erase(address: str, now: datetime) -> int:
 
     Their links stop working. Raises NotFound, and InvalidFields while a booking is live.
     """
+    forgotten = _forget_unconfirmed(address)
+    if forgotten and queries.client_by_email(address) is None:
+        on_commit(drop_log)
+        return 0
     client = _client(address)
     # Every use case locks therapists before clients. With both locked, nothing new is written.
     bookings = Booking.select(Booking.therapist).where(Booking.client == client)
@@ -121,6 +133,30 @@ def send_links(address: str, now: datetime) -> None:
         ordinal=outbox.random_ordinal(),
         now=now,
     )
+
+
+def _unconfirmed(address: str) -> list[dict[str, Any]]:
+    """What was typed with that address and is not confirmed yet."""
+    found = pending_requests.pending_of_address(limits.address_hashes(address))
+    return [
+        {
+            **pending.typed,
+            "therapist": pending.therapist.slug,
+            "kind": str(pending.kind),
+            "starts_at": pending.starts_at.isoformat(),
+            "at": pending.created_at.isoformat(),
+        }
+        for pending in found
+        if pending.booking_id is None
+    ]
+
+
+def _forget_unconfirmed(address: str) -> int:
+    hashes = limits.address_hashes(address)
+    found = pending_requests.pending_of_address(hashes)
+    queries.lock_therapists(pending.therapist_id for pending in found)
+    EmailLimit.delete().where(EmailLimit.address_hash.in_(hashes)).execute()
+    return int(PendingRequest.delete().where(PendingRequest.address_hash.in_(hashes)).execute())
 
 
 def _apply_overdue_moves(client: Client, now: datetime) -> None:

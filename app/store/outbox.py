@@ -61,13 +61,14 @@ def enqueue(
     ordinal: int = 1,
     facts: dict[str, Any] | None = None,
     due_at: datetime | None = None,
+    not_before: datetime | None = None,
 ) -> OutboxEmail:
     """Queue one email in the caller's transaction; it is sent after the commit.
 
     `about` defaults to the booking's reference. Raises IntegrityError if (about, kind, role,
     ordinal) was queued before. `due_at` is the moment of the step that the email is about, even
     if the step runs later: emails that a restored database queues again are then older than the
-    moment of the loss, and can be told apart.
+    moment of the loss, and can be told apart. `not_before` keeps it waiting until then.
     """
     subject = about or (booking.reference if booking else None)
     if subject is None:
@@ -83,7 +84,7 @@ def enqueue(
         thread=f"{subject}:{role}",
         facts=facts or {},
         created_at=now,
-        due_at=min(due_at or now, now),
+        due_at=max(min(due_at or now, now), not_before or now),
     )
     recipient = email.recipient
     email.domain = _domain(recipient.email if recipient else config.current().ops_email)

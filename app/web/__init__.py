@@ -19,13 +19,15 @@ from app.web.dashboard import (
     signed_in,
 )
 from app.web.demo import mailbox
-from app.web.links import answer
+from app.web.links import answer, confirm
 from app.web.ops import health, request_metrics
-from app.web.public import directory
+from app.web.public import directory, unconfirmed
 
 _BLUEPRINTS = (
     directory.blueprint,
+    unconfirmed.blueprint,
     answer.blueprint,
+    confirm.blueprint,
     manage.blueprint,
     choose.blueprint,
     auth.blueprint,

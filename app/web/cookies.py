@@ -1,4 +1,4 @@
-"""The cookies of signing in: a session's secret, and the address remembered for next time."""
+"""Cookies: a session's secret, and the addresses that this browser is known for."""
 
 from base64 import urlsafe_b64encode
 from datetime import timedelta
@@ -8,12 +8,16 @@ from hashlib import sha256
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import Response, request
 
-from app import config
+from app import clock, config
 from app.services import validation
 from app.store.models.sign_ins import LASTS_AT_MOST
+from emails.addresses import email_key
 
 _SESSION, _ADDRESS = "mindsum-session", "mindsum-address"
+# Of a visitor who confirmed it and said that the device is their own.
+_CONFIRMED = "mindsum-confirmed"
 _ADDRESS_KEPT = timedelta(days=365)
+CONFIRMED_KEPT = timedelta(days=90)
 # Longer ones are not ours.
 _MAX_LENGTH = 2000
 
@@ -55,6 +59,23 @@ def forget_address(response: Response) -> None:
     _drop(response, _ADDRESS)
 
 
+def has_confirmed(address: str) -> bool:
+    """Whether this browser confirmed that very address not long ago."""
+    try:
+        at = int(clock.now().timestamp())
+        lasts = int(CONFIRMED_KEPT.total_seconds())
+        kept = _cipher(_keys(), _CONFIRMED).decrypt_at_time(_read(_CONFIRMED).encode(), lasts, at)
+    except InvalidToken:
+        return False
+    return kept.decode() == email_key(address)
+
+
+def remember_confirmed(response: Response, address: str) -> None:
+    at = int(clock.now().timestamp())
+    value = _cipher(_keys(), _CONFIRMED).encrypt_at_time(email_key(address).encode(), at)
+    _set(response, _CONFIRMED, value.decode("ascii"), CONFIRMED_KEPT)
+
+
 def _read(plain: str) -> str:
     value = request.cookies.get(name(plain), "")
     return value if len(value) <= _MAX_LENGTH and value.isascii() else ""
@@ -78,7 +99,7 @@ def _keys() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4)
-def _cipher(keys: tuple[str, ...]) -> MultiFernet:
-    # A key of its own for this purpose, from each secret.
-    derived = (sha256(f"mindsum remembered address {key}".encode()).digest() for key in keys)
+def _cipher(keys: tuple[str, ...], purpose: str = "mindsum remembered address") -> MultiFernet:
+    # A key of its own for each purpose, from each secret.
+    derived = (sha256(f"{purpose} {key}".encode()).digest() for key in keys)
     return MultiFernet([Fernet(urlsafe_b64encode(each)) for each in derived])

@@ -35,6 +35,7 @@ _WITHOUT_COOKIES = (
     "/link/decline/",
     "/link/manage/",
     "/link/choose/",
+    "/link/confirm/",
     "/api/",
     "/static/",
     "/bootstrap/",

@@ -32,6 +32,7 @@ LINK_TEXTS = {
     "session_reminder.therapist": ["View Session"],
     "no_show_recorded": ["Manage Booking"],
     "sign_in": ["Sign In"],
+    "confirm_request": ["Confirm Request"],
     "your_links": ["Manage Booking", "Manage Booking"],
 }
 METHODS = {
@@ -72,6 +73,7 @@ NEWS = {
     "no_show_recorded": "^Recorded: you did not attend",
     "new_message": "^(Asha|Dee) wrote to you",
     "sign_in": "^Your sign-in link",
+    "confirm_request": "^One step left",
     "your_links": "links you asked for|^You have no open bookings",
     "streak_warning": "^You have cancelled 3",
     "account_flagged": "^Your account is flagged",

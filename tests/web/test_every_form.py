@@ -2,18 +2,23 @@
 
 import io
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask, url_for
 
+from app import clock
 from app.links import LinkPurpose, mint
+from app.rules.lifecycle import Kind
 from app.services import auth
-from app.store.models import Booking, SignIn
+from app.services.bookings import confirm
+from app.services.bookings.request import BookingRequest
+from app.store.models import Booking, PendingRequest, SignIn
 from app.web.links import tokens
 from tests.harness.page_stories import all_rows, forms, sign_in
 from tests.harness.smtp_server import MailServer
-from tests.scenarios.cast import Cast
+from tests.scenarios.cast import TUESDAY_10, Cast
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor
 
@@ -43,11 +48,26 @@ def post_paths(app: Flask, booking: Booking, sign_in_key: str) -> dict[str, str]
             token = tokens.path(purpose, booking).rpartition("/")[2]
             if rule.endpoint == "links.sign_in":
                 token = sign_in_key
+            if rule.endpoint == "confirm.confirm_request":
+                token = confirm_token()
             values = {**given, "token": token}
             paths[rule.endpoint] = url_for(
                 rule.endpoint, **{name: values[name] for name in rule.arguments}
             )
     return paths
+
+
+def confirm_token() -> str:
+    wanted = BookingRequest(
+        therapist="bran",
+        name="Eli Marsh",
+        email="eli@clients.example",
+        timezone="UTC",
+        starts_at=TUESDAY_10 + timedelta(hours=6),
+        kind=Kind.PAID,
+    )
+    key = confirm.take_request(wanted, now=clock.now())
+    return confirm.url(PendingRequest.get(PendingRequest.key == key)).rpartition("/")[2]
 
 
 @pytest.fixture

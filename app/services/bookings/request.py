@@ -21,7 +21,8 @@ from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.names import given_name
 from app.rules.policy import Policy
 from app.services import availability as open_times
-from app.services.bookings import ledger, log, transitions
+from app.services import limits
+from app.services.bookings import holds, ledger, log, transitions
 from app.services.therapists import ranking
 from app.services.validation import REFERENCE_LETTERS
 from app.store import outbox, queries, suppressions
@@ -48,7 +49,11 @@ class BookingRequest:
 
 
 def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
-    """Raises NotFound, InvalidFields, TherapistUnavailable, FreeConsultationUsed or SlotTaken."""
+    """The new booking.
+
+    Raises NotFound, InvalidFields, TherapistUnavailable, FreeConsultationUsed, SlotTaken, and for
+    `Via.PAGE` TooManyOpen.
+    """
     try:
         return _request_booking(wanted, via=via, now=now)
     except IntegrityError as error:
@@ -62,19 +67,30 @@ def _request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Book
     if transitions.catch_up_therapist(therapist.id, via=via, now=now):
         # A completion that was due may have deactivated the account.
         therapist = queries.therapist_by_id(therapist.id)
+    holds.release_ended(therapist, now)
     policy = config.current().policy
-    minutes = open_times.length_minutes(wanted.kind, policy)
-    is_taken = _check(therapist, wanted, minutes, now=now, policy=policy)
-    if not therapist.takes_bookings:
-        raise TherapistUnavailable(therapist.slug)
+    minutes, is_taken = _check(therapist, wanted, now=now, policy=policy)
     client = _client(wanted.email, now)
     if wanted.kind is Kind.FREE_CONSULTATION and has_used_free_consultation(therapist, client):
         raise FreeConsultationUsed
     if is_taken:
         raise SlotTaken
+    if via is Via.PAGE:
+        limits.check_open_enquiries(therapist, client, now)
     booking = _create(therapist, client, wanted, minutes, now=now, policy=policy)
     _record(booking, wanted, via=via, now=now, policy=policy)
     return booking
+
+
+def check_open(therapist: Therapist, wanted: BookingRequest, now: datetime) -> int:
+    """The length in minutes of a session that anybody could ask this therapist for.
+
+    Raises InvalidFields, TherapistUnavailable or SlotTaken.
+    """
+    minutes, is_taken = _check(therapist, wanted, now=now, policy=config.current().policy)
+    if is_taken:
+        raise SlotTaken
+    return minutes
 
 
 def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
@@ -90,10 +106,13 @@ def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
 
 
 def _check(
-    therapist: Therapist, wanted: BookingRequest, minutes: int, *, now: datetime, policy: Policy
-) -> bool:
-    """Whether another booking holds the time. Raises InvalidFields if it cannot be requested."""
-    problems = []
+    therapist: Therapist, wanted: BookingRequest, *, now: datetime, policy: Policy
+) -> tuple[int, bool]:
+    """The length in minutes, and whether another booking or request holds the time.
+
+    Raises InvalidFields if it cannot be requested, and TherapistUnavailable.
+    """
+    problems, minutes = [], open_times.length_minutes(wanted.kind, policy)
     if wanted.kind is Kind.FREE_CONSULTATION and not therapist.offers_free_consultation:
         problems.append(
             FieldError("kind", "This therapist offers no free consultation; please ask for paid.")
@@ -113,7 +132,9 @@ def _check(
         problems.append(FieldError("starts_at", _not_open(why, policy)))
     if problems:
         raise InvalidFields(*problems)
-    return why is NotOpen.TAKEN
+    if not therapist.takes_bookings:
+        raise TherapistUnavailable(therapist.slug)
+    return minutes, why is NotOpen.TAKEN
 
 
 def _not_open(why: NotOpen, policy: Policy) -> str:

@@ -8,7 +8,8 @@ from app.rules import acceptance, reminders
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
 from app.rules.reminders import Reminder
-from app.services.bookings import log, transitions
+from app.services import limits
+from app.services.bookings import holds, log, transitions
 from app.services.jobs.batching import each_booking, each_therapist
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.therapists import ranking
@@ -16,7 +17,9 @@ from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import (
     Booking,
+    EmailLimit,
     IdempotentAnswer,
+    PendingRequest,
     Role,
     SignIn,
     Table,
@@ -29,6 +32,7 @@ from app.store.queries import ACCEPTED, REQUESTED
 SIGN_INS_KEPT = timedelta(days=1)
 API_ANSWERS_KEPT = timedelta(days=2)
 PURGE_BATCH = 1000
+PURGE_EVERY = timedelta(hours=1)
 
 
 def remind_answers(now: datetime) -> PartialResults:
@@ -86,8 +90,43 @@ def run_all_sweeps(now: datetime) -> JobResult:
     return sum((part for sweep in sweeps for part in sweep(now)), JobResult())
 
 
+def purge_pending(now: datetime) -> PartialResults:
+    """Free the time of requests whose address was not confirmed in time; delete ended ones."""
+    for therapist in queries.therapists_with_ended_holds(now):
+        if released := _release_ended(therapist, now):
+            yield JobResult(due=released, done=released)
+    while deleted := _delete_batch(PendingRequest, PendingRequest.expires_at <= now):
+        yield JobResult(due=deleted, done=deleted)
+
+
+@in_transaction
+def _release_ended(therapist: Therapist, now: datetime) -> int:
+    # A therapist that somebody else has locked is left to the next run.
+    is_free = queries.lock_therapist_if_free(therapist.id)
+    return holds.release_ended(therapist, now) if is_free else 0
+
+
+class Purge:
+    """Pending requests at every run, the rest once an hour."""
+
+    def __init__(self) -> None:
+        self._rest_at: datetime | None = None
+
+    def __call__(self, now: datetime) -> PartialResults:
+        yield from purge_pending(now)
+        if self._rest_at is None or not timedelta(0) <= now - self._rest_at < PURGE_EVERY:
+            self._rest_at = now
+            yield from _purge_rest(now)
+
+
 def purge(now: datetime) -> PartialResults:
+    yield from purge_pending(now)
+    yield from _purge_rest(now)
+
+
+def _purge_rest(now: datetime) -> PartialResults:
     for table, is_old in (
+        (EmailLimit, limits.is_over(now)),
         (SignIn, SignIn.created_at < now - SIGN_INS_KEPT),
         (IdempotentAnswer, IdempotentAnswer.created_at < now - API_ANSWERS_KEPT),
         (TherapistSession, queries.sessions_over(now)),

@@ -10,15 +10,17 @@ from app import config, links
 from app.links import LinkPurpose
 from app.rules import money
 from app.rules.lifecycle import Kind
+from app.rules.names import given_name
 from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
-from app.services.bookings import alternatives, transitions
+from app.services.bookings import alternatives, confirm, transitions
 from app.services.mail.reach import reach_of
 from app.store import queries
-from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
+from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
+from app.store.queries import pending as pending_requests
 from emails.calendar import Entry, file_of_event
 from emails.kinds import KINDS
-from emails.message import EmailContext, Envelope, Message, Offer, Session
+from emails.message import EmailContext, Envelope, Message, Offer, Session, UnconfirmedRequest
 from emails.render import render
 
 # A day on which clocks go back.
@@ -87,6 +89,7 @@ def _entry_url(booking: Booking, role: Role) -> str:
 
 def _envelope(email: OutboxEmail, now: datetime) -> Envelope:
     settings, person = config.current(), email.recipient
+    assert person is not None or email.role is Role.OPS
     reader, zone = _reader(email)
     return Envelope(
         role=email.role.value,
@@ -111,6 +114,9 @@ def _reader(email: OutboxEmail) -> tuple[str, str]:
             return booking.client_given_name, booking.client_timezone
         case Therapist() as therapist:
             return therapist.given_name, therapist.timezone
+        case PendingRequest() as pending:
+            typed = pending.typed
+            return typed["given_name"] or given_name(typed["name"]), typed["timezone"]
         case _:
             return "ops", "UTC"
 
@@ -200,6 +206,22 @@ def _was_asked_in_time(booking: Booking) -> bool:
     return asked_at is not None and booking.expires_at - asked_at >= answer_within
 
 
+def _requests(email: OutboxEmail, now: datetime) -> list[UnconfirmedRequest]:
+    return [
+        UnconfirmedRequest(
+            therapist_name=pending.therapist.given_name,
+            starts_at=pending.starts_at,
+            ends_at=pending.ends_at,
+            kind=pending.kind.value,
+            price_minor=pending.therapist.rate_minor if pending.kind is Kind.PAID else 0,
+            currency=pending.therapist.currency,
+            expires_at=pending.expires_at,
+            confirm_url=confirm.url(pending),
+        )
+        for pending in pending_requests.unconfirmed_of_email(email, now)
+    ]
+
+
 def _rule(name: str) -> Callable[[OutboxEmail, datetime], object]:
     return lambda _email, _now: getattr(config.current().policy, name)
 
@@ -230,6 +252,8 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "sessions": _sessions,
     "sessions_that_day": lambda email, _: _sessions_that_day(email),
     "live_bookings": _live_bookings,
+    "requests": _requests,
+    "unconfirmed_minutes": lambda *_: config.current().unconfirmed_minutes,
     "cancelling_rule": lambda email, now: transitions.cancelling_rule_of(_booking(email), now),
     "is_first_reminder": lambda email, _: email.ordinal == Reminder.FIRST,
     "free_cancellation": _rule("free_cancellation"),

@@ -11,6 +11,7 @@ from app.services.auth import SIGN_IN_LASTS
 from app.services.mail.reach import reach_of
 from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
+from app.store.queries import pending as pending_requests
 
 # Why an email must not go out any more, for ops to read; None if it may.
 Reason = str | None
@@ -95,6 +96,12 @@ def _sign_in(email: OutboxEmail, now: datetime) -> Reason:
     return None
 
 
+def _confirm_request(email: OutboxEmail, now: datetime) -> Reason:
+    if not pending_requests.unconfirmed_of_email(email, now):
+        return "what was typed is confirmed or over"
+    return None
+
+
 def _up_to(age: timedelta) -> EmailCheck:
     def check(email: OutboxEmail, now: datetime) -> Reason:
         return "it was requested too long ago" if now - email.created_at >= age else None
@@ -143,6 +150,7 @@ _BY_EMAIL: dict[str, EmailCheck] = {
     "session_confirmed": _entry,
     "session_reminder": _session_reminder,
     "sign_in": _sign_in,
+    "confirm_request": _confirm_request,
     "streak_warning": _while(
         lambda it, facts: it.streak >= facts["streak"], "the streak has been set back"
     ),

@@ -9,7 +9,7 @@ from app.rules.lifecycle import LIVE, Actor, Status, Via
 from app.services.bookings import log, transitions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import on_commit
-from app.store.models import Booking, Client, OutboxEmail, Role, Therapist
+from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
 
 _FACTS = {"what": "unreachable"}
 # The client may still expect, or wait for, a session that starts later.
@@ -25,6 +25,9 @@ def follow_up(
     if email.role is Role.OPS:
         kind = email.kind
         on_commit(lambda: _log.error("ops_unreachable", kind=kind, why=reason))
+        return
+    if email.recipient is None:
+        # A visitor's requests are over.
         return
     if fault is not None:
         _note_address(email, reason, now, fault)
@@ -52,8 +55,9 @@ def _note_address(email: OutboxEmail, reason: str, now: datetime, fault: Address
 
 def _client_missed(email: OutboxEmail, reason: str, now: datetime, *, is_address: bool) -> None:
     about = {email.booking} if email.booking and _matters(email.booking, now) else set()
-    if is_address:
-        about.update(queries.live_bookings_of_client(_client_of(email), now))
+    client = _client_of(email)
+    if is_address and client is not None:
+        about.update(queries.live_bookings_of_client(client, now))
     # In the order of their ids: two emails to one client may fail at once.
     for booking in sorted(about, key=lambda each: each.id):
         is_new = outbox.enqueue_once("client_unreachable", Role.OPS, booking=booking, now=now)
@@ -71,10 +75,13 @@ def _matters(booking: Booking, now: datetime) -> bool:
     return booking.status in _ENDED_WITHOUT_CLIENT and now < booking.starts_at
 
 
-def _client_of(email: OutboxEmail) -> Client:
-    client: Client | None = (email.booking or email).client
-    assert client is not None
-    return client
+def _client_of(email: OutboxEmail) -> Client | None:
+    """None for a visitor who is no client."""
+    recipient = email.recipient
+    if isinstance(recipient, PendingRequest):
+        return queries.client_by_email(recipient.email)
+    assert isinstance(recipient, Client)
+    return recipient
 
 
 def _therapist_missed(email: OutboxEmail, reason: str, now: datetime, *, is_address: bool) -> None:

@@ -3,7 +3,6 @@
 from app.store.models.base import Table
 from app.store.models.bookings import (
     Booking,
-    HeldTime,
     LedgerLine,
     Purpose,
     StandingEntry,
@@ -12,6 +11,7 @@ from app.store.models.bookings import (
 )
 from app.store.models.outbox import (
     DeliveryAttempt,
+    EmailLimit,
     Hold,
     MailPause,
     OutboxEmail,
@@ -20,6 +20,7 @@ from app.store.models.outbox import (
     Role,
     Suppression,
 )
+from app.store.models.pending import HeldTime, PendingRequest
 from app.store.models.people import (
     AccountState,
     Client,
@@ -37,6 +38,7 @@ __all__ = [
     "Booking",
     "Client",
     "DeliveryAttempt",
+    "EmailLimit",
     "HeldTime",
     "Hold",
     "IdempotentAnswer",
@@ -46,6 +48,7 @@ __all__ = [
     "OutboxEmail",
     "OutboxStatus",
     "Outcome",
+    "PendingRequest",
     "Purpose",
     "Role",
     "SignIn",
@@ -62,7 +65,7 @@ __all__ = [
 ]
 
 TABLES: tuple[type[Table], ...] = (
-    Therapist, Window, TimeOff, Client, Booking, HeldTime, TimelineEntry, LedgerLine, Writing,
-    StandingEntry, OutboxEmail, DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer,
-    JobStatistics, Suppression, Hold, MailPause,
+    Therapist, Window, TimeOff, Client, Booking, TimelineEntry, LedgerLine, Writing,
+    StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
+    TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
 )  # fmt: skip

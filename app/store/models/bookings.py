@@ -1,10 +1,9 @@
-"""Tables of bookings: held times, timeline, ledger, what people wrote, therapists' standing."""
+"""Tables of bookings: timeline, ledger, what people wrote, therapists' standing."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import peewee
 from peewee import BooleanField, CharField, ForeignKeyField, IntegerField, ModelSelect
 
 from app import config
@@ -111,18 +110,6 @@ class Booking(Table):
     def is_late_at(self, now: datetime) -> bool:
         waited_until = self.answered_at or self.ended_at or min(now, self.expires_at)
         return acceptance.is_late(self.answer_by, waited_until)
-
-
-class HeldTime(Table):
-    """A cell of a therapist's time that a live booking holds; the key rules out double bookings."""
-
-    therapist = ForeignKeyField(Therapist, on_delete="CASCADE", index=False)
-    # The cell's start; cells are as long as `Policy.cell_minutes`.
-    cell_at = InstantField()
-    booking = ForeignKeyField(Booking, backref="held_times", on_delete="CASCADE")
-
-    class Meta:
-        primary_key = peewee.CompositeKey("therapist", "cell_at")
 
 
 class TimelineEntry(Table):

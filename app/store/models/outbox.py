@@ -3,12 +3,18 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from peewee import CharField, ForeignKeyField, IntegerField
+from peewee import SQL, CharField, ForeignKeyField, IntegerField, ModelSelect
 
 from app.store.models.base import Table, add_index
 from app.store.models.bookings import Booking
 from app.store.models.fields import EnumField, FactsField, InstantField
 from app.store.models.people import Client, Therapist
+
+if TYPE_CHECKING:
+    from app.store.models.pending import PendingRequest
+
+# The kind of email that goes to a visitor, about the pending requests of one address.
+CONFIRM_REQUEST = "confirm_request"
 
 
 class OutboxStatus(StrEnum):
@@ -32,6 +38,7 @@ class OutboxEmail(Table):
         booking_id: int | None
         therapist_id: int | None
         client_id: int | None
+        pending_requests: "ModelSelect[PendingRequest]"
 
     # The booking's reference, or a name of the account or request that caused it. Message-IDs
     # derive from these four columns.
@@ -62,9 +69,18 @@ class OutboxEmail(Table):
     settled_at = InstantField(null=True)
 
     @property
-    def recipient(self) -> Client | Therapist | None:
+    def is_waiting(self) -> bool:
+        return self.status in (OutboxStatus.QUEUED, OutboxStatus.SENDING)
+
+    @property
+    def recipient(self) -> "Client | Therapist | PendingRequest | None":
+        """None for ops, and for a visitor whose requests are over."""
         if self.role is Role.OPS:
             return None
+        if self.kind == CONFIRM_REQUEST:
+            newest = self.pending_requests.order_by(SQL("id DESC"))
+            pending: PendingRequest | None = newest.first()
+            return pending
         about = self.booking or self
         return about.client if self.role is Role.CLIENT else about.therapist
 
@@ -146,6 +162,21 @@ class MailPause(Table):
     refused_at = InstantField()
     # Refusals in a row; each makes the next pause longer.
     refusals = IntegerField(default=1)
+
+
+class EmailLimit(Table):
+    """When emails of one kind leave to one address; the row is the lock for counting them."""
+
+    kind = CharField(max_length=32)
+    # A keyed hash of the address.
+    address_hash = CharField(max_length=64)
+    # {"at": the last moments, oldest first, in ISO 8601}; the newest may be ahead.
+    leave_at = FactsField()
+    # Job purge: the newest of them.
+    last_at = InstantField()
+
+    class Meta:
+        indexes = ((("kind", "address_hash"), True),)
 
 
 class Hold(Table):

@@ -10,6 +10,7 @@ from app.store.queries.bookings import (
     last_written_at,
     lock_due_bookings,
     newest_bookings,
+    open_public_enquiries,
     overdue_completion,
     overdue_expiry,
     overdue_since,
@@ -34,6 +35,7 @@ from app.store.queries.emails import (
     failed_emails_to,
     newest_emails,
 )
+from app.store.queries.pending import therapists_with_ended_holds
 from app.store.queries.sign_ins import session_by_secret_hash, sessions_over, sessions_that_last
 from app.store.queries.therapist_bookings import (
     accepted_between,
@@ -90,6 +92,7 @@ __all__ = [
     "newest_bookings",
     "newest_emails",
     "open_enquiries_of",
+    "open_public_enquiries",
     "overdue_completion",
     "overdue_expiry",
     "overdue_since",
@@ -102,6 +105,7 @@ __all__ = [
     "therapist_by_id",
     "therapist_by_slug",
     "therapists_due",
+    "therapists_with_ended_holds",
     "time_off_spans",
     "timeline_of",
     "times_off_of",

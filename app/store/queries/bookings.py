@@ -6,7 +6,7 @@ from typing import cast
 from peewee import Expression, Field, ModelSelect, fn
 
 from app.errors import NotFound
-from app.rules.lifecycle import Actor, Status
+from app.rules.lifecycle import Actor, Status, Via
 from app.store.models import Booking, Client, Purpose, Therapist, TimelineEntry, Writing
 from app.store.queries.locking import locking
 
@@ -74,6 +74,13 @@ def overdue_expiry(now: datetime) -> Expression:
 
 def overdue_completion(now: datetime) -> Expression:
     return ACCEPTED & (Booking.completes_at <= now)
+
+
+def open_public_enquiries(whose: Expression, now: datetime) -> int:
+    """How many open enquiries came from the public form; `whose` is a condition on Booking."""
+    is_public = (TimelineEntry.event == "requested") & (TimelineEntry.via == Via.PAGE)
+    found = Booking.select().join(TimelineEntry)
+    return int(found.where(whose, REQUESTED, Booking.expires_at > now, is_public).count())
 
 
 def lock_due_bookings(due: Expression, due_at: Field, limit: int) -> list[Booking]:

@@ -8,9 +8,10 @@ from peewee import SQL, Expression, ModelSelect, fn
 from app.rules import ranking
 from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
-from app.store.models import Booking, Suppression, Therapist, TimeOff
+from app.store.models import Booking, PendingRequest, Suppression, Therapist, TimeOff
 from app.store.models import Window as WindowRow
 from app.store.queries.bookings import holding
+from app.store.queries.pending import pending_holding
 
 # Word for word as in the index therapist_listed.
 LISTED = Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden
@@ -57,7 +58,10 @@ def free_between(start: datetime, end: datetime, now: datetime) -> Expression:
     time_off = TimeOff.select(SQL("1")).where(
         TimeOff.therapist == Therapist.id, TimeOff.ends_at > start, TimeOff.starts_at < end
     )
-    condition: Expression = ~fn.EXISTS(held) & ~fn.EXISTS(time_off)
+    pending = PendingRequest.select(SQL("1")).where(
+        PendingRequest.therapist == Therapist.id, pending_holding(start, end, now)
+    )
+    condition: Expression = ~fn.EXISTS(held) & ~fn.EXISTS(pending) & ~fn.EXISTS(time_off)
     return condition
 
 
@@ -88,6 +92,10 @@ def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime
     time_off = TimeOff.select(TimeOff.therapist, TimeOff.starts_at, TimeOff.ends_at).where(
         TimeOff.therapist.in_(ids), TimeOff.ends_at > start, TimeOff.starts_at < end
     )
-    for therapist_id, starts_at, ends_at in held.union_all(time_off).tuples():
+    pending = PendingRequest.select(
+        PendingRequest.therapist, PendingRequest.starts_at, PendingRequest.ends_at
+    ).where(PendingRequest.therapist.in_(ids), pending_holding(start, end, now))
+    busy = held.union_all(time_off).union_all(pending)
+    for therapist_id, starts_at, ends_at in busy.tuples():
         found[therapist_id].append((starts_at, ends_at))
     return found

@@ -58,9 +58,10 @@ def waiting_since(before: datetime) -> Waiting:
     addresses, not_put_off, tried_at = db.execute_sql(
         f"""SELECT
           COUNT(DISTINCT CASE role
-            WHEN 'client' THEN COALESCE(booking.client_id, mail.client_id)
-            WHEN 'therapist' THEN -COALESCE(booking.therapist_id, mail.therapist_id)
-            ELSE 0 END),
+            WHEN 'client'
+              THEN COALESCE('c' || COALESCE(booking.client_id, mail.client_id), mail.about)
+            WHEN 'therapist' THEN 't' || COALESCE(booking.therapist_id, mail.therapist_id)
+            ELSE 'ops' END),
           MIN(CASE WHEN SUBSTR(mail.last_error, 1, 10) = 'recipient:' THEN NULL ELSE mail.id END),
           MAX(mail.first_tried_at)
         FROM outbox_email AS mail LEFT JOIN booking ON booking.id = mail.booking_id

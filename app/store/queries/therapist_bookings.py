@@ -10,7 +10,7 @@ from peewee import Expression
 
 from app.rules.cancellation import Account
 from app.rules.lifecycle import Kind, Status
-from app.store.models import Booking, Client, LedgerLine, Therapist
+from app.store.models import Booking, Client, LedgerLine, PendingRequest, Therapist
 from app.store.queries.bookings import (
     ACCEPTED,
     REQUESTED,
@@ -18,6 +18,7 @@ from app.store.queries.bookings import (
     overdue_completion,
     with_therapist_and_client,
 )
+from app.store.queries.pending import pending_holding
 
 
 def _enquiries(therapist: Therapist, now: datetime) -> Expression:
@@ -57,13 +58,14 @@ def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> li
 def held_spans(
     therapist: Therapist, start: datetime, end: datetime, now: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """The [start, end) of each booking that holds its time at `now` and touches [start, end)."""
-    rows = (
-        Booking.select(Booking.starts_at, Booking.ends_at)
-        .where(Booking.therapist == therapist, holding(start, end, now))
-        .order_by(Booking.starts_at)
+    """What bookings and pending requests hold at `now` and touches [start, end)."""
+    booked = Booking.select(Booking.starts_at, Booking.ends_at).where(
+        Booking.therapist == therapist, holding(start, end, now)
     )
-    return [(row.starts_at, row.ends_at) for row in rows]
+    pending = PendingRequest.select(PendingRequest.starts_at, PendingRequest.ends_at).where(
+        PendingRequest.therapist == therapist, pending_holding(start, end, now)
+    )
+    return sorted((row.starts_at, row.ends_at) for row in booked.union_all(pending))
 
 
 def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:

@@ -23,16 +23,18 @@ from app.errors import (
     NotFound,
     SlotTaken,
     TherapistUnavailable,
+    TooManyOpen,
 )
 from app.rules.lifecycle import Actor, Via
 from app.services import idempotency, search
+from app.services.bookings import confirm
 from app.services.bookings.request import request_booking
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
 from app.web import booking_text
 from app.web.forms import add_error
-from app.web.public import search_params, times_view
+from app.web.public import search_params, times_view, unconfirmed
 from app.web.public.open_times import list_openings
 from app.web.public.request_form import RequestForm, asks_for_times
 from app.web.public.times_view import TimesView
@@ -82,7 +84,7 @@ def request_session(slug: str) -> AnyResponse:
         status = HTTPStatus.BAD_REQUEST if form.is_stale else HTTPStatus.UNPROCESSABLE_ENTITY
         return _form_page(therapist, form, status)
     try:
-        session[_SESSION_KEY] = _request(therapist, form)
+        _send(therapist, form)
     except DomainError as refusal:
         return _refusal_page(therapist, form, refusal)
     return redirect(url_for(".requested", slug=slug), HTTPStatus.SEE_OTHER)
@@ -90,6 +92,16 @@ def request_session(slug: str) -> AnyResponse:
 
 # The form checks its token itself, so that a page that was open for too long keeps the typed text.
 csrf.exempt(request_session)
+
+
+def _send(therapist: Therapist, form: RequestForm) -> None:
+    """Make the request, or let its address be confirmed first; the browser keeps which."""
+    if unconfirmed.must_confirm(form.email.checked):
+        unconfirmed.remember(_take_request(therapist, form))
+        session.pop(_SESSION_KEY, None)
+    else:
+        session[_SESSION_KEY] = _request(therapist, form)
+        unconfirmed.forget()
 
 
 def _request(therapist: Therapist, form: RequestForm) -> str:
@@ -100,9 +112,19 @@ def _request(therapist: Therapist, form: RequestForm) -> str:
     )
 
 
+def _take_request(therapist: Therapist, form: RequestForm) -> str:
+    """The key of the request that waits for its address to be confirmed; once for each form."""
+    now, wanted = clock.now(), form.to_request(therapist.slug)
+    return idempotency.first_result(
+        form.key, lambda: confirm.take_request(wanted, now=now), now=now
+    )
+
+
 @blueprint.get("/therapists/<slug>/requested")
 def requested(slug: str) -> str:
     # Details only for the browser that sent the request.
+    if (pending := unconfirmed.current(slug)) is not None:
+        return unconfirmed.page(pending)
     now, policy = clock.now(), config.current().policy
     booking = _recent_request(slug, now)
     fee = booking_text.fee_for(booking, Actor.CLIENT) if booking else None
@@ -168,6 +190,9 @@ def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError)
             therapist = queries.therapist_by_slug(therapist.slug)
         case SlotTaken():
             pass
+        case TooManyOpen():
+            field = "email" if refusal.of == "client" else "starts_at"
+            add_error(form, field, str(refusal))
         case _:
             raise refusal
     return _form_page(therapist, form, HTTPStatus.CONFLICT, refusal.code)

@@ -1,0 +1,88 @@
+"""Limits on strangers, counted in the database and so across all processes."""
+
+import hmac
+from datetime import datetime, timedelta
+
+from peewee import Expression
+
+from app import config
+from app.errors import TooManyOpen
+from app.store import queries
+from app.store.models import Booking, Client, EmailLimit, Therapist
+from app.store.queries.locking import locking
+
+# Requests that hold a time before their address is confirmed. Others are taken without holding.
+PENDING_PER_THERAPIST = 10
+PENDING_PER_ADDRESS = 2
+# Open enquiries from the public form.
+OPEN_PER_CLIENT = 3
+# Emails of one kind to one address.
+EMAILS_PER_HOUR = 6
+_EMAIL_EVERY, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+# In the demo one person plays everybody.
+_DEMO_TIMES = 100
+
+
+def widened(limit: int) -> int:
+    """The limit, or a wide one in the demo."""
+    return limit if config.current().demo_dir is None else limit * _DEMO_TIMES
+
+
+def address_hash(address: str) -> str:
+    return _hash(config.current().secret_key, address)
+
+
+def address_hashes(address: str) -> list[str]:
+    """Also those that earlier secrets led to."""
+    settings = config.current()
+    keys = (settings.secret_key, *settings.secret_key_fallbacks)
+    return [_hash(key, address) for key in keys]
+
+
+def _hash(key: str, address: str) -> str:
+    text = f"mindsum address {queries.email_key(address)}"
+    return hmac.digest(key.encode(), text.encode(), "sha256").hex()
+
+
+def check_open_enquiries(therapist: Therapist, client: Client, now: datetime) -> None:
+    """Of those from the public form; both rows are locked. Raises TooManyOpen."""
+    if queries.open_public_enquiries(Booking.client == client, now) >= widened(OPEN_PER_CLIENT):
+        raise TooManyOpen("client")
+    most = config.current().open_per_therapist
+    if queries.open_public_enquiries(Booking.therapist == therapist, now) >= most:
+        raise TooManyOpen("therapist")
+
+
+def lock_emails(kind: str, hashed: str, now: datetime) -> EmailLimit:
+    """The row that counts emails of that kind to that address, locked until the commit."""
+    # A loop, because the row may be purged while we wait for it.
+    is_it = (EmailLimit.kind == kind) & (EmailLimit.address_hash == hashed)
+    while (row := locking(EmailLimit.select().where(is_it)).first()) is None:
+        fields = {"kind": kind, "address_hash": hashed, "leave_at": {}, "last_at": now}
+        EmailLimit.insert(fields).on_conflict_ignore().execute()
+    found: EmailLimit = row
+    return found
+
+
+def next_email_at(counted: EmailLimit, now: datetime, *, is_link_out: bool) -> datetime:
+    """When the next email may leave, and count it: a minute after the last, six an hour.
+
+    While no unexpired link of its kind is out, one always goes at once.
+    """
+    moments = [datetime.fromisoformat(at) for at in counted.leave_at.get("at", [])]
+    last = sorted(at for at in moments if at > now - _HOUR)
+    at, most = now, widened(EMAILS_PER_HOUR)
+    if is_link_out and last:
+        every = _EMAIL_EVERY * EMAILS_PER_HOUR / most
+        hour_passed = last[-most] + _HOUR if len(last) >= most else now
+        at = max(now, last[-1] + every, hour_passed)
+    counted.leave_at = {"at": [each.isoformat() for each in sorted([*last, at])[-most:]]}
+    counted.last_at = max(at, counted.last_at)
+    counted.save()
+    return at
+
+
+def is_over(now: datetime) -> Expression:
+    """Which rows of EmailLimit limit nothing any more."""
+    over: Expression = EmailLimit.last_at <= now - _HOUR
+    return over

@@ -1,0 +1,76 @@
+"""The page after a request whose address is to be confirmed: where to look, and to send again."""
+
+from http import HTTPStatus
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from app import clock, config
+from app.services import validation
+from app.services.bookings import confirm
+from app.store.models import PendingRequest
+from app.store.queries.pending import pending_by_key
+from app.web import cookies
+from app.web.security import PUBLIC_FORM_LIMIT, limiter
+
+blueprint = Blueprint("unconfirmed", __name__)
+
+# The visitor's session holds the key of their last request.
+_SESSION_KEY = "unconfirmed"
+
+
+def must_confirm(address: str) -> bool:
+    match config.current().confirm_address:
+        case "never":
+            return False
+        case "always":
+            return True
+    return not cookies.has_confirmed(address)
+
+
+def remember(key: str) -> None:
+    session[_SESSION_KEY] = key
+
+
+def forget() -> None:
+    session.pop(_SESSION_KEY, None)
+
+
+def current(slug: str) -> PendingRequest | None:
+    """The last request of this browser to that therapist, confirmed or not."""
+    pending = pending_by_key(session.get(_SESSION_KEY, ""))
+    return pending if pending is not None and pending.therapist.slug == slug else None
+
+
+def page(pending: PendingRequest, *, typed: str | None = None, error: str = "") -> str:
+    # It stays the same when the request is confirmed: that is for the mailbox's owner to know.
+    details = pending.typed
+    return render_template(
+        "public/unconfirmed.html",
+        pending=pending,
+        address=details["email"],
+        zone=details["timezone"],
+        kept_minutes=int(config.current().unconfirmed_minutes),
+        typed=details["email"] if typed is None else typed,
+        error=error,
+        is_sent_again=request.args.get("sent") == "again",
+    )
+
+
+@blueprint.post("/therapists/<slug>/requested")
+@limiter.limit(PUBLIC_FORM_LIMIT)
+def send_again(slug: str) -> ResponseReturnValue:
+    pending, typed = current(slug), request.form.get("email", "")
+    try:
+        address = validation.email(typed)
+    except ValueError as error:
+        shown = page(pending, typed=typed, error=str(error)) if pending else _nothing_typed()
+        return shown, HTTPStatus.UNPROCESSABLE_ENTITY
+    if pending is not None:
+        remember(confirm.send_again(pending.key, address, clock.now()))
+    path = url_for("directory.requested", slug=slug, sent="again")
+    return redirect(path, HTTPStatus.SEE_OTHER)
+
+
+def _nothing_typed() -> str:
+    return render_template("public/requested.html", booking=None)
