@@ -51,18 +51,25 @@ def erase(address: str, now: datetime) -> int:
 
     Their links stop working. Raises NotFound, and InvalidFields while a booking is live.
     """
-    forgotten = _forget_unconfirmed(address)
-    if forgotten and queries.client_by_email(address) is None:
-        on_commit(drop_log)
+    # SQLite's write-ahead log still holds the old pages.
+    on_commit(drop_log)
+    if _forget_unconfirmed(address) and queries.client_by_email(address) is None:
         return 0
     client = _client(address)
     # Every use case locks therapists before clients. With both locked, nothing new is written.
-    bookings = Booking.select(Booking.therapist).where(Booking.client == client)
-    queries.lock_therapists(booking.therapist_id for booking in bookings)
+    # `_forget_unconfirmed` has locked the therapists.
     _apply_overdue_moves(client, now)
     if queries.locked_client(address) is None:
         raise NotFound("client with that address")
     _refuse_while_live(client, now)
+    suppressions.forget(address)
+    gone = client.erased_address
+    Client.update(email=gone, email_key=gone).where(Client.id == client.id).execute()
+    return _erase_bookings(client, now)
+
+
+def _erase_bookings(client: Client, now: datetime) -> int:
+    """What names the client in their bookings and emails; how many bookings."""
     own_bookings = Booking.select(Booking.id).where(Booking.client == client)
     Writing.delete().where(Writing.booking.in_(own_bookings)).execute()
     own_emails = (OutboxEmail.role == Role.CLIENT) & (
@@ -87,11 +94,6 @@ def erase(address: str, now: datetime) -> int:
         .where(Booking.client == client)
         .execute()
     )
-    suppressions.forget(address)
-    gone = client.erased_address
-    Client.update(email=gone, email_key=gone).where(Client.id == client.id).execute()
-    # SQLite's write-ahead log still holds the old pages.
-    on_commit(drop_log)
     return int(count)
 
 
@@ -152,9 +154,13 @@ def _unconfirmed(address: str) -> list[dict[str, Any]]:
 
 
 def _forget_unconfirmed(address: str) -> int:
-    hashes = limits.address_hashes(address)
+    hashes, client = limits.address_hashes(address), queries.client_by_email(address)
     found = pending_requests.pending_of_address(hashes)
-    queries.lock_therapists(pending.therapist_id for pending in found)
+    bookings = Booking.select(Booking.therapist).where(Booking.client == client)
+    # At once with those of the bookings: locks taken in another order could meet.
+    queries.lock_therapists(each.therapist_id for each in (*found, *bookings))
+    emails = [pending.told_by_id for pending in found]
+    OutboxEmail.update(domain="").where(OutboxEmail.id.in_(emails)).execute()
     EmailLimit.delete().where(EmailLimit.address_hash.in_(hashes)).execute()
     return int(PendingRequest.delete().where(PendingRequest.address_hash.in_(hashes)).execute())
 

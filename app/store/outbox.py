@@ -62,6 +62,7 @@ def enqueue(
     facts: dict[str, Any] | None = None,
     due_at: datetime | None = None,
     not_before: datetime | None = None,
+    address: str | None = None,
 ) -> OutboxEmail:
     """Queue one email in the caller's transaction; it is sent after the commit.
 
@@ -69,6 +70,7 @@ def enqueue(
     ordinal) was queued before. `due_at` is the moment of the step that the email is about, even
     if the step runs later: emails that a restored database queues again are then older than the
     moment of the loss, and can be told apart. `not_before` keeps it waiting until then.
+    `address`: where it goes to somebody who is no client.
     """
     subject = about or (booking.reference if booking else None)
     if subject is None:
@@ -84,10 +86,12 @@ def enqueue(
         thread=f"{subject}:{role}",
         facts=facts or {},
         created_at=now,
-        due_at=max(min(due_at or now, now), not_before or now),
+        due_at=not_before or min(due_at or now, now),
     )
-    recipient = email.recipient
-    email.domain = _domain(recipient.email if recipient else config.current().ops_email)
+    if address is None:
+        recipient = email.recipient
+        address = recipient.email if recipient else config.current().ops_email
+    email.domain = _domain(address)
     email.save(force_insert=True)
     return email
 

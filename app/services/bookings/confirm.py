@@ -91,6 +91,7 @@ def _tell(pending: PendingRequest, counted: EmailLimit, now: datetime) -> None:
             # Random, since row ids return after a restore and Message-IDs must not.
             about=f"confirm-{secrets.token_hex(8)}",
             ordinal=outbox.random_ordinal(),
+            address=pending.email,
             not_before=limits.next_email_at(counted, now, is_link_out=is_link_out),
             now=now,
         )

@@ -19,6 +19,7 @@ from app.store.models import (
     Booking,
     EmailLimit,
     IdempotentAnswer,
+    OutboxEmail,
     PendingRequest,
     Role,
     SignIn,
@@ -95,7 +96,7 @@ def purge_pending(now: datetime) -> PartialResults:
     for therapist in queries.therapists_with_ended_holds(now):
         if released := _release_ended(therapist, now):
             yield JobResult(due=released, done=released)
-    while deleted := _delete_batch(PendingRequest, PendingRequest.expires_at <= now):
+    while deleted := _delete_pending(now):
         yield JobResult(due=deleted, done=deleted)
 
 
@@ -104,6 +105,20 @@ def _release_ended(therapist: Therapist, now: datetime) -> int:
     # A therapist that somebody else has locked is left to the next run.
     is_free = queries.lock_therapist_if_free(therapist.id)
     return holds.release_ended(therapist, now) if is_free else 0
+
+
+@in_transaction
+def _delete_pending(now: datetime) -> int:
+    ended = list(
+        PendingRequest.select(PendingRequest.id, PendingRequest.told_by)
+        .where(PendingRequest.expires_at <= now)
+        .limit(PURGE_BATCH)
+    )
+    # A domain may name its owner.
+    told = [pending.told_by_id for pending in ended]
+    OutboxEmail.update(domain="").where(OutboxEmail.id.in_(told)).execute()
+    ids = [pending.id for pending in ended]
+    return int(PendingRequest.delete().where(PendingRequest.id.in_(ids)).execute())
 
 
 class Purge:
