@@ -31,7 +31,7 @@ class PendingRequest(Table):
     # A keyed hash of the address, for counting.
     address_hash = CharField(max_length=64)
     # JSON of name, given_name, email, timezone and note.
-    details = EncryptedTextField()
+    details = EncryptedTextField(bound_to=("therapist", "starts_at", "created_at"))
     created_at = InstantField()
     # Until when it holds its time; null if it holds none.
     held_until = InstantField(null=True)
