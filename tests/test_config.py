@@ -87,6 +87,7 @@ BAD = [
     ("MAIL_DEFAULT_SENDER", "nobody"),
     ("MAIL_DEFAULT_SENDER", "a@b.example\nBcc: c@d.example"),
     ("MAIL_DEFAULT_SENDER", "bookings@foo..bar"),
+    ("MAIL_DEFAULT_SENDER", "bookings@☃.example"),
     ("MAIL_DEFAULT_SENDER", "Mindsum <bookings@.example>"),
     ("MAIL_DEFAULT_SENDER", "Mindsum <bookings@mindsum.example"),
     ("MAIL_DEFAULT_SENDER", "Mindsum bookings@mindsum.example"),

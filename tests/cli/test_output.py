@@ -46,7 +46,7 @@ check
 @pytest.fixture
 def words(story: Story) -> dict[str, str]:
     """A therapist whose name and hours are beyond ASCII, and a booking."""
-    profile.update("asha", {"name": "Åsha Rao 李"})
+    profile.update("asha", {"name": "Åsha Rao 李"}, story.now)
     booking = story.ask(note="ça va…")
     [first, *_] = OutboxEmail.select()
     return {"booking": booking.reference, "email": str(first.id), "client": DEE[1]}
