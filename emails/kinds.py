@@ -68,7 +68,15 @@ KINDS: dict[str, EmailKind] = {
         to=("client",), values=("expires_at", "choose_url", "booking_url", "other_unreached")
     ),
     "answer_late_ops": EmailKind(
-        to=("ops",), values=("therapist_slug", "answer_by", "expires_at", "command", "unreached")
+        to=("ops",),
+        values=(
+            "therapist_slug",
+            "has_phone",
+            "answer_by",
+            "expires_at",
+            "command",
+            "unreached",
+        ),
     ),
     "booking_expired": EmailKind(
         to=("client",), facts=("because",), values=(*_OFFERS, "other_unreached")
@@ -140,6 +148,8 @@ KINDS: dict[str, EmailKind] = {
     ),
     "account_reactivated": EmailKind(to=("therapist",), values=_STREAK_RULE),
     "account_alert": EmailKind(
-        to=("ops",), facts=("what", "streak"), values=("therapist_slug", "sessions", "command")
+        to=("ops",),
+        facts=("what", "streak"),
+        values=("therapist_slug", "has_phone", "sessions", "command"),
     ),
 }

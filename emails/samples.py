@@ -137,6 +137,7 @@ VALUES: dict[str, Any] = {
     "requests": (REQUEST,),
     "unconfirmed_minutes": Decimal(30),
     "therapist_slug": "asha",
+    "has_phone": False,
     "command": "mindsum",
     "has_new_link": False,
     "meeting_url": "https://meet.example.com/asha-7f3k",

@@ -255,6 +255,18 @@ def test_what_people_wrote_can_still_be_read(
     assert "Sleeping badly." in exported and "I am away." in exported
 
 
+def test_its_therapists_have_no_phone_and_can_be_given_one(
+    upgraded: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, phone in (
+        (("show",), None),
+        (("set", "--phone", "+44 20 7946 0018"), "+442079460018"),
+    ):
+        capsys.readouterr()
+        assert run(["therapist", words[0], "bran", *words[1:], "--json"], lambda: upgraded) == 0
+        assert json.loads(capsys.readouterr().out)["phone"] == phone
+
+
 @pytest.fixture
 def fixed(
     empty_url: str, mail: MailServer, time_machine: Any, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,10 @@ def _meeting_url(text: str) -> str:
     return validation.web_address(text) if text.strip() else ""
 
 
+def _phone(text: str) -> str:
+    return validation.phone(text) if text.strip() else ""
+
+
 @click.group()
 def therapist() -> None:
     pass
@@ -56,6 +60,8 @@ def therapist() -> None:
               help='Weekly hours, such as "Mon-Fri 09:00-17:00".')  # fmt: skip
 @click.option("--no-free-consultation", is_flag=True, help="Offer paid sessions only.")
 @click.option("--meeting-url", type=Checked("URL", validation.web_address), help="Where to meet.")
+@click.option("--phone", type=Checked("NUMBER", _phone), default="",
+              help="For ops alone; kept encrypted.")  # fmt: skip
 @json_option
 @with_database
 def add(
@@ -68,6 +74,7 @@ def add(
     available: tuple[Window, ...],
     no_free_consultation: bool,
     meeting_url: str | None,
+    phone: str,
     as_json: bool,
 ) -> None:
     """Open an account."""
@@ -81,6 +88,7 @@ def add(
         windows=available,
         offers_free_consultation=not no_free_consultation,
         meeting_url=meeting_url,
+        phone=phone,
     )
     try:
         added = accounts.add_therapist(new, clock.now())
@@ -195,6 +203,7 @@ def address(slug: str, email: str, as_json: bool) -> None:
 @click.option("--free-consultation/--no-free-consultation", "offers_free_consultation",
               default=None, help="Whether a free consultation is offered.")  # fmt: skip
 @click.option("--meeting-url", type=Checked("URL", _meeting_url), help='"" for none.')
+@click.option("--phone", type=Checked("NUMBER", _phone), help='For ops alone; "" for none.')
 @json_option
 @with_database
 def set_(
@@ -202,6 +211,7 @@ def set_(
     email: str | None,
     rate: str | None,
     available: tuple[Window, ...] | None,
+    phone: str | None,
     as_json: bool,
     **given: str | bool | None,
 ) -> None:
@@ -215,10 +225,10 @@ def set_(
             changes["rate_minor"] = validation.rate(rate, row.currency)
         except ValueError as error:
             raise Mistake(f"--rate should be {error}, not {rate[:60]!r}") from None
-    if not changes and email is None and available is None:
+    if not changes and email is None and available is None and phone is None:
         raise Mistake("therapist set needs something to change: see mindsum therapist set --help")
     try:
-        changed = profile.change(slug, changes, now, address=email, windows=available)
+        changed = profile.change(slug, changes, now, address=email, windows=available, phone=phone)
     except InvalidFields as error:
         raise Mistake(f"--{error.errors[0].field} {error.errors[0].message}") from None
     _print_account(changed, as_json)
@@ -280,7 +290,7 @@ def _unreachable(row: Therapist) -> str | None:
 
 def _print_account(row: Therapist, as_json: bool) -> None:
     if as_json:
-        print_json(_json(row))
+        print_json({**_json(row), "phone": queries.phone_of(row)})
         return
     print_details(
         (
@@ -288,6 +298,7 @@ def _print_account(row: Therapist, as_json: bool) -> None:
             ("name", row.name),
             ("given name", row.given_name),
             ("email", row.email),
+            ("phone", queries.phone_of(row)),
             ("account", row.state),
             ("unreachable", _unreachable(row)),
             ("streak", row.streak),

@@ -26,6 +26,7 @@ _INSTANT = re.compile(
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
+_PHONE = re.compile(r"\+?[0-9]{5,20}")
 # They hold emoji and words of some scripts together; other format characters hide something or
 # reorder the text around them, so that one name could look like another.
 _JOINERS = frozenset("\u200c\u200d")
@@ -153,6 +154,20 @@ def rate(value: str, currency: str) -> int:
         example = f"{60:.{minor_digits(currency)}f}"
         raise ValueError(f"an amount in {currency} above zero, such as {example}")
     return minor
+
+
+def phone(value: str) -> str:
+    """A phone number as digits, after + where it says its country; "+44 (0)20" has no 0 then."""
+    clean = " ".join(value.split())
+    if clean.startswith("+"):
+        clean = clean.replace("(0)", "")
+    digits = re.sub("[ ()-]", "", clean)
+    if _PHONE.fullmatch(digits) is None:
+        raise ValueError(
+            "Please give a phone number of 5 to 20 digits, such as +44 20 7946 0018,"
+            " with nothing but spaces, +, -, ( and ) between them."
+        )
+    return digits
 
 
 def text(value: str) -> str:

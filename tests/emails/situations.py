@@ -43,6 +43,12 @@ expired = partial(sample, "booking_expired")
 UNREACHED = tuple(kind for kind, row in KINDS.items() if "other_unreached" in row.values)
 
 SITUATIONS: dict[str, Callable[[], Message]] = {
+    "answer_late_ops.with_phone": partial(
+        sample, "answer_late_ops", sent_at=ANSWER_BY, has_phone=True
+    ),
+    "account_alert.with_phone": partial(
+        sample, "account_alert", session=None, sent_at=ANSWER_BY, has_phone=True
+    ),
     "booking_requested.free": partial(
         sample, "booking_requested", session=FREE, sessions_that_day=(FREE,)
     ),

@@ -144,3 +144,30 @@ def test_a_message_with_nothing_to_see_is_none() -> None:
 def test_a_line_for_a_public_page_hides_nothing(line: str) -> None:
     with pytest.raises(ValueError, match="invisible"):
         validation.line(line, 200)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("+44 20 7946 0018", "+442079460018"),
+        ("+44 (0)20 7946-0018", "+442079460018"),
+        (" (020) 7946 0018 ", "02079460018"),
+        ("(0)20 7946 0018", "02079460018"),
+        ("+1\u00a0(212)\u202f555-0147", "+12125550147"),
+        ("12345", "12345"),
+        ("9" * 20, "9" * 20),
+    ],
+)
+def test_a_phone_number_is_kept_as_its_digits(typed: str, kept: str) -> None:
+    assert validation.phone(typed) == kept
+    assert validation.phone(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "1234", "9" * 21, "()-+", "12345\u202e", "12345\x00", "tel:02079460018",
+     "44+20794600", "+", "ext 12345", "020/7946", "٠٢٠٧٩٤٦", "１２３４５",],
+)  # fmt: skip
+def test_what_is_no_phone_number_is_refused_with_a_right_one(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"5 to 20 digits.*\+44 20 7946 0018"):
+        validation.phone(typed)

@@ -247,6 +247,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
         str(side.role) for side in reach_of(_booking(email), now).unreached
     ],
     "was_asked_in_time": lambda email, _: _was_asked_in_time(_booking(email)),
+    "has_phone": lambda email, _: queries.has_phone(_therapist(email)),
     "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
     "offers": _offers,
     "sessions": _sessions,

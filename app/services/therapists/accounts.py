@@ -17,7 +17,7 @@ from app.services.therapists import sessions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
 from app.store.db.errors import Key, violated
-from app.store.models import Therapist, Window
+from app.store.models import Therapist, TherapistPhone, Window
 
 _log = structlog.get_logger("mindsum")
 
@@ -36,6 +36,8 @@ class NewTherapist:
     given_name: str | None = None
     offers_free_consultation: bool = True
     meeting_url: str | None = None
+    # For ops; "" for none.
+    phone: str = ""
     headline: str = ""
     about: str = ""
     specialisms: str = ""
@@ -72,6 +74,7 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
             case _:
                 raise
     replace_windows(therapist, new.windows)
+    replace_phone(therapist, new.phone)
     return therapist
 
 
@@ -120,6 +123,13 @@ def replace_windows(therapist: Therapist, windows: Sequence[OpenWindow]) -> None
             start_minute=window.start_minute,
             end_minute=window.end_minute,
         )
+
+
+def replace_phone(therapist: Therapist, number: str) -> None:
+    # In the caller's transaction.
+    TherapistPhone.delete().where(TherapistPhone.therapist == therapist).execute()
+    if number:
+        TherapistPhone.create(therapist=therapist, number=number)
 
 
 @in_transaction

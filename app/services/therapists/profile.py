@@ -65,12 +65,15 @@ def change(
     *,
     address: str | None = None,
     windows: Sequence[OpenWindow] | None = None,
+    phone: str | None = None,
 ) -> Therapist:
-    """`update`, a new address and new hours at once. Raises NotFound, InvalidFields."""
+    """`update`, a new address, hours and phone (or "") at once. Raises NotFound, InvalidFields."""
     if address is not None:
         accounts.change_address(slug, address, now)
     if windows is not None:
         set_hours(slug, windows)
+    if phone is not None:
+        accounts.replace_phone(queries.locked_therapist_by_slug(slug), phone)
     return update(slug, changes, now)
 
 

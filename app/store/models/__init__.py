@@ -25,6 +25,7 @@ from app.store.models.people import (
     AccountState,
     Client,
     Therapist,
+    TherapistPhone,
     TimeOff,
     Window,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Suppression",
     "Table",
     "Therapist",
+    "TherapistPhone",
     "TherapistSession",
     "TimeOff",
     "TimelineEntry",
@@ -65,7 +67,7 @@ __all__ = [
 ]
 
 TABLES: tuple[type[Table], ...] = (
-    Therapist, Window, TimeOff, Client, Booking, TimelineEntry, LedgerLine, Writing,
-    StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
+    Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
+    Writing, StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
     TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
 )  # fmt: skip

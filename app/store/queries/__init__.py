@@ -48,10 +48,12 @@ from app.store.queries.therapist_bookings import (
 )
 from app.store.queries.therapists import (
     every_therapist,
+    has_phone,
     lock_therapist_if_free,
     lock_therapists,
     locked_therapist,
     locked_therapist_by_slug,
+    phone_of,
     therapist_by_email,
     therapist_by_id,
     therapist_by_slug,
@@ -77,6 +79,7 @@ __all__ = [
     "failed_emails_to",
     "free_consultations_of",
     "has_overdue_completion",
+    "has_phone",
     "held_spans",
     "last_written_at",
     "listed_ids",
@@ -96,6 +99,7 @@ __all__ = [
     "overdue_completion",
     "overdue_expiry",
     "overdue_since",
+    "phone_of",
     "replacements_of",
     "requested_since",
     "session_by_secret_hash",

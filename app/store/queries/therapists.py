@@ -7,7 +7,7 @@ from peewee import Field
 
 from app.errors import NotFound
 from app.store.db.database import is_sqlite
-from app.store.models import Therapist, TimeOff, email_key
+from app.store.models import Therapist, TherapistPhone, TimeOff, email_key
 from app.store.queries.locking import locking
 
 
@@ -30,6 +30,16 @@ def therapist_by_id(therapist_id: int) -> Therapist:
 def therapist_by_email(address: str) -> Therapist | None:
     therapist: Therapist | None = Therapist.get_or_none(Therapist.email_key == email_key(address))
     return therapist
+
+
+def phone_of(therapist: Therapist) -> str | None:
+    row = TherapistPhone.get_or_none(TherapistPhone.therapist == therapist)
+    return row.number if row else None
+
+
+def has_phone(therapist: Therapist) -> bool:
+    # Without decrypting it.
+    return bool(TherapistPhone.select().where(TherapistPhone.therapist == therapist).exists())
 
 
 def every_therapist() -> list[Therapist]:
