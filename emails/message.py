@@ -171,11 +171,13 @@ class UnconfirmedRequest:
 class EmailContext:
     """`sequence`, `organizer` and `entry_url` are those of the calendar's entry.
 
+    `thread` is the session as the subject names it, the same in the booking's whole thread.
     Raises UnsafeValue if the session is not `envelope`'s.
     """
 
     envelope: Envelope
     session: Session | None = None
+    thread: Session | None = None
     sequence: int = 0
     organizer: str = ""
     entry_url: str = ""

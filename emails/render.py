@@ -56,7 +56,8 @@ def render(kind: str, context: EmailContext) -> Message:
         "calendar": row.calendar,
         "fee": context.session.fee_for(envelope.role) if context.session else None,
     }
-    subject = _text_templates().get_template(_subject(kind, envelope)).render(variables).strip()
+    of_thread = {**variables, "session": context.thread or context.session}
+    subject = _text_templates().get_template(_subject(kind, envelope)).render(of_thread).strip()
     text = _tidy(_text_templates().get_template(f"{kind}/body.txt").render(variables))
     # The first line of every text is its news: a lock screen shows it beside the subject.
     variables.update(subject=subject, preheader=text.partition("\n")[0])

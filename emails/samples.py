@@ -170,6 +170,7 @@ def sample(
     sent_at: datetime = REQUESTED_AT,
     sequence: int = 1,
     session: Session | None = SESSION,
+    thread: Session | None = None,
     **values: object,
 ) -> Message:
     role = to or KINDS[kind].to[0]
@@ -180,6 +181,7 @@ def sample(
         EmailContext(
             envelope=make_envelope(role, reference=reference, sent_at=sent_at),
             session=session,
+            thread=thread,
             sequence=sequence,
             organizer=SENDER,
             entry_url=ENTRY_URLS.get(role, ""),

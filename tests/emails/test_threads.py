@@ -1,5 +1,6 @@
 """One thread and one event per booking and recipient."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from icalendar import Calendar
 
 from emails import render
 from emails.calendar import Entry, calendar_part
-from emails.kinds import CalendarState, Role
+from emails.kinds import KINDS, CalendarState, Role
 from emails.message import CalendarPart, EmailContext, Message, message_id
 from emails.safety import UnsafeValue
 from emails.samples import (
@@ -56,10 +57,16 @@ def test_all_emails_of_a_booking_to_one_person_are_one_thread(recipient: str) ->
     assert len({message.message_id for message in thread}) == len(thread)
 
 
+SUBJECTS: dict[Role, str] = {
+    "therapist": "Dee, Tue 3 Nov 14:00",
+    "client": "Asha, Tue 3 Nov 09:00",
+    "ops": "MB-7K3QXD, Asha, Tue 3 Nov 14:00",
+}
+
+
 def test_a_subject_says_with_whom_and_when_in_the_readers_zone() -> None:
-    assert SAMPLES["booking_requested"]().subject == "Dee, Tue 3 Nov 14:00"
-    assert SAMPLES["booking_received"]().subject == "Asha, Tue 3 Nov 09:00"
-    assert SAMPLES["answer_late_ops"]().subject == "MB-7K3QXD, Asha, Tue 3 Nov 14:00"
+    for kind in ("booking_requested", "booking_received", "answer_late_ops"):
+        assert SAMPLES[kind]().subject == SUBJECTS[KINDS[kind].to[0]]
 
 
 def test_only_a_moved_time_changes_the_subject_of_a_thread() -> None:
@@ -67,6 +74,15 @@ def test_only_a_moved_time_changes_the_subject_of_a_thread() -> None:
     others = (sample("booking_received", sent_at=STARTS_AT), sample("new_message", "client"))
     assert {each.subject for each in others} == {"Asha, Tue 3 Nov 09:00"}
     assert sample("new_message", "client", session=moved).subject == "Asha, Wed 4 Nov 10:00"
+
+
+def test_a_subject_keeps_the_name_and_zone_that_the_thread_began_with() -> None:
+    renamed = replace(SESSION, therapist_name="Ash", therapist_zone="Asia/Tokyo")
+    for role, subject in SUBJECTS.items():
+        kind = "answer_late_ops" if role == "ops" else "new_message"
+        made = sample(kind, role, session=renamed, thread=SESSION)
+        assert made.subject == subject
+    assert "Ash " in sample("new_message", "client", session=renamed, thread=SESSION).text
 
 
 def test_an_email_about_no_booking_has_a_subject_of_its_own() -> None:

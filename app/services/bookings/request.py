@@ -215,6 +215,9 @@ def _record(
         "expires_after_s": (booking.expires_at - now).total_seconds(),
         # Of the calendar entry, for its whole life.
         "organizer": config.current().mail_default_sender,
+        # Of the subject, for the thread's whole life.
+        "therapist_given_name": booking.therapist.given_name,
+        "therapist_timezone": booking.therapist.timezone,
     }
     transitions.record_request(booking, by=Actor.CLIENT, via=via, facts=facts)
     ledger.post(booking, "requested", cancellation.request_lines(booking.fee_minor), now)

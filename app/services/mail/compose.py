@@ -1,6 +1,7 @@
 """From an outbox row to its email: reader, session, fresh links and the values of its kind."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -34,6 +35,7 @@ def compose(email: OutboxEmail, now: datetime) -> Message:
     context = EmailContext(
         envelope=_envelope(email, now),
         session=session_of(booking) if booking else None,
+        thread=_thread_of(booking) if booking else None,
         sequence=email.facts.get("sequence", booking.sequence) if booking else 0,
         organizer=_organizer(booking) if booking and kind.calendar else "",
         entry_url=_entry_url(booking, email.role) if booking else "",
@@ -75,10 +77,20 @@ def calendar_file(booking: Booking, now: datetime) -> bytes:
 
 def _organizer(booking: Booking) -> str:
     """The sender at the time of the request, also after MAIL_DEFAULT_SENDER has changed."""
-    requested = next(iter(queries.timeline_of(booking)), None)
-    sender = config.current().mail_default_sender
     # Release 0.1 did not record it.
-    return str(requested.facts.get("organizer", sender)) if requested else sender
+    sender = config.current().mail_default_sender
+    return str(queries.facts_of_request(booking).get("organizer", sender))
+
+
+def _thread_of(booking: Booking) -> Session:
+    """The session as the thread's first email named it, whatever its therapist changed since."""
+    session, facts = session_of(booking), queries.facts_of_request(booking)
+    # Release 0.1 did not record them.
+    return replace(
+        session,
+        therapist_name=facts.get("therapist_given_name", session.therapist_name),
+        therapist_zone=facts.get("therapist_timezone", session.therapist_zone),
+    )
 
 
 def _entry_url(booking: Booking, role: Role) -> str:

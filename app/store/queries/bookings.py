@@ -1,7 +1,7 @@
 """Bookings: finding one, conditions on many, what belongs to one, which are due."""
 
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from peewee import Expression, Field, ModelSelect, fn
 
@@ -105,6 +105,13 @@ def timeline_of(booking: Booking) -> list[TimelineEntry]:
     entries = TimelineEntry.select().where(TimelineEntry.booking == booking)
     # Not by `at`: a transaction that waited for the therapist's lock read the clock before.
     return list(entries.order_by(TimelineEntry.id))
+
+
+def facts_of_request(booking: Booking) -> dict[str, Any]:
+    """What was recorded when it was requested."""
+    entries = TimelineEntry.select(TimelineEntry.facts).where(TimelineEntry.booking == booking)
+    first = entries.order_by(TimelineEntry.id).first()
+    return first.facts if first else {}
 
 
 def writings_of(booking: Booking, *purposes: Purpose) -> list[Writing]:

@@ -1,14 +1,16 @@
 """What an email is composed from: the values that its kind names, as they are when it leaves."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from app import config
+from app.services import clients
 from app.services.mail.compose import VALUES, compose
+from app.services.therapists import profile
 from app.store import outbox
-from app.store.models import Booking, OutboxEmail, Role
+from app.store.models import Booking, OutboxEmail, Role, TimelineEntry
 from emails.kinds import KINDS
-from tests.scenarios.story import Story
+from tests.scenarios.story import DEE, ELI, Story
 
 
 def test_every_value_that_a_kind_names_has_a_source() -> None:
@@ -18,6 +20,52 @@ def test_every_value_that_a_kind_names_has_a_source() -> None:
 def text_of(kind: str, booking: Booking, now: datetime) -> str:
     email = OutboxEmail.get(OutboxEmail.kind == kind, OutboxEmail.booking == booking)
     return compose(email, now).text
+
+
+def subjects(booking: Booking, now: datetime) -> set[tuple[Role, str]]:
+    emails = OutboxEmail.select().where(OutboxEmail.booking == booking)
+    return {(each.role, compose(each, now).subject) for each in emails}
+
+
+def test_a_thread_keeps_its_subject_when_its_therapist_changes_name_and_zone(story: Story) -> None:
+    booking = story.ask()
+    outbox.enqueue("answer_late_ops", Role.OPS, booking=booking, now=story.now)
+    before = subjects(booking, story.now)
+    assert len(before) == 3
+    changes = {"name": "Ash Rao", "given_name": "Ash", "timezone": "Asia/Tokyo"}
+    profile.update("asha", changes, story.now)
+    story.accept(booking)
+    assert subjects(story.reload(booking), story.now) == before
+    assert "Asia/Tokyo" not in str(before)
+    assert "Ash " in text_of("booking_accepted", story.reload(booking), story.now)
+
+
+def test_a_request_after_the_change_has_the_new_name_and_zone_in_its_subject(
+    story: Story,
+) -> None:
+    before = subjects(story.ask(), story.now)
+    profile.update("asha", {"given_name": "Ash", "timezone": "Asia/Tokyo"}, story.now)
+    later = story.ask(client=ELI, starts_at=story.now + timedelta(days=2, hours=20))
+    after = dict(subjects(later, story.now))
+    assert after[Role.CLIENT].startswith("Ash, ")
+    assert after[Role.THERAPIST].endswith("14:00")
+    assert not before & set(after.items())
+
+
+def test_a_booking_of_release_0_1_has_the_present_name_in_its_subject(story: Story) -> None:
+    booking = story.ask()
+    TimelineEntry.update(facts={"fee_minor": 6000}).execute()
+    profile.update("asha", {"given_name": "Ash"}, story.now)
+    shown = dict(subjects(story.reload(booking), story.now))
+    assert shown[Role.CLIENT].startswith("Ash, ")
+
+
+def test_an_erased_client_is_in_no_subject(story: Story) -> None:
+    booking = story.ask()
+    story.withdraw(booking)
+    clients.erase(DEE[1], story.now)
+    shown = subjects(story.reload(booking), story.now)
+    assert [subject for _, subject in shown if "Dee" in subject] == []
 
 
 def test_a_reply_goes_to_the_support_address_in_every_email(story: Story) -> None:
