@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     notes_key: Listed = Field(
         (DEVELOPMENT_NOTES_KEY,), description="Fernet keys, comma separated, newest first"
     )
+    # Remembers erasures for the day on which an older backup is restored; see `erasure_log_path`.
+    erasure_log: Path | None = Field(None, description="a file")
     # Every link starts with it; https means production.
     public_url: str = Field(
         "http://127.0.0.1:8000", description="the site's address, such as https://example.org"
@@ -260,6 +262,14 @@ class Settings(BaseSettings):
     def public_host(self) -> str:
         # Part of every Message-ID and calendar UID.
         return urlsplit(self.public_url).hostname or "localhost"
+
+    @property
+    def erasure_log_path(self) -> Path | None:
+        """None where erasures are not remembered: PostgreSQL, without a setting."""
+        file = self.database_url.removeprefix("sqlite:///")
+        if self.erasure_log is None and file != self.database_url:
+            return Path(f"{file}.erasures")
+        return self.erasure_log
 
     @property
     def bind_address(self) -> str:

@@ -24,9 +24,9 @@ from app.cli.common import (
 from app.errors import ConfigError, StoreUnavailable
 from app.services.bookings import ledger as ledger_lines
 from app.services.ops import backup as backups
-from app.services.ops import health
+from app.services.ops import erasures, health
 from app.services.ops import replay as replaying
-from app.store import encryption, queries
+from app.store import encryption, erasure_log, queries
 from app.store.db import database
 from emails import formatting
 
@@ -56,12 +56,19 @@ def db() -> None:
 @json_option
 @with_app
 def upgrade(as_json: bool) -> None:
-    """Bring the schema up to date; can be run twice, also from several places at once."""
+    """Bring the schema up to date; can be run twice, also from several places at once.
+
+    Clients in ERASURE_LOG whom a restored backup brought back are erased again.
+    """
     steps = database.upgrade()
+    with database.connection():
+        erased = erasures.erase_again(clock.now())
     if as_json:
-        print_json({"applied": steps})
-    else:
-        click.echo(f"Applied: {', '.join(steps)}." if steps else "The schema is up to date.")
+        print_json({"applied": steps, "erased_again": erased})
+        return
+    click.echo(f"Applied: {', '.join(steps)}." if steps else "The schema is up to date.")
+    if erased:
+        click.echo(f"Erased again: {erased} clients.")
 
 
 @db.command()
@@ -89,6 +96,8 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
         print_json(asdict(restored))
         return
     click.echo(f"Restored {restored.bookings} bookings from {file}.")
+    if restored.erased_again:
+        click.echo(f"Erased again, as since the backup: {restored.erased_again} clients.")
     if restored.set_aside:
         click.echo(f"The replaced database is kept as {restored.set_aside}; delete it in the end.")
     click.echo(f"The outbox is on hold with {restored.emails_waiting} emails waiting.")
@@ -136,11 +145,24 @@ def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
     if not faults:
         yield CheckResult("settings", True, f"for {settings.public_url}")
     yield CheckResult("notes_key", True, _fingerprints(settings.notes_key))
+    yield _check_erasures(settings)
     with app.app_context():
         yield from _check_database()
         problem = app.extensions["mailer"].check()
         mail_server = f"{settings.mail_server}:{settings.mail_port}"
         yield CheckResult("mail", problem is None, problem or f"{mail_server} takes mail")
+
+
+def _check_erasures(settings: config.Settings) -> CheckResult:
+    path = settings.erasure_log_path
+    if path is None:
+        forgotten = "not remembered: without ERASURE_LOG an old backup brings people back"
+        return CheckResult("erasures", True, forgotten)
+    try:
+        erasure_log.load()
+    except erasure_log.ErasureLogUnusable as error:
+        return CheckResult("erasures", False, str(error))
+    return CheckResult("erasures", True, f"are remembered in {path.name}")
 
 
 def _fingerprints(keys: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from app import clock
+from app import clock, config
 from app.cli.common import Checked, Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
 from app.services import clients, validation
@@ -40,10 +40,13 @@ def erase(email: str, as_json: bool) -> None:
         bookings = clients.erase(email, clock.now())
     except InvalidFields as error:
         raise Mistake(f"{email} {error.errors[0].message}") from None
+    is_remembered = config.current().erasure_log_path is not None
     if as_json:
-        print_json({"erased": True, "bookings": bookings})
-    else:
-        click.echo(f"Erased. Bookings kept in the ledger without a name: {bookings}.")
+        print_json({"erased": True, "bookings": bookings, "remembered": is_remembered})
+        return
+    click.echo(f"Erased. Bookings kept in the ledger without a name: {bookings}.")
+    if not is_remembered:
+        click.echo("An older backup would bring them back, because ERASURE_LOG is not set.")
 
 
 @client.command()

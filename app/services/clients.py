@@ -3,23 +3,25 @@
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression, IntegrityError
+from peewee import Expression, IntegrityError, ModelSelect
 
 from app.errors import FieldError, InvalidFields, NotFound
-from app.rules.lifecycle import LIVE, Via
+from app.rules.lifecycle import LIVE, Actor, Via
 from app.services import limits
-from app.services.bookings import ledger, transitions
-from app.store import outbox, queries, suppressions
+from app.services.bookings import cancel, ledger, transitions
+from app.store import erasure_log, outbox, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     Booking,
     Client,
+    DeliveryAttempt,
     EmailLimit,
     OutboxEmail,
     OutboxStatus,
     PendingRequest,
     Purpose,
     Role,
+    Suppression,
     TimelineEntry,
     Writing,
 )
@@ -46,10 +48,11 @@ def export(address: str) -> dict[str, Any]:
 
 
 @in_transaction
-def erase(address: str, now: datetime) -> int:
+def erase(address: str, now: datetime, *, ends_live_bookings: bool = False) -> int:
     """Remove everything held on a client but the ledger; returns how many bookings they had.
 
-    Their links stop working. Raises NotFound, and InvalidFields while a booking is live.
+    Their links stop working, and ERASURE_LOG remembers it. Raises NotFound, ErasureLogUnusable,
+    and InvalidFields while a booking is live, unless it is to end too.
     """
     # SQLite's write-ahead log still holds the old pages.
     on_commit(drop_log)
@@ -59,30 +62,25 @@ def erase(address: str, now: datetime) -> int:
     # Every use case locks therapists before clients. With both locked, nothing new is written.
     # `_forget_unconfirmed` has locked the therapists.
     _apply_overdue_moves(client, now)
+    if ends_live_bookings:
+        _cancel_live(client, now)
     if queries.locked_client(address) is None:
         raise NotFound("client with that address")
-    _refuse_while_live(client, now)
+    if not ends_live_bookings:
+        _refuse_while_live(client, now)
     suppressions.forget(address)
     gone = client.erased_address
     Client.update(email=gone, email_key=gone).where(Client.id == client.id).execute()
-    return _erase_bookings(client, now)
+    count = _erase_bookings(client, now)
+    erasure_log.add(client, now)
+    return count
 
 
 def _erase_bookings(client: Client, now: datetime) -> int:
     """What names the client in their bookings and emails; how many bookings."""
     own_bookings = Booking.select(Booking.id).where(Booking.client == client)
     Writing.delete().where(Writing.booking.in_(own_bookings)).execute()
-    own_emails = (OutboxEmail.role == Role.CLIENT) & (
-        OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client)
-    )
-    OutboxEmail.update(
-        status=OutboxStatus.SKIPPED, last_error="the client was erased", settled_at=now
-    ).where(
-        own_emails,
-        OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING, OutboxStatus.FAILED]),
-    ).execute()
-    # A domain may name its owner.
-    OutboxEmail.update(domain="").where(own_emails).execute()
+    _erase_emails(client, own_bookings, now)
     count = (
         Booking.update(
             client_name="Erased",
@@ -95,6 +93,26 @@ def _erase_bookings(client: Client, now: datetime) -> int:
         .execute()
     )
     return int(count)
+
+
+def _erase_emails(client: Client, own_bookings: "ModelSelect[Booking]", now: datetime) -> None:
+    about = OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client)
+    own_emails = about & (OutboxEmail.role == Role.CLIENT)
+    # What a mail server answered may name them, also where it refused an email to the therapist.
+    numbers = OutboxEmail.select(OutboxEmail.id).where(about)
+    DeliveryAttempt.update(said=None).where(DeliveryAttempt.email.in_(numbers)).execute()
+    OutboxEmail.update(last_error=None).where(about).execute()
+    # Of an earlier address too.
+    own = OutboxEmail.select(OutboxEmail.id).where(own_emails)
+    Suppression.delete().where(Suppression.email.in_(own)).execute()
+    OutboxEmail.update(
+        status=OutboxStatus.SKIPPED, last_error="the client was erased", settled_at=now
+    ).where(
+        own_emails,
+        OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING, OutboxStatus.FAILED]),
+    ).execute()
+    # A domain may name its owner.
+    OutboxEmail.update(domain="").where(own_emails).execute()
 
 
 @in_transaction
@@ -110,6 +128,7 @@ def change_address(address: str, new: str, now: datetime) -> Client:
     except IntegrityError as error:
         taken = f"{new} is the address of another client; choose another"
         raise InvalidFields(FieldError("new", taken)) from error
+    suppressions.forget(address)
     suppressions.forget(new)
     outbox.restart_queued(client, now)
     return client
@@ -170,6 +189,11 @@ def _apply_overdue_moves(client: Client, now: datetime) -> None:
     live = (Booking.client == client) & Booking.status.in_(LIVE)
     for booking in queries.with_therapist_and_client(live):
         transitions.catch_up(booking, via=Via.CLI, now=now)
+
+
+def _cancel_live(client: Client, now: datetime) -> None:
+    for booking in queries.live_bookings_of_client(client, now):
+        cancel.cancel(booking, by=Actor.CLIENT, via=Via.CLI, now=now)
 
 
 def _refuse_while_live(client: Client, now: datetime) -> None:

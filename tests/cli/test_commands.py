@@ -23,6 +23,7 @@ from app.rules.lifecycle import Actor
 from app.scheduler.process import run_once
 from app.services.bookings import messages
 from app.store import attempts, encryption
+from app.store.db import database
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import MailServer, unused_port
@@ -466,7 +467,8 @@ def test_a_client_is_exported_and_then_erased(story: Story, mindsum: Mindsum) ->
         f"{DEE[1]} has live bookings ({booking.reference}); cancel them first"
     )
     story.withdraw(booking)
-    assert mindsum("client", "erase", DEE[1], "--json").data == {"erased": True, "bookings": 1}
+    erased = mindsum("client", "erase", DEE[1], "--json").data
+    assert erased == {"erased": True, "bookings": 1, "remembered": database.is_sqlite()}
     assert mindsum("client", "export", DEE[1]).mistake.startswith("there is no client")
     assert mindsum("ledger", "show", booking.reference, "--json").data["sum"] == 0
 
@@ -488,6 +490,7 @@ def test_check_prints_one_line_for_each_check(
     assert [(each["check"], each["ok"]) for each in looked] == [
         ("settings", True),
         ("notes_key", True),
+        ("erasures", True),
         ("database", True),
         ("notes", True),
         ("scheduler", True),
@@ -498,7 +501,7 @@ def test_check_prints_one_line_for_each_check(
     app.extensions["mail"].port = app.config["MAIL_PORT"]
     failed = mindsum("check")
     assert failed.status == 1
-    assert len(failed.out.splitlines()) == 7
+    assert len(failed.out.splitlines()) == 8
     assert "MAIL_SERVER" in failed.out
 
 
@@ -607,7 +610,7 @@ def test_a_database_without_tables_is_a_mistake_that_names_the_command_to_run(
     assert typed(tmp_path, "booking", "list").mistake.endswith("run mindsum db upgrade")
     assert typed(tmp_path, "check").status == 1
     assert typed(tmp_path, "db", "upgrade").status == 0
-    assert typed(tmp_path, "db", "upgrade", "--json").data == {"applied": []}
+    assert typed(tmp_path, "db", "upgrade", "--json").data == {"applied": [], "erased_again": 0}
     assert typed(tmp_path, "booking", "list", "--json").data == []
 
 

@@ -14,6 +14,7 @@ import peewee
 import structlog
 
 from app.errors import DomainError
+from app.services.ops import erasures
 from app.store import outbox
 from app.store.db import database
 from app.store.db.sqlite import lock_file, write_lock
@@ -28,6 +29,7 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _HEADER = b"SQLite format 3\0"
 _COMPANIONS = ("-wal", "-shm", "-journal")
+_TEMPORARY = ("", *_COMPANIONS, ".lock")
 
 _log = structlog.get_logger("mindsum")
 
@@ -47,11 +49,15 @@ class BackupFailed(BackupRefused):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """`steps`: the schema steps it lacked. `set_aside`: where the old file is kept, or None."""
+    """`steps`: the schema steps it lacked. `set_aside`: where the old file is kept, or None.
+
+    `erased_again`: clients who had been erased since the backup.
+    """
 
     bookings: int
     emails_waiting: int
     steps: list[str]
+    erased_again: int
     set_aside: str | None = None
 
 
@@ -99,12 +105,16 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         _copy(path, copy)
         _check(copy)
         steps = _upgrade_and_hold(copy, now)
+        with database.using_file(copy):
+            erased = erasures.erase_again(now)
         bookings = _count(copy, "booking")
         waiting = _count(copy, "outbox_email WHERE status IN ('queued', 'sending')")
         with write_lock(into):
             set_aside = _replace(into, copy, now)
-    _log.warning("backup_restored", bookings=bookings, waiting=waiting, set_aside=set_aside)
-    return Restored(bookings, waiting, steps, set_aside)
+    _log.warning(
+        "backup_restored", bookings=bookings, waiting=waiting, erased=erased, set_aside=set_aside
+    )
+    return Restored(bookings, waiting, steps, erased, set_aside)
 
 
 @contextmanager
@@ -118,7 +128,7 @@ def _temporary_file_beside(path: Path) -> Iterator[Path]:
     try:
         yield Path(name)
     finally:
-        for suffix in ("", *_COMPANIONS):
+        for suffix in _TEMPORARY:
             Path(name + suffix).unlink(missing_ok=True)
 
 

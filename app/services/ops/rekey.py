@@ -7,7 +7,7 @@ from typing import Any
 from peewee import fn
 
 from app.errors import NotesKeyWrong, StoredTextMoved
-from app.store import encryption
+from app.store import encryption, erasure_log
 from app.store.db.database import drop_log, in_transaction
 from app.store.models import TABLES, Table
 from app.store.models.fields import EncryptedTextField
@@ -34,7 +34,10 @@ def stale_count() -> int:
 
 
 def rekey() -> Iterator[Progress]:
-    """Yields the result of each committed batch; stopped at any point, it can be run again."""
+    """Yields the result of each committed batch; stopped at any point, it can be run again.
+
+    The key of the erasure log follows last. Raises ErasureLogUnusable.
+    """
     for table in TABLES:
         for field in _encrypted(table):
             last: Any = None
@@ -43,6 +46,7 @@ def rekey() -> Iterator[Progress]:
                 if last is None:
                     break
                 yield progress
+    erasure_log.rekey()
     drop_log()
 
 

@@ -43,6 +43,18 @@ def bind(url: str) -> None:
         db.initialize(PostgresqlServer(url))
 
 
+@contextmanager
+def using_file(path: Path) -> Iterator[None]:
+    """In the block every model of this process is in another SQLite file."""
+    before = db.obj
+    db.initialize(SqliteFile(path))
+    try:
+        with connection():
+            yield
+    finally:
+        db.initialize(before)
+
+
 def release() -> None:
     """Close idle connections now, and the others when their threads return them."""
     if isinstance(db.obj, PostgresqlServer):
