@@ -58,7 +58,7 @@ def db() -> None:
 def upgrade(as_json: bool) -> None:
     """Bring the schema up to date; can be run twice, also from several places at once.
 
-    Clients in ERASURE_LOG whom a restored backup brought back are erased again.
+    Clients in ERASURE_LOG that a restored backup brought back are erased again.
     """
     steps = database.upgrade()
     with database.connection():
