@@ -109,6 +109,9 @@ def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
         # A press on the demo's clock shows its effect within two seconds.
         "SWEEP_SECONDS": "1",
         "RATELIMIT_ENABLED": "false",
+        # In the demo one person plays everybody.
+        "OPEN_PER_THERAPIST": "1000",
+        "CONFIRM_ADDRESS": "",
         "API_KEYS": API_KEY,
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",
@@ -233,8 +236,9 @@ def _welcome(port: int, kept_in: Path | None) -> None:
 
   Try this first
     1. Open the site, choose a therapist and ask for a session; any name and address will do.
-    2. Open the mailbox: the therapist's request is there. Click Accept, then confirm.
-    3. The client's confirmation follows at once. Or do not answer, and click "+3 h" there.
+    2. Open the mailbox: press Confirm Request in the email to you, then the page's button.
+    3. The therapist's request is there at once. Click Accept, then confirm.
+    4. The client's confirmation follows. Or do not answer, and click "+3 h" there.
 
   Therapists sign in at {site}/sign-in, for example as {therapists.ADDRESSES[0]};
   the link comes to the mailbox. The API key is "{API_KEY}". {kept}

@@ -45,6 +45,8 @@ class Enquiry:
     ended_at: datetime | None = None
     # Whether, when the enquiry ended, a mail server should long have taken the request email.
     is_email_overdue: bool = False
+    # False for a request from the public form whose client never came back: it may be a stranger's.
+    expiry_counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,8 @@ def _is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
         case EnquiryOutcome.ACCEPTED | EnquiryOutcome.DECLINED:
             return True
         case EnquiryOutcome.EXPIRED:
-            return enquiry.handed_over_at is not None and _had_fair_time(enquiry, policy)
+            is_told = enquiry.handed_over_at is not None
+            return enquiry.expiry_counts and is_told and _had_fair_time(enquiry, policy)
         case _:
             return _delay(enquiry, now) > policy.answer_within
 

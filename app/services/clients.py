@@ -1,14 +1,16 @@
 """Clients: sending links again, changing an address, exporting what is held, and erasing it."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from peewee import Expression, IntegrityError, ModelSelect
 
-from app.errors import FieldError, InvalidFields, NotFound
-from app.rules.lifecycle import LIVE, Actor, Via
+from app.errors import FieldError, InvalidFields, NotFound, StoreUnavailable
+from app.rules.lifecycle import LIVE, Actor, Status, Via
 from app.services import limits
 from app.services.bookings import cancel, ledger, transitions
+from app.services.therapists import ranking
 from app.store import erasure_log, outbox, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
@@ -16,6 +18,7 @@ from app.store.models import (
     Client,
     DeliveryAttempt,
     EmailLimit,
+    ManageVisit,
     OutboxEmail,
     OutboxStatus,
     PendingRequest,
@@ -132,6 +135,23 @@ def change_address(address: str, new: str, now: datetime) -> Client:
     suppressions.forget(new)
     outbox.restart_queued(client, now)
     return client
+
+
+def record_visit(booking: Booking, now: datetime) -> None:
+    """Note that a client opened Manage Booking: from then on its expiry counts in the ranking."""
+    is_unanswered = booking.status in (Status.REQUESTED, Status.EXPIRED)
+    if is_unanswered and queries.is_first_visit(booking):
+        # A database that cannot be written can still be read, and the page with it.
+        with suppress(StoreUnavailable):
+            _record_first_visit(booking, now)
+
+
+@in_transaction
+def _record_first_visit(booking: Booking, now: datetime) -> None:
+    queries.locked_therapist(booking.therapist_id)
+    ManageVisit.insert(booking=booking, at=now).on_conflict_ignore().execute()
+    if booking.status_at(now) is Status.EXPIRED:
+        ranking.schedule_refresh(booking.therapist_id, now)
 
 
 @in_transaction

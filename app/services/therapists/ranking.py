@@ -58,10 +58,14 @@ def refresh(therapist_id: int, now: datetime) -> None:
 
 def recent_enquiries(therapist: Therapist, now: datetime) -> list[Enquiry]:
     since = now - config.current().policy.ranking_window
-    return [_enquiry(booking) for booking in queries.requested_since(therapist, since)]
+    never_visited = queries.never_visited_since(therapist, since)
+    return [
+        _enquiry(booking, expiry_counts=booking.id not in never_visited)
+        for booking in queries.requested_since(therapist, since)
+    ]
 
 
-def _enquiry(booking: Booking) -> Enquiry:
+def _enquiry(booking: Booking, *, expiry_counts: bool) -> Enquiry:
     # Every other status follows an acceptance.
     outcome = _OUTCOMES.get(booking.status, EnquiryOutcome.ACCEPTED)
     if outcome is EnquiryOutcome.EXPIRED and booking.ended_by_deactivation:
@@ -73,6 +77,7 @@ def _enquiry(booking: Booking) -> Enquiry:
         handed_over_at=booking.handed_over_at,
         outcome=outcome,
         ended_at=ended_at,
+        expiry_counts=expiry_counts,
         is_email_overdue=booking.handed_over_at is None
         and ended_at is not None
         and ended_at - booking.requested_at > HANDOVER_GRACE,

@@ -1,4 +1,4 @@
-"""Requests whose address is not confirmed yet, the time they hold, and a limit on emails."""
+"""Requests whose address is not confirmed yet; limits on emails; whether clients came back."""
 
 # The tables as of this step; today's models may differ.
 from peewee import (
@@ -22,6 +22,11 @@ INDEXES = (
 )
 ONE_HOLDER = "CHECK ((booking_id IS NULL) <> (pending_id IS NULL))"
 PENDING = "pending_id INTEGER REFERENCES pending_request (id) ON DELETE CASCADE"
+# Whether clients came back was not noted before: what counted in a ranking goes on counting.
+VISITS = (
+    "INSERT INTO manage_visit (booking_id, at)"
+    " SELECT booking_id, at FROM timeline_entry WHERE event = 'requested' AND via = 'page'"
+)
 # The table holds only the times of live bookings, so it is small.
 ON_POSTGRESQL = (
     "ALTER TABLE held_time ALTER COLUMN booking_id DROP NOT NULL",
@@ -86,8 +91,13 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         class Meta:
             indexes = ((("kind", "address_hash"), True),)
 
-    db.create_tables([PendingRequest, EmailLimit])
+    class ManageVisit(Table):
+        booking = ForeignKeyField(Booking, unique=True, on_delete="CASCADE")
+        at = BigIntegerField()
+
+    db.create_tables([PendingRequest, EmailLimit, ManageVisit])
     is_sqlite = isinstance(db, SqliteDatabase)
     for statement in (*INDEXES, *(ON_SQLITE if is_sqlite else ON_POSTGRESQL)):
         db.execute_sql(statement)
     db.execute_sql("CREATE INDEX held_time_pending_id ON held_time (pending_id)")
+    db.execute_sql(VISITS)

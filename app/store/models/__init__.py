@@ -4,6 +4,7 @@ from app.store.models.base import Table
 from app.store.models.bookings import (
     Booking,
     LedgerLine,
+    ManageVisit,
     Purpose,
     StandingEntry,
     TimelineEntry,
@@ -46,6 +47,7 @@ __all__ = [
     "JobStatistics",
     "LedgerLine",
     "MailPause",
+    "ManageVisit",
     "OutboxEmail",
     "OutboxStatus",
     "Outcome",
@@ -70,4 +72,5 @@ TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
     Writing, StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
     TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
+    ManageVisit,
 )  # fmt: skip

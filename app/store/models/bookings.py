@@ -163,6 +163,14 @@ class Writing(Table):
     created_at = InstantField()
 
 
+class ManageVisit(Table):
+    """Its client opened Manage Booking of a request from the public form."""
+
+    booking = ForeignKeyField(Booking, unique=True, on_delete="CASCADE")
+    # The first time.
+    at = InstantField()
+
+
 class StandingEntry(Table):
     if TYPE_CHECKING:
         therapist_id: int

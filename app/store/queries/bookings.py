@@ -7,7 +7,15 @@ from peewee import Expression, Field, ModelSelect, fn
 
 from app.errors import NotFound
 from app.rules.lifecycle import Actor, Status, Via
-from app.store.models import Booking, Client, Purpose, Therapist, TimelineEntry, Writing
+from app.store.models import (
+    Booking,
+    Client,
+    ManageVisit,
+    Purpose,
+    Therapist,
+    TimelineEntry,
+    Writing,
+)
 from app.store.queries.locking import locking
 
 REQUESTED = Booking.status == Status.REQUESTED
@@ -78,9 +86,22 @@ def overdue_completion(now: datetime) -> Expression:
 
 def open_public_enquiries(whose: Expression, now: datetime) -> int:
     """How many open enquiries came from the public form; `whose` is a condition on Booking."""
-    is_public = (TimelineEntry.event == "requested") & (TimelineEntry.via == Via.PAGE)
     found = Booking.select().join(TimelineEntry)
-    return int(found.where(whose, REQUESTED, Booking.expires_at > now, is_public).count())
+    is_open = REQUESTED & (Booking.expires_at > now)
+    return int(found.where(whose, is_open, from_public_form()).count())
+
+
+def from_public_form() -> Expression:
+    """A condition on the timeline."""
+    condition: Expression = (TimelineEntry.event == "requested") & (TimelineEntry.via == Via.PAGE)
+    return condition
+
+
+def is_first_visit(booking: Booking) -> bool:
+    """Of a client to Manage Booking of a request from the public form."""
+    visited = ManageVisit.select().where(ManageVisit.booking == booking)
+    public = TimelineEntry.select().where(TimelineEntry.booking == booking, from_public_form())
+    return bool(public.where(~fn.EXISTS(visited)).exists())
 
 
 def lock_due_bookings(due: Expression, due_at: Field, limit: int) -> list[Booking]:

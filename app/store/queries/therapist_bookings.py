@@ -6,14 +6,23 @@ from datetime import datetime
 from enum import StrEnum
 from typing import cast
 
-from peewee import Expression
+from peewee import JOIN, Expression
 
 from app.rules.cancellation import Account
 from app.rules.lifecycle import Kind, Status
-from app.store.models import Booking, Client, LedgerLine, PendingRequest, Therapist
+from app.store.models import (
+    Booking,
+    Client,
+    LedgerLine,
+    ManageVisit,
+    PendingRequest,
+    Therapist,
+    TimelineEntry,
+)
 from app.store.queries.bookings import (
     ACCEPTED,
     REQUESTED,
+    from_public_form,
     holding,
     overdue_completion,
     with_therapist_and_client,
@@ -72,6 +81,24 @@ def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:
     return list(
         Booking.select().where(Booking.therapist == therapist, Booking.requested_at > since)
     )
+
+
+def never_visited_since(therapist: Therapist, since: datetime) -> set[int]:
+    """Ids of unanswered public enquiries whose clients never opened Manage Booking."""
+    rows = (
+        Booking.select(Booking.id)
+        .join(TimelineEntry)
+        .switch(Booking)
+        .join(ManageVisit, JOIN.LEFT_OUTER)
+        .where(
+            Booking.therapist == therapist,
+            Booking.requested_at > since,
+            Booking.status.in_([Status.REQUESTED, Status.EXPIRED]),
+            from_public_form(),
+            ManageVisit.id.is_null(),
+        )
+    )
+    return {row.id for row in rows}
 
 
 def has_overdue_completion(therapist: Therapist, now: datetime) -> bool:

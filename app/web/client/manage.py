@@ -35,7 +35,9 @@ _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 @limiter.limit(LINK_LIMIT)
 def manage(token: str) -> ResponseReturnValue:
     now = clock.now()
-    return manage_page(_load_booking(token, now), now)
+    booking = _load_booking(token, now)
+    clients.record_visit(booking, now)
+    return manage_page(booking, now)
 
 
 @blueprint.post("/link/manage/<token>")

@@ -23,6 +23,7 @@ from app.services.bookings import confirm, request
 from app.services.bookings.request import BookingRequest
 from app.services.jobs import due
 from app.services.mail.sender import OutboxSender
+from app.services.therapists import ranking
 from app.store.db import database
 from app.store.models import (
     Booking,
@@ -34,7 +35,7 @@ from app.store.models import (
     Suppression,
     Therapist,
 )
-from tests.harness.page_stories import all_rows
+from tests.harness.page_stories import all_rows, link
 from tests.scenarios.cast import MONDAY, TUESDAY_10
 from tests.scenarios.story import Story, at_once, total
 
@@ -283,3 +284,44 @@ def test_a_suppressed_address_is_tried_again(story: Story) -> None:
     Suppression.create(address_key="dee@clients.example", reason="550", at=story.now, until=until)
     take()
     assert story.deliver() == [("confirm_request", "dee@clients.example")]
+
+
+@pytest.mark.parametrize(
+    ("via", "opens", "is_counted"),
+    [
+        (Via.PAGE, False, False),
+        (Via.PAGE, True, True),
+        (Via.LINK, False, True),
+        (Via.API, False, True),
+    ],
+)
+def test_an_expiry_counts_where_its_client_came_back_or_it_was_no_stranger_s(
+    story: Story, via: Via, opens: bool, is_counted: bool
+) -> None:
+    booking = request.request_booking(
+        wanted(starts_at=TUESDAY_10 + timedelta(days=3)), via=via, now=story.now
+    )
+    story.deliver()
+    if opens:
+        for _ in range(2):
+            clients.record_visit(booking, story.now)
+    story.wait(hours=25)
+    computed = ranking.compute(booking.therapist, story.now)
+    story.sweep()
+    stored = Therapist.get(Therapist.slug == "asha").score
+    assert (computed.expired, stored < 100) == (int(is_counted), is_counted)
+
+
+def test_an_expiry_counts_from_the_visit_of_a_client_who_comes_back_later(story: Story) -> None:
+    booking = request.request_booking(
+        wanted(starts_at=TUESDAY_10 + timedelta(days=3)), via=Via.PAGE, now=story.now
+    )
+    story.deliver()
+    story.wait(hours=25)
+    story.sweep()
+    manage = link(story.app, story.mail, "booking_expired", "Manage Booking")
+    assert Therapist.get(Therapist.slug == "asha").score == 100
+    story.app.test_client().get(manage)
+    story.sweep()
+    assert Therapist.get(Therapist.slug == "asha").score < 100
+    assert ranking.compute(booking.therapist, story.now).expired == 1
