@@ -325,3 +325,18 @@ def test_an_expiry_counts_from_the_visit_of_a_client_who_comes_back_later(story:
     story.sweep()
     assert Therapist.get(Therapist.slug == "asha").score < 100
     assert ranking.compute(booking.therapist, story.now).expired == 1
+
+
+def test_pending_requests_are_purged_at_every_run_and_the_rest_once_an_hour(story: Story) -> None:
+    purge = due.Purge()
+    pending = take()
+    counted = EmailLimit.get()
+    total(purge(story.now))
+    EmailLimit.update(last_at=story.now - timedelta(hours=2)).execute()
+    assert total(purge(pending.held_until)).done == 1
+    assert EmailLimit.select().count() == 1
+    assert counted.kind == "confirm_request"
+    assert total(purge(story.now + timedelta(hours=1))).done == 1
+    assert not EmailLimit.select().exists()
+    assert total(purge(pending.expires_at)).done == 1
+    assert not PendingRequest.select().exists()

@@ -364,3 +364,16 @@ def test_a_name_typed_by_a_stranger_changes_nothing_on_other_bookings(
     story.sweep()
     now = story.reload(booking)
     assert (now.client_name, now.client_timezone) == before
+
+
+def test_a_fourth_open_request_of_a_known_browser_is_refused_beside_the_address(
+    story: Story, visitor: Visitor
+) -> None:
+    config.use(config.current().model_copy(update={"confirm_address": "never"}))
+    for start in ("10", "11", "12"):
+        ask(email="dee@clients.example", starts_at=TUESDAY_10.replace(hour=int(start)))
+    refused = visitor.post(ASHA, data=filled(visitor, starts_at="2026-11-03T13:00:00Z"))
+    assert refused.status_code == 409
+    assert "as many sessions" in text(refused)
+    assert "A note for Asha" in refused.text
+    assert Booking.select().count() == 3
