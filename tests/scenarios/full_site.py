@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from flask import Flask
 
+from app import clock
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services.bookings import cancel, messages
+from app.services.bookings import cancel, confirm, messages
+from app.services.bookings.request import BookingRequest
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
-from app.store.models import Booking
+from app.store.models import Booking, PendingRequest
 from app.web.links import tokens
 from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import ELI, Story
@@ -95,7 +98,19 @@ def by_link(bookings: Bookings) -> list[str]:
     choose = [
         tokens.path(LinkPurpose.CHOOSE, bookings[name]) for name in ("open", "declined", "expired")
     ]
-    return [*manage, *answers, *cancel, *choose, "/link/manage/broken"]
+    return [*manage, *answers, *cancel, *choose, _to_confirm(), "/link/manage/broken"]
+
+
+def _to_confirm() -> str:
+    """The path of a Confirm Request link."""
+    pending = PendingRequest.get_or_none()
+    if pending is None:
+        name, email, zone = ELI
+        at = _LATER + timedelta(days=20)
+        wanted = BookingRequest("asha", name, email, zone, at, Kind.PAID, "I sleep badly.")
+        key = confirm.take_request(wanted, now=clock.now())
+        pending = PendingRequest.get(PendingRequest.key == key)
+    return urlsplit(confirm.url(pending)).path
 
 
 def for_asha(bookings: Bookings) -> list[str]:
