@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     notes_key: Listed = Field(
         (DEVELOPMENT_NOTES_KEY,), description="Fernet keys, comma separated, newest first"
     )
+    # Encrypts backups: the first key writes, all of them restore. None: backups are not encrypted.
+    backup_key: Listed = Field((), description="Fernet keys, comma separated, newest first")
     # Remembers erasures for the day on which an older backup is restored; see `erasure_log_path`.
     erasure_log: Path | None = Field(None, description="a file")
     # Every link starts with it; https means production.
@@ -174,17 +176,17 @@ class Settings(BaseSettings):
         )
         return value.strip() or default
 
-    @field_validator("secret_key_fallbacks", "notes_key", "api_keys", mode="before")
+    @field_validator("secret_key_fallbacks", "notes_key", "backup_key", "api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("notes_key")
+    @field_validator("notes_key", "backup_key")
     @classmethod
-    def _are_fernet_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
+    def _are_fernet_keys(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not value and info.field_name == "notes_key":
             raise ValueError("empty")
         for key in value:
             Fernet(key)
@@ -317,6 +319,7 @@ _SECRETS = {
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
     "NOTES_KEY",
+    "BACKUP_KEY",
     "MAIL_PASSWORD",
     "API_KEYS",
     "DATABASE_URL",

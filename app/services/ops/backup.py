@@ -13,8 +13,9 @@ from pathlib import Path
 import peewee
 import structlog
 
+from app import config
 from app.errors import DomainError
-from app.services.ops import erasures
+from app.services.ops import backup_cipher, erasures
 from app.store import outbox
 from app.store.db import database
 from app.store.db.sqlite import lock_file, write_lock
@@ -74,13 +75,20 @@ def backup(path: Path) -> int:
         raise BackupRefused(f"{path} exists already; name a new file.")
     if not live.exists():
         raise BackupFailed(f"There is no database at {live}.")
-    with _temporary_file_beside(path) as copy:
+    keys = config.current().backup_key
+    # What is not encrypted yet stays beside the database: `path` may be on another machine.
+    with (
+        _temporary_file_beside(path) as target,
+        _temporary_file_beside(live if keys else path) as copy,
+    ):
         try:
             _copy(live, copy)
             _check(copy)
         except BackupRefused as error:
             raise BackupFailed(str(error)) from error
-        copy.rename(path)
+        if keys:
+            backup_cipher.encrypt(copy, target, keys[0])
+        (target if keys else copy).rename(path)
     size = path.stat().st_size
     _log.info("backup_made", bytes=size)
     return size
@@ -101,8 +109,8 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         raise BackupRefused(f"The database at {into} is not empty; it would be replaced.")
     with suppress(OSError):
         into.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_file_beside(into) as copy:
-        _copy(path, copy)
+    with _temporary_file_beside(into) as copy, _decrypted(path, into) as source:
+        _copy(source, copy)
         _check(copy)
         steps = _upgrade_and_hold(copy, now)
         with database.using_file(copy):
@@ -130,6 +138,19 @@ def _temporary_file_beside(path: Path) -> Iterator[Path]:
     finally:
         for suffix in _TEMPORARY:
             Path(name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _decrypted(path: Path, into: Path) -> Iterator[Path]:
+    if not backup_cipher.is_encrypted(path):
+        yield path
+        return
+    with _temporary_file_beside(into) as plain:
+        try:
+            backup_cipher.decrypt(path, plain, config.current().backup_key)
+        except backup_cipher.CannotDecrypt as error:
+            raise BackupRefused(f"{path} cannot be decrypted: {error}.") from None
+        yield plain
 
 
 def _copy(source: Path, target: Path) -> None:
