@@ -8,7 +8,7 @@ from peewee import Expression
 from app import config
 from app.errors import TooManyOpen
 from app.store import queries
-from app.store.models import Booking, Client, EmailLimit, Therapist
+from app.store.models import Client, EmailLimit, Therapist
 from app.store.queries.locking import locking
 
 # Requests that hold a time before their address is confirmed. Others are taken without holding.
@@ -46,10 +46,11 @@ def _hash(key: str, address: str) -> str:
 
 def check_open_enquiries(therapist: Therapist, client: Client, now: datetime) -> None:
     """Of those from the public form; both rows are locked. Raises TooManyOpen."""
-    if queries.open_public_enquiries(Booking.client == client, now) >= widened(OPEN_PER_CLIENT):
+    found = queries.open_public_enquiries(therapist, client, now)
+    if [each.client_id for each in found].count(client.id) >= widened(OPEN_PER_CLIENT):
         raise TooManyOpen("client")
-    most = config.current().open_per_therapist
-    if queries.open_public_enquiries(Booking.therapist == therapist, now) >= most:
+    of_therapist = [each.therapist_id for each in found].count(therapist.id)
+    if of_therapist >= config.current().open_per_therapist:
         raise TooManyOpen("therapist")
 
 

@@ -84,11 +84,12 @@ def overdue_completion(now: datetime) -> Expression:
     return ACCEPTED & (Booking.completes_at <= now)
 
 
-def open_public_enquiries(whose: Expression, now: datetime) -> int:
-    """How many open enquiries came from the public form; `whose` is a condition on Booking."""
-    found = Booking.select().join(TimelineEntry)
+def open_public_enquiries(therapist: Therapist, client: Client, now: datetime) -> list[Booking]:
+    """Those from the public form that are open at this therapist, or of this client."""
+    theirs = (Booking.therapist == therapist) | (Booking.client == client)
     is_open = REQUESTED & (Booking.expires_at > now)
-    return int(found.where(whose, is_open, from_public_form()).count())
+    found = Booking.select().join(TimelineEntry)
+    return list(found.where(theirs, is_open, from_public_form()))
 
 
 def from_public_form() -> Expression:
