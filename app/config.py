@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     # Holds the demo's clock and mailbox; without it there are no demo pages.
     demo_dir: Path | None = Field(None, description="the demo's folder; set by mindsum demo")
 
+    # Rows of the access trail older than this are deleted.
+    access_trail_days: Decimal = _number(
+        Decimal(365), "a number of days from 1 to 3650", ge=1, le=3650
+    )
+
     # The rules' numbers; `policy` has them as the rules take them.
     answer_within_hours: Decimal = _hours(3)
     remind_answer_after_hours: Decimal = _hours(2)

@@ -12,6 +12,7 @@ from flask import Flask
 from app import clock, config, create_app, flask_config
 from app.config import Settings
 from app.mailer import Mailer
+from app.services import access_trail
 from app.store.db import database
 from app.web.security import limiter
 from tests.harness.smtp_server import MailServer
@@ -89,6 +90,7 @@ def app(shared_app: Flask, settings: Settings) -> Iterator[Flask]:
     shared_app.config.update(flask_config(settings))
     shared_app.extensions["mailer"] = Mailer(shared_app)
     limiter.enabled = settings.ratelimit_enabled
+    access_trail.tries.clear()
     with shared_app.app_context(), database.connection():
         yield shared_app
     shared_app.config.clear()

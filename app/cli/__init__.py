@@ -24,6 +24,7 @@ FAULT = 1
 # Module and help of each command: it is imported when it is used, so that help and mistakes appear
 # at once.
 _COMMANDS = {
+    "access": ("access", "Read who looked at people's data, and who tried to."),
     "booking": ("bookings", "Find, read, answer and cancel bookings; end their links."),
     "check": ("admin", "Check settings, database, scheduler, outbox and mail server."),
     "client": ("clients", "Export and erase what is held on a client."),

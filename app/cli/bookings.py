@@ -130,7 +130,7 @@ def cancel_booking(reference: str, who: str, as_json: bool) -> None:
 @with_database
 def revoke_links(reference: str, as_json: bool) -> None:
     """End all links to a booking; emails that leave later carry new ones."""
-    _print_booking(revoke.revoke_links(reference), as_json)
+    _print_booking(revoke.revoke_links(reference, clock.now()), as_json)
 
 
 def _print_booking(row: Booking, as_json: bool) -> None:

@@ -23,7 +23,7 @@ def client() -> None:
 @with_database
 def export(email: str, as_json: bool) -> None:
     """Print everything held on a client, as indented JSON."""
-    data = clients.export(email)
+    data = clients.export(email, clock.now())
     if as_json:
         print_json(data)
     else:

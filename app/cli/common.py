@@ -112,7 +112,7 @@ def with_database(command: Callable[P, R]) -> Callable[P, R]:
             try:
                 return command(*args, **kwargs)
             except NotFound as error:
-                typed = next((kwargs[name] for name in _ARGUMENTS if name in kwargs), None)
+                typed = next((kwargs[name] for name in _ARGUMENTS if kwargs.get(name)), None)
                 raise Mistake(f"there is no {error.what} {typed!r}") from None
 
     return wrapped

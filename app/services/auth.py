@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.links import LinkToken
+from app.services import access_trail
+from app.services.access_trail import Access
 from app.services.therapists import sessions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction
-from app.store.models import Role, SignIn, Therapist, TherapistSession
+from app.store.models import AccessEvent, Role, SignIn, Therapist, TherapistSession
 
 SIGN_IN_LASTS = timedelta(minutes=15)
 
@@ -27,6 +29,7 @@ def request_sign_in(address: str, next_path: str, now: datetime) -> None:
     """`next_path`: where the therapist goes after signing in."""
     # The answer does not depend on the address, so that it does not reveal who has an account.
     therapist = queries.therapist_by_email(address)
+    access_trail.record(Access(AccessEvent.SIGN_IN_ASKED, therapist=therapist), now)
     if therapist is None:
         return
     # It must never be refused for good: no other way in exists.

@@ -8,12 +8,15 @@ from peewee import Expression, IntegrityError, ModelSelect
 
 from app.errors import FieldError, InvalidFields, NotFound, StoreUnavailable
 from app.rules.lifecycle import LIVE, Actor, Status, Via
-from app.services import limits
+from app.services import access_trail, limits
+from app.services.access_trail import Access
 from app.services.bookings import cancel, ledger, transitions
 from app.services.therapists import ranking
 from app.store import erasure_log, outbox, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
+    AccessEntry,
+    AccessEvent,
     Booking,
     Client,
     DeliveryAttempt,
@@ -31,13 +34,19 @@ from app.store.models import (
 from app.store.queries import pending as pending_requests
 
 
-def export(address: str) -> dict[str, Any]:
-    """Everything held on a client, as JSON values. Raises NotFound."""
+def export(address: str, now: datetime) -> dict[str, Any]:
+    """Everything held on a client, as JSON values. Raises NotFound.
+
+    Raises StoreUnavailable too where the access trail cannot record it.
+    """
     # A therapist's private notes are the therapist's own records.
     client, unconfirmed = queries.client_by_email(address), _unconfirmed(address)
+    exported = Access(AccessEvent.EXPORTED, client=client, about="client")
     if client is None and unconfirmed:
+        access_trail.record_required(exported, now)
         return {"email": address, "bookings": [], "unconfirmed": unconfirmed}
     client = _client(address)
+    access_trail.record_required(exported, now)
     bookings = Booking.select().where(Booking.client == client)
     unreachable = suppressions.of_address(client.email)
     return {
@@ -47,6 +56,7 @@ def export(address: str) -> dict[str, Any]:
         "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
         "emails": _emails(OutboxEmail.client == client),
         "unconfirmed": unconfirmed,
+        "access": [_access(entry) for entry in queries.access_to_client(client)],
     }
 
 
@@ -59,7 +69,9 @@ def erase(address: str, now: datetime, *, ends_live_bookings: bool = False) -> i
     """
     # SQLite's write-ahead log still holds the old pages.
     on_commit(drop_log)
-    if _forget_unconfirmed(address) and queries.client_by_email(address) is None:
+    erased = Access(AccessEvent.ERASED, client=queries.client_by_email(address), about="client")
+    if _forget_unconfirmed(address) and erased.client is None:
+        access_trail.record_required(erased, now)
         return 0
     client = _client(address)
     # Every use case locks therapists before clients. With both locked, nothing new is written.
@@ -74,6 +86,9 @@ def erase(address: str, now: datetime, *, ends_live_bookings: bool = False) -> i
     suppressions.forget(address)
     gone = client.erased_address
     Client.update(email=gone, email_key=gone).where(Client.id == client.id).execute()
+    # The trail names them by number alone, and now says nothing of where they were.
+    AccessEntry.update(network="").where(AccessEntry.client == client).execute()
+    access_trail.record_required(erased, now)
     count = _erase_bookings(client, now)
     erasure_log.add(client, now)
     return count
@@ -159,6 +174,7 @@ def send_links(address: str, now: datetime) -> None:
     # The answer does not depend on the address. An email of this kind that is still queued will
     # carry every live booking, so no second is added.
     client = queries.locked_client(address)
+    access_trail.record(Access(AccessEvent.LINKS_ASKED, client=client), now)
     if client is None or not queries.live_bookings_of_client(client, now):
         return
     suppressions.try_again(address)
@@ -266,6 +282,18 @@ def _booking(booking: Booking) -> dict[str, Any]:
             for line in ledger.lines_of(booking)
         ],
         "emails": _emails((OutboxEmail.booking == booking) & (OutboxEmail.role == Role.CLIENT)),
+    }
+
+
+def _access(entry: AccessEntry) -> dict[str, str | int | None]:
+    return {
+        "at": entry.at.isoformat(),
+        "event": str(entry.event),
+        "about": entry.about,
+        "by": str(entry.by),
+        "via": str(entry.via),
+        "booking": entry.booking.reference if entry.booking else None,
+        "times": entry.times,
     }
 
 

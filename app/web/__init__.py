@@ -6,7 +6,7 @@ from flask import Flask, g, request
 
 from app.config import Settings
 from app.store.db import database
-from app.web import auth, errors, security, template_filters
+from app.web import access, auth, errors, security, template_filters
 from app.web.api import endpoints
 from app.web.client import choose, manage
 from app.web.dashboard import (
@@ -48,6 +48,7 @@ _WITHOUT_DATABASE = frozenset(
 
 def register(app: Flask, settings: Settings) -> None:
     request_metrics.register(app)
+    access.register(app)
     security.register(app, settings)
     app.before_request(_open_connection)
     app.teardown_request(_close_connection)

@@ -100,7 +100,7 @@ PUBLISHED = """
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
           "emails preview", "therapist address", "therapist set", "booking revoke-links",
           "client address", "therapist sign-out", "therapist reachable",
-          "notes rekey"}  # fmt: skip
+          "notes rekey", "access list"}  # fmt: skip
 
 
 def test_every_published_command_exists_and_no_others_but_those_named_here() -> None:
@@ -202,7 +202,8 @@ USAGE = [
     (
         (),
         "mindsum needs one of: "
-        "booking, check, client, db, demo, emails, ledger, notes, outbox, replay, therapist",
+        "access, booking, check, client, db, demo, emails, ledger, notes, outbox, replay,"
+        " therapist",
     ),
     (
         ("booking",),

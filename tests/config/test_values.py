@@ -36,6 +36,7 @@ DEFAULTS = {
     "CRISIS_NOTE": config.CRISIS_NOTE,
     "OUTBOX_RETRY_SECONDS": 30,
     "SWEEP_SECONDS": 3,
+    "ACCESS_TRAIL_DAYS": 365,
 }
 
 
@@ -118,6 +119,8 @@ BAD = [
     ("CURRENCY", "gbp"),
     ("OUTBOX_RETRY_SECONDS", "-5"),
     ("SWEEP_SECONDS", "11"),
+    ("ACCESS_TRAIL_DAYS", "0"),
+    ("ACCESS_TRAIL_DAYS", "ever"),
     ("ANSWER_WITHIN_HOURS", "three"),
     ("ANSWER_WITHIN_HOURS", "0"),
     ("ANSWER_WITHIN_HOURS", "NaN"),

@@ -46,11 +46,12 @@ def now_of(booking: Booking) -> Booking:
 
 
 def all_rows() -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that the database holds, but for the trail of who opened what."""
+    """Everything that the database holds, but for the trails of who opened what."""
+    trails = (models.ManageVisit, models.AccessEntry)
     return {
         table.__name__: sorted(table.select().tuples(), key=repr)
         for table in models.TABLES
-        if table is not models.ManageVisit
+        if table not in trails
     }
 
 

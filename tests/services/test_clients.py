@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import links
+from app import clock, links
 from app.errors import FreeConsultationUsed, InvalidFields, NotFound
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Move, Via
@@ -90,7 +90,7 @@ def ciphertexts() -> list[str]:
 def test_export_holds_everything_about_a_client(story: Story) -> None:
     kept, declined, cancelled = live_a_little(story)
     other = story.ask("chi", starts_at=open_time(story), client=ELI, note="of somebody else")
-    exported = clients.export(CANARY[1].upper())
+    exported = clients.export(CANARY[1].upper(), clock.now())
     assert exported["email"] == CANARY[1]
     told = {each["reference"]: each for each in exported["bookings"]}
     assert {(each["name"], each["given_name"], each["timezone"]) for each in told.values()} == {
@@ -130,7 +130,7 @@ def open_time(story: Story) -> object:
 
 def test_export_and_erase_of_an_unknown_address_raise_not_found(story: Story) -> None:
     with pytest.raises(NotFound):
-        clients.export("nobody@clients.example")
+        clients.export("nobody@clients.example", clock.now())
     with pytest.raises(NotFound):
         clients.erase("nobody@clients.example", story.now)
 
@@ -160,7 +160,7 @@ def test_erase_leaves_no_trace_of_the_client_in_the_database_file(story: Story) 
     assert "neighbour7@" in after
     assert Writing.select().count() == 0
     with pytest.raises(NotFound):
-        clients.export(CANARY[1])
+        clients.export(CANARY[1], clock.now())
 
 
 def test_erase_keeps_the_ledger_and_the_timeline(story: Story) -> None:
@@ -216,7 +216,7 @@ def test_erase_is_refused_while_a_booking_is_live_and_removes_nothing(
     with pytest.raises(InvalidFields) as refused:
         clients.erase(CANARY[1], story.now)
     assert live.reference in str(refused.value)
-    assert clients.export(CANARY[1])["bookings"][0]["name"] == CANARY[0]
+    assert clients.export(CANARY[1], clock.now())["bookings"][0]["name"] == CANARY[0]
     assert Writing.select().where(Writing.purpose == Purpose.NOTE).count() == 2
 
 
@@ -251,7 +251,7 @@ def test_the_same_address_can_return_as_a_new_client(story: Story) -> None:
     clients.erase(CANARY[1], story.now)
     booking = story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
     assert booking.client_name == CANARY[0]
-    assert [each["reference"] for each in clients.export(CANARY[1])["bookings"]] == [
+    assert [each["reference"] for each in clients.export(CANARY[1], clock.now())["bookings"]] == [
         booking.reference
     ]
 
@@ -274,9 +274,12 @@ def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
         client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=story.now.replace(hour=15) + 3 * DAY
     )
     messages.send(free, "hello", author=Actor.CLIENT, now=story.now)
-    before = clients.export(DEE[1])
+    before = clients.export(DEE[1], clock.now())
     clients.erase(CANARY[1], story.now)
-    assert clients.export(DEE[1]) == before
+    after = clients.export(DEE[1], clock.now())
+    # That it was exported once more is on record too.
+    assert [each["times"] for each in (before.pop("access")[-1], after.pop("access")[-1])] == [1, 2]
+    assert after == before
     with pytest.raises(FreeConsultationUsed):
         story.ask(client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=free.starts_at + DAY)
     transitions.make_move(free, Move.WITHDRAW, by=Actor.CLIENT, via=Via.LINK, now=story.now)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from app import clock
 from app.errors import InvalidFields, MessagesEnded, NotFound
 from app.rules.lifecycle import LIVE, Actor, Via
 from app.services import clients
@@ -72,7 +73,7 @@ def test_a_client_who_is_requesting_a_session_is_not_erased(story: Story) -> Non
     ask().join()
     assert [type(failure) for failure in failures] == [InvalidFields]
     assert live_and_erased() == []
-    assert {each["name"] for each in clients.export(DEE[1])["bookings"]} == {DEE[0]}
+    assert {each["name"] for each in clients.export(DEE[1], clock.now())["bookings"]} == {DEE[0]}
 
 
 def test_a_client_who_requests_while_being_erased_returns_as_a_new_client(story: Story) -> None:
@@ -92,7 +93,7 @@ def test_a_client_who_requests_while_being_erased_returns_as_a_new_client(story:
     assert failures == []
     assert live_and_erased() == []
     assert story.reload(old).client.is_erased
-    assert len(clients.export(DEE[1])["bookings"]) == 1
+    assert len(clients.export(DEE[1], clock.now())["bookings"]) == 1
 
 
 def test_a_client_is_erased_once(story: Story) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app import config, create_app
 from app.store.db import database
 from tests.harness.api_calls import Call, caller, wanted
 from tests.scenarios.cast import Cast
@@ -34,6 +35,14 @@ def visitor(app: Flask) -> Visitor:
 def another_visitor(app: Flask) -> Visitor:
     """Another visitor, with an empty cookie jar of their own."""
     return Visitor(app, app.response_class, use_cookies=True)
+
+
+@pytest.fixture
+def limited(app: Flask) -> Iterator[Visitor]:
+    """A visitor of the same site with rate limits on."""
+    settings = config.current()
+    yield another_visitor(create_app(settings.model_copy(update={"ratelimit_enabled": True})))
+    create_app(settings)
 
 
 @contextmanager

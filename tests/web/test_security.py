@@ -103,14 +103,6 @@ def test_every_post_that_acts_for_whoever_is_signed_in_needs_a_csrf_token(
     assert visitor.get("/dashboard").status_code == 200
 
 
-@pytest.fixture
-def limited(app: Flask) -> Iterator[Visitor]:
-    """A visitor of the same site with rate limits on."""
-    settings = config.current()
-    yield another_visitor(create_app(settings.model_copy(update={"ratelimit_enabled": True})))
-    create_app(settings)
-
-
 @pytest.mark.parametrize(
     ("path", "limit"),
     [

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from peewee import Expression
 
+from app import config
 from app.rules import acceptance, reminders
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
@@ -16,6 +17,7 @@ from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
 from app.store.models import (
+    AccessEntry,
     Booking,
     EmailLimit,
     IdempotentAnswer,
@@ -140,11 +142,13 @@ def purge(now: datetime) -> PartialResults:
 
 
 def _purge_rest(now: datetime) -> PartialResults:
+    trail_kept = timedelta(days=float(config.current().access_trail_days))
     for table, is_old in (
         (EmailLimit, limits.is_over(now)),
         (SignIn, SignIn.created_at < now - SIGN_INS_KEPT),
         (IdempotentAnswer, IdempotentAnswer.created_at < now - API_ANSWERS_KEPT),
         (TherapistSession, queries.sessions_over(now)),
+        (AccessEntry, AccessEntry.at < now - trail_kept),
     ):
         while deleted := _delete_batch(table, is_old):
             yield JobResult(due=deleted, done=deleted)

@@ -6,9 +6,11 @@ from hashlib import sha256
 
 import structlog
 
+from app.services import access_trail
+from app.services.access_trail import Access
 from app.store import queries
 from app.store.db.database import in_transaction, on_commit
-from app.store.models import SignIn, Therapist, TherapistSession
+from app.store.models import AccessEvent, SignIn, Therapist, TherapistSession
 
 SEEN_EVERY = timedelta(minutes=3)
 _BROWSER_LENGTH = 64
@@ -27,6 +29,7 @@ def start(therapist: Therapist, *, browser: str, is_kept: bool, now: datetime) -
         created_at=now,
         last_seen_at=now,
     )
+    access_trail.record(Access(AccessEvent.SIGNED_IN, therapist=therapist), now)
     slug = therapist.slug
     on_commit(lambda: _log.info("signed_in", therapist=slug))
     return secret
@@ -80,6 +83,7 @@ def _end(therapist: Therapist, now: datetime, session_id: int | None = None) -> 
     ended = int(TherapistSession.update(ended_at=now).where(lasting).execute())
     slug = therapist.slug
     if ended:
+        access_trail.record(Access(AccessEvent.SIGNED_OUT, therapist=therapist), now)
         on_commit(lambda: _log.info("signed_out", therapist=slug, sessions=ended))
     return ended
 

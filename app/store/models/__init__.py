@@ -1,5 +1,6 @@
 """The tables: columns, constraints and partial indexes; no decisions."""
 
+from app.store.models.access import AccessEntry, AccessEvent, Party
 from app.store.models.base import Table
 from app.store.models.bookings import (
     Booking,
@@ -36,6 +37,8 @@ from emails.addresses import email_key
 
 __all__ = [
     "TABLES",
+    "AccessEntry",
+    "AccessEvent",
     "AccountState",
     "Booking",
     "Client",
@@ -51,6 +54,7 @@ __all__ = [
     "OutboxEmail",
     "OutboxStatus",
     "Outcome",
+    "Party",
     "PendingRequest",
     "Purpose",
     "Role",
@@ -72,5 +76,5 @@ TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
     Writing, StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
     TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
-    ManageVisit,
+    ManageVisit, AccessEntry,
 )  # fmt: skip

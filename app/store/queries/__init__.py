@@ -1,6 +1,7 @@
 """Named reads, each served by an index; callers use these as `queries.x`."""
 
 from app.store.models import email_key
+from app.store.queries.access import access_to_client, newest_access, readings_of
 from app.store.queries.bookings import (
     ACCEPTED,
     LONGEST_SESSION,
@@ -71,6 +72,7 @@ __all__ = [
     "REQUESTED",
     "Delivery",
     "accepted_between",
+    "access_to_client",
     "booking_by_id",
     "booking_by_reference",
     "client_by_email",
@@ -97,6 +99,7 @@ __all__ = [
     "locked_therapist",
     "locked_therapist_by_slug",
     "never_visited_since",
+    "newest_access",
     "newest_booking_of_client",
     "newest_bookings",
     "newest_emails",
@@ -106,6 +109,7 @@ __all__ = [
     "overdue_expiry",
     "overdue_since",
     "phone_of",
+    "readings_of",
     "replacements_of",
     "requested_since",
     "session_by_secret_hash",

@@ -18,7 +18,7 @@ from app.services.mail import compose
 from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
-from app.web import booking_text
+from app.web import access, booking_text
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT, csrf, limiter
 
@@ -164,11 +164,9 @@ def _words(booking: Booking, *, is_pressed: bool) -> dict[str, Any]:
     sealed = {each: counts.pop(each, 0) for each in (Purpose.NOTE, Purpose.MESSAGE)}
     shown = [Purpose.REASON, *(sealed if is_pressed else ())]
     has_shown = is_pressed or Purpose.REASON in counts
-    return {
-        "shows_words": is_pressed,
-        "sealed": sealed,
-        "writings": queries.writings_of(booking, *shown) if has_shown else [],
-    }
+    writings = queries.writings_of(booking, *shown) if has_shown else []
+    access.note_reading(booking, writings)
+    return {"shows_words": is_pressed, "sealed": sealed, "writings": writings}
 
 
 def _wrote_just_now(booking: Booking, now: datetime) -> bool:

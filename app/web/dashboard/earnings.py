@@ -12,6 +12,7 @@ from app.services import validation
 from app.services.bookings import ledger
 from app.services.bookings.ledger import Earning
 from app.services.therapists import earnings
+from app.web import access
 from app.web.dashboard import base, csv_export
 
 blueprint = Blueprint("earnings", __name__, url_prefix="/dashboard")
@@ -49,6 +50,7 @@ def show() -> ResponseReturnValue:
 @blueprint.get("/earnings.csv")
 def export() -> ResponseReturnValue:
     therapist, month = base.current_therapist(), _month()
+    access.note_export(therapist, "earnings")
     if month is None:
         name, lines = "earnings", ledger.earnings_of(therapist)
     else:

@@ -18,7 +18,7 @@ from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
-from app.web import booking_text
+from app.web import access, booking_text
 from app.web.dashboard import base
 from app.web.links import tokens
 from app.web.security import PUBLIC_FORM_LIMIT, limiter
@@ -154,13 +154,15 @@ def _page(
         move: transitions.judge(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
         for move in _DONE
     }
+    writings = queries.writings_of(booking, *Purpose)
+    access.note_reading(booking, writings)
     page = render_template(
         "dashboard/session.html",
         **context,
         can=can,
         settled=booking_text.settled(booking, facts, Actor.THERAPIST),
         timeline=booking_text.timeline(booking, entries, Actor.THERAPIST, context["reach"]),
-        writings=queries.writings_of(booking, *Purpose),
+        writings=writings,
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         typed=typed,
         errors=errors,

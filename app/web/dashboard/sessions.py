@@ -10,6 +10,7 @@ from app.rules.lifecycle import Kind
 from app.store.models import Booking
 from app.store.queries import therapist_bookings
 from app.store.queries.therapist_bookings import View
+from app.web import access
 from app.web.dashboard import base, csv_export
 
 blueprint = Blueprint("sessions", __name__, url_prefix="/dashboard")
@@ -53,6 +54,7 @@ def export() -> ResponseReturnValue:
     therapist, now, (view, kind) = base.current_therapist(), clock.now(), _filters()
     bookings = therapist_bookings.all_in_view(therapist, view, kind, now)
     rows = (_row(booking, therapist.timezone, now) for booking in bookings)
+    access.note_export(therapist, "sessions")
     return csv_export.download(f"sessions-{now:%Y-%m-%d}", _COLUMNS, rows)
 
 

@@ -16,7 +16,7 @@ from app.services.bookings import transitions
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
 from app.store.models import Booking, Therapist
-from app.web import auth, booking_text
+from app.web import access, auth, booking_text
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
 
@@ -66,8 +66,12 @@ def view_session(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/link/sign-in/<token>")
 def show_sign_in(token: str) -> ResponseReturnValue:
-    usable = sign_ins.usable_sign_in(links.read(LinkPurpose.SIGN_IN, token), clock.now())
-    return _sign_in_page(usable.therapist) if usable else _sign_in_used_page()
+    link = links.read(LinkPurpose.SIGN_IN, token)
+    usable = sign_ins.usable_sign_in(link, clock.now())
+    if usable is None:
+        return _sign_in_used_page()
+    access.note_link(link, therapist=usable.therapist)
+    return _sign_in_page(usable.therapist)
 
 
 @blueprint.post("/link/sign-in/<token>")

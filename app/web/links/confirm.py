@@ -15,7 +15,7 @@ from app.services import availability, search, validation
 from app.services.bookings import confirm
 from app.store import queries
 from app.store.models import Booking, PendingRequest
-from app.web import booking_text, cookies
+from app.web import access, booking_text, cookies
 from app.web.links import tokens
 from app.web.security import LINK_LIMIT, csrf, limiter
 
@@ -31,7 +31,9 @@ _ONE_DAY = timedelta(days=1)
 @blueprint.get("/link/confirm/<token>")
 def show_confirm(token: str) -> ResponseReturnValue:
     now = clock.now()
-    pending = confirm.find(links.read(LinkPurpose.CONFIRM, token), now)
+    link = links.read(LinkPurpose.CONFIRM, token)
+    pending = confirm.find(link, now)
+    access.note_link(link, therapist=pending.therapist)
     if pending.booking_id is not None:
         return _made_page(queries.booking_by_id(pending.booking_id), now)
     return render_template("links/confirm.html", **_context(pending, now))

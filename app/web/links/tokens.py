@@ -11,6 +11,7 @@ from app.links import LinkPurpose
 from app.rules.lifecycle import Status, Verdict
 from app.store import queries
 from app.store.models import Booking
+from app.web import access
 
 # After its session, a client's links open the booking for so long.
 MANAGE_LASTS = timedelta(days=90)
@@ -41,6 +42,7 @@ def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
         raise LinkExpired("This link has ended.")
     if purpose in links.TO_CLIENTS and not is_open_to_client(booking, now):
         raise LinkExpired("This link has expired.")
+    access.note_link(link, booking=booking)
     return booking
 
 

@@ -250,7 +250,7 @@ def test_what_was_typed_is_stored_encrypted(story: Story) -> None:
 
 def test_erasing_and_exporting_cover_what_is_not_confirmed(story: Story) -> None:
     pending = take()
-    exported = clients.export("DEE@clients.example")
+    exported = clients.export("DEE@clients.example", clock.now())
     [held] = exported["unconfirmed"]
     assert (held["name"], held["note"]) == ("Dee Stone", "I sleep badly.")
     assert clients.erase("dee@clients.example", story.now) == 0
@@ -265,7 +265,7 @@ def test_erasing_a_client_covers_their_pending_requests(story: Story) -> None:
     booking = story.ask()
     story.withdraw(booking)
     take()
-    assert clients.export("dee@clients.example")["unconfirmed"]
+    assert clients.export("dee@clients.example", clock.now())["unconfirmed"]
     assert clients.erase("dee@clients.example", story.now) == 1
     assert not PendingRequest.select().exists()
 

@@ -253,7 +253,8 @@ def test_an_export_shows_the_suppression_and_erasing_the_client_removes_it(
     booking = story.ask()
     with refusing(app, DEE[1]) as (sender, _):
         total(sender.deliver())
-    assert clients.export(DEE[1])["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
+    exported = clients.export(DEE[1], story.now)
+    assert exported["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
     story.withdraw(booking)
     clients.erase(DEE[1], story.now)
     assert suppressed() == []

@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from app import config
+from app import clock, config
 from app.cli import run
 from app.config import Settings
 from app.errors import NotFound
@@ -81,7 +81,7 @@ def test_a_backup_of_before_brings_no_erased_client_back(
         assert Booking.get(Booking.reference == kept.reference).client.email == ELI[1]
         assert Writing.select().count() == 0
         with pytest.raises(NotFound):
-            clients.export(ZINNIA[1])
+            clients.export(ZINNIA[1], clock.now())
         # The therapist does not wait for a person whom we no longer know.
         assert story.reload(booking).status in (Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT)
         sum_of_lines = sum(story.balances(story.reload(booking)).values())
@@ -168,7 +168,7 @@ def test_no_one_is_erased_where_it_could_not_be_remembered(story: Story, log: Pa
     log.mkdir(parents=True)
     with pytest.raises(ErasureLogUnusable, match="ERASURE_LOG"):
         erase(story)
-    assert clients.export(ZINNIA[1])["email"] == ZINNIA[1]
+    assert clients.export(ZINNIA[1], clock.now())["email"] == ZINNIA[1]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -1,0 +1,78 @@
+"""The table of the access trail: who looked and who tried, without names or content."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from peewee import BigAutoField, CharField, ForeignKeyField, IntegerField
+
+from app.rules.lifecycle import Via
+from app.store.models.base import Table, add_index
+from app.store.models.bookings import Booking
+from app.store.models.fields import EnumField, InstantField
+from app.store.models.people import Client, Therapist
+
+
+class Party(StrEnum):
+    CLIENT = "client"
+    THERAPIST = "therapist"
+    OPS = "ops"
+    STRANGER = "stranger"
+
+
+class AccessEvent(StrEnum):
+    # What people wrote was shown; `about` names it.
+    READ = "read"
+    # A link of an email was opened (GET); `about` is its purpose.
+    LINK_OPENED = "link_opened"
+    # `about`: client, therapist, sessions or earnings.
+    EXPORTED = "exported"
+    ERASED = "erased"
+    LINKS_REVOKED = "links_revoked"
+    LINKS_ASKED = "links_asked"
+    SIGN_IN_ASKED = "sign_in_asked"
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+    # What was refused; `about` is the endpoint.
+    SIGN_IN_REFUSED = "sign_in_refused"
+    WRONG_KEY = "wrong_key"
+    LINK_REFUSED = "link_refused"
+    FORM_REFUSED = "form_refused"
+    LIMIT_REACHED = "limit_reached"
+
+
+class AccessEntry(Table):
+    if TYPE_CHECKING:
+        booking_id: int | None
+        therapist_id: int | None
+        client_id: int | None
+
+    # Larger than other tables' numbers: on PostgreSQL a merged event uses one up too.
+    id = BigAutoField()
+    # The same within one minute is one row: the first moment, the last one, and how often.
+    at = InstantField()
+    last_at = InstantField()
+    times = IntegerField(default=1)
+    event = EnumField(AccessEvent)
+    about = CharField(max_length=64, default="")
+    # Who it was; a therapist or client is the one that the row names.
+    by = EnumField(Party)
+    via = EnumField(Via)
+    # What and whose data it was about, as far as known.
+    booking = ForeignKeyField(Booking, null=True, on_delete="CASCADE", index=False)
+    therapist = ForeignKeyField(Therapist, null=True, on_delete="CASCADE", index=False)
+    client = ForeignKeyField(Client, null=True, on_delete="CASCADE", index=False)
+    # A keyed hash of the IPv4 address or IPv6 /64: it compares networks and names none.
+    network = CharField(max_length=16, default="")
+    # When an opened link was made: all links of one email have the same second.
+    link_made_at = InstantField(null=True)
+    # A hash of what makes two events the same.
+    merge_key = CharField(max_length=32, unique=True)
+
+
+add_index(AccessEntry, "access_entry_at", AccessEntry.at)
+for _name, _field in (
+    ("access_entry_booking", AccessEntry.booking),
+    ("access_entry_therapist", AccessEntry.therapist),
+    ("access_entry_client", AccessEntry.client),
+):
+    add_index(AccessEntry, _name, _field, AccessEntry.at, where=_field.is_null(False))

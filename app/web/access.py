@@ -1,0 +1,112 @@
+"""What a request looked at or was refused, written to the access trail after its answer."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from flask import Flask, Response, g, request
+
+from app import clock
+from app.links import LinkToken
+from app.rules.lifecycle import Via
+from app.services import access_trail
+from app.services.access_trail import Access, Origin
+from app.store.models import AccessEvent, Booking, Party, Purpose, Therapist, Writing
+
+_WAYS = (("/link/", Via.LINK), ("/dashboard", Via.DASHBOARD), ("/api/", Via.API))
+_CLIENTS = ("/link/manage/", "/link/choose/")
+_THERAPISTS = ("/link/", "/dashboard", "/sign-out")
+_REFUSED_FORM = frozenset({400, 401, 403, 413, 422})
+_REFUSED_LINK = frozenset({400, 404, 410})
+
+
+def note(access: Access) -> None:
+    """Record it once the page has been answered."""
+    _noted().append(access)
+
+
+def note_reading(booking: Booking, shown: Iterable[Writing]) -> None:
+    # Private notes are the therapist's own, so reading them is nothing to tell.
+    purposes = sorted({each.purpose for each in shown} - {Purpose.PRIVATE_NOTE})
+    if purposes:
+        note(Access(AccessEvent.READ, booking, about=" ".join(purposes)))
+
+
+def note_export(therapist: Therapist, what: str) -> None:
+    note(Access(AccessEvent.EXPORTED, therapist=therapist, about=what))
+
+
+def note_link(
+    link: LinkToken, *, booking: Booking | None = None, therapist: Therapist | None = None
+) -> None:
+    """That a link which is good was opened, unless its button was pressed."""
+    g.has_good_link = True
+    if request.method in ("GET", "HEAD"):
+        about, made_at = str(link.purpose), link.minted_at
+        note(Access(AccessEvent.LINK_OPENED, booking, therapist, about=about, link_made_at=made_at))
+
+
+def register(app: Flask) -> None:
+    app.before_request(_begin)
+    app.after_request(_record)
+    app.teardown_request(lambda _error: access_trail.come_from(access_trail.COMMAND_LINE))
+
+
+def _begin() -> None:
+    path = request.path
+    by = Party.STRANGER
+    if path.startswith(_CLIENTS):
+        by = Party.CLIENT
+    elif path.startswith(_THERAPISTS) and not path.startswith("/link/confirm/"):
+        by = Party.THERAPIST
+    via = next((way for start, way in _WAYS if path.startswith(start)), Via.PAGE)
+    access_trail.come_from(Origin(by, via, access_trail.network_hash(request.remote_addr)))
+
+
+def _record(response: Response) -> Response:
+    origin, noted, now = access_trail.current_origin(), [*_noted()], clock.now()
+    refusal = _refusal(response.status_code)
+    if refusal is not None:
+        noted.append(refusal)
+
+    def write() -> None:
+        access_trail.come_from(origin)
+        access_trail.record_after(noted, now)
+        access_trail.come_from(access_trail.COMMAND_LINE)
+
+    if noted:
+        response.call_on_close(write)
+    return response
+
+
+def _refusal(status: int) -> Access | None:
+    event = _refused(status)
+    if event is None:
+        return None
+    session = g.get("therapist_session")
+    is_known = session is not None or "has_good_link" in g
+    return Access(
+        event,
+        therapist=session.therapist if session else None,
+        about=request.endpoint or "",
+        by=None if is_known else Party.STRANGER,
+    )
+
+
+def _refused(status: int) -> AccessEvent | None:
+    is_post, path = request.method == "POST", request.path
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return AccessEvent.LIMIT_REACHED
+    if path.startswith("/api/"):
+        return AccessEvent.WRONG_KEY if status == HTTPStatus.UNAUTHORIZED else None
+    if path.startswith("/link/sign-in/") and is_post:
+        return AccessEvent.SIGN_IN_REFUSED if status in _REFUSED_LINK else None
+    if path.startswith("/link/") and "has_good_link" not in g:
+        return AccessEvent.LINK_REFUSED if status in _REFUSED_LINK else None
+    return AccessEvent.FORM_REFUSED if is_post and status in _REFUSED_FORM else None
+
+
+def _noted() -> list[Access]:
+    if "accesses" not in g:
+        g.accesses = []
+    noted: list[Access] = g.accesses
+    return noted
