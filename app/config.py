@@ -147,9 +147,7 @@ class Settings(BaseSettings):
     demo_dir: Path | None = Field(None, description="the demo's folder; set by mindsum demo")
 
     # Rows of the access trail older than this are deleted.
-    access_trail_days: Decimal = _number(
-        Decimal(365), "a number of days from 1 to 3650", ge=1, le=3650
-    )
+    access_trail_days: Decimal = _number(Decimal(365), "days from 1 to 3650", ge=1, le=3650)
 
     # The rules' numbers; `policy` has them as the rules take them.
     answer_within_hours: Decimal = _hours(3)
