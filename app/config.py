@@ -110,6 +110,8 @@ class Settings(BaseSettings):
         None, description="an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::"
     )
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
+    # How many proxies in front append to X-Forwarded-For; only what they append is believed.
+    trusted_proxies: int = Field(0, ge=0, le=10, description="a whole number from 0 to 10")
     web_concurrency: int = Field(2, ge=1, le=64, description="a whole number from 1 to 64")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
     ratelimit_enabled: bool = Field(True, description="true or false")

@@ -12,14 +12,14 @@ from multiprocessing import parent_process
 from pathlib import Path
 from threading import Thread
 
-from flask import Flask
-
 from app import config, create_app, listening
 from app.config import Settings
 from app.errors import ConfigError
 from app.web.ops.request_metrics import FOLDER_VARIABLE
+from app.web.server import Server
 
-BLOCKING_THREADS = 8
+THREADS = 8
+HEADERS_WITHIN_MS = 10_000
 STOPS_WITHIN_S = 8
 # If a server was killed, its workers keep the port for a while.
 PORT_FREE_WITHIN_S = STOPS_WITHIN_S + 2
@@ -31,12 +31,13 @@ def command(settings: Settings) -> list[str]:
     # Without an access log: addresses hold signed links.
     return [
         sys.executable, "-m", "granian", "app.serve:worker",
-        "--interface", "wsgi",
+        "--interface", "rsgi",
+        "--no-ws",
         "--factory",
         "--host", settings.bind_address,
         "--port", str(settings.port),
         "--workers", str(settings.web_concurrency),
-        "--blocking-threads", str(BLOCKING_THREADS),
+        "--http1-header-read-timeout", str(HEADERS_WITHIN_MS),
         "--respawn-failed-workers",
         "--workers-kill-timeout", str(STOPS_WITHIN_S),
         "--no-access-log",
@@ -74,13 +75,14 @@ def _check_port(settings: Settings) -> None:
             return
 
 
-def worker() -> Flask:
+def worker() -> Server:
     """The application in a worker of granian."""
     # granian's workers go on when their server is killed; this one must free the port.
     server = parent_process()
     if server is not None:
         Thread(target=_stop_after, args=(server.pid,), daemon=True).start()
-    return create_app()
+    settings = config.load()
+    return Server(create_app(settings), settings, THREADS)
 
 
 def _stop_after(server_pid: int) -> None:

@@ -126,7 +126,7 @@ def _prepare_database(settings: Settings) -> None:
 
 
 def _commands(settings: Settings, folder: Path) -> dict[str, list[str]]:
-    granian = "-m granian --interface wsgi --factory --workers 1 --blocking-threads 8"
+    granian = "-m granian --interface rsgi --no-ws --factory --workers 1"
     # granian's warnings are about the number of cores; a browser keeps idle connections open.
     quiet = "--log-level error --workers-kill-timeout 3"
     where = f"--host {settings.bind_address} --port {settings.port}"

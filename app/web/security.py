@@ -10,11 +10,12 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask, Request, Response, abort, current_app, request
 from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app import config
 from app.config import Settings
+from app.web.addresses import Callers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,7 +26,7 @@ LINK_LIMIT = "60 per minute"
 API_LIMIT = "600 per minute"
 
 # Bytes of a refused body that are still read, so that its sender gets the answer.
-_MAX_DISCARDED = 64 * 1024 * 1024
+MAX_DISCARDED = 16 * 1024 * 1024
 _CHUNK = 65_536
 
 _LINKS = "/link/"
@@ -59,7 +60,15 @@ _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _STATIC = frozenset({"static", "bootstrap.static"})
 _INDEXABLE = frozenset({"directory.find", "directory.profile", *_STATIC})
 
-limiter = Limiter(key_func=get_remote_address)
+# Where the environment of a request holds its visitor's network.
+_NETWORK = "mindsum.network"
+
+
+def _limit_key() -> str:
+    return network() or request.remote_addr or "unknown"
+
+
+limiter = Limiter(key_func=_limit_key)
 csrf = CSRFProtect()
 
 
@@ -88,8 +97,8 @@ def _discard_large_body(response: Response) -> Response:
     limit, left = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
     if left is None:
         is_refused = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        left = _MAX_DISCARDED if is_refused else 0
-    if limit < left <= _MAX_DISCARDED:
+        left = MAX_DISCARDED if is_refused else 0
+    if limit < left <= MAX_DISCARDED:
         body = request.environ["wsgi.input"]
         while left > 0 and (count := len(body.read(min(left, _CHUNK)))):
             left -= count
@@ -146,13 +155,26 @@ def _add_hsts(response: Response) -> Response:
     return response
 
 
-def _with_plain_ipv4(wsgi_app: "WSGIApplication") -> "WSGIApplication":
-    # An IPv6 socket that takes IPv4 too names such a visitor ::ffff:192.0.2.1.
+def network() -> str | None:
+    """Of the visitor, for limits; None if a proxy hides it that TRUSTED_PROXIES does not count."""
+    found: str | None = request.environ[_NETWORK]
+    return found
+
+
+def _with_caller(wsgi_app: "WSGIApplication", callers: Callers) -> "WSGIApplication":
     def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        environ["REMOTE_ADDR"] = environ.get("REMOTE_ADDR", "").removeprefix("::ffff:")
+        address, environ[_NETWORK] = callers.address(environ), callers.network(environ)
+        environ["REMOTE_ADDR"] = str(address or "")
         return wsgi_app(environ, start_response)
 
     return wrapped
+
+
+def _is_unknown_visitor() -> bool:
+    # An https site is behind a proxy. If that is not counted, all visitors would be one, and soon
+    # at its limit.
+    is_production = config.current().is_production
+    return is_production and network() is None and not request.path.startswith("/api/")
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -166,9 +188,10 @@ def register(app: Flask, settings: Settings) -> None:
     app.after_request(_add_headers)
     # It logs the address of each visitor over a limit.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)
-    plain: Any = _with_plain_ipv4(app.wsgi_app)
-    app.wsgi_app = plain  # type: ignore[method-assign]
+    wrapped: Any = _with_caller(app.wsgi_app, Callers(settings.trusted_proxies))
+    app.wsgi_app = wrapped  # type: ignore[method-assign]
+    limiter.request_filter(_is_unknown_visitor)
     if settings.is_production:
         app.after_request(_add_hsts)
-        # The server speaks plain HTTP, so an https site has exactly one proxy in front of it.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
+        # The server speaks plain HTTP, so an https site has a proxy in front of it.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=0, x_proto=1)  # type: ignore[method-assign]

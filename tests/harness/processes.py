@@ -91,8 +91,8 @@ class Site:
     def running(self, schedulers: int = 1) -> Iterator[None]:
         """Web and schedulers, started and ready."""
         web = (
-            "-m", "granian", "--interface", "wsgi", "--factory", "app:create_app", "--host",
-            LOOPBACK, "--port", str(self.port), "--workers", "2", "--blocking-threads", "8",
+            "-m", "granian", "--interface", "rsgi", "--factory", "app.serve:worker", "--host",
+            LOOPBACK, "--port", str(self.port), "--workers", "2", "--no-ws",
             *WORKERS_KILL_TIMEOUT,
         )  # fmt: skip
         with ExitStack() as stack:

@@ -32,9 +32,9 @@ class RandomKills:
     def running(self) -> Iterator[None]:
         """All of them, started and ready; stopped with SIGTERM."""
         web = (
-            "-m", "granian", "--interface", "wsgi", "--factory", "app:create_app", "--host",
+            "-m", "granian", "--interface", "rsgi", "--factory", "app.serve:worker", "--host",
             LOOPBACK, "--port", str(self.site.port), "--workers", str(WORKERS),
-            "--blocking-threads", "8", "--respawn-failed-workers", "--respawn-interval", "0.1",
+            "--no-ws", "--respawn-failed-workers", "--respawn-interval", "0.1",
             "--log-level", "error", *WORKERS_KILL_TIMEOUT,
         )  # fmt: skip
         with self._stack:

@@ -143,6 +143,7 @@ def production(app: Flask) -> Iterator[Flask]:
     changes = {
         "public_url": "https://mindsum.test",
         "ratelimit_enabled": True,
+        "trusted_proxies": 1,
     }
     yield create_app(settings.model_copy(update=changes))
     create_app(settings)

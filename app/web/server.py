@@ -1,0 +1,158 @@
+"""Between granian and Flask: a request takes a thread only once its whole body has arrived."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+from app.config import Settings
+from app.web.addresses import Callers, network
+from app.web.security import MAX_DISCARDED
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from granian._granian import RSGIHTTPProtocol as HTTPProtocol
+    from granian.rsgi import Scope
+
+BODY_WITHIN_S = 10.0
+# Bodies that one worker reads at the same time: their memory is this many times the largest body.
+BODIES = 256
+BODIES_OF_A_NETWORK = 64
+_CLOSING = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+
+
+class Server:
+    """Answers granian's RSGI requests with a WSGI application that runs in `threads`."""
+
+    def __init__(self, app: Flask, settings: Settings, threads: int) -> None:
+        self._app = app
+        self._threads = ThreadPoolExecutor(threads, "request")
+        self._callers = Callers(settings.trusted_proxies)
+        self._most_bytes: int = app.config["MAX_CONTENT_LENGTH"]
+        self._reading: Counter[str] = Counter()
+
+    async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
+        environ = _environ(scope)
+        try:
+            if _has_body(environ):
+                await self._read_body(environ, protocol)
+        except _Refused as refused:
+            protocol.response_str(refused.status, _CLOSING, f"{refused.text}\n")
+            return
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._threads, self._answer, environ)
+        protocol.response_bytes(*answer)
+
+    def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
+        self._threads.shutdown(wait=False)
+
+    async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
+        declared = int(environ.get("CONTENT_LENGTH", 0))
+        if declared > MAX_DISCARDED:
+            # The application refuses it by its length.
+            return
+        caller = self._callers.address(environ)
+        with self._place(network(caller) if caller else ""):
+            try:
+                async with asyncio.timeout(BODY_WITHIN_S):
+                    body, length = await self._received(protocol)
+            except TimeoutError:
+                raise _Refused(408, "Your request took too long to arrive.") from None
+        if length < declared:
+            raise _Refused(400, "Your request did not arrive in full.")
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(length)}
+
+    async def _received(self, protocol: "HTTPProtocol") -> tuple[bytes, int]:
+        """The body, and its length. A body that is too large is empty, but heard out to a bound."""
+        body, length, empty = bytearray(), 0, 0
+        async for chunk in protocol:
+            length += len(chunk)
+            empty += not chunk
+            if length > MAX_DISCARDED:
+                break
+            if length <= self._most_bytes:
+                body += chunk
+        # granian gives an empty chunk at the end, and one more where the connection broke.
+        if empty > 1:
+            raise _Refused(400, "Your request did not arrive in full.")
+        return (bytes(body) if length <= self._most_bytes else b""), length
+
+    @contextmanager
+    def _place(self, network: str) -> Iterator[None]:
+        reading = self._reading
+        if reading[network] >= BODIES_OF_A_NETWORK or reading.total() >= BODIES:
+            raise _Refused(503, "Too many requests are arriving. Please try again in a minute.")
+        reading[network] += 1
+        try:
+            yield
+        finally:
+            reading[network] -= 1
+            if not reading[network]:
+                del reading[network]
+
+    def _answer(self, environ: "WSGIEnvironment") -> tuple[int, list[tuple[str, str]], bytes]:
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
+            started[:] = int(status[:3]), headers
+
+        chunks = self._app(environ, start_response)
+        try:
+            body = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        status, headers = started
+        return status, headers, body
+
+
+def _has_body(environ: "WSGIEnvironment") -> bool:
+    if "CONTENT_LENGTH" in environ:
+        return bool(environ["CONTENT_LENGTH"] != "0")
+    # HTTP/2 needs neither header.
+    is_http2 = environ["SERVER_PROTOCOL"] == "HTTP/2"
+    return "HTTP_TRANSFER_ENCODING" in environ or is_http2
+
+
+def _environ(scope: "Scope") -> "WSGIEnvironment":
+    host, _, port = scope.server.rpartition(":")
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_NAME": host,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.input": BytesIO(),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope.headers.items():
+        # An underscore would pass for a dash: X_Forwarded_For for X-Forwarded-For.
+        if "_" in name:
+            continue
+        key = name.upper().replace("-", "_")
+        key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
+        between = "; " if key == "HTTP_COOKIE" else ","
+        environ[key] = f"{environ[key]}{between}{value}" if key in environ else value
+    environ.setdefault("HTTP_HOST", scope.authority or "")
+    return environ

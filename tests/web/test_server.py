@@ -1,0 +1,161 @@
+"""Between granian and Flask: bodies with a deadline, a limit and a number at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask, request
+
+from app.config import Settings
+from app.web import server
+from app.web.security import MAX_DISCARDED
+from app.web.server import Server
+
+LIMIT = 1000
+Headers = list[tuple[str, str]]
+
+
+class Exchange:
+    """A request as granian hands it over, and the answer to it."""
+
+    def __init__(self, chunks: list[bytes], headers: Headers, *, hangs: bool = False, **scope: Any):
+        self._chunks, self._hangs = chunks, hangs
+        self.answer: tuple[int, dict[str, str], bytes] | None = None
+        self.read = 0
+        values = {
+            "method": "POST", "path": "/", "query_string": "", "server": "127.0.0.1:8000",
+            "client": "192.0.2.1:4711", "http_version": "1.1", "scheme": "http",
+            "authority": None, "headers": SimpleNamespace(
+                items=lambda: headers
+            ),
+        }  # fmt: skip
+        self.scope = SimpleNamespace(**{**values, **scope})
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            self.read += len(chunk)
+            yield chunk
+        if self._hangs:
+            await asyncio.Event().wait()
+        yield b""
+
+    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
+        self.answer = status, {name.lower(): value for name, value in headers}, body
+
+    def response_str(self, status: int, headers: Headers, body: str) -> None:
+        self.response_bytes(status, headers, body.encode())
+
+
+@pytest.fixture
+def echo() -> Flask:
+    """An application that repeats what it reads."""
+    app = Flask("echo")
+    app.config["MAX_CONTENT_LENGTH"] = LIMIT
+    app.add_url_rule("/", "body", lambda: request.get_data(), methods=["GET", "POST"])
+    app.add_url_rule("/environ", "environ", lambda: repr(sorted(request.environ.items())))
+    return app
+
+
+async def exchanged(app: Flask, *exchanges: Exchange, hang: int = 0) -> None:
+    """Serve all of them at once; the first `hang` do not end."""
+    serving = Server(app, Settings(), threads=2)
+    tasks = [asyncio.create_task(serving.__rsgi__(each.scope, each)) for each in exchanges]  # type: ignore[arg-type]
+    await asyncio.gather(*tasks[hang:])
+    for task in tasks[:hang]:
+        task.cancel()
+
+
+def one(app: Flask, exchange: Exchange) -> tuple[int, dict[str, str], bytes]:
+    asyncio.run(exchanged(app, exchange))
+    assert exchange.answer
+    return exchange.answer
+
+
+def length(count: int) -> Headers:
+    return [("content-length", str(count))]
+
+
+CHUNKED = [("transfer-encoding", "chunked")]
+
+
+@pytest.mark.parametrize("headers", [length(8), CHUNKED])
+def test_a_body_arrives_whole_with_and_without_a_length(echo: Flask, headers: Headers) -> None:
+    status, _, body = one(echo, Exchange([b"note", b"=hey"], headers))
+    assert (status, body) == (200, b"note=hey")
+
+
+@pytest.mark.parametrize("headers", [length(8), CHUNKED])
+def test_a_body_that_stops_is_refused_and_its_connection_closed(
+    echo: Flask, headers: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "BODY_WITHIN_S", 0.01)
+    status, said, _ = one(echo, Exchange([b"note"], headers, hangs=True))
+    assert (status, said["connection"]) == (408, "close")
+
+
+@pytest.mark.parametrize(("chunks", "headers"), [([b"note"], length(8)), ([b"note", b""], CHUNKED)])
+def test_half_a_body_never_reaches_the_application(
+    echo: Flask, chunks: list[bytes], headers: Headers
+) -> None:
+    status, said, _ = one(echo, Exchange(chunks, headers))
+    assert (status, said["connection"]) == (400, "close")
+
+
+@pytest.mark.parametrize("headers", [length(LIMIT + 1), CHUNKED])
+def test_a_body_that_is_too_large_is_heard_out_and_refused(echo: Flask, headers: Headers) -> None:
+    sent = Exchange([b"a" * LIMIT, b"b"], headers)
+    assert one(echo, sent)[0] == 413
+    assert sent.read == LIMIT + 1
+
+
+def test_a_body_is_heard_out_to_a_bound_only(echo: Flask) -> None:
+    sent = Exchange([b"a" * (MAX_DISCARDED // 4)] * 100, CHUNKED)
+    assert one(echo, sent)[0] == 413
+    assert sent.read <= MAX_DISCARDED * 5 // 4
+    told = Exchange([b"a"], length(MAX_DISCARDED + 1))
+    assert one(echo, told)[0] == 413
+    assert told.read == 0
+
+
+def test_slow_bodies_of_one_network_leave_room_for_others(echo: Flask) -> None:
+    most = server.BODIES_OF_A_NETWORK
+    slow = [Exchange([b"a"], CHUNKED, hangs=True) for _ in range(most)]
+    same = Exchange([b"b"], length(1), client="192.0.2.1:9")
+    mapped = Exchange([b"b"], length(1), client="[::ffff:192.0.2.1]:9")
+    other = Exchange([b"b"], length(1), client="192.0.2.2:9")
+    without_body = Exchange([], [], method="GET", path="/environ")
+    asyncio.run(exchanged(echo, *slow, same, mapped, other, without_body, hang=most))
+    answers = [each.answer and each.answer[0] for each in (same, mapped, other, without_body)]
+    assert answers == [503, 503, 200, 200]
+
+
+def test_the_bodies_in_memory_are_limited_for_all_networks_together(echo: Flask) -> None:
+    slow = [
+        Exchange([b"a"], CHUNKED, hangs=True, client=f"192.0.2.{number % 250}:1")
+        for number in range(server.BODIES)
+    ]
+    another = Exchange([b"b"], length(1), client="198.51.100.1:1")
+    asyncio.run(exchanged(echo, *slow, another, hang=len(slow)))
+    assert another.answer
+    assert another.answer[0] == 503
+
+
+def test_the_application_sees_the_request_as_any_wsgi_server_shows_it(echo: Flask) -> None:
+    headers = [
+        ("host", "mindsum.test"), ("cookie", "a=1"), ("cookie", "b=2"),
+        ("x-forwarded-for", "192.0.2.7"), ("x-forwarded-for", "192.0.2.8"),
+        ("x_forwarded_for", "192.0.2.9"), ("content-type", "text/plain"),
+    ]  # fmt: skip
+    sent = Exchange([], headers, method="GET", path="/environ", client="[2001:db8::1]:4711")
+    shown = one(echo, sent)[2].decode()
+    for name, value in {
+        "HTTP_COOKIE": "a=1; b=2",
+        "HTTP_X_FORWARDED_FOR": "192.0.2.7,192.0.2.8",
+        "HTTP_HOST": "mindsum.test",
+        "CONTENT_TYPE": "text/plain",
+        "REMOTE_ADDR": "2001:db8::1",
+        "PATH_INFO": "/environ",
+    }.items():
+        assert f"({name!r}, {value!r})" in shown
