@@ -121,6 +121,8 @@ class Settings(BaseSettings):
         pattern=r"^[a-z+]+://",
         description="a storage address such as memory:// or redis://HOST",
     )
+    # Requests typed on the public form, in an hour, from an IPv4 address or an IPv6 /64.
+    requests_per_network: int = _count(20)
     currency: str = Field("GBP", pattern=r"^[A-Z]{3}$", description="an ISO 4217 code such as GBP")
     # When clients pay; it decides what is said, not what is owed.
     payment: Payment = Field("later", description="later or at_booking")

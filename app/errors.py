@@ -1,6 +1,7 @@
 """Domain errors: each says what happened and carries the data that an answer needs."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 
@@ -35,6 +36,16 @@ class NotFound(DomainError):
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no {what}.")
         self.what = what
+
+
+class TooManyRequests(DomainError):
+    """A network's requests are used up; `wait`: until the next one is possible."""
+
+    code = "too_many_requests"
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("Many requests came from your network within an hour. Nothing was sent.")
+        self.wait = wait
 
 
 class TherapistUnavailable(DomainError):

@@ -22,6 +22,7 @@ from app.cli.common import (
     with_database,
 )
 from app.errors import ConfigError, StoreUnavailable
+from app.services import limits
 from app.services.bookings import ledger as ledger_lines
 from app.services.ops import backup as backups
 from app.services.ops import erasures, health
@@ -177,6 +178,7 @@ def _check_database() -> Iterator[CheckResult]:
         pending = database.pending_upgrades()
         with database.connection():
             checks = [] if pending else health.checks(clock.now(), tries_writing=True)
+            hides_networks = not pending and limits.hides_networks(clock.now())
     except (StoreUnavailable, peewee.DatabaseError) as error:
         detail = f"{kind} does not answer: {str(error).splitlines()[0]}"
         yield CheckResult("database", False, detail)
@@ -185,6 +187,12 @@ def _check_database() -> Iterator[CheckResult]:
         detail = f"{kind} lacks {', '.join(pending)}: run mindsum db upgrade"
         yield CheckResult("database", False, detail)
         return
+    if hides_networks:
+        detail = (
+            "TRUSTED_PROXIES is 0 but a proxy sends X-Forwarded-For: requests are not limited by"
+            " network; set how many proxies are in front"
+        )
+        yield CheckResult("proxies", False, detail)
     for each in checks:
         if each.name == "database":
             good = "can be read and written, and its schema is current"

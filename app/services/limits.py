@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from peewee import Expression
 
 from app import config
-from app.errors import TooManyOpen
+from app.errors import TooManyOpen, TooManyRequests
 from app.store import queries
-from app.store.models import Client, EmailLimit, Therapist
+from app.store.models import Client, EmailLimit, LimitUse, Therapist
 from app.store.queries.locking import locking
 
 # Requests that hold a time before their address is confirmed. Others are taken without holding.
@@ -19,6 +19,9 @@ OPEN_PER_CLIENT = 3
 # Emails of one kind to one address.
 EMAILS_PER_HOUR = 6
 _EMAIL_EVERY, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+_DAY = timedelta(days=1)
+# Kinds of LimitUse: requests of one network, and requests whose network is hidden.
+_NETWORK, _HIDDEN = "request_network", "hidden_network"
 # In the demo one person plays everybody.
 _DEMO_TIMES = 100
 
@@ -87,3 +90,46 @@ def is_over(now: datetime) -> Expression:
     """Which rows of EmailLimit limit nothing any more."""
     over: Expression = EmailLimit.last_at <= now - _HOUR
     return over
+
+
+def count_request(network: str | None, now: datetime) -> None:
+    """Count a request from the public form, within its transaction. Raises TooManyRequests.
+
+    None is a network that a proxy hides: it has no limit, and `hides_networks` says so.
+    """
+    if network is None:
+        _lock(_HIDDEN, "", now).record([], now)
+        return
+    counted = _lock(_NETWORK, _network_hash(network), now)
+    recent = [at for at in counted.moments if now - _HOUR < at <= now]
+    most = widened(config.current().requests_per_network)
+    if len(recent) >= most:
+        raise TooManyRequests(recent[-most] + _HOUR - now)
+    counted.record(recent, now)
+
+
+def hides_networks(now: datetime) -> bool:
+    """Whether a proxy that TRUSTED_PROXIES does not count has hidden visitors within a day."""
+    is_it = (LimitUse.kind == _HIDDEN) & (LimitUse.last_at > now - _DAY)
+    return bool(LimitUse.select().where(is_it).exists())
+
+
+def uses_over(now: datetime) -> Expression:
+    """Which rows of LimitUse limit nothing any more and say nothing any more."""
+    over: Expression = LimitUse.last_at <= now - _DAY
+    return over
+
+
+def _network_hash(network: str) -> str:
+    key = config.current().secret_key.encode()
+    return hmac.digest(key, f"mindsum network {network}".encode(), "sha256").hex()
+
+
+def _lock(kind: str, subject: str, now: datetime) -> LimitUse:
+    # A loop, because the row may be purged while we wait for it.
+    is_it = (LimitUse.kind == kind) & (LimitUse.subject == subject)
+    while (row := locking(LimitUse.select().where(is_it)).first()) is None:
+        fields = {"kind": kind, "subject": subject, "uses": {}, "last_at": now}
+        LimitUse.insert(fields).on_conflict_ignore().execute()
+    found: LimitUse = row
+    return found

@@ -21,6 +21,7 @@ from app.store.models import (
     Booking,
     EmailLimit,
     IdempotentAnswer,
+    LimitUse,
     OutboxEmail,
     PendingRequest,
     Role,
@@ -149,6 +150,7 @@ def _purge_rest(now: datetime) -> PartialResults:
         (IdempotentAnswer, IdempotentAnswer.created_at < now - API_ANSWERS_KEPT),
         (TherapistSession, queries.sessions_over(now)),
         (AccessEntry, AccessEntry.at < now - trail_kept),
+        (LimitUse, limits.uses_over(now)),
     ):
         while deleted := _delete_batch(table, is_old):
             yield JobResult(due=deleted, done=deleted)

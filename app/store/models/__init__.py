@@ -32,7 +32,7 @@ from app.store.models.people import (
     Window,
 )
 from app.store.models.sign_ins import SignIn, TherapistSession
-from app.store.models.system import IdempotentAnswer, JobStatistics
+from app.store.models.system import IdempotentAnswer, JobStatistics, LimitUse
 from emails.addresses import email_key
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "IdempotentAnswer",
     "JobStatistics",
     "LedgerLine",
+    "LimitUse",
     "MailPause",
     "ManageVisit",
     "OutboxEmail",

@@ -1,9 +1,11 @@
-"""Tables of the system itself: answers to idempotent requests, and statistics of jobs."""
+"""Tables of the system itself: idempotent answers, uses of limits, statistics of jobs."""
+
+from datetime import datetime
 
 from peewee import BigIntegerField, CharField, DoubleField, IntegerField, TextField
 
 from app.store.models.base import Table
-from app.store.models.fields import InstantField
+from app.store.models.fields import FactsField, InstantField
 
 
 class IdempotentAnswer(Table):
@@ -13,6 +15,31 @@ class IdempotentAnswer(Table):
     http_status = IntegerField()
     body = TextField()
     created_at = InstantField()
+
+
+class LimitUse(Table):
+    """When a subject did what a limit counts; the row is the lock for counting it."""
+
+    kind = CharField(max_length=32)
+    # A keyed hash, so that a copy of the database names no network; "" where there is one subject.
+    subject = CharField(max_length=64)
+    # {"at": moments as ISO 8601, oldest first}.
+    uses = FactsField()
+    # The newest of them.
+    last_at = InstantField()
+
+    class Meta:
+        indexes = ((("kind", "subject"), True),)
+
+    @property
+    def moments(self) -> list[datetime]:
+        return [datetime.fromisoformat(at) for at in self.uses.get("at", [])]
+
+    def record(self, earlier: list[datetime], now: datetime) -> None:
+        """Store one more use, after those `earlier` that still count."""
+        self.uses = {"at": [at.isoformat() for at in [*earlier, now]]}
+        self.last_at = now
+        self.save()
 
 
 class JobStatistics(Table):

@@ -1,7 +1,9 @@
 """Find a Therapist, the therapist's page, and asking for a session there."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from math import ceil
 
 from flask import (
     Blueprint,
@@ -24,9 +26,10 @@ from app.errors import (
     SlotTaken,
     TherapistUnavailable,
     TooManyOpen,
+    TooManyRequests,
 )
 from app.rules.lifecycle import Actor, Via
-from app.services import idempotency, search
+from app.services import idempotency, limits, search
 from app.services.bookings import confirm
 from app.services.bookings.request import request_booking
 from app.store import queries
@@ -38,7 +41,7 @@ from app.web.public import search_params, times_view, unconfirmed
 from app.web.public.open_times import list_openings
 from app.web.public.request_form import RequestForm, asks_for_times
 from app.web.public.times_view import TimesView
-from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter
+from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter, network
 from app.web.template_filters import rfc3339
 
 blueprint = Blueprint("directory", __name__)
@@ -108,7 +111,9 @@ def _request(therapist: Therapist, form: RequestForm) -> str:
     """The reference of the new booking, or of the one that this very form led to before."""
     now, wanted = clock.now(), form.to_request(therapist.slug)
     return idempotency.first_result(
-        form.key, lambda: request_booking(wanted, via=Via.PAGE, now=now).reference, now=now
+        form.key,
+        _counted(lambda: request_booking(wanted, via=Via.PAGE, now=now).reference, now),
+        now=now,
     )
 
 
@@ -116,8 +121,19 @@ def _take_request(therapist: Therapist, form: RequestForm) -> str:
     """The key of the request that waits for its address to be confirmed; once for each form."""
     now, wanted = clock.now(), form.to_request(therapist.slug)
     return idempotency.first_result(
-        form.key, lambda: confirm.take_request(wanted, now=now), now=now
+        form.key, _counted(lambda: confirm.take_request(wanted, now=now), now), now=now
     )
+
+
+def _counted(work: Callable[[], str], now: datetime) -> Callable[[], str]:
+    visitors = network()
+
+    def counted() -> str:
+        # In the transaction of `work`.
+        limits.count_request(visitors, now)
+        return work()
+
+    return counted
 
 
 @blueprint.get("/therapists/<slug>/requested")
@@ -188,6 +204,10 @@ def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError)
             form.kind.data = None
         case TherapistUnavailable():
             therapist = queries.therapist_by_slug(therapist.slug)
+        case TooManyRequests():
+            response = _form_page(therapist, form, HTTPStatus.TOO_MANY_REQUESTS, refusal.code)
+            response.headers["Retry-After"] = str(ceil(refusal.wait.total_seconds()))
+            return response
         case SlotTaken():
             pass
         case TooManyOpen():
