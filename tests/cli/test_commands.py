@@ -16,14 +16,16 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from app import cli, config
+from app import cli, clock, config
 from app.cli.common import utc
 from app.config import Settings
 from app.rules.lifecycle import Actor
 from app.scheduler.process import run_once
+from app.services import limits
 from app.services.bookings import messages
 from app.store import attempts, encryption
 from app.store.db import database
+from app.store.db.database import in_transaction
 from app.store.models import LedgerLine, OutboxEmail, OutboxStatus, Outcome, Therapist
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import MailServer, unused_port
@@ -504,6 +506,15 @@ def test_check_prints_one_line_for_each_check(
     assert failed.status == 1
     assert len(failed.out.splitlines()) == 8
     assert "MAIL_SERVER" in failed.out
+
+
+def test_check_says_that_a_proxy_hides_the_networks_of_visitors(
+    app: Flask, mail: MailServer, mindsum: Mindsum
+) -> None:
+    in_transaction(limits.count_request)(None, clock.now())
+    looked = {each["check"]: each for each in json.loads(mindsum("check", "--json").out)}
+    assert not looked["proxies"]["ok"]
+    assert "TRUSTED_PROXIES" in looked["proxies"]["detail"]
 
 
 def test_check_wants_an_ops_address_of_our_own_in_production(

@@ -80,7 +80,7 @@ def test_only_what_trusted_proxies_append_says_who_calls(
     "peer", ["127.0.0.1", "::1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd00::1"]
 )
 def test_behind_a_proxy_that_is_not_counted_the_network_is_unknown_and_warned_of_once(
-    peer: str, header: str, caplog: pytest.LogCaptureFixture
+    app: Flask, peer: str, header: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     callers, environ = Callers(0), {"REMOTE_ADDR": peer, f"HTTP_{header}": "198.51.100.7"}
     assert [callers.network(environ) for _ in range(3)] == [None] * 3

@@ -77,5 +77,5 @@ TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
     Writing, StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
     TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
-    ManageVisit, AccessEntry,
+    ManageVisit, AccessEntry, LimitUse,
 )  # fmt: skip
