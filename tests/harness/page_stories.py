@@ -24,8 +24,8 @@ from tests.scenarios.story import total
 HOUR = timedelta(hours=1)
 
 
-def ask(**more: Any) -> Booking:
-    """Dee, who lives in New York, asks Asha for Tuesday at ten in London."""
+def wanted(**more: Any) -> request.BookingRequest:
+    """Dee, who lives in New York, wants to see Asha on Tuesday at ten in London."""
     asked: dict[str, Any] = {
         "therapist": "asha",
         "name": "Dee Stone",
@@ -36,7 +36,12 @@ def ask(**more: Any) -> Booking:
         "note": "I sleep badly.",
         **more,
     }
-    return request.request_booking(request.BookingRequest(**asked), via=Via.PAGE, now=clock.now())
+    return request.BookingRequest(**asked)
+
+
+def ask(**more: Any) -> Booking:
+    """Make the request of `wanted`."""
+    return request.request_booking(wanted(**more), via=Via.PAGE, now=clock.now())
 
 
 def now_of(booking: Booking) -> Booking:

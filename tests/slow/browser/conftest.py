@@ -59,3 +59,9 @@ def arrive(browser: Browser, app: Flask, mail: MailServer) -> Iterator[Arrive]:
             return Person(context, app, mail, config.current().public_url)
 
         yield person
+
+
+def confirm(person: Person) -> Person:
+    """Show that the address typed on the request form is theirs, from the email to the booking."""
+    assert person.heading == "One step left: check your email"
+    return person.read("confirm_request").follow("Confirm Request").press("Confirm Request")

@@ -32,7 +32,8 @@ def test_a_session_is_requested_by_keyboard(story: Story, arrive: Arrive, width:
     assert chosen.get_attribute("value") == "2026-11-02T14:00:00Z"
     dee.key_field("Your name", "Dee Stone").key_field("Your email", "dee@clients.example")
     dee.key_field("Note", "I sleep badly.")
-    dee.key_button("Ask Asha for this time, £60.00")
+    dee.key_button("Ask Asha for this time, £60.00").read("confirm_request")
+    dee.key_link("Confirm Request").key_button("Confirm Request")
     assert dee.heading == "You asked Asha for a session"
     assert Booking.get().starts_at.isoformat() == "2026-11-02T14:00:00+00:00"
 

@@ -12,8 +12,9 @@ from app import clock, create_app
 from app.config import Settings
 from app.demo.maildir import serve_maildir
 from app.links import LinkPurpose
-from app.rules.lifecycle import Actor
+from app.rules.lifecycle import Actor, Kind
 from app.services.mail.sender import OutboxSender
+from app.services.therapists import accounts
 from app.store.db import database
 from app.web.links import tokens
 from tests.harness.browser_site import DESKTOP, PHONE, Person, served, window
@@ -21,7 +22,7 @@ from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
 from tests.scenarios import full_site
 from tests.scenarios.cast import MONDAY, therapist
 from tests.scenarios.story import Story, total
-from tests.slow.browser.conftest import Arrive
+from tests.slow.browser.conftest import Arrive, confirm
 
 pytestmark = pytest.mark.browser
 
@@ -67,6 +68,24 @@ def test_public_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -
     for path, button in (("/my-links", "my links"), ("/sign-in", "a sign-in link")):
         visitor.open(path).type("Your email address", "who@clients.example")
         found += faults(visitor.press(f"Send me {button}"))
+    assert found == []
+
+
+def test_pages_between_the_form_and_the_booking_have_no_faults(
+    story: Story, arrive: Arrive
+) -> None:
+    story.ask(kind=Kind.FREE_CONSULTATION)
+    dee = arrive().open("/therapists/asha?kind=free_consultation")
+    dee.page.get_by_role("radio").last.check()
+    dee.type("Your name", "Dee Stone").type("Your email", "dee@clients.example")
+    found = faults(dee.press("Ask Asha for this time, free"))
+    found += faults(dee.type("Your email address", "dee").press("Send the email again"))
+    dee.type("Your email address", "dee@clients.example").press("Send the email again")
+    found += faults(dee)
+    found += faults(confirm(dee).sees("is used up"))
+    found += faults(dee.read("confirm_request").follow("Confirm Request"))
+    accounts.pause("asha", on=True)
+    found += faults(dee.press("Confirm Request").sees("is not taking bookings"))
     assert found == []
 
 

@@ -9,7 +9,7 @@ from app.store.models import Booking
 from tests.harness.browser_site import DESKTOP, PHONE, Person
 from tests.harness.soak import runs
 from tests.scenarios.story import Story
-from tests.slow.browser.conftest import Arrive
+from tests.slow.browser.conftest import Arrive, confirm
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,7 @@ def ask(dee: Person) -> None:
     dee.page.locator("fieldset", has_text="Wednesday 4 November").get_by_text("10:00").click()
     dee.type("Your name", "Dee Stone").type("Your email", "dee@clients.example")
     dee.type("Your time zone", "America/New_York").type("Note", NOTE)
-    dee.press("Ask Asha for this time, £60.00")
+    confirm(dee.press("Ask Asha for this time, £60.00"))
     assert dee.heading == "You asked Asha for a session"
     dee.sees("Wed 4 Nov 2026, 05:00–05:50 (New York, EST)")
 

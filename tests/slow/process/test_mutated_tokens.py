@@ -17,9 +17,10 @@ from flask import Flask
 from app import clock, config, links
 from app.links import LinkPurpose
 from app.services import auth
-from app.store.models import SignIn, Therapist
+from app.services.bookings import confirm
+from app.store.models import PendingRequest, SignIn, Therapist
 from app.web.links import tokens
-from tests.harness.page_stories import all_rows, ask
+from tests.harness.page_stories import all_rows, ask, wanted
 from tests.harness.processes import Site, is_ok
 from tests.harness.smtp_server import LOOPBACK, MailServer
 from tests.harness.soak import runs
@@ -43,10 +44,12 @@ class Connection(http.client.HTTPConnection):
 
 @pytest.fixture
 def site(app: Flask, database_url: str, tmp_path: Path, mail: MailServer) -> Site:
-    """A site with Asha, who has an enquiry and a Sign In link."""
+    """A site with Asha, who has an enquiry, a request not yet confirmed and a Sign In link."""
     therapist("Asha Rao", "Europe/London")
     day = clock.now() + timedelta(days=2)
-    ask(starts_at=day.replace(hour=10, minute=0, second=0, microsecond=0))
+    day = day.replace(hour=10, minute=0, second=0, microsecond=0)
+    ask(starts_at=day)
+    confirm.take_request(wanted(starts_at=day + timedelta(hours=1)), now=clock.now())
     auth.request_sign_in("asha@therapists.example", "", clock.now())
     built = Site(database_url, tmp_path, mail)
     built.environment |= {"SECRET_KEY": config.current().secret_key, "WEB_CONCURRENCY": "2"}
@@ -59,8 +62,9 @@ def good_tokens(app: Flask) -> dict[LinkPurpose, str]:
         found = {
             purpose: tokens.path(purpose, asha.bookings.get()).rpartition("/")[2]
             for purpose in LinkPurpose
-            if purpose is not LinkPurpose.SIGN_IN
+            if purpose not in (LinkPurpose.SIGN_IN, LinkPurpose.CONFIRM)
         }
+        found[LinkPurpose.CONFIRM] = confirm.url(PendingRequest.get()).rpartition("/")[2]
     key = SignIn.get().key
     found[LinkPurpose.SIGN_IN] = links.mint(
         LinkPurpose.SIGN_IN, holder=asha.link_holder, subject=key
