@@ -321,16 +321,8 @@ def _span(hours: Decimal) -> timedelta:
     return timedelta(seconds=float(hours * 3600))
 
 
-# An error line never repeats what these hold.
-_SECRETS = {
-    "SECRET_KEY",
-    "SECRET_KEY_FALLBACKS",
-    "NOTES_KEY",
-    "BACKUP_KEY",
-    "MAIL_PASSWORD",
-    "API_KEYS",
-    "DATABASE_URL",
-}
+# An error line never repeats what these, and keys, hold.
+_SECRETS = {"SECRET_KEY_FALLBACKS", "MAIL_PASSWORD", "DATABASE_URL"}
 
 
 def load() -> Settings:
@@ -348,23 +340,30 @@ def read() -> tuple[Settings | None, list[ConfigError]]:
         in_file = _read_env_file()
     except (OSError, UnicodeDecodeError):
         return None, [ConfigError(".env", "should be a text file that can be read")]
-    faults: list[ConfigError] = []
-    try:
-        settings = Settings(**in_file)
-    except ValidationError as error:
-        faults = [_fault(each) for each in error.errors()]
-        # The rest is looked at with the default in place of each value that cannot be read.
-        defaults = {
-            name: field.get_default(call_default_factory=True, validated_data={})
-            for name, field in Settings.model_fields.items()
-            if name.upper() in {fault.name for fault in faults}
-        }
-        settings = Settings(**(in_file | defaults))
+    settings, faults = _read_each(in_file)
     unread = {fault.name for fault in faults}
     faults += config_checks.contradictions(settings, unread)
     if settings.is_production:
         faults += config_checks.unsafe_for_production(settings, unread)
     return settings, faults
+
+
+def _read_each(values: dict[str, Any]) -> tuple[Settings, list[ConfigError]]:
+    """The settings, with the default in place of each value that cannot be read, and the faults."""
+    faults: list[ConfigError] = []
+    while True:
+        try:
+            return Settings(**values), faults
+        except ValidationError as error:
+            # A default that follows another setting is known once that one is.
+            known = [e for e in error.errors() if e["type"] != "default_factory_not_called"]
+            found = [_fault(each) for each in known]
+        faults += found
+        values |= {
+            name: field.get_default(call_default_factory=True, validated_data={})
+            for name, field in Settings.model_fields.items()
+            if name.upper() in {fault.name for fault in found}
+        }
 
 
 def _fault(error: ErrorDetails) -> ConfigError:
@@ -375,7 +374,8 @@ def _fault(error: ErrorDetails) -> ConfigError:
         return ConfigError(name, f"should be {cause}")
     given = str(error["input"])
     # An address may hold a password before its @.
-    is_secret = name in _SECRETS or (name.endswith(("_URL", "_URI")) and "@" in given)
+    has_login = name.endswith(("_URL", "_URI")) and "@" in given
+    is_secret = name in _SECRETS or name.endswith(("_KEY", "_KEYS")) or has_login
     value = "" if is_secret else f", not {given[:80]!r}"
     return ConfigError(name, f"should be {Settings.model_fields[field].description}{value}")
 

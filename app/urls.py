@@ -31,15 +31,15 @@ def site_address(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("not a web address")
     for part, is_there in (
-        ("user or password", "@" in parts.netloc),
-        ("path", bool(parts.path.strip("/"))),
-        ("query", "?" in value),
-        ("fragment", "#" in value),
+        ("a user or password", "@" in parts.netloc),
+        ("a path", bool(parts.path.strip("/"))),
+        ("a query", "?" in value),
+        ("a fragment", "#" in value),
         # Message-IDs are made of the host.
-        ("IPv6 address, but with a host name", "[" in parts.netloc),
+        ("an IPv6 address, but with a host name", "[" in parts.netloc),
     ):
         if is_there:
-            raise ShouldBe(f"the site's address, such as https://example.org, without a {part}")
+            raise ShouldBe(f"the site's address, such as https://example.org, without {part}")
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{ascii_domain('host', parts.hostname)}{port}"
 

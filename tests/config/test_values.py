@@ -168,6 +168,23 @@ def test_a_bad_setting_stops_the_start_in_one_line_that_names_it(
     assert re.fullmatch(rf"{name} should be [^\n]+", str(error))
 
 
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"DATABASE_URL": "mysql://x/y"}, ["DATABASE_URL"]),
+        ({"MAIL_PORT": "x", "OPS_EMAIL": "ops@example.org"}, ["MAIL_PORT"]),
+        ({"MAIL_PORT": "x", "OPS_EMAIL": "two, names"}, ["MAIL_PORT", "OPS_EMAIL"]),
+        ({"MAIL_PORT": "x", "OPS_EMAIL": "öps@example.org"}, ["MAIL_PORT", "SUPPORT_EMAIL"]),
+    ],
+)
+def test_a_setting_that_follows_another_is_at_fault_only_by_its_own_value(
+    environment: pytest.MonkeyPatch, values: dict[str, str], names: list[str]
+) -> None:
+    for name, value in values.items():
+        environment.setenv(name, value)
+    assert sorted(fault.name for fault in config.read()[1]) == names
+
+
 @pytest.mark.parametrize(("name", "values"), CONTRADICTIONS)
 def test_contradictory_settings_stop_the_start(
     environment: pytest.MonkeyPatch, name: str, values: dict[str, str]

@@ -12,6 +12,7 @@ from app.rules.lifecycle import Actor, Kind
 from app.services.jobs import due
 from app.store.models import Booking
 from app.web.links import tokens
+from app.web.template_filters import rfc3339
 from tests.harness.page_stories import sign_in
 from tests.harness.pages import ASHA, filled, text
 from tests.harness.smtp_server import MailServer
@@ -51,6 +52,18 @@ def test_manage_booking_of_a_session_in_twenty_hours_promises_no_refund(
         accepted = shown(story, visitor, LinkPurpose.MANAGE, booking, after)
         assert "cancelling now costs £60.00" in accepted
         assert not [word for word in PROMISED if word in accepted]
+
+
+def test_a_late_cancellation_does_not_say_that_others_cannot_have_a_time_that_they_can(
+    story: Story, visitor: Visitor
+) -> None:
+    booking = in_twenty_hours(story)
+    story.accept(booking)
+    assert "offer the time" not in shown(story, visitor, LinkPurpose.MANAGE, booking)
+    story.cancel(booking, Actor.CLIENT)
+    opening = f'value="{rfc3339(booking.starts_at)}"'
+    assert opening in visitor.get("/therapists/asha?timezone=UTC").text
+    assert "offer the time" not in shown(story, visitor, LinkPurpose.MANAGE, booking)
 
 
 def test_a_session_further_ahead_is_free_to_cancel_until_a_named_moment(

@@ -7,9 +7,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 
-from app import clock
+from app import clock, config
 from app.errors import NotFound
-from app.store import queries
+from app.store import queries, suppressions
 from app.store.models import Booking, Therapist
 from app.web import auth
 from app.web.security import csrf
@@ -37,9 +37,18 @@ def own_booking(reference: str) -> Booking:
 
 
 def layout_context() -> dict[str, Any]:
-    """Values for dashboard/layout.html; `zone` is the therapist's time zone."""
+    """Values for dashboard/layout.html; `zone` is the therapist's time zone.
+
+    `unreached` is the row of an address that our emails do not reach.
+    """
     therapist = current_therapist()
-    return {"current_therapist": therapist, "zone": therapist.timezone, "now": clock.now()}
+    return {
+        "current_therapist": therapist,
+        "zone": therapist.timezone,
+        "now": clock.now(),
+        "unreached": suppressions.of_address(therapist.email),
+        "support_email": config.current().support_email,
+    }
 
 
 def page_number() -> int:

@@ -137,7 +137,6 @@ def _context(booking: Booking) -> dict[str, Any]:
         "policy": policy,
         "fee": booking_text.fee_for(booking, Actor.THERAPIST),
         "rule": transitions.cancelling_rule_of(booking, now),
-        "support_email": config.current().support_email,
         "split": money.split_fee(booking.fee_minor, policy.commission_percent),
     }
 

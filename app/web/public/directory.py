@@ -32,7 +32,8 @@ from app.rules.lifecycle import Actor, Via
 from app.services import idempotency, limits, search
 from app.services.bookings import confirm
 from app.services.bookings.request import request_booking
-from app.store import queries
+from app.services.mail.reach import reach_of
+from app.store import queries, suppressions
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
 from app.web import booking_text
@@ -145,7 +146,12 @@ def requested(slug: str) -> str:
     booking = _recent_request(slug, now)
     fee = booking_text.fee_for(booking, Actor.CLIENT) if booking else None
     return render_template(
-        "public/requested.html", booking=booking, fee=fee, now=now, policy=policy
+        "public/requested.html",
+        booking=booking,
+        fee=fee,
+        now=now,
+        policy=policy,
+        is_unreached=booking and reach_of(booking, now).therapist,
     )
 
 
@@ -178,6 +184,7 @@ def _therapist_page(
         "public/therapist.html",
         **context,
         view=view,
+        is_unreached=suppressions.of_address(therapist.email),
         chosen=rfc3339(view.chosen_at) if view.chosen_at else "",
         openings=list_openings(therapist, view, now),
         shows_times=asks_for_times(),
