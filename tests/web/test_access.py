@@ -1,5 +1,6 @@
 """Who looked and who tried, as pages, links and the API record it."""
 
+from datetime import timedelta
 from typing import Any
 
 import peewee
@@ -9,13 +10,14 @@ from flask import Flask
 from app import clock
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor
-from app.services import access_trail
+from app.services import access_trail, clients
 from app.services.bookings import messages
 from app.store.models import AccessEntry, Booking, SignIn
 from app.web.links import tokens
-from tests.harness.page_stories import all_rows, ask, link, press, sign_in
+from tests.harness.page_stories import HOUR, all_rows, ask, link, press, sign_in
+from tests.harness.pages import text
 from tests.harness.smtp_server import MailServer
-from tests.scenarios.cast import Cast
+from tests.scenarios.cast import TUESDAY_10, Cast
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
 Line = tuple[str, str, str, str]
@@ -251,3 +253,32 @@ def test_what_the_web_recorded_leaves_the_command_line_as_ops(
 ) -> None:
     visitor.get(path_of(app, LinkPurpose.ACCEPT, booking))
     assert access_trail.current_origin() == access_trail.COMMAND_LINE
+
+
+def test_a_session_page_tells_its_therapist_when_they_and_ops_read_it(
+    app: Flask, booking: Booking, mail: MailServer, visitor: Visitor, at: Any
+) -> None:
+    page = f"/dashboard/sessions/{booking.reference}"
+    visitor.post(path_of(app, LinkPurpose.MANAGE, booking))
+    asha = another_visitor(app)
+    sign_in(app, mail, asha, "asha@therapists.example")
+    first = text(asha.get(page))
+    assert "Opened by you" not in first and "by ops" not in first
+    assert text(asha.get(page)).count("Opened by you") == 1
+    assert "Opened by you, 2 times" in text(asha.get(page))
+    at(clock.now() + timedelta(minutes=5))
+    clients.export("dee@clients.example", clock.now())
+    read = text(asha.get(page)).partition("When it was read")[2]
+    assert read.index("9:05") < read.index("Exported by ops") < read.index("Opened by you")
+    assert "Dee opened" not in read
+
+
+def test_a_session_page_shows_nothing_of_another_booking(
+    app: Flask, booking: Booking, mail: MailServer
+) -> None:
+    other = ask(name="Eli Ford", email="eli@clients.example", starts_at=TUESDAY_10 + HOUR)
+    asha = another_visitor(app)
+    sign_in(app, mail, asha, "asha@therapists.example")
+    asha.get(f"/dashboard/sessions/{booking.reference}")
+    clients.export("dee@clients.example", clock.now())
+    assert "When it was read" not in asha.get(f"/dashboard/sessions/{other.reference}").text

@@ -26,6 +26,7 @@ from app.web.security import PUBLIC_FORM_LIMIT, limiter
 blueprint = Blueprint("session", __name__, url_prefix="/dashboard/sessions/<reference>")
 base.require_sign_in(blueprint)
 
+_READINGS_SHOWN = 10
 _NO_TEXTS: Mapping[str, str] = {}
 _DONE = {
     Move.ACCEPT: "Accepted.",
@@ -162,6 +163,7 @@ def _page(
         settled=booking_text.settled(booking, facts, Actor.THERAPIST),
         timeline=booking_text.timeline(booking, entries, Actor.THERAPIST, context["reach"]),
         writings=writings,
+        readings=queries.readings_of(booking, _READINGS_SHOWN),
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         typed=typed,
         errors=errors,

@@ -18,7 +18,7 @@ from app import clock, config, links
 from app.links import LinkPurpose
 from app.services import auth
 from app.services.bookings import confirm
-from app.store.models import PendingRequest, SignIn, Therapist
+from app.store.models import AccessEntry, AccessEvent, PendingRequest, SignIn, Therapist
 from app.web.links import tokens
 from tests.harness.page_stories import all_rows, ask, wanted
 from tests.harness.processes import Site, is_ok
@@ -137,3 +137,11 @@ def test_no_changed_token_opens_anything(app: Flask, site: Site) -> None:
         seen = sum(parts, Counter())
     assert seen == {(400, None): MUTANTS}
     assert all_rows() == before
+    opened, refused = (
+        list(AccessEntry.select().where(AccessEntry.event == event))
+        for event in (AccessEvent.LINK_OPENED, AccessEvent.LINK_REFUSED)
+    )
+    assert {each.about for each in opened} == set(good)
+    # A row for each kind of link and minute, which counts at least half of what came.
+    assert len(refused) < MUTANTS / 10
+    assert MUTANTS / 2 <= sum(each.times for each in refused) <= MUTANTS
