@@ -321,10 +321,6 @@ def _span(hours: Decimal) -> timedelta:
     return timedelta(seconds=float(hours * 3600))
 
 
-# An error line never repeats what these, and keys, hold.
-_SECRETS = {"SECRET_KEY_FALLBACKS", "MAIL_PASSWORD", "DATABASE_URL"}
-
-
 def load() -> Settings:
     """From the environment, or else from `.env` in the working directory. Raises ConfigError."""
     settings, faults = read()
@@ -372,11 +368,7 @@ def _fault(error: ErrorDetails) -> ConfigError:
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, urls.ShouldBe):
         return ConfigError(name, f"should be {cause}")
-    given = str(error["input"])
-    # An address may hold a password before its @.
-    has_login = name.endswith(("_URL", "_URI")) and "@" in given
-    is_secret = name in _SECRETS or name.endswith(("_KEY", "_KEYS")) or has_login
-    value = "" if is_secret else f", not {given[:80]!r}"
+    value = config_checks.repeated(name, str(error["input"]))
     return ConfigError(name, f"should be {Settings.model_fields[field].description}{value}")
 
 

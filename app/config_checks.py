@@ -25,6 +25,9 @@ _KNOWN_SECRETS = {
 }
 _WHERE = "where PUBLIC_URL is https"
 
+# Beside the keys.
+_SECRETS = {"SECRET_KEY_FALLBACKS", "MAIL_PASSWORD", "DATABASE_URL"}
+
 
 def contradictions(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:
     """Without what concerns the settings `unread`, whose values could not be read."""
@@ -123,3 +126,11 @@ def missing_address(s: "Settings") -> Iterator[ConfigError]:
             yield ConfigError(
                 name, f"should be an address of your own, such as {example}, {_WHERE}"
             )
+
+
+def repeated(name: str, given: str) -> str:
+    """What an error line repeats of a value: nothing of what may be secret."""
+    # An address may hold a password before its @.
+    has_login = name.endswith(("_URL", "_URI")) and "@" in given
+    is_secret = name in _SECRETS or name.endswith(("_KEY", "_KEYS")) or has_login
+    return "" if is_secret else f", not {given[:80]!r}"
