@@ -84,9 +84,7 @@ class Settings(BaseSettings):
         description="an address, such as Mindsum <bookings@example.org>",
     )
     # For each reply of the mail server; a lease of the outbox is a multiple of it.
-    mail_timeout: float = Field(
-        10, gt=0, le=300, allow_inf_nan=False, description="seconds above 0, at most 300"
-    )
+    mail_timeout: float = _number(10, "seconds above 0, at most 300", gt=0, le=300)
     # Receives escalations.
     ops_email: str = Field(OPS_EMAIL, description="one email address")
     # Where replies to our emails go, and where people write to: OPS_EMAIL unless it is set.
@@ -140,13 +138,9 @@ class Settings(BaseSettings):
     # So many enquiries from the public form may be open at once.
     open_per_therapist: int = _count(20)
     # The first wait before an email is tried again; later waits double.
-    outbox_retry_seconds: float = Field(
-        30, gt=0, le=86400, allow_inf_nan=False, description="seconds above 0"
-    )
+    outbox_retry_seconds: float = _number(30, "seconds above 0", gt=0, le=86400)
     # At most ten seconds, within which everything that falls due should be done.
-    sweep_seconds: float = Field(
-        3, gt=0, le=10, allow_inf_nan=False, description="seconds above 0, at most 10"
-    )
+    sweep_seconds: float = _number(3, "seconds above 0, at most 10", gt=0, le=10)
     # Holds the demo's clock and mailbox; without it there are no demo pages.
     demo_dir: Path | None = Field(None, description="the demo's folder; set by mindsum demo")
 
