@@ -19,7 +19,7 @@ from tests.web.conftest import Visitor
 
 pytestmark = pytest.mark.both_databases
 
-OF_BOOKINGS = [each for each in LinkPurpose if each is not LinkPurpose.SIGN_IN]
+OF_BOOKINGS = sorted(set(LinkPurpose) - {LinkPurpose.SIGN_IN, LinkPurpose.CONFIRM})
 OF_THERAPISTS = (LinkPurpose.ACCEPT, LinkPurpose.DECLINE, LinkPurpose.SESSION)
 OF_CLIENTS = (LinkPurpose.MANAGE, LinkPurpose.CHOOSE)
 
