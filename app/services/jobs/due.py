@@ -117,6 +117,8 @@ def _delete_pending(now: datetime) -> int:
         .where(PendingRequest.expires_at <= now)
         .limit(PURGE_BATCH)
     )
+    if not ended:
+        return 0
     # A domain may name its owner.
     told = [pending.told_by_id for pending in ended]
     OutboxEmail.update(domain="").where(OutboxEmail.id.in_(told)).execute()
