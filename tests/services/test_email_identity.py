@@ -7,7 +7,7 @@ from app.rules.lifecycle import Kind
 from app.services import auth, clients
 from app.services.therapists import accounts
 from app.store import queries, suppressions
-from app.store.models import Client
+from app.store.models import Client, OutboxEmail, Role
 from tests.scenarios.story import Story
 
 pytestmark = pytest.mark.both_databases
@@ -20,6 +20,13 @@ def ask(story: Story, address: str, hours: int = 0, kind: Kind = FREE) -> str:
     at = story.now.replace(hour=10 + hours, minute=0)
     at = at.replace(day=at.day + 2)
     return story.ask(client=("Dee Stone", address, "UTC"), starts_at=at, kind=kind).reference
+
+
+def refuse(reference: str, story: Story) -> None:
+    """A mail server proves that the mailbox of the booking's client does not exist."""
+    to_client = (OutboxEmail.about == reference) & (OutboxEmail.role == Role.CLIENT)
+    email = OutboxEmail.select().where(to_client).get()
+    suppressions.add(email, "550 5.1.1", story.now, is_proven=True, is_doubted=False)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +42,8 @@ def test_two_addresses_share_nothing(story: Story, one: str, other: str) -> None
     theirs, others = ask(story, one), ask(story, other, hours=1)
     assert [each["reference"] for each in clients.export(one, story.now)["bookings"]] == [theirs]
     assert [each["reference"] for each in clients.export(other, story.now)["bookings"]] == [others]
-    suppressions.add(queries.email_key(one), "550 5.1.1", story.now)
-    assert suppressions.reason_at(other) is None
+    refuse(theirs, story)
+    assert suppressions.of_address(other) is None
     story.deliver()
     clients.send_links(other, story.now)
     [links] = story.sent()
@@ -58,14 +65,15 @@ def test_two_addresses_share_nothing(story: Story, one: str, other: str) -> None
     ],
 )
 def test_two_ways_to_write_an_address_are_one_client(story: Story, one: str, other: str) -> None:
-    ask(story, one)
+    theirs = ask(story, one)
     with pytest.raises(FreeConsultationUsed):
         ask(story, other, hours=1)
     ask(story, other, hours=1, kind=Kind.PAID)
     assert Client.select().count() == 1
     assert len(clients.export(other, story.now)["bookings"]) == 2
-    suppressions.add(queries.email_key(one), "550 5.1.1", story.now)
-    assert suppressions.reason_at(other) == "550 5.1.1"
+    refuse(theirs, story)
+    refused = suppressions.of_address(other)
+    assert refused is not None and refused.reason == "550 5.1.1"
 
 
 def test_a_therapist_signs_in_with_any_way_to_write_their_address_and_no_other(
