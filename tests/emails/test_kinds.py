@@ -71,7 +71,7 @@ def test_every_name_in_a_row_has_a_sample_value() -> None:
 
 def test_an_email_whose_value_is_missing_is_not_rendered() -> None:
     context = EmailContext(envelope=make_envelope("client"), session=SESSION)
-    with pytest.raises(UndefinedError, match="answer_by"):
+    with pytest.raises(UndefinedError, match="is undefined"):
         render.render("booking_received", context)
 
 
