@@ -45,17 +45,24 @@ class Played:
     @property
     def new_events(self) -> list[str]:
         """The events that the catch-up adds to the timeline."""
-        return [event for event in self._since_down if event in BY_THE_CLOCK]
+        by_the_clock = [event for event in self._since_down if event in BY_THE_CLOCK]
+        return by_the_clock + self._failures
 
     @property
     def is_due(self) -> bool:
         return bool(self.new_events) or "session_reminder" in self.case.sent
+
+    @property
+    def _failures(self) -> list[str]:
+        # An event, and an email to ops of the same name.
+        return ["client_unreachable"] if self.case.failed else []
 
     def emails(self) -> dict[str, list[str]]:
         """The kinds of email that the catch-up must settle, by how it settles them."""
         caused = [kind for event in self._since_down for kind in EMAILS[event]]
         skipped, failed = self.case.skipped.split(), self.case.failed.split()
         sent = [kind for kind in caused if kind not in skipped] + self.case.sent.split()
+        sent += self._failures
         found = {"sent": sent, "skipped": skipped, "failed": failed}
         return {status: sorted(kinds) for status, kinds in found.items() if kinds}
 

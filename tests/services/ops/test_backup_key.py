@@ -15,6 +15,8 @@ from app.services.ops.backup import BackupRefused
 from app.store.db import database
 from tests.scenarios.story import DEE, Story
 
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 
