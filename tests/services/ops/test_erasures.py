@@ -82,7 +82,7 @@ def test_a_backup_of_before_brings_no_erased_client_back(
         assert Writing.select().count() == 0
         with pytest.raises(NotFound):
             clients.export(ZINNIA[1], clock.now())
-        # The therapist does not wait for a person whom we no longer know.
+        # The therapist does not wait for a person whose row is gone.
         assert story.reload(booking).status in (Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT)
         sum_of_lines = sum(story.balances(story.reload(booking)).values())
         assert sum_of_lines == 0

@@ -1,4 +1,4 @@
-"""The request form sent again: whoever holds the form is shown what came of it."""
+"""The request form sent again: the browser that holds it is shown what came of it."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
