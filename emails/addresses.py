@@ -27,11 +27,25 @@ def ascii_domain(field: str, value: str) -> str:
         encoded = ".".join(
             label if label.isascii() else idna.alabel(label).decode() for label in labels
         )
+        are_read = all(map(_is_readable, encoded.split(".")))
     except idna.IDNAError as error:
         raise UnsafeValue(field, "a domain name") from error
-    if len(encoded) > 253 or not _DOMAIN.fullmatch(encoded):
+    if len(encoded) > 253 or not are_read or not _DOMAIN.fullmatch(encoded):
         raise UnsafeValue(field, "a domain name")
     return encoded
+
+
+def _is_readable(label: str) -> bool:
+    """False for `xn--` with anything behind it that no other script is written as."""
+    if not label.startswith("xn--"):
+        return True
+    try:
+        text = label[4:].encode().decode("punycode")
+    except UnicodeError:
+        return False
+    # As browsers check it: IDNA 2008 alone would refuse the emoji domains that there are.
+    is_plain = idna.uts46_remap(text, std3_rules=False) == text
+    return not text.isascii() and is_plain and text.encode("punycode").decode() == label[4:]
 
 
 def email_key(address: str) -> str:

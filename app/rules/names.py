@@ -25,6 +25,15 @@ _TITLES = _set(
     דר פרופ פרופסור מר גברת גב
     """
 )
+# Where one of these stands alone after a comma, the words before it are a surname: "Smith, Mr".
+_FORMS_OF_ADDRESS = _set(
+    """
+    mr mrs ms miss mx mister missus sir dame lord lady madam herr frau fräulein frl hr
+    mme mlle monsieur madame mademoiselle señor señora señorita sr sra srta senhor senhora
+    sig sigra signor signora signorina dhr mevr mevrouw meneer pan pani shri smt гн гжа κ κος κα
+    السيد السيدة מר גברת גב
+    """
+)
 # After a title and in small letters: "Dr. med.", "Dr. rer. nat.", "Prof. Dr. h. c.".
 _FACULTIES = _set("med phil rer nat jur dent vet habil univ mult pol theol h c")
 # After the name, wherever a comma stands.
@@ -36,6 +45,7 @@ _LETTERS_AFTER = _set(
 )
 # Also names of people, so only in capitals after a full name: "Jo Rao, MA".
 _CAPITALS_AFTER = frozenset({"MA", "BA", "MS", "BS", "DO", "MED", "BED", "DDS"})
+_PRONOUNS = _set("she her hers he him his they them theirs ze zir xe xem it its sie er ihr ihm")
 _PARTICLES = _set(
     "van von vom zu zum zur de del della der den des di da do dos du la le el al bin ibn ben ter"
     " ten af av y e"
@@ -56,22 +66,37 @@ BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 def given_name(name: str) -> str:
     """What to call the person of this full name: without titles, without surname if one is known.
 
-    Never empty for a name that shows something. Chinese, Japanese and Korean names without a
-    space stay whole, since nothing tells where the surname ends.
+    Only an initial where `tells_given_name` is False. Never empty for a name that shows something.
+    Chinese, Japanese and Korean names without a space stay whole, since nothing tells where the
+    surname ends.
     """
-    parts = [words for part in _COMMA.split(name) if (words := _words(part))]
+    parts = _parts(name)
     named = _without_letters_after(parts)
     if len(named) > 1:
         return _first(named[1], named[1])
-    if named:
+    if named and not _is_surname(named[0], parts):
         return _called(named[0])
-    # Nothing but titles or signs.
-    return " ".join(parts[0]) if parts else name.strip()
+    words = [word for part in named or parts for word in part]
+    shown = [word for word in words if word not in _PARTICLES] or words
+    return shown[0][0].upper() if shown else name.strip()
+
+
+def tells_given_name(name: str) -> bool:
+    """False for a title alone ("Ms"), and for a surname before a comma ("Smith, Mr")."""
+    parts = _parts(name)
+    named = _without_letters_after(parts)
+    if len(named) == 1:
+        return not _is_surname(named[0], parts)
+    return bool(named) or not parts
 
 
 def is_visible(text: str) -> bool:
     """Whether there is a letter, digit or sign to see, and not only blanks and loose marks."""
     return any(unicodedata.category(each)[0] in "LNPS" for each in text if each not in BLANKS)
+
+
+def _parts(name: str) -> list[list[str]]:
+    return [words for part in _COMMA.split(name) if (words := _words(part))]
 
 
 def _words(part: str) -> list[str]:
@@ -104,9 +129,23 @@ def _without_letters_after(parts: list[list[str]]) -> list[list[str]]:
     return [named[0], *(part for part in named[1:] if not _are_capitals(part))]
 
 
+def _is_surname(words: list[str], parts: list[list[str]]) -> bool:
+    """Whether `words`, the only part that is a name, stand before a comma and are a surname."""
+    after = parts[parts.index(words) + 1 :]
+    if not after or all(_are_pronouns(part) for part in after):
+        return False
+    is_one_name = len([word for word in words if word not in _PARTICLES]) == 1
+    return is_one_name or any(_key("".join(part)) in _FORMS_OF_ADDRESS for part in after)
+
+
 def _are_letters(words: list[str]) -> bool:
     letters = _TITLES | _LETTERS_AFTER
-    return all(_key(word) in letters for word in words) or _key("".join(words)) in letters
+    joined = _key("".join(words))
+    return all(_key(each) in letters for each in words) or joined in letters or _are_pronouns(words)
+
+
+def _are_pronouns(words: list[str]) -> bool:
+    return all(_key(each) in _PRONOUNS for word in words for each in word.split("/"))
 
 
 def _are_capitals(words: list[str]) -> bool:

@@ -8,6 +8,8 @@ from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, ValidationError
 
+from app.rules.names import tells_given_name
+
 
 class SiteForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
     class Meta:
@@ -31,3 +33,10 @@ class Checked:
 
 def add_error(form: FlaskForm, field: str, message: str) -> None:
     form[field].errors = [*form[field].errors, message]
+
+
+def require_given_name(name: Field, given_name: Field) -> None:
+    """For an inline validator: `given_name` may be empty only where the name tells it."""
+    is_known = given_name.errors or given_name.checked or name.errors
+    if not (is_known or tells_given_name(name.checked)):
+        raise ValidationError("Please say what to call you: the name does not tell.")

@@ -49,6 +49,8 @@ def test_a_reply_address_that_not_every_header_can_carry_is_refused_by_its_own_n
         ("https://faß.example", "https://xn--fa-hia.example"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("https://example.org:", "https://example.org"),
+        ("https://XN--BCHER-KVA.example", "https://xn--bcher-kva.example"),
+        ("https://xn--ls8h.example", "https://xn--ls8h.example"),
         ("   ", "http://127.0.0.1:8000"),
     ],
 )
@@ -80,6 +82,64 @@ def test_the_sites_address_refuses_by_name_what_no_link_can_use(
     error = config_error(environment, PUBLIC_URL=value)
     assert error.name == "PUBLIC_URL"
     assert re.search(rf"without an? {part}", str(error))
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "xn--.example",
+        "xn--a.example",
+        "www.xn--abc.example",
+        "xn--bcher-.example",
+        "a-.example",
+        "10.0.0.256",
+        "127.1",
+        "example.123",
+        "example.0x1",
+        "a..example",
+        f"{'a' * 64}.example",
+    ],
+)
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "MAIL_SERVER"])
+def test_a_host_that_no_machine_can_have_stops_the_start(
+    environment: pytest.MonkeyPatch, name: str, host: str
+) -> None:
+    value = f"https://{host}" if name == "PUBLIC_URL" else host
+    assert config_error(environment, **{name: value}).name == name
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("sslmode=nope", "sslmode"),
+        ("sslmode=", "sslmode"),
+        ("sslrootcert=system&sslmode=require", "sslmode"),
+        ("sslnegotiation=direct", "sslnegotiation"),
+        ("ssl_min_protocol_version=TLSv9", "ssl_min_protocol_version"),
+        ("gssencmode=1", "gssencmode"),
+        ("channel_binding=yes", "channel_binding"),
+        ("target_session_attrs=master", "target_session_attrs"),
+        ("load_balance_hosts=true", "load_balance_hosts"),
+        ("require_auth=token", "require_auth"),
+        ("service=nowhere", "service"),
+        ("connect_timeout=5s", "connect_timeout"),
+        ("keepalives=on", "keepalives"),
+        ("tcp_user_timeout=1h", "tcp_user_timeout"),
+        ("client_encoding=latin1", "client_encoding"),
+        ("replication=database", "replication"),
+        ("hostaddr=10.0.0.256", "hostaddr"),
+        ("hostaddr=10.0.0.1,10.0.0.2", "hostaddr"),
+        ("host=a,b&port=1,2,3", "port"),
+        ("host=a..b", "host"),
+    ],
+)
+def test_an_option_that_the_database_driver_refuses_is_named_without_its_value(
+    environment: pytest.MonkeyPatch, options: str, named: str
+) -> None:
+    error = config_error(environment, DATABASE_URL=f"postgresql://u:hunter2@h/d?{options}")
+    assert error.name == "DATABASE_URL"
+    assert str(error).endswith(f"with another {named}")
     assert "hunter2" not in str(error)
 
 
@@ -123,6 +183,14 @@ def test_a_file_that_is_no_database_stops_the_start(
         ("POSTGRESQL://u:p%40%25@h:5433/d ", "postgresql://u:p%40%25@h:5433/d"),
         ("postgres://u@a:1,b:2/d", "postgres://u@a:1,b:2/d"),
         ("postgresql://u@/d?host=/tmp/a%20b", "postgresql://u@/d?host=/tmp/a%20b"),
+        *(
+            (f"postgresql://u@{rest}", f"postgresql://u@{rest}")
+            for rest in (
+                "db.example./d?sslmode=verify-full&sslrootcert=system&connect_timeout=3",
+                "a,b/d?hostaddr=10.0.0.1,::1&port=1,2&target_session_attrs=read-write",
+                "[::1]:5433/d?client_encoding=UTF8&options=-c%20jit%3Doff",
+            )
+        ),
         ("", "sqlite:///var/mindsum.db"),
         (" ", "sqlite:///var/mindsum.db"),
     ],

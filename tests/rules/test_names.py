@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.names import given_name, is_visible
+from app.rules.names import given_name, is_visible, tells_given_name
 
 CALLED = (
     ("Asha Rao", "Asha"),
@@ -30,7 +30,6 @@ CALLED = (
     ("Sra. Ana Gómez", "Ana"),
     ("Mr & Mrs Stone", "Stone"),
     ("Dr. Rao", "Rao"),
-    ("Dr.", "Dr"),
     ("Д-р Анна Иванова", "Анна"),
     ("د. علي حسن", "علي"),
     ('ד"ר דנה לוי', "דנה"),
@@ -51,6 +50,21 @@ CALLED = (
     ("Jo Rao, MA", "Jo"),
     ("Rao, Ma", "Ma"),
     ("Sammy Stone, Jr.", "Sammy"),
+    ("Dee,Lane", "Lane"),
+    ("Asha Rao, she/her", "Asha"),
+    ("Asha, they/them", "Asha"),
+    ("Rao, Asha, she/her", "Asha"),
+    # A title alone, or a surname before a comma and no more: an initial.
+    ("Ms", "M"),
+    ("Dr.", "D"),
+    ("Mr & Mrs", "M"),
+    ("Smith, Mr", "S"),
+    ("Smith,Mr", "S"),
+    ("Smith, PhD", "S"),
+    ("Smith, Mr, she/her", "S"),
+    ("Garcia Lopez, Sra.", "G"),
+    ("van der Berg, Herr", "B"),
+    ("Asha Rao, Dr.", "Asha"),
     # Signs.
     ("Rao,,", "Rao"),
     ("Hello Rao,,", "Hello"),
@@ -102,6 +116,27 @@ CALLED = (
 @pytest.mark.parametrize(("name", "called"), CALLED)
 def test_a_person_is_called_by_their_given_name(name: str, called: str) -> None:
     assert given_name(name) == called
+
+
+@pytest.mark.parametrize("name", ["Ms", "Herr Dr.", "Smith, Mr", "Smith,Mrs", "Smith, PhD"])
+def test_a_title_or_a_surname_alone_tells_no_given_name(name: str) -> None:
+    assert not tells_given_name(name)
+
+
+@pytest.mark.parametrize("name", ["Asha", "Dr. Rao", "Rao, Asha", "Rao,,", "?!", "Asha, she/her"])
+def test_any_other_name_tells_what_to_call_a_person(name: str) -> None:
+    assert tells_given_name(name)
+
+
+@given(
+    st.from_regex(r"[A-Z][a-z]{4,9}son", fullmatch=True),
+    st.sampled_from([",", ", ", " , ", "， "]),
+    st.sampled_from(["Mr", "Mrs.", "Ms", "Dr.", "PhD", "Herr Dr.", "Jr.", "Mr, PhD"]),
+)
+def test_a_surname_before_a_comma_is_never_what_a_person_is_called(
+    surname: str, comma: str, after: str
+) -> None:
+    assert given_name(f"{surname}{comma}{after}") == surname[0]
 
 
 @pytest.mark.parametrize(

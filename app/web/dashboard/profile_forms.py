@@ -15,7 +15,7 @@ from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
-from app.web.forms import Checked, SiteForm, add_error
+from app.web.forms import Checked, SiteForm, add_error, require_given_name
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _HEADLINE_LENGTH, _SPECIALISMS_LENGTH = 200, 500
@@ -99,6 +99,9 @@ class AboutForm(SettingsForm):
     headline = StringField("Headline", [Checked(_headline)])
     about = TextAreaField("About you", [Checked(validation.text)])
     specialisms = StringField("Specialisms", [Checked(_specialisms)])
+
+    def validate_given_name(self, field: Field) -> None:
+        require_given_name(self.name, field)
 
     def changes(self) -> dict[str, Any]:
         changes = {field.name: field.checked for field in self}

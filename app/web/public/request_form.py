@@ -6,12 +6,12 @@ import secrets
 from datetime import date, datetime
 
 from flask import request
-from wtforms import EmailField, HiddenField, RadioField, StringField, TextAreaField
+from wtforms import EmailField, Field, HiddenField, RadioField, StringField, TextAreaField
 
 from app.rules.lifecycle import Kind
 from app.services import validation
 from app.services.bookings.request import BookingRequest
-from app.web.forms import Checked, SiteForm
+from app.web.forms import Checked, SiteForm, require_given_name
 
 
 def _start(value: str) -> datetime:
@@ -58,6 +58,9 @@ class RequestForm(SiteForm):
     note = TextAreaField("A note to the therapist (optional)", [Checked(validation.text)])
     # Another for each time that the form is shown.
     form_key = HiddenField(default=lambda: secrets.token_urlsafe(16))
+
+    def validate_given_name(self, field: Field) -> None:
+        require_given_name(self.name, field)
 
     @property
     def key(self) -> str:

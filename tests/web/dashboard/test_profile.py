@@ -152,6 +152,9 @@ def test_what_clients_call_a_therapist_is_their_own_choice(asha: Visitor) -> Non
     assert "Hello Dr Rao." in asha.get("/dashboard").text
     send(asha, "/about", name="Rao, Prof. Aisha", given_name=" ")
     assert Therapist.get(slug="asha").given_name == "Aisha"
+    refused = send(asha, "/about", name="Ms", given_name="")
+    assert "Please say what to call you" in refused.text
+    assert Therapist.get(slug="asha").given_name == "Aisha"
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_the_receipt_is_gone_after_an_hour(cast: Cast, at: Any, visitor: Visitor
         ("name", "Dee\r\nBcc: x@y.example", "Please leave control characters"),
         ("name", "\u2800\u2800", "a name that can be seen"),
         ("given_name", "\u202eeeD", "invisible characters"),
+        ("name", "Stone, Ms", "Please say what to call you"),
         ("email", "dee", "Please give an email address"),
         ("email", "dee@x.example\nBcc: a@b.example", "Please give an email address"),
         ("timezone", "Mars/Olympus", "Please give a time zone"),
