@@ -1,24 +1,32 @@
-"""`make bench`: how fast it is on this machine, on SQLite and on PostgreSQL."""
+"""`make bench`: how fast it is on this machine, on SQLite and on PostgreSQL.
 
+`QUICK=1` measures each figure once and less of it.
+"""
+
+import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import paths, relay, slow_smtp
+from tests.bench import delivery, paths, slow_smtp
 from tests.bench.databases import PLACES, Place
+from tests.bench.figure import IS_QUICK, Figure, show, write
 from tests.bench.measure import Row
 from tests.harness.smtp_server import MailServer
 
 TIMES = ("per second", "median ms", "p99 ms")
 PATHS = ("what", *TIMES)
 MISBEHAVING = ("mail server", *TIMES, "speed / well", "median / well")
-RELAY = ("relay", "emails per second", "speed / no round trip")
+RESULTS = Path("bench.json")
 
-console = Console(width=110)
+# Each measures figures on an empty database, and has a folder for other files.
+PARTS: tuple[Callable[[str, str, Path], Iterator[Figure]], ...] = (delivery.figures,)
+
+console = Console(width=150)
 
 
 @contextmanager
@@ -28,7 +36,7 @@ def started(place: Place) -> Iterator[tuple[str, Path]]:
         yield url, Path(folder)
 
 
-def show(title: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
+def show_rows(title: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
     """Print a table: a name, then figures."""
     name, *figures = columns
     table = Table(name, title=title, title_justify="left")
@@ -41,15 +49,24 @@ def show(title: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
 
 def main() -> None:
     """Measure everything, first on SQLite, then on PostgreSQL."""
+    # Only the tables.
+    logging.disable(logging.CRITICAL)
+    measured: list[Figure] = []
     for name, place in PLACES.items():
+        of_database: list[Figure] = []
+        for part in PARTS:
+            with started(place) as (url, folder):
+                of_database += part(name, url, folder)
+        show(console, f"{name}: beside its floor in the same rounds", of_database)
+        measured += of_database
+        write(RESULTS, measured)
+        if IS_QUICK:
+            continue
         with started(place) as (url, _), MailServer() as mail:
-            show(f"{name}: the hot paths", PATHS, paths.rows(url, mail))
+            show_rows(f"{name}: the hot paths", PATHS, paths.rows(url, mail))
         with started(place) as (url, folder):
             title = f"{name}: requests and acceptances over HTTP beside a misbehaving mail server"
-            show(title, MISBEHAVING, slow_smtp.rows(url, folder))
-        with started(place) as (url, folder):
-            title = f"{name}: one scheduler empties an outbox of {2 * relay.BOOKINGS} emails"
-            show(title, RELAY, relay.rows(url, folder))
+            show_rows(title, MISBEHAVING, slow_smtp.rows(url, folder))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""A figure: what was measured, its floor in the same rounds, and what it must be."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+IS_QUICK = bool(os.environ.get("QUICK"))
+ROUNDS = 1 if IS_QUICK else 3
+
+COLUMNS = ("measured", "floor", "ratio", "must", "goal", "")
+VERDICTS = ("misses must", "must", "goal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """Medians of the rounds. `must` and `goal` are about the ratio where there is a floor."""
+
+    database: str
+    name: str
+    unit: str
+    measured: float
+    # What the machine gives at most, or what is compared with.
+    floor: float | None = None
+    ratio: float | None = None
+    must: float
+    goal: float
+    is_more_better: bool = True
+
+    @property
+    def verdict(self) -> str:
+        compared = self.measured if self.ratio is None else self.ratio
+        sign = 1 if self.is_more_better else -1
+        return VERDICTS[sum(sign * compared >= sign * bound for bound in (self.must, self.goal))]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        sign = "" if self.is_more_better else "≤ "
+        return (
+            f"{_shown(self.measured)} {self.unit}",
+            "" if self.floor is None else _shown(self.floor),
+            "" if self.ratio is None else _shown(self.ratio),
+            f"{sign}{_shown(self.must)}",
+            f"{sign}{_shown(self.goal)}",
+            self.verdict,
+        )
+
+
+def compared(
+    measure: Callable[[], float],
+    floor: Callable[[], float],
+    *,
+    rounds: int = ROUNDS,
+) -> tuple[float, float, float]:
+    """What both give and the ratio, medians of rounds in which they take turns."""
+    pairs = [(floor(), measure()) for _ in range(rounds)]
+    return (
+        median(measured for _, measured in pairs),
+        median(under for under, _ in pairs),
+        median(measured / under for under, measured in pairs),
+    )
+
+
+def show(console: Console, title: str, figures: Sequence[Figure]) -> None:
+    table = Table("figure", title=title, title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for figure in figures:
+        table.add_row(figure.name, *figure.cells)
+    console.print(table)
+
+
+def write(path: Path, figures: Iterable[Figure]) -> None:
+    rows = [asdict(figure) | {"verdict": figure.verdict} for figure in figures]
+    path.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
