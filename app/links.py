@@ -39,13 +39,18 @@ TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE})
 
 @dataclass(frozen=True, slots=True)
 class LinkToken:
-    """A valid token; `holder` is a person's `link_holder`, `subject` a reference or key."""
+    """A valid token; `holder` is a person's `link_holder`, `subject` a reference or key.
+
+    `email` is the number of the outbox email that carries the link: None for a link of a page, and
+    for one that was sent before tokens named it.
+    """
 
     purpose: LinkPurpose
     holder: str
     subject: str
     epoch: int
     minted_at: datetime
+    email: int | None = None
 
 
 class _Signer(TimestampSigner):
@@ -80,8 +85,11 @@ def holder_of(purpose: LinkPurpose, *, client: _Person, therapist: _Person) -> s
     return (client if purpose in TO_CLIENTS else therapist).link_holder
 
 
-def mint(purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1) -> str:
-    token = _serializer(purpose, _keys()).dumps([holder, subject, epoch])
+def mint(
+    purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1, email: int | None = None
+) -> str:
+    payload = [holder, subject, epoch] if email is None else [holder, subject, epoch, email]
+    token = _serializer(purpose, _keys()).dumps(payload)
     return token.decode() if isinstance(token, bytes) else token
 
 
@@ -92,10 +100,10 @@ def read(purpose: LinkPurpose, token: str) -> LinkToken:
     try:
         _check_spelling(token)
         payload, minted_at = _serializer(purpose, _keys()).loads(token, return_timestamp=True)
-        holder, subject, epoch = _checked(payload)
+        holder, subject, epoch, email = _checked(payload)
     except (BadData, ValueError):
         raise LinkInvalid("The link is incomplete or has another purpose.") from None
-    return LinkToken(purpose, holder, subject, epoch, minted_at)
+    return LinkToken(purpose, holder, subject, epoch, minted_at, email)
 
 
 def _check_spelling(token: str) -> None:
@@ -107,13 +115,16 @@ def _check_spelling(token: str) -> None:
         raise ValueError("another spelling")
 
 
-def _checked(payload: Any) -> tuple[str, str, int]:
-    holder, subject, epoch = payload
-    if not (isinstance(holder, str) and isinstance(subject, str) and isinstance(epoch, int)):
+def _checked(payload: Any) -> tuple[str, str, int, int | None]:
+    holder, subject, epoch, *more = payload
+    is_known = isinstance(holder, str) and isinstance(subject, str) and isinstance(epoch, int)
+    if not is_known or len(more) > 1 or not all(isinstance(each, int) for each in more):
         raise ValueError("unknown payload")
-    return holder, subject, epoch
+    return holder, subject, epoch, more[0] if more else None
 
 
-def url(purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1) -> str:
-    token = mint(purpose, holder=holder, subject=subject, epoch=epoch)
+def url(
+    purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1, email: int | None = None
+) -> str:
+    token = mint(purpose, holder=holder, subject=subject, epoch=epoch, email=email)
     return f"{config.current().public_url}/link/{purpose}/{token}"

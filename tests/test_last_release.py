@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from itsdangerous import URLSafeTimedSerializer
 from playhouse.migrations import Runner
 
 from app import create_app, links
@@ -323,11 +324,24 @@ def test_a_fixed_life_looks_the_same_from_outside(fixed: FixedLife) -> None:
 
 
 def lasting(email: dict[str, Any]) -> dict[str, Any]:
-    """With those lines of the calendar by which a program knows an entry again."""
+    """With what links say, and those lines of the calendar by which a program knows an entry."""
     unfolded = (email["calendar"] or "").replace("\n ", "")
     lines = re.sub(r"(?m)^ORGANIZER;CN=[^:]*:", "ORGANIZER:", unfolded).splitlines()
     words = ("SUMMARY", "DESCRIPTION", "URL")
-    return email | {"calendar": [each for each in lines if not each.startswith(words)]}
+    return email | {
+        "calendar": [each for each in lines if not each.startswith(words)],
+        "links": sorted(said_by(each) for each in email["links"]),
+    }
+
+
+def said_by(link: str) -> list[str]:
+    """The parts of a link; of its token the time, and the payload without its email's number."""
+    path, _, query = link.partition("?")
+    *way, token = path.split("/")
+    if "link" not in way:
+        return [link]
+    _, payload = URLSafeTimedSerializer("any key").loads_unsafe(token)
+    return [*way, *map(str, payload[:3]), token.split(".")[-2], query]
 
 
 def test_its_accepted_session_is_reminded_before_free_cancelling_ends(upgraded: Flask) -> None:

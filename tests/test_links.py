@@ -136,13 +136,23 @@ def test_the_longest_token_of_ours_is_within_the_limit() -> None:
     assert links.read(LinkPurpose.SIGN_IN, token).subject == "x" * 64
 
 
-def test_the_payload_is_recipient_subject_and_epoch_alone() -> None:
-    serializer = URLSafeTimedSerializer("any key")
-    _, payload = serializer.loads_unsafe(minted())
-    assert payload == ["t7", "MB-7K3QXD", 2]
+@pytest.mark.parametrize("email", [None, 5])
+def test_the_payload_is_recipient_subject_epoch_and_the_email_that_carries_it(
+    email: int | None,
+) -> None:
+    token = minted(email=email)
+    _, payload = URLSafeTimedSerializer("any key").loads_unsafe(token)
+    assert payload == ["t7", "MB-7K3QXD", 2, *([email] if email else [])]
+    assert links.read(LinkPurpose.ACCEPT, token).email == email
 
 
-@pytest.mark.parametrize("payload", [[], ["t7"], ["t7", 5, 2], [None, None, None], {"a": 1}, "abc"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        [], ["t7"], ["t7", 5, 2], [None, None, None], {"a": 1}, "abc",
+        ["t7", "MB-7K3QXD", 2, None], ["t7", "MB-7K3QXD", 2, "5"], ["t7", "MB-7K3QXD", 2, 5, 5],
+    ],
+)  # fmt: skip
 def test_a_well_signed_token_of_another_shape_is_refused(payload: Any) -> None:
     token = links._serializer(LinkPurpose.ACCEPT, ("first key",)).dumps(payload)
     assert isinstance(token, str)

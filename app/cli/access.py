@@ -68,4 +68,5 @@ def _json(entry: AccessEntry) -> dict[str, object]:
         "client": entry.client_id,
         "network": entry.network or None,
         "link_made_at": utc(entry.link_made_at),
+        "email": entry.email_id,
     }

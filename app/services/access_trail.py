@@ -25,6 +25,7 @@ _TRIES = frozenset(
         AccessEvent.LINKS_ASKED,
         AccessEvent.SIGN_IN_REFUSED,
         AccessEvent.WRONG_KEY,
+        AccessEvent.READ_ONLY_KEY,
         AccessEvent.LINK_REFUSED,
         AccessEvent.FORM_REFUSED,
         AccessEvent.LIMIT_REACHED,
@@ -60,6 +61,8 @@ class Access:
     by: Party | None = None
     # When the opened link was made.
     link_made_at: datetime | None = None
+    # The number of the outbox email that carried it.
+    email: int | None = None
 
 
 class _Tries:
@@ -187,6 +190,7 @@ def _row(access: Access, now: datetime) -> dict[str, Any]:
         "client": booking.client_id if booking else client and client.id,
         "network": origin.network,
         "link_made_at": access.link_made_at,
+        "email_id": access.email,
     }
 
 

@@ -153,7 +153,10 @@ def change_address(address: str, new: str, now: datetime) -> Client:
 
 
 def record_visit(booking: Booking, now: datetime) -> None:
-    """Note that a client opened Manage Booking: from then on its expiry counts in the ranking."""
+    """Note that a client used their link: from then on the booking's expiry counts in the ranking.
+
+    Call it for a press, since opening the page could be a program that scans mail.
+    """
     is_unanswered = booking.status in (Status.REQUESTED, Status.EXPIRED)
     if is_unanswered and queries.is_first_visit(booking):
         # A database that cannot be written can still be read, and the page with it.

@@ -17,6 +17,7 @@ _CLIENTS = ("/link/manage/", "/link/choose/")
 _THERAPISTS = ("/link/", "/dashboard", "/sign-out")
 _REFUSED_FORM = frozenset({400, 401, 403, 413, 422})
 _REFUSED_LINK = frozenset({400, 404, 410})
+_REFUSED_KEY = {401: AccessEvent.WRONG_KEY, 403: AccessEvent.READ_ONLY_KEY}
 
 
 def note(access: Access) -> None:
@@ -41,8 +42,16 @@ def note_link(
     """That a link which is good was opened, unless its button was pressed."""
     g.has_good_link = True
     if request.method in ("GET", "HEAD"):
-        about, made_at = str(link.purpose), link.minted_at
-        note(Access(AccessEvent.LINK_OPENED, booking, therapist, about=about, link_made_at=made_at))
+        note(
+            Access(
+                AccessEvent.LINK_OPENED,
+                booking,
+                therapist,
+                about=str(link.purpose),
+                link_made_at=link.minted_at,
+                email=link.email,
+            )
+        )
 
 
 def register(app: Flask) -> None:
@@ -84,11 +93,13 @@ def _refusal(status: int) -> Access | None:
         return None
     session = g.get("therapist_session")
     is_known = session is not None or "has_good_link" in g
+    by = None if is_known else Party.STRANGER
     return Access(
         event,
         therapist=session.therapist if session else None,
         about=request.endpoint or "",
-        by=None if is_known else Party.STRANGER,
+        # Keys of the API are the operator's own.
+        by=Party.OPS if event is AccessEvent.READ_ONLY_KEY else by,
     )
 
 
@@ -97,7 +108,7 @@ def _refused(status: int) -> AccessEvent | None:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return AccessEvent.LIMIT_REACHED
     if path.startswith("/api/"):
-        return AccessEvent.WRONG_KEY if status == HTTPStatus.UNAUTHORIZED else None
+        return _REFUSED_KEY.get(status)
     if path.startswith("/link/sign-in/") and is_post:
         return AccessEvent.SIGN_IN_REFUSED if status in _REFUSED_LINK else None
     if path.startswith("/link/") and "has_good_link" not in g:

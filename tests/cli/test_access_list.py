@@ -64,6 +64,7 @@ def test_the_newest_comes_first_with_fields_that_stay(
         "client": bookings[0].client_id,
         "network": "0123456789abcdef",
         "link_made_at": None,
+        "email": None,
     }
     assert (opened["event"], opened["by"]) == ("link_opened", "client")
     assert (exported["event"], exported["by"], exported["booking"]) == ("exported", "ops", None)

@@ -7,12 +7,12 @@ import peewee
 import pytest
 from flask import Flask
 
-from app import clock
+from app import clock, config
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor
 from app.services import access_trail, clients
 from app.services.bookings import messages
-from app.store.models import AccessEntry, Booking, SignIn
+from app.store.models import AccessEntry, Booking, OutboxEmail, SignIn
 from app.web.links import tokens
 from tests.harness.page_stories import HOUR, all_rows, ask, link, press, sign_in
 from tests.harness.pages import text
@@ -67,6 +67,24 @@ def test_opening_a_link_writes_one_line_and_changes_nothing_else(
     [line] = AccessEntry.select()
     assert (line.times, line.therapist, line.client) == (6, booking.therapist, booking.client)
     assert line.link_made_at == clock.now()
+
+
+def test_the_opened_links_of_one_email_are_told_by_its_number(
+    app: Flask, booking: Booking, mail: MailServer, visitor: Visitor
+) -> None:
+    paths = [link(app, mail, "booking_requested", name) for name in ("Accept", "Decline")]
+    paths.append(link(app, mail, "booking_received", "Manage Booking"))
+    for path in (*paths, path_of(app, LinkPurpose.ACCEPT, booking)):
+        visitor.get(path)
+    asked, received = OutboxEmail.select().order_by(OutboxEmail.id)
+    rows = AccessEntry.select().order_by(AccessEntry.id)
+    assert [(each.about, each.email_id) for each in rows] == [
+        ("accept", asked.id),
+        ("decline", asked.id),
+        ("manage", received.id),
+        # A link of a page.
+        ("accept", None),
+    ]
 
 
 def test_opening_a_sign_in_link_is_on_record_and_leaves_it_unused(
@@ -151,6 +169,19 @@ def test_a_wrong_key_is_on_record_for_each_network(
         ("wrong_key", "stranger", 2),
         ("wrong_key", "stranger", 1),
     ]
+
+
+def test_a_key_that_may_only_read_is_on_record_where_it_would_write(
+    cast: Cast, visitor: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = {"api_keys": ("shop:read:the-key-of-the-shop",)}
+    config.use(config.current().model_copy(update=keys))
+    headers = {"Authorization": "Bearer the-key-of-the-shop"}
+    visitor.get("/api/v1/therapists", headers=headers)
+    visitor.post("/api/v1/bookings", headers=headers, json={})
+    assert trail() == [("read_only_key", "api.create_booking", "ops", "api")]
+    [line] = [each.msg for each in caplog.records if each.msg.get("event") == "read_only_key"]
+    assert (line["about"], line["api_key"]) == ("api.create_booking", "shop")
 
 
 def test_a_right_key_is_not_on_record(cast: Cast, call: Any) -> None:

@@ -135,13 +135,15 @@ def _locked(key: str) -> PendingRequest | None:
     return pending_requests.locked_pending(key)
 
 
-def url(pending: PendingRequest) -> str:
+def url(pending: PendingRequest, email: int | None = None) -> str:
+    """`email`: the number of the outbox email that carries it."""
     return links.url(
         LinkPurpose.CONFIRM,
         holder=pending.link_holder,
         subject=pending.key,
         # The second at which it ends, for when the row is gone.
         epoch=int(pending.expires_at.timestamp()),
+        email=email,
     )
 
 

@@ -145,19 +145,23 @@ def _therapist(email: OutboxEmail) -> Therapist:
     return therapist
 
 
-def _link(purpose: LinkPurpose, booking: Booking) -> str:
-    holder = links.holder_of(purpose, client=booking.client, therapist=booking.therapist)
-    return links.url(purpose, holder=holder, subject=booking.reference, epoch=booking.epoch)
+def _link(purpose: LinkPurpose, email: OutboxEmail, booking: Booking | None = None) -> str:
+    """To `booking`, or to the one that the email is about."""
+    about = booking or _booking(email)
+    holder = links.holder_of(purpose, client=about.client, therapist=about.therapist)
+    return links.url(
+        purpose, holder=holder, subject=about.reference, epoch=about.epoch, email=email.id
+    )
 
 
 def _booking_url(email: OutboxEmail) -> str:
     purpose = LinkPurpose.MANAGE if email.role is Role.CLIENT else LinkPurpose.SESSION
-    return _link(purpose, _booking(email))
+    return _link(purpose, email)
 
 
 def _sign_in_url(email: OutboxEmail) -> str:
     holder = _therapist(email).link_holder
-    return links.url(LinkPurpose.SIGN_IN, holder=holder, subject=email.facts["key"])
+    return links.url(LinkPurpose.SIGN_IN, holder=holder, subject=email.facts["key"], email=email.id)
 
 
 def _expected_payout(email: OutboxEmail) -> int:
@@ -167,7 +171,7 @@ def _expected_payout(email: OutboxEmail) -> int:
 
 def _offers(email: OutboxEmail, now: datetime) -> list[Offer]:
     booking = _booking(email)
-    base_url, is_paid = _link(LinkPurpose.CHOOSE, booking), booking.kind is Kind.PAID
+    base_url, is_paid = _link(LinkPurpose.CHOOSE, email), booking.kind is Kind.PAID
     return [
         Offer(
             therapist_name=slot.therapist.given_name,
@@ -205,7 +209,7 @@ def _live_bookings(email: OutboxEmail, now: datetime) -> list[tuple[Session, str
     client: Client | None = email.client
     assert client is not None
     live = queries.live_bookings_of_client(client, now)
-    return [(session_of(each), _link(LinkPurpose.MANAGE, each)) for each in live]
+    return [(session_of(each), _link(LinkPurpose.MANAGE, email, each)) for each in live]
 
 
 def _is_other_unreached(email: OutboxEmail, now: datetime) -> bool:
@@ -228,7 +232,7 @@ def _requests(email: OutboxEmail, now: datetime) -> list[UnconfirmedRequest]:
             price_minor=pending.therapist.rate_minor if pending.kind is Kind.PAID else 0,
             currency=pending.therapist.currency,
             expires_at=pending.expires_at,
-            confirm_url=confirm.url(pending),
+            confirm_url=confirm.url(pending, email.id),
         )
         for pending in pending_requests.unconfirmed_of_email(email, now)
     ]
@@ -241,9 +245,9 @@ def _rule(name: str) -> Callable[[OutboxEmail, datetime], object]:
 # How each value that emails/kinds.py names is found; only those that a kind names are.
 VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "booking_url": lambda email, _: _booking_url(email),
-    "accept_url": lambda email, _: _link(LinkPurpose.ACCEPT, _booking(email)),
-    "decline_url": lambda email, _: _link(LinkPurpose.DECLINE, _booking(email)),
-    "choose_url": lambda email, _: _link(LinkPurpose.CHOOSE, _booking(email)),
+    "accept_url": lambda email, _: _link(LinkPurpose.ACCEPT, email),
+    "decline_url": lambda email, _: _link(LinkPurpose.DECLINE, email),
+    "choose_url": lambda email, _: _link(LinkPurpose.CHOOSE, email),
     "sign_in_url": lambda email, _: _sign_in_url(email),
     "dashboard_url": lambda *_: f"{config.current().public_url}/dashboard",
     "has_new_link": lambda email, _: email.facts.get("has_new_link", False),

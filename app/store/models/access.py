@@ -35,6 +35,8 @@ class AccessEvent(StrEnum):
     # What was refused; `about` is the endpoint.
     SIGN_IN_REFUSED = "sign_in_refused"
     WRONG_KEY = "wrong_key"
+    # A key of the API that may only read was used to change something.
+    READ_ONLY_KEY = "read_only_key"
     LINK_REFUSED = "link_refused"
     FORM_REFUSED = "form_refused"
     LIMIT_REACHED = "limit_reached"
@@ -65,6 +67,9 @@ class AccessEntry(Table):
     network = CharField(max_length=16, default="")
     # When an opened link was made: all links of one email have the same second.
     link_made_at = InstantField(null=True)
+    # The outbox email that carried an opened link, if its token names one. No foreign key: after a
+    # restore the row may be gone, and RETENTION_MONTHS deletes it.
+    email_id = IntegerField(null=True)
     # A hash of what makes two events the same.
     merge_key = CharField(max_length=32, unique=True)
 
@@ -76,3 +81,11 @@ for _name, _field in (
     ("access_entry_client", AccessEntry.client),
 ):
     add_index(AccessEntry, _name, _field, AccessEntry.at, where=_field.is_null(False))
+# Which links of one email were opened, and when.
+add_index(
+    AccessEntry,
+    "access_entry_email",
+    AccessEntry.email_id,
+    AccessEntry.at,
+    where=AccessEntry.email_id.is_null(False),
+)

@@ -164,7 +164,7 @@ class Writing(Table):
 
 
 class ManageVisit(Table):
-    """Its client opened Manage Booking of a request from the public form."""
+    """Its client pressed a button of their link to a request from the public form."""
 
     booking = ForeignKeyField(Booking, unique=True, on_delete="CASCADE")
     # The first time.

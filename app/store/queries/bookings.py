@@ -99,7 +99,7 @@ def from_public_form() -> Expression:
 
 
 def is_first_visit(booking: Booking) -> bool:
-    """Of a client to Manage Booking of a request from the public form."""
+    """Of a client who pressed a button of Manage Booking or Choose Someone Else."""
     visited = ManageVisit.select().where(ManageVisit.booking == booking)
     public = TimelineEntry.select().where(TimelineEntry.booking == booking, from_public_form())
     return bool(public.where(~fn.EXISTS(visited)).exists())

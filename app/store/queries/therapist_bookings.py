@@ -84,7 +84,7 @@ def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:
 
 
 def never_visited_since(therapist: Therapist, since: datetime) -> set[int]:
-    """Ids of unanswered public enquiries whose clients never opened Manage Booking."""
+    """Ids of unanswered public enquiries whose clients never used Manage Booking."""
     rows = (
         Booking.select(Booking.id)
         .join(TimelineEntry)

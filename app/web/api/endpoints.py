@@ -58,9 +58,9 @@ def guard() -> Response | None:
         key = _api_key()
         if key is None:
             return problems.response(problems.problem("unauthorized"))
+        structlog.contextvars.bind_contextvars(api_key=key.name)
         if not key.may_write and request.method not in _READS:
             return problems.response(problems.problem("read_only_key"))
-        structlog.contextvars.bind_contextvars(api_key=key.name)
     error = request.routing_exception
     is_error = isinstance(error, HTTPException) and (error.code or 500) >= 400
     return problems.http_error_response(error) if is_error and error else None

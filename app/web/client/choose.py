@@ -18,8 +18,8 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.links import LinkPurpose
-from app.rules.lifecycle import Actor, Via
-from app.services import availability, validation
+from app.rules.lifecycle import Actor, Status, Via
+from app.services import availability, clients, validation
 from app.services.availability import OpenSlot
 from app.services.bookings import alternatives, replace
 from app.store import queries
@@ -54,6 +54,8 @@ def show_choices(token: str) -> ResponseReturnValue:
 def choose(token: str) -> ResponseReturnValue:
     now = clock.now()
     booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
+    if booking.status_at(now) is Status.EXPIRED:
+        clients.record_visit(booking, now)
     try:
         slug, start = _parse_choice(request.form.get("choice", ""))
         replacement = replace.choose_another(booking, slug, start, via=Via.LINK, now=now)

@@ -35,9 +35,7 @@ _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 @limiter.limit(LINK_LIMIT)
 def manage(token: str) -> ResponseReturnValue:
     now = clock.now()
-    booking = _load_booking(token, now)
-    clients.record_visit(booking, now)
-    return manage_page(booking, now)
+    return manage_page(_load_booking(token, now), now)
 
 
 @blueprint.post("/link/manage/<token>")
@@ -45,7 +43,9 @@ def manage(token: str) -> ResponseReturnValue:
 def read_words(token: str) -> ResponseReturnValue:
     """The same page with note and messages, which a program that opens links must not read."""
     now = clock.now()
-    return manage_page(_load_booking(token, now), now, shows_words=True)
+    booking = _load_booking(token, now)
+    clients.record_visit(booking, now)
+    return manage_page(booking, now, shows_words=True)
 
 
 @blueprint.get("/link/manage/<token>/cancel")
@@ -81,6 +81,7 @@ def show_again(token: str) -> ResponseReturnValue:
 def send_message(token: str) -> ResponseReturnValue:
     now = clock.now()
     booking, typed = _load_booking(token, now), request.form.get("message", "")
+    clients.record_visit(booking, now)
     try:
         messages.send(booking, validation.required_text(typed), author=Actor.CLIENT, now=now)
     except ValueError as error:
