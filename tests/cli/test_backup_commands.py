@@ -25,7 +25,7 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 
 def typed(app: Flask, *words: str | Path) -> int:
     """The exit status; no other process has the database open."""
-    database.db.close()
+    database.release()
     return run([str(word) for word in words], create=lambda: app)
 
 
@@ -98,7 +98,7 @@ def test_a_lost_database_is_restored(
     kept = story.ask()
     file, live = tmp_path / "one.db", backups.live_file()
     assert typed(app, "db", "backup", file) == 0
-    database.db.close()
+    database.release()
     strike(live)
     replace = ["--replace"] if replaces else []
     assert typed(app, "db", "restore", file, *replace, "--json") == 0

@@ -21,7 +21,7 @@ on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 def typed(app: Flask, *words: str | Path) -> int:
     """The exit status; no other process has the database open."""
-    database.db.close()
+    database.release()
     return run([str(word) for word in words], create=lambda: app)
 
 
@@ -68,7 +68,7 @@ def test_a_disk_without_room_is_no_mistake_of_whoever_typed(
 def test_a_live_database_past_reading_is_no_mistake_of_whoever_typed(
     story: Story, app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    database.db.close()
+    database.release()
     behead(backups.live_file())
     assert typed(app, "db", "backup", tmp_path / "one.db") == 1
     backups.live_file().unlink()

@@ -52,12 +52,13 @@ def using_file(path: Path) -> Iterator[None]:
         with connection():
             yield
     finally:
+        release()
         db.initialize(before)
 
 
 def release() -> None:
-    """Close idle connections now, and the others when their threads return them."""
-    if isinstance(db.obj, PostgresqlServer):
+    """Close idle connections: PostgreSQL's of all threads, SQLite's of this thread."""
+    if db.obj is not None:
         db.obj.release()
 
 

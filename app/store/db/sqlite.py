@@ -1,6 +1,7 @@
 """A SQLite file: opening it, and a fair lock around writing."""
 
 import fcntl
+import os
 import random
 import sqlite3
 import threading
@@ -26,7 +27,19 @@ _IMPATIENT_AFTER_S = 0.01
 _thread_lock = threading.Lock()
 
 
+class _Kept(threading.local):
+    """What one thread keeps between its uses of a SqliteFile."""
+
+    connection: sqlite3.Connection | None = None
+    # Which file it has open, in which process: (process, device, inode).
+    file: tuple[int, int, int] | None = None
+    # Whether every statement since it was opened was free of faults.
+    is_sound = True
+
+
 class SqliteFile(peewee.SqliteDatabase):
+    """Each thread keeps its connection, as long as the path leads to the same file."""
+
     _state: Any
 
     def __init__(self, path: Path) -> None:
@@ -45,6 +58,7 @@ class SqliteFile(peewee.SqliteDatabase):
         )
         self.path = path
         self._may_create = False
+        self._kept = _Kept()
 
     @contextmanager
     def creating(self) -> Iterator[None]:
@@ -61,12 +75,64 @@ class SqliteFile(peewee.SqliteDatabase):
             with suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.path.touch(0o600, exist_ok=False)
-        # SQLite would create an empty file and hide that the real one is gone.
-        elif not self.path.exists():
-            advice = "is its disk mounted? (mindsum db upgrade creates a new one)"
-            raise Unreachable(f"there is no database at {self.path}: {advice}")
+        file = self._file()
+        if self._kept.connection is not None and self._kept.file == file:
+            return self._kept.connection
+        self._drop_kept()
         connection: sqlite3.Connection = super()._connect()  # type: ignore[misc] # not in its stubs
+        self._kept.file, self._kept.is_sound = file, True
         return connection
+
+    def _file(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            # SQLite would create an empty file and hide that the real one is gone.
+            advice = "is its disk mounted? (mindsum db upgrade creates a new one)"
+            raise Unreachable(f"there is no database at {self.path}: {advice}") from None
+        except OSError:
+            return None  # SQLite reports it
+        return os.getpid(), found.st_dev, found.st_ino
+
+    def _close(self, connection: sqlite3.Connection) -> None:
+        if self._kept.is_sound and self._kept.file is not None:
+            self._kept.connection = connection
+        else:
+            self._kept.connection = None
+            connection.close()
+
+    def release(self) -> None:
+        """Close this thread's connection."""
+        self.close()
+        self._drop_kept()
+
+    def _drop_kept(self) -> None:
+        kept, self._kept.connection = self._kept.connection, None
+        if kept is not None:
+            kept.close()
+
+    # A connection that met a fault is opened anew: SQLite would stay read-only after a disk was.
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except peewee.IntegrityError:
+            raise
+        except peewee.DatabaseError:
+            self._kept.is_sound = False
+            raise
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        with self._watched():
+            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call] # not in its stubs
+
+    def begin(self, lock_type: str | None = None) -> None:
+        with self._watched():
+            super().begin(lock_type)
+
+    def commit(self) -> None:
+        with self._watched():
+            super().commit()
 
     def rollback(self) -> None:
         # On a full disk SQLite rolls back by itself.

@@ -32,7 +32,7 @@ def run_sql(path: Path, *statements: str) -> None:
 
 def restore(story: Story, path: Path, *, replace: bool = True) -> Restored:
     """Restore the story's own database, with web and scheduler stopped."""
-    database.db.close()
+    database.release()
     return backups.restore(path, backups.live_file(), story.now, replace=replace)
 
 
@@ -271,7 +271,7 @@ def test_a_backup_gives_up_on_a_database_that_another_program_keeps_to_itself(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backups, "BUSY_S", 0.05)
-    database.db.close()
+    database.release()
     with closing(sqlite3.connect(backups.live_file())) as shell:
         shell.executescript("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE")
         with pytest.raises(BackupRefused, match=r"locked it for 0\.05 s"):

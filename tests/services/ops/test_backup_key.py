@@ -29,7 +29,7 @@ def use(app: Flask, settings: Settings) -> Callable[..., None]:
 
 
 def restored(story: Story, path: Path) -> backups.Restored:
-    database.db.close()
+    database.release()
     return backups.restore(path, backups.live_file(), story.now, replace=True)
 
 

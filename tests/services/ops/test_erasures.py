@@ -48,7 +48,7 @@ def ask(story: Story) -> Booking:
 
 
 def restored(story: Story, path: Path) -> backups.Restored:
-    database.db.close()
+    database.release()
     return backups.restore(path, backups.live_file(), story.now, replace=True)
 
 
@@ -73,7 +73,7 @@ def test_a_backup_of_before_brings_no_erased_client_back(
     answer = restored(story, tmp_path / "monday.db")
     assert answer.erased_again == 1
     live = backups.live_file()
-    database.db.close()
+    database.release()
     (tmp_path / "monday.db").unlink()
     (tmp_path / "replaced").mkdir()
     assert in_files(tmp_path) == []
@@ -180,7 +180,7 @@ def test_a_restored_postgresql_is_erased_again_by_the_upgrade(
     postgresql_tool("pg_dump", "-Fc", "--no-owner", f"--file={file}", database_url)
     story.cancel(Booking.get(), by=Actor.CLIENT)
     erase(story)
-    database.db.close()
+    database.release()
     again = beside(database_url, "again")
     postgresql_tool("createdb", f"--maintenance-db={database_url}", "again")
     try:

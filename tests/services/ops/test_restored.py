@@ -63,7 +63,7 @@ class Recipe:
 
     def restore(self, now: datetime) -> None:
         # Web and scheduler are stopped.
-        database.db.close()
+        database.release()
         if database.is_sqlite():
             backups.restore(self.file, backups.live_file(), now, replace=True)
             return
@@ -150,7 +150,7 @@ def test_an_email_that_was_claimed_when_the_backup_was_made_is_queued_again(
     claims = outbox.claim(story.now, 9)
     backups.backup(tmp_path / "one.db")
     lost_at = story.wait(seconds=1)
-    database.db.close()
+    database.release()
     backups.restore(tmp_path / "one.db", backups.live_file(), story.now, replace=True)
     assert [
         (each.status, each.lease_token, each.due_at) for each in OutboxEmail.select()

@@ -163,7 +163,7 @@ def test_a_lock_or_log_file_that_cannot_be_opened_is_reported(
     path = file_of(database_url)
     beside = path.with_name(path.name + suffix)
     database.drop_log()
-    db.close()
+    database.release()
     beside.unlink(missing_ok=True)
     # The mode of a file would not stop root.
     beside.mkdir()
@@ -177,7 +177,7 @@ def test_a_lock_or_log_file_that_cannot_be_opened_is_reported(
 def test_a_missing_file_is_reported_and_not_created(cast: Cast, database_url: str) -> None:
     path = file_of(database_url)
     database.drop_log()
-    db.close()
+    database.release()
     kept = path.rename(path.with_name("kept.db"))
     with pytest.raises(StoreUnavailable, match="there is no database at"):
         in_transaction(rename)("new")
@@ -198,7 +198,7 @@ def test_the_next_request_reads_a_file_that_replaced_the_old_one(
     copy = Path(shutil.copy(path, path.with_name("copy.db")))
     in_transaction(rename)("before")
     database.drop_log()
-    db.close()
+    database.release()
     copy.replace(path)
     assert headline() == ""
     in_transaction(rename)("after")
@@ -211,7 +211,7 @@ def test_a_damaged_file_is_a_fault_of_the_environment(
 ) -> None:
     path = file_of(database_url)
     database.drop_log()
-    db.close()
+    database.release()
     whole = path.read_bytes()
     path.write_bytes(whole[: first_page * 4096] + b"\xa5" * (len(whole) - first_page * 4096))
     with pytest.raises(StoreUnavailable, match=r"not a database|malformed"):
@@ -229,7 +229,7 @@ def test_damage_found_while_reading_rows_is_a_fault_of_the_environment(
         copied = dict(cast.asha.__data__) | person | {"email_key": person["email"]}
         Therapist.insert({name: copied[name] for name in copied if name != "id"}).execute()
     database.drop_log()
-    db.close()
+    database.release()
     path = file_of(database_url)
     whole = path.read_bytes()
     last = whole.rindex(b"x" * 200) // 4096 * 4096
