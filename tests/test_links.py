@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from app import clock, config, links
 from app.config import Settings
 from app.errors import LinkInvalid
 from app.links import LinkPurpose
+from tests.harness.every import for_every
 from tests.scenarios.cast import MONDAY
 
 FACTS = {"holder": "t7", "subject": "MB-7K3QXD", "epoch": 2}
@@ -44,8 +46,7 @@ def test_a_token_holds_its_recipient_booking_and_epoch(purpose: LinkPurpose, at:
     assert link == links.LinkToken(purpose, "t7", "MB-7K3QXD", 2, now)
 
 
-@pytest.mark.parametrize("made_for", PURPOSES)
-@pytest.mark.parametrize("used_for", PURPOSES)
+@for_every(list(product(PURPOSES, PURPOSES)))
 def test_a_token_of_one_purpose_is_refused_for_every_other(
     made_for: LinkPurpose, used_for: LinkPurpose
 ) -> None:
@@ -64,7 +65,7 @@ def test_a_token_cut_anywhere_is_refused() -> None:
             links.read(LinkPurpose.ACCEPT, token[:length])
 
 
-@pytest.mark.parametrize("position", range(0, 60, 3))
+@for_every(range(0, 60, 3))
 def test_a_token_with_one_character_changed_is_refused(position: int) -> None:
     token = minted()
     other = "A" if token[position] != "A" else "B"

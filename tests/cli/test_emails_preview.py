@@ -10,6 +10,7 @@ import pytest
 
 from app import cli
 from emails.samples import SAMPLES
+from tests.harness.every import for_every
 
 ALWAYS = {"light.html", "dark.html", "body.txt", "raw.eml"}
 
@@ -30,8 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return new
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_every_sample_is_written_as_it_would_be_sent(folder: Path, name: str) -> None:
+@for_every(SAMPLES)
+def test_every_sample_is_written_as_it_would_be_sent(name: str, folder: Path) -> None:
     sample = SAMPLES[name]()
     written = {file.name: file.read_bytes() for file in (folder / name).iterdir()}
     assert set(written) == ALWAYS | ({"calendar.ics"} if sample.calendar else set())
@@ -44,10 +45,13 @@ def test_every_sample_is_written_as_it_would_be_sent(folder: Path, name: str) ->
         assert written["calendar.ics"] == sample.calendar.content
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize(("scheme", "rules"), [("light", "not all"), ("dark", "all")])
+# Which of the two sets of rules applies.
+SCHEMES = (("light", "not all"), ("dark", "all"))
+
+
+@for_every([(name, *scheme) for name in SAMPLES for scheme in SCHEMES])
 def test_a_colour_scheme_is_forced_over_the_browsers_preference(
-    folder: Path, name: str, scheme: str, rules: str
+    name: str, scheme: str, rules: str, folder: Path
 ) -> None:
     html = (folder / name / f"{scheme}.html").read_text(encoding="utf-8")
     assert "prefers-color-scheme" not in html

@@ -3,10 +3,9 @@
 import re
 from html.parser import HTMLParser
 
-import pytest
-
 from emails.samples import SAMPLES
 from tests.emails.html_text import HIDDEN
+from tests.harness.every import for_every
 
 # After the support tables of Can I email (caniemail.com): drawn, in the way we use it, by Gmail,
 # Outlook (Word's engine too) and Apple Mail. Padding only on table cells and links.
@@ -36,7 +35,7 @@ FALLBACKS = {
 }
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@for_every(SAMPLES)
 def test_only_css_that_mail_programs_know_or_can_do_without(name: str) -> None:
     html = SAMPLES[name]().html
     inline = ";".join(re.findall(r'style="([^"]*)"', html))
@@ -94,7 +93,7 @@ def contrast(colour: str, ground: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@for_every(SAMPLES)
 def test_no_words_are_written_small_or_in_the_colour_of_their_ground(name: str) -> None:
     # Spam filters count such words as hidden, whatever else hides them: the preheader too.
     texts = Inks(SAMPLES[name]().html).texts

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from app.services import validation
 from emails.addresses import email_key, looks_like_another_letter
+from tests.harness.every import for_every
 
 SAME = (
     ("dee@clients.example", "DEE@Clients.EXAMPLE"),
@@ -46,12 +47,12 @@ LETTERS = st.characters(categories=("L", "M", "N"))
 ADDRESSES = st.builds("{}@{}".format, st.text(LETTERS, min_size=1), st.text(max_size=20))
 
 
-@pytest.mark.parametrize(("one", "other"), SAME)
+@for_every(SAME)
 def test_two_ways_to_write_one_mailbox_have_one_key(one: str, other: str) -> None:
     assert email_key(one) == email_key(other)
 
 
-@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+@for_every(DIFFERENT)
 def test_two_mailboxes_have_two_keys(one: str, other: str) -> None:
     assert email_key(one) != email_key(other)
 

@@ -8,7 +8,6 @@ from functools import cache
 from html import unescape
 from typing import Any
 
-import pytest
 from icalendar import Calendar
 
 from emails.kinds import KINDS
@@ -16,6 +15,7 @@ from emails.message import Message
 from emails.samples import CRISIS_NOTE, REFERENCE, SAMPLES, SUPPORT
 from tests.emails.html_text import HtmlText
 from tests.emails.situations import SITUATIONS
+from tests.harness.every import for_every
 
 LINK_TEXTS = {
     "booking_requested": ["Accept", "Decline", "View Session"],
@@ -82,7 +82,7 @@ NEWS = {
     "account_alert": "^asha is ",
 }
 ALL = {**SAMPLES, **SITUATIONS}
-every_email = pytest.mark.parametrize("name", ALL)
+every_email = for_every(ALL)
 
 
 @cache
@@ -181,7 +181,7 @@ def test_every_link_of_the_page_is_in_the_text(name: str) -> None:
     assert all(target in text for target, _ in HtmlText(part(name, "html")).links)
 
 
-@pytest.mark.parametrize("name", LINK_TEXTS)
+@for_every(LINK_TEXTS)
 def test_the_links_of_the_contract_have_its_exact_words(name: str) -> None:
     words = [words for _, words in HtmlText(part(name, "html")).links]
     expected = LINK_TEXTS[name]
@@ -245,7 +245,7 @@ def test_text_and_page_name_the_same_times_and_amounts(name: str) -> None:
     assert set(facts.findall(text)) == set(facts.findall(page))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@for_every(METHODS)
 def test_the_calendar_says_the_same_method_twice_and_one_event(name: str) -> None:
     [attached] = [
         each for each in parsed(name).iter_parts() if each.get_content_subtype() == "calendar"

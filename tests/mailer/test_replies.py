@@ -7,6 +7,7 @@ import pytest
 from app.mailer import MailBlocked, MailDeferred, MailError, MailRefused, MailUnwelcome
 from app.mailer.outcomes import Stage, error_from_reply
 from app.mailer.replies import AddressFault
+from tests.harness.every import for_every
 
 # Whose shape, at which stage, the reply; then what becomes of the email (retry: tried again for
 # 24 hours; wait: kept until we are taken again; fail), what it says of the address, what it pauses.
@@ -138,13 +139,9 @@ def read(error: MailError) -> tuple[str, str, str]:
     raise AssertionError(repr(error))
 
 
-@pytest.mark.parametrize(
-    ("stage", "reply", "email", "address", "pauses"),
-    [row[1:] for row in REPLIES],
-    ids=[row[0] for row in REPLIES],
-)
+@for_every(REPLIES)
 def test_each_reply_says_what_the_table_says(
-    stage: Stage, reply: str, email: str, address: str, pauses: str
+    server: str, stage: Stage, reply: str, email: str, address: str, pauses: str
 ) -> None:
     code, text = int(reply[:3]), reply[4:]
     error = error_from_reply(stage, code, text, ("dee@a.example", "dee"))

@@ -1,6 +1,7 @@
 """The life of a booking: every move from every status by every actor, around every instant."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 
@@ -15,6 +16,7 @@ from app.rules.lifecycle import (
     judge,
     takes_messages,
 )
+from tests.harness.every import for_every
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -29,6 +31,7 @@ TIMES = Times(
     completes_at=ENDS_AT + timedelta(minutes=10),
     no_show_until=ENDS_AT + timedelta(days=7, minutes=10),
 )
+
 MARKS = [
     TIMES.requested_at,
     TIMES.expires_at,
@@ -79,9 +82,7 @@ def expected_by_the_clock(move: Move, now: datetime) -> Verdict:
     return Verdict.ALLOWED if now <= last else Verdict.TOO_LATE
 
 
-@pytest.mark.parametrize("actor", Actor)
-@pytest.mark.parametrize("status", Status)
-@pytest.mark.parametrize("move", Move)
+@for_every(list(product(Move, Status, Actor)))
 def test_no_other_move_exists(move: Move, status: Status, actor: Actor) -> None:
     targets = {target for (each, _), target in TARGETS.items() if each is move}
     for now in INSTANTS:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.rules.names import given_name, is_visible, tells_given_name
+from tests.harness.every import for_every
 
 CALLED = (
     ("Asha Rao", "Asha"),
@@ -113,7 +114,7 @@ CALLED = (
 )
 
 
-@pytest.mark.parametrize(("name", "called"), CALLED)
+@for_every(CALLED)
 def test_a_person_is_called_by_their_given_name(name: str, called: str) -> None:
     assert given_name(name) == called
 

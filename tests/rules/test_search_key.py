@@ -2,11 +2,11 @@
 
 import unicodedata
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.rules.search_key import search_key
+from tests.harness.every import for_every
 
 FOUND = (
     ("Åsa", "åsa"),
@@ -32,15 +32,16 @@ FOUND = (
     ("مُحَمَّد", "محمد"),
     ("ﬁrst", "FIRST"),
 )
+
 NOT_FOUND = (("が", "か"), ("Asha", "Aska"), ("कि", "की"), ("Åsa", "Åse"))
 
 
-@pytest.mark.parametrize(("written", "typed"), FOUND)
+@for_every(FOUND)
 def test_letter_case_accents_and_normal_forms_make_no_difference(written: str, typed: str) -> None:
     assert search_key(written) == search_key(typed)
 
 
-@pytest.mark.parametrize(("written", "typed"), NOT_FOUND)
+@for_every(NOT_FOUND)
 def test_different_letters_stay_different(written: str, typed: str) -> None:
     assert search_key(written) != search_key(typed)
 

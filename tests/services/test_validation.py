@@ -1,6 +1,7 @@
 """The grammar of values as people and programs send them."""
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from app.services import validation
 from emails import formatting
 from emails.safety import UnsafeValue, check_reference, check_slug
+from tests.harness.every import for_every
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,7 @@ HIDDEN = (
 )
 
 
-@pytest.mark.parametrize("name", HIDDEN)
-@pytest.mark.parametrize("grammar", [validation.name, validation.given_name])
+@for_every(list(product((validation.name, validation.given_name), HIDDEN)))
 def test_a_name_that_hides_something_or_shows_nothing_is_refused(
     grammar: Callable[[str], str | None], name: str
 ) -> None:

@@ -5,6 +5,7 @@ from flask import Flask
 
 from app import config, create_app
 from app.web.addresses import Callers, network, parse
+from tests.harness.every import for_every
 
 SPELLINGS = {
     "192.0.2.1": "192.0.2.1",
@@ -29,7 +30,7 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize(("text", "address"), SPELLINGS.items())
+@for_every(SPELLINGS.items())
 def test_an_address_is_the_same_in_every_spelling(text: str, address: str | None) -> None:
     found = parse(text)
     assert (found and str(found)) == address

@@ -13,6 +13,7 @@ from app.links import LinkPurpose, mint
 from app.services import auth
 from app.store.models import SignIn
 from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
+from tests.harness.every import for_every
 from tests.scenarios.cast import Cast
 from tests.web.conftest import Visitor, another_visitor
 
@@ -197,8 +198,8 @@ def test_style_sheets_stay_under_sixty_kilobytes_compressed(cast: Cast, visitor:
     assert sum(len(gzip.compress(visitor.get(path).data)) for path in FILES) < 60 * 1024
 
 
-@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.stem)
-def test_no_template_has_a_script_or_an_inline_style(database_url: str, path: Path) -> None:
+@for_every(sorted(TEMPLATES.rglob("*.html")))
+def test_no_template_has_a_script_or_an_inline_style(path: Path, database_url: str) -> None:
     assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|javascript:", path.read_text())
 
 
