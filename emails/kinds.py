@@ -1,10 +1,26 @@
 """The kinds of email: who each goes to, its calendar part and what its templates use."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 Role = Literal["client", "therapist", "ops"]
 CalendarState = Literal["tentative", "confirmed", "cancelled"]
+# What has to be true when an email leaves; otherwise it is skipped.
+Condition = Literal[
+    "enquiry_open",
+    "enquiry_in_time",
+    "session_ahead",
+    "reminder_due",
+    "client_unreached",
+    "therapist_unreached",
+    "sign_in_unused",
+    "request_unconfirmed",
+    "streak_reached",
+    "flagged",
+    "deactivated",
+    "alert_true",
+]
 # When the client pays: after the session, or with the request.
 Payment = Literal["later", "at_booking"]
 
@@ -21,6 +37,9 @@ class EmailKind:
     calendar: CalendarState | None = None
     facts: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    # An email without either is never too late: its reader is told, whatever has happened since.
+    send_while: Condition | None = None
+    send_within: timedelta | None = None
 
 
 # Message-IDs of replies point to these: the first email of a booking to each role.
@@ -36,36 +55,46 @@ _STREAK_RULE = ("flag_streak", "deactivate_streak", "dashboard_url")
 
 KINDS: dict[str, EmailKind] = {
     # Before a request: only the visitor hears of it.
-    "confirm_request": EmailKind(to=("client",), values=("requests", "unconfirmed_minutes")),
+    "confirm_request": EmailKind(
+        to=("client",), values=("requests", "unconfirmed_minutes"), send_while="request_unconfirmed"
+    ),
     # A request and its answer. What brings a calendar entry also brings its new meeting link.
     "booking_requested": EmailKind(
         to=("therapist",),
         calendar="tentative",
         values=(*_ANSWER, "payout_minor", "commission_percent", "sessions_that_day"),
+        send_while="enquiry_open",
     ),
     "booking_received": EmailKind(
         to=("client",),
         values=("answer_by", "expires_at", "cancelling_rule", "booking_url", "other_unreached"),
+        send_while="enquiry_open",
     ),
     "booking_accepted": EmailKind(
         to=("client",),
         calendar="confirmed",
         values=("has_new_link", "meeting_url", "cancelling_rule", "booking_url"),
+        send_while="session_ahead",
     ),
     "session_confirmed": EmailKind(
         to=("therapist",),
         calendar="confirmed",
         values=("has_new_link", "meeting_url", "booking_url", "other_unreached"),
+        send_while="session_ahead",
     ),
     "booking_declined": EmailKind(to=("client",), values=_OFFERS),
     "enquiry_declined": EmailKind(
         to=("therapist",), calendar="cancelled", values=("booking_url", "other_unreached")
     ),
     # A therapist who has not answered.
-    "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER),
-    "answer_late": EmailKind(to=("therapist",), values=(*_ANSWER, "other_unreached")),
+    "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER, send_while="enquiry_in_time"),
+    "answer_late": EmailKind(
+        to=("therapist",), values=(*_ANSWER, "other_unreached"), send_while="enquiry_open"
+    ),
     "answer_late_client": EmailKind(
-        to=("client",), values=("expires_at", "choose_url", "booking_url", "other_unreached")
+        to=("client",),
+        values=("expires_at", "choose_url", "booking_url", "other_unreached"),
+        send_while="enquiry_open",
     ),
     "answer_late_ops": EmailKind(
         to=("ops",),
@@ -77,6 +106,7 @@ KINDS: dict[str, EmailKind] = {
             "command",
             "unreached",
         ),
+        send_while="enquiry_open",
     ),
     "booking_expired": EmailKind(
         to=("client",), facts=("because",), values=(*_OFFERS, "other_unreached")
@@ -127,29 +157,46 @@ KINDS: dict[str, EmailKind] = {
             "cancelling_rule",
             "is_first_reminder",
         ),
+        send_while="reminder_due",
     ),
     "no_show_recorded": EmailKind(to=("client",), values=("booking_url",)),
-    "new_message": EmailKind(to=("client", "therapist"), values=("booking_url",)),
+    "new_message": EmailKind(
+        to=("client", "therapist"), values=("booking_url",), send_within=timedelta(days=30)
+    ),
     # One side of a booking does not get our emails.
     "client_unreachable": EmailKind(
-        to=("therapist", "ops"), values=("status", "therapist_slug", "booking_url", "command")
+        to=("therapist", "ops"),
+        values=("status", "therapist_slug", "booking_url", "command"),
+        send_while="client_unreached",
     ),
-    "therapist_unreachable": EmailKind(to=("client",), values=(*_OFFERS, "expires_at")),
+    "therapist_unreachable": EmailKind(
+        to=("client",), values=(*_OFFERS, "expires_at"), send_while="therapist_unreached"
+    ),
     # Ways in.
-    "sign_in": EmailKind(to=("therapist",), values=("sign_in_url", "sign_in_minutes")),
-    "your_links": EmailKind(to=("client",), values=("live_bookings",)),
+    "sign_in": EmailKind(
+        to=("therapist",), values=("sign_in_url", "sign_in_minutes"), send_while="sign_in_unused"
+    ),
+    "your_links": EmailKind(
+        to=("client",), values=("live_bookings",), send_within=timedelta(hours=24)
+    ),
     # A therapist's account.
-    "streak_warning": EmailKind(to=("therapist",), facts=("streak",), values=_STREAK_RULE),
-    "account_flagged": EmailKind(to=("therapist",), facts=("streak",), values=_STREAK_RULE),
+    "streak_warning": EmailKind(
+        to=("therapist",), facts=("streak",), values=_STREAK_RULE, send_while="streak_reached"
+    ),
+    "account_flagged": EmailKind(
+        to=("therapist",), facts=("streak",), values=_STREAK_RULE, send_while="flagged"
+    ),
     "account_deactivated": EmailKind(
         to=("therapist",),
         facts=("streak",),
         values=("deactivate_streak", "sessions", "dashboard_url"),
+        send_while="deactivated",
     ),
     "account_reactivated": EmailKind(to=("therapist",), values=_STREAK_RULE),
     "account_alert": EmailKind(
         to=("ops",),
         facts=("what", "streak"),
         values=("therapist_slug", "has_phone", "sessions", "command"),
+        send_while="alert_true",
     ),
 }

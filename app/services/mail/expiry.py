@@ -1,7 +1,7 @@
-"""Until when each kind of email may still go out; after that it is skipped."""
+"""Whether an email may still go out, by the row of its kind; otherwise it is skipped."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from app.rules import reminders
@@ -12,6 +12,7 @@ from app.services.mail.reach import reach_of
 from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
 from app.store.queries import pending as pending_requests
+from emails.kinds import KINDS, Condition
 
 # Why an email must not go out any more, for ops to read; None if it may.
 Reason = str | None
@@ -23,10 +24,18 @@ def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would not be true any more at `now`; None if it may be sent."""
     if isinstance(email.recipient, Client) and email.recipient.is_erased:
         return "the client was erased"
-    if email.booking is not None and email.kind in _BY_BOOKING:
-        return _BY_BOOKING[email.kind](email.booking, now)
-    check = _BY_EMAIL.get(email.kind)
-    return check(email, now) if check else None
+    row = KINDS[email.kind]
+    if row.send_within is not None and now - email.created_at >= row.send_within:
+        return "it was requested too long ago"
+    return None if row.send_while is None else _CHECKS[row.send_while](email, now)
+
+
+def _of_booking(check: BookingCheck) -> EmailCheck:
+    def of_email(email: OutboxEmail, now: datetime) -> Reason:
+        assert email.booking is not None
+        return check(email.booking, now)
+
+    return of_email
 
 
 def _while_open(booking: Booking, now: datetime) -> Reason:
@@ -102,13 +111,6 @@ def _confirm_request(email: OutboxEmail, now: datetime) -> Reason:
     return None
 
 
-def _up_to(age: timedelta) -> EmailCheck:
-    def check(email: OutboxEmail, now: datetime) -> Reason:
-        return "it was requested too long ago" if now - email.created_at >= age else None
-
-    return check
-
-
 def _while(holds: Callable[[Therapist, dict[str, Any]], bool], reason: str) -> EmailCheck:
     """Checks a fact of the email's therapist; `holds` also gets the email's own facts."""
 
@@ -120,6 +122,8 @@ def _while(holds: Callable[[Therapist, dict[str, Any]], bool], reason: str) -> E
 
 
 def _account_alert(email: OutboxEmail, now: datetime) -> Reason:
+    if email.booking is not None:
+        return _while_open_or_unreachable(email.booking, now)
     return _ALERTS[email.facts["what"]](email, now)
 
 
@@ -134,29 +138,19 @@ _ALERTS: dict[str, EmailCheck] = {
         lambda it, _: suppressions.of_address(it.email) is not None, "an email has arrived since"
     ),
 }
-_BY_BOOKING: dict[str, BookingCheck] = {
-    "booking_requested": _while_open,
-    "booking_received": _while_open,
-    "answer_reminder": _until_late,
-    "answer_late": _while_open,
-    "answer_late_client": _while_open,
-    "answer_late_ops": _while_open,
-    "account_alert": _while_open_or_unreachable,
-    "client_unreachable": _while_client_unreached,
-    "therapist_unreachable": _while_open_and_unreached,
-}
-_BY_EMAIL: dict[str, EmailCheck] = {
-    "booking_accepted": _entry,
-    "session_confirmed": _entry,
-    "session_reminder": _session_reminder,
-    "sign_in": _sign_in,
-    "confirm_request": _confirm_request,
-    "streak_warning": _while(
+_CHECKS: dict[Condition, EmailCheck] = {
+    "enquiry_open": _of_booking(_while_open),
+    "enquiry_in_time": _of_booking(_until_late),
+    "session_ahead": _entry,
+    "reminder_due": _session_reminder,
+    "client_unreached": _of_booking(_while_client_unreached),
+    "therapist_unreached": _of_booking(_while_open_and_unreached),
+    "sign_in_unused": _sign_in,
+    "request_unconfirmed": _confirm_request,
+    "streak_reached": _while(
         lambda it, facts: it.streak >= facts["streak"], "the streak has been set back"
     ),
-    "account_flagged": _while_flagged,
-    "account_deactivated": _while_deactivated,
-    "account_alert": _account_alert,
-    "your_links": _up_to(timedelta(hours=24)),
-    "new_message": _up_to(timedelta(days=30)),
+    "flagged": _while_flagged,
+    "deactivated": _while_deactivated,
+    "alert_true": _account_alert,
 }
