@@ -21,8 +21,6 @@ from tests.harness.databases import beside
 from tests.harness.processes import ROOT
 from tests.harness.waiting import PATIENCE_S
 
-pytestmark = pytest.mark.both_databases
-
 SOURCES = [
     *sorted((ROOT / "app").rglob("*.py")),
     *sorted((ROOT / "emails").rglob("*.py")),

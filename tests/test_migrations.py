@@ -18,8 +18,6 @@ from app.store.db import database
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from app.store.queries import metrics
 
-pytestmark = pytest.mark.both_databases
-
 ROWS_OF_STEP_2 = (
     "INSERT INTO therapist (id, slug, name, email, email_key, timezone, rate_minor, currency,"
     " offers_free_consultation, headline, about, specialisms, is_paused, is_hidden, streak,"
@@ -67,6 +65,7 @@ def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     database.release()
 
 
+@pytest.mark.both_databases
 def test_a_database_in_use_takes_the_later_steps_and_keeps_its_rows(before: str) -> None:
     app: Flask = create_app(Settings(database_url=before))
     before_upgrade = {table: rows(table) for table in KEPT_TABLES}
@@ -110,6 +109,7 @@ REPLACEMENTS = (
 )
 
 
+@pytest.mark.both_databases
 def test_what_a_booking_replaces_moves_from_the_facts_to_its_column(before: str) -> None:
     with database.connection():
         for line in REPLACEMENTS:
@@ -131,6 +131,7 @@ def test_what_a_booking_replaces_moves_from_the_facts_to_its_column(before: str)
         ]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("stored", "zone"),
     [("localtime", "UTC"), ("Factory", "UTC"), ("It's/Gone", "UTC"), ("Asia/Tokyo", "Asia/Tokyo")],
@@ -148,6 +149,7 @@ def test_a_stored_zone_that_is_none_becomes_utc(before: str, stored: str, zone: 
 NAMES = ("Dr. Dee Stone", "Rao, Asha", "Hello Rao,,")
 
 
+@pytest.mark.both_databases
 def test_names_and_zones_move_from_clients_to_all_their_bookings(before: str) -> None:
     with database.connection():
         for line in REPLACEMENTS[:1]:
@@ -178,6 +180,7 @@ def test_names_and_zones_move_from_clients_to_all_their_bookings(before: str) ->
     assert not {"name", "given_name", "timezone"} & set(rows("client")[0])
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("reason", "is_kept"),
     [
@@ -200,6 +203,7 @@ def test_of_the_suppressed_addresses_those_with_proof_stay_for_seven_days(
     assert kept == ([(5, 5 + 7 * 24 * HOURS, 0)] if is_kept else [])
 
 
+@pytest.mark.both_databases
 def test_emails_that_wait_know_their_recipients_domain(before: str) -> None:
     with database.connection():
         database.db.execute_sql("UPDATE client SET email = 'Dee@Clients.Example'")
@@ -211,6 +215,7 @@ HOURS = 3_600_000_000
 START = 1000 * HOURS
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("accepted_before", "status", "first_before", "second_before"),
     [
@@ -289,6 +294,7 @@ def keys(table: str, column: str = "email_key") -> dict[int, str]:
     return {each["id"]: each[column] for each in rows(table)}
 
 
+@pytest.mark.both_databases
 def test_keys_follow_the_stored_address_and_nobody_is_lost(before: str) -> None:
     add_person(2, "dee@faß.example", "dee@fass.example")
     add_person(3, "ıda@x.example", "ıda@x.example")
@@ -317,6 +323,7 @@ def test_keys_follow_the_stored_address_and_nobody_is_lost(before: str) -> None:
     }
 
 
+@pytest.mark.both_databases
 def test_two_rows_of_one_client_become_one_and_two_of_a_therapist_stay_two(before: str) -> None:
     add_person(2, "dee@bücher.example", "dee@bücher.example")
     add_person(3, "dee@xn--bcher-kva.example", "dee@xn--bcher-kva.example")

@@ -28,8 +28,6 @@ from tests.harness.soak import runs
 from tests.harness.waiting import PATIENCE_S
 from tests.scenarios.story import DEE, Story
 
-pytestmark = pytest.mark.both_databases
-
 MANY = runs(100, 2_000)
 
 JOBS = [
@@ -64,6 +62,7 @@ def test_sweeps_run_every_three_seconds_unless_set_otherwise(
     assert intervals(app)["deliver_outbox"] <= 0.5
 
 
+@pytest.mark.both_databases
 def test_after_an_outage_one_run_catches_up_and_sends_the_emails(story: Story, app: Flask) -> None:
     booking = story.ask()
     story.deliver()
@@ -113,6 +112,7 @@ def test_a_run_has_failed_where_it_is_our_fault_and_not_where_a_mail_server_refu
     )
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("address", "reply", "exit_status"),
     [(DEE[1], "550 5.1.1 no such mailbox", 0), ("dee@clients.example\nBcc: eli@x.example", "", 1)],

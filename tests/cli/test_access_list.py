@@ -15,7 +15,6 @@ from app.services.access_trail import Access, Origin
 from app.store.models import AccessEvent, Booking, Party
 from tests.scenarios.story import DEE, ELI, Story
 
-pytestmark = pytest.mark.both_databases
 Listed = Callable[..., Any]
 
 
@@ -70,6 +69,7 @@ def test_the_newest_comes_first_with_fields_that_stay(
     assert (exported["event"], exported["by"], exported["booking"]) == ("exported", "ops", None)
 
 
+@pytest.mark.both_databases
 def test_it_is_narrowed_by_booking_therapist_moment_and_number(
     bookings: tuple[Booking, Booking], listed: Listed
 ) -> None:

@@ -14,8 +14,6 @@ from app.store.db import database
 from app.store.models import Booking
 from tests.scenarios.story import Story
 
-pytestmark = pytest.mark.both_databases
-
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 

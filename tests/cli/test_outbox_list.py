@@ -10,8 +10,6 @@ from app.store import outbox, queries
 from app.store.models import Role
 from tests.scenarios.story import Story
 
-pytestmark = pytest.mark.both_databases
-
 
 def listed(app: Flask, *words: str) -> int:
     return run(["outbox", "list", *words], create=lambda: app)
@@ -33,6 +31,7 @@ def test_a_limited_list_says_how_many_more_there_are(
     assert printed.err.startswith("… and 4 more")
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("words", [(), ("--status", "queued"), ("--status", "failed")])
 def test_a_complete_list_says_nothing_more(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
@@ -43,6 +42,7 @@ def test_a_complete_list_says_nothing_more(
     assert "more:" not in printed.out + printed.err
 
 
+@pytest.mark.both_databases
 def test_an_email_about_a_therapist_is_listed_with_their_slug(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,8 @@
 
 A test is marked `process`, `browser` or `faults` by its folder below tests/slow, or in its module.
 A test that takes `database_url` has a variant for each database. Its PostgreSQL variant is in the
-tier `test` if the module is marked `both_databases`, or if the test itself names the database.
+tier `test` if the test or its module is marked `both_databases`, or if the test itself names the
+database.
 One test: `.venv/bin/pytest tests/slow/process/test_demo.py`, with `--tier=all` on both databases.
 """
 

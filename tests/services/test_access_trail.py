@@ -21,8 +21,6 @@ from tests.scenarios.cast import Cast
 from tests.scenarios.story import DEE, Story, total
 from tests.web.conftest import counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 WRONG_KEY = Access(AccessEvent.WRONG_KEY, about="api.list_therapists", by=Party.STRANGER)
 
 
@@ -78,6 +76,7 @@ def test_a_flood_of_wrong_keys_costs_one_row_and_few_writes(cast: Cast) -> None:
     assert len([each for each in seen if each.startswith("INSERT")]) == 16 + 5
 
 
+@pytest.mark.both_databases
 def test_a_flood_from_many_networks_shares_a_row_beyond_two_hundred(cast: Cast) -> None:
     for number in range(300):
         network = network_hash(f"192.0.{number // 256}.{number % 256}")
@@ -89,6 +88,7 @@ def test_a_flood_from_many_networks_shares_a_row_beyond_two_hundred(cast: Cast) 
     assert shared.times == 64
 
 
+@pytest.mark.both_databases
 def test_signing_in_and_out_is_on_record(story: Story) -> None:
     asha = Therapist.get(slug="asha")
     auth.request_sign_in("asha@therapists.example", "", story.now)
@@ -146,6 +146,7 @@ def test_what_cannot_be_recorded_is_neither_exported_nor_erased(
     assert clients.export(DEE[1], story.now)["bookings"][0]["name"] == DEE[0]
 
 
+@pytest.mark.both_databases
 def test_a_trail_that_fails_alone_keeps_no_therapist_from_signing_in(
     story: Story, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,8 +27,6 @@ from app.store.models import (
 )
 from tests.scenarios.story import DEE, ELI, Story
 
-pytestmark = pytest.mark.both_databases
-
 DAY = timedelta(days=1)
 CANARY = ("Zinnia Quetzalcoatl", "zinnia.quetzal@clients.example", "Pacific/Marquesas")
 NOTE = "note-canary-axolotl"
@@ -87,6 +85,7 @@ def ciphertexts() -> list[str]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.both_databases
 def test_export_holds_everything_about_a_client(story: Story) -> None:
     kept, declined, cancelled = live_a_little(story)
     other = story.ask("chi", starts_at=open_time(story), client=ELI, note="of somebody else")
@@ -128,6 +127,7 @@ def open_time(story: Story) -> object:
     )[3]
 
 
+@pytest.mark.both_databases
 def test_export_and_erase_of_an_unknown_address_raise_not_found(story: Story) -> None:
     with pytest.raises(NotFound):
         clients.export("nobody@clients.example", clock.now())
@@ -135,6 +135,7 @@ def test_export_and_erase_of_an_unknown_address_raise_not_found(story: Story) ->
         clients.erase("nobody@clients.example", story.now)
 
 
+@pytest.mark.both_databases
 def test_erase_leaves_no_trace_of_the_client_in_the_database_file(story: Story) -> None:
     for n in range(80):
         # Neighbours, so that rows and index entries are spread over several pages.
@@ -163,6 +164,7 @@ def test_erase_leaves_no_trace_of_the_client_in_the_database_file(story: Story) 
         clients.export(CANARY[1], clock.now())
 
 
+@pytest.mark.both_databases
 def test_erase_keeps_the_ledger_and_the_timeline(story: Story) -> None:
     booked = live_a_little(story)
     lines = [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)]
@@ -193,6 +195,7 @@ def is_open(token: str) -> bool:
     return queries.booking_by_reference(ticket.subject).epoch == ticket.epoch
 
 
+@pytest.mark.both_databases
 def test_emails_that_still_waited_for_the_client_are_skipped(story: Story) -> None:
     live_a_little(story)
     waiting = OutboxEmail.select().where(
@@ -203,6 +206,7 @@ def test_emails_that_still_waited_for_the_client_are_skipped(story: Story) -> No
     assert [to for _, to in story.deliver()] == ["bran@therapists.example"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("is_accepted", [False, True], ids=["requested", "accepted"])
 def test_erase_is_refused_while_a_booking_is_live_and_removes_nothing(
     story: Story, is_accepted: bool
@@ -231,6 +235,7 @@ def test_an_enquiry_past_its_expiry_does_not_prevent_erasing(story: Story) -> No
     assert [to for _, to in story.deliver()] == ["asha@therapists.example"]
 
 
+@pytest.mark.both_databases
 def test_no_email_goes_to_the_placeholder_address_of_an_erased_client(
     story: Story,
 ) -> None:

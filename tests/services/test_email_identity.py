@@ -10,8 +10,6 @@ from app.store import queries, suppressions
 from app.store.models import Client, OutboxEmail, Role
 from tests.scenarios.story import Story
 
-pytestmark = pytest.mark.both_databases
-
 SHARP, DOUBLE = "dee@faß.example", "dee@fass.example"
 FREE = Kind.FREE_CONSULTATION
 
@@ -55,6 +53,7 @@ def test_two_addresses_share_nothing(story: Story, one: str, other: str) -> None
     assert clients.export(other, story.now)["bookings"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("one", "other"),
     [

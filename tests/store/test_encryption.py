@@ -16,8 +16,6 @@ from app.store.db import database
 from app.store.models import Booking, Purpose, Writing
 from tests.scenarios.story import ELI, Story
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 def two(story: Story) -> tuple[Booking, Booking]:
@@ -47,6 +45,7 @@ MOVES = {
 }
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("statement", MOVES.values(), ids=MOVES)
 def test_an_update_moves_no_text_to_another_place(
     two: tuple[Booking, Booking], statement: str
@@ -84,6 +83,7 @@ def test_a_text_is_written_bound_and_says_its_key_and_not_its_words(
         assert "Dee" not in text
 
 
+@pytest.mark.both_databases
 def test_rekey_binds_what_release_0_1_wrote_which_is_read_before_and_after(
     two: tuple[Booking, Booking], settings: Settings
 ) -> None:
@@ -113,6 +113,7 @@ def test_rekey_can_be_stopped_and_goes_on_until_the_old_key_is_not_needed(
     assert [each.body for each in notes] == ["of Dee for Asha"]
 
 
+@pytest.mark.both_databases
 def test_a_text_whose_key_is_gone_stays_and_its_error_names_the_key(
     two: tuple[Booking, Booking], settings: Settings
 ) -> None:
@@ -124,6 +125,7 @@ def test_a_text_whose_key_is_gone_stays_and_its_error_names_the_key(
         _ = Writing.get().body
 
 
+@pytest.mark.both_databases
 def test_a_text_of_an_unknown_row_is_neither_written_nor_read(story: Story) -> None:
     booking = story.ask(note="for Asha")
     with pytest.raises(TypeError, match="bound to booking"):

@@ -16,8 +16,6 @@ from tests.scenarios.cast import therapist
 from tests.scenarios.story import ELI, Story
 from tests.web.conftest import counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 WEDNESDAY_10 = datetime(2026, 11, 4, 10, tzinfo=UTC)
@@ -133,6 +131,7 @@ def test_free_consultations_are_offered_only_with_therapists_the_client_has_had_
     assert names(story, of_eli) == ["ida", "gus", "fay"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_therapist_of_the_booking_is_never_offered_however_well_ranked(
     story: Story, others: list[Therapist], kind: Kind
@@ -144,6 +143,7 @@ def test_the_therapist_of_the_booking_is_never_offered_however_well_ranked(
     assert "asha" not in names(story, booking)
 
 
+@pytest.mark.both_databases
 def test_without_other_therapists_nothing_is_offered(story: Story) -> None:
     booking = story.ask(starts_at=WEDNESDAY_10)
     for slug in ("bran", "chi"):
@@ -175,6 +175,7 @@ def many_therapists(like: Therapist, size: int) -> list[Therapist]:
     return added
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("size", [60, 301])
 def test_a_free_therapist_is_found_behind_any_number_of_better_ranked_busy_ones(
     story: Story, others: list[Therapist], size: int
@@ -190,6 +191,7 @@ def test_a_free_therapist_is_found_behind_any_number_of_better_ranked_busy_ones(
     assert offered(story, booking) == [("fay", WEDNESDAY_10)]
 
 
+@pytest.mark.both_databases
 def test_nearest_times_are_found_behind_any_number_of_better_ranked_therapists_without_any(
     story: Story, others: list[Therapist]
 ) -> None:

@@ -13,8 +13,6 @@ from app.store.db import database
 from app.store.models import HeldTime, OutboxEmail, TimelineEntry, Writing
 from tests.scenarios.story import ELI, Story, at_once
 
-pytestmark = pytest.mark.both_databases
-
 SECOND = timedelta(seconds=1)
 
 
@@ -72,6 +70,7 @@ def test_the_second_of_two_different_answers_changes_nothing(
     assert TimelineEntry.select().count() == 2
 
 
+@pytest.mark.both_databases
 def test_eight_clicks_at_once_make_one_move_and_one_email_to_the_client(story: Story) -> None:
     booking = story.ask()
     story.deliver()
@@ -110,6 +109,7 @@ def test_a_declined_time_is_open_to_the_next_client(story: Story) -> None:
     assert story.ask(starts_at=first.starts_at, client=ELI).status == "requested"
 
 
+@pytest.mark.both_databases
 def test_a_reason_is_encrypted_and_in_no_email(story: Story) -> None:
     booking = story.ask()
     story.deliver()
@@ -120,6 +120,7 @@ def test_a_reason_is_encrypted_and_in_no_email(story: Story) -> None:
     assert "Heliotrope" not in str(stored)
 
 
+@pytest.mark.both_databases
 def test_a_move_is_rolled_back_if_its_email_cannot_be_stored(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

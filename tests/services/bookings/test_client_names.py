@@ -2,16 +2,12 @@
 
 from datetime import timedelta
 
-import pytest
-
 from app.rules.lifecycle import Kind, Via
 from app.services import clients
 from app.services.bookings import replace, request
 from app.services.bookings.request import BookingRequest
 from app.store.models import Booking
 from tests.scenarios.story import DEE, Story
-
-pytestmark = pytest.mark.both_databases
 
 DAY = timedelta(days=1)
 OTHER = ("Rao, Dr. Deepa", DEE[1].upper(), "Asia/Tokyo")

@@ -11,8 +11,6 @@ from app.services.jobs import batching, due
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
 from tests.scenarios.story import DEE, Story, total
 
-pytestmark = pytest.mark.both_databases
-
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 REMINDED = {("answer_reminder", "asha@therapists.example")}
@@ -123,6 +121,7 @@ def test_a_reminder_that_is_too_late_to_send_is_skipped(
     )
 
 
+@pytest.mark.both_databases
 def test_after_an_outage_of_thirty_hours_one_run_brings_every_enquiry_up_to_date(
     story: Story,
 ) -> None:
@@ -147,6 +146,7 @@ def test_after_an_outage_of_thirty_hours_one_run_brings_every_enquiry_up_to_date
     assert OutboxEmail.select().where(OutboxEmail.status == OutboxStatus.QUEUED).count() == 0
 
 
+@pytest.mark.both_databases
 def test_one_enquiry_that_cannot_be_handled_does_not_stop_the_others(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +270,7 @@ def test_a_session_completes_ten_minutes_after_its_end(
         }
 
 
+@pytest.mark.both_databases
 def test_more_bookings_than_one_batch_are_done_in_one_run(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

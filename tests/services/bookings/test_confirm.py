@@ -39,8 +39,6 @@ from tests.harness.page_stories import all_rows, link
 from tests.scenarios.cast import MONDAY, TUESDAY_10
 from tests.scenarios.story import Story, at_once, total
 
-pytestmark = pytest.mark.both_databases
-
 
 def wanted(
     email: str = "dee@clients.example",
@@ -64,6 +62,7 @@ def link_of(pending: PendingRequest) -> LinkToken:
 PRESSES = 100
 
 
+@pytest.mark.both_databases
 def test_a_hundred_presses_of_one_link_at_once_make_one_booking(story: Story) -> None:
     link, now = link_of(take()), story.now
 
@@ -81,6 +80,7 @@ def test_a_hundred_presses_of_one_link_at_once_make_one_booking(story: Story) ->
     assert story.balances(Booking.get()) == {"client": -6000, "held": 6000}
 
 
+@pytest.mark.both_databases
 def test_a_link_that_expires_while_it_is_pressed_books_once_or_says_so(story: Story) -> None:
     pending = take(starts_at=TUESDAY_10 + timedelta(days=5))
     link, last = link_of(pending), pending.expires_at - timedelta(microseconds=1)
@@ -95,6 +95,7 @@ def test_a_link_that_expires_while_it_is_pressed_books_once_or_says_so(story: St
     assert Booking.select().count() == len({each.id for each in booked}) <= 1
 
 
+@pytest.mark.both_databases
 def test_a_time_that_somebody_takes_while_it_is_confirmed_goes_to_one_of_them(
     story: Story,
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_held_time_is_taken_for_everybody_else_until_its_thirty_minutes_are_ov
     assert request.request_booking(rival, via=Via.API, now=story.now).starts_at == TUESDAY_10
 
 
+@pytest.mark.both_databases
 def test_a_refused_confirmation_gives_its_time_back_and_keeps_what_was_typed(
     story: Story,
 ) -> None:
@@ -145,6 +147,7 @@ def half_hours(first: datetime) -> list[datetime]:
     return [first + timedelta(minutes=30 * number) for number in range(700)]
 
 
+@pytest.mark.both_databases
 def test_strangers_hold_ten_times_of_a_therapist_for_half_an_hour_at_most(story: Story) -> None:
     before = Therapist.get(Therapist.slug == "asha").score
     starts, posts = iter(half_hours(MONDAY + timedelta(hours=5))), 0
@@ -206,6 +209,7 @@ def test_a_victim_gets_one_email_a_minute_and_six_an_hour(story: Story) -> None:
     assert EmailLimit.select().count() == 1
 
 
+@pytest.mark.both_databases
 def test_simultaneous_requests_for_one_address_count_together(story: Story) -> None:
     now = story.now
     asked = [
@@ -218,6 +222,7 @@ def test_simultaneous_requests_for_one_address_count_together(story: Story) -> N
     assert due_now.count() == 1
 
 
+@pytest.mark.both_databases
 def test_three_open_requests_of_a_client_are_enough_and_told_at_confirming(story: Story) -> None:
     starts = [TUESDAY_10 + timedelta(hours=number) for number in range(4)]
     pending = [take(starts_at=at) for at in starts]
@@ -241,6 +246,7 @@ def test_a_therapist_has_so_many_open_requests_from_the_form_and_the_api_is_exem
     assert story.ask(starts_at=starts[3])
 
 
+@pytest.mark.both_databases
 def test_what_was_typed_is_stored_encrypted(story: Story) -> None:
     take()
     [[stored]] = database.db.execute_sql("SELECT details FROM pending_request").fetchall()
@@ -248,6 +254,7 @@ def test_what_was_typed_is_stored_encrypted(story: Story) -> None:
     assert "sleep" not in stored
 
 
+@pytest.mark.both_databases
 def test_erasing_and_exporting_cover_what_is_not_confirmed(story: Story) -> None:
     pending = take()
     exported = clients.export("DEE@clients.example", clock.now())
@@ -270,6 +277,7 @@ def test_erasing_a_client_covers_their_pending_requests(story: Story) -> None:
     assert not PendingRequest.select().exists()
 
 
+@pytest.mark.both_databases
 def test_sending_again_changes_nothing_once_it_is_confirmed(story: Story) -> None:
     pending = take()
     confirm.confirm(link_of(pending), story.now)
@@ -279,6 +287,7 @@ def test_sending_again_changes_nothing_once_it_is_confirmed(story: Story) -> Non
     assert all_rows() == before
 
 
+@pytest.mark.both_databases
 def test_a_suppressed_address_is_tried_again(story: Story) -> None:
     until = story.now + timedelta(days=7)
     Suppression.create(address_key="dee@clients.example", reason="550", at=story.now, until=until)
@@ -331,6 +340,7 @@ def test_an_expiry_counts_from_the_visit_of_a_client_who_comes_back_later(story:
     assert ranking.compute(booking.therapist, story.now).expired == 1
 
 
+@pytest.mark.both_databases
 def test_pending_requests_are_purged_at_every_run_and_the_rest_once_an_hour(story: Story) -> None:
     purge = due.Purge()
     pending = take()

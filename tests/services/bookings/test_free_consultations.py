@@ -13,8 +13,6 @@ from app.store.db import database
 from app.store.models import Booking, Client, HeldTime, TimelineEntry
 from tests.scenarios.story import DEE, ELI, Story, at_once
 
-pytestmark = pytest.mark.both_databases
-
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 FREE = Kind.FREE_CONSULTATION
@@ -131,6 +129,7 @@ def test_it_is_given_back_and_can_be_used_once_more(
         story.ask(starts_at=story.now.replace(hour=14, minute=0, second=0) + 5 * DAY, kind=FREE)
 
 
+@pytest.mark.both_databases
 def test_it_is_given_back_if_a_deactivation_ended_it(story: Story) -> None:
     booking = story.ask(kind=FREE)
     for _ in range(5):
@@ -159,6 +158,7 @@ def test_another_address_is_another_client(story: Story) -> None:
     assert free_again(story, email="dee+two@clients.example").fee_minor == 0
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("is_known", [False, True], ids=["new client", "known client"])
 def test_of_twelve_requests_at_once_exactly_one_is_free(story: Story, is_known: bool) -> None:
     if is_known:
@@ -174,6 +174,7 @@ def test_of_twelve_requests_at_once_exactly_one_is_free(story: Story, is_known: 
     assert HeldTime.select().where(HeldTime.booking == won[0]).count() == 2
 
 
+@pytest.mark.both_databases
 def test_a_new_client_who_asks_several_therapists_at_once_gets_one_free_with_each(
     story: Story,
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_new_client_who_asks_several_therapists_at_once_gets_one_free_with_eac
     assert Client.select().count() == 1
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("status", list(Status))
 def test_the_database_itself_refuses_a_second_one(story: Story, status: Status) -> None:
     booking = story.ask(kind=FREE)

@@ -13,8 +13,6 @@ from app.store.models import Booking, OutboxEmail, OutboxStatus
 from tests.harness.smtp_server import Accepted
 from tests.scenarios.story import Story
 
-pytestmark = pytest.mark.both_databases
-
 NEW = "https://meet.example/new-room"
 ENTRIES = {"booking_accepted", "session_confirmed"}
 
@@ -62,6 +60,7 @@ def test_both_sides_of_a_session_get_a_newer_entry_with_the_new_link(story: Stor
     assert len({each.parsed["Message-ID"] for each in story.mail.messages}) == 4
 
 
+@pytest.mark.both_databases
 def test_a_cancellation_after_a_new_link_is_newer_still(story: Story) -> None:
     booking = story.ask()
     story.accept(booking)
@@ -105,6 +104,7 @@ def test_a_booking_without_a_session_ahead_of_that_therapist_is_told_nothing(
     assert queries.booking_by_reference(booking.reference).sequence == before
 
 
+@pytest.mark.both_databases
 def test_saving_the_same_link_or_something_else_is_told_to_no_one(story: Story) -> None:
     booking = story.ask()
     story.accept(booking)

@@ -23,8 +23,6 @@ from app.store.db import database
 from app.store.models import TABLES, Booking, HeldTime, LedgerLine, OutboxEmail, Writing
 from tests.scenarios.story import ELI, Story, at_once
 
-pytestmark = pytest.mark.both_databases
-
 TUESDAY = datetime(2026, 11, 3, tzinfo=UTC)
 
 
@@ -32,6 +30,7 @@ def rows() -> dict[str, int]:
     return {table.__name__: table.select().count() for table in TABLES}
 
 
+@pytest.mark.both_databases
 def test_a_request_writes_booking_timeline_emails_money_and_held_time_at_once(
     story: Story,
 ) -> None:
@@ -52,6 +51,7 @@ def test_completion_and_the_last_moment_for_a_no_show_follow_from_the_end(story:
     assert times.no_show_until == times.ends_at + timedelta(days=7, minutes=10)
 
 
+@pytest.mark.both_databases
 def test_the_note_is_encrypted_at_rest(story: Story) -> None:
     booking = story.ask(note="I have not slept for a week.")
     stored = database.db.execute_sql("SELECT body FROM writing").fetchone()[0]
@@ -80,6 +80,7 @@ def nothing(_story: Story) -> None:
     """Change nothing."""
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("before", "wanted", "error", "named"),
     [
@@ -158,12 +159,14 @@ def test_a_hidden_therapist_can_be_booked_through_the_direct_link(story: Story) 
     assert "asha" not in [each.slug for each in queries.listed_therapists(story.now)]
 
 
+@pytest.mark.both_databases
 def test_the_price_is_the_rate_at_the_time_of_the_request(story: Story) -> None:
     booking = story.ask()
     profile.update("asha", {"rate_minor": 9900}, story.now)
     assert story.reload(booking).fee_minor == 6000
 
 
+@pytest.mark.both_databases
 def test_of_many_simultaneous_requests_for_one_time_one_succeeds(story: Story) -> None:
     clients = [(f"Client {n}", f"client{n}@clients.example", "Europe/London") for n in range(12)]
     ten = TUESDAY + timedelta(hours=10)
@@ -173,6 +176,7 @@ def test_of_many_simultaneous_requests_for_one_time_one_succeeds(story: Story) -
     assert LedgerLine.select().count() == 2
 
 
+@pytest.mark.both_databases
 def test_the_database_itself_refuses_to_hold_a_time_twice(story: Story) -> None:
     first = story.ask(starts_at=TUESDAY + timedelta(hours=10))
     other = story.ask(starts_at=TUESDAY + timedelta(hours=14), client=ELI)

@@ -11,8 +11,6 @@ from app.services.jobs import due
 from app.store.models import OutboxEmail, SignIn
 from tests.scenarios.story import ELI, Story, total
 
-pytestmark = pytest.mark.both_databases
-
 HALF_AN_HOUR = timedelta(minutes=30)
 
 

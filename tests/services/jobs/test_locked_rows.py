@@ -17,8 +17,6 @@ from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import ELI, Story, total
 from tests.slow.faults.test_database_file import file_of
 
-pytestmark = pytest.mark.both_databases
-
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -40,6 +38,7 @@ def asha_locked(database_url: str) -> Iterator[None]:
         yield
 
 
+@pytest.mark.both_databases
 @POSTGRESQL
 def test_a_locked_therapist_keeps_no_other_from_standing_and_score_and_is_taken_by_the_next_run(
     story: Story, database_url: str
@@ -56,6 +55,7 @@ def test_a_locked_therapist_keeps_no_other_from_standing_and_score_and_is_taken_
     assert not Therapist.select().where(Therapist.ranking_due_at <= story.now).exists()
 
 
+@pytest.mark.both_databases
 @POSTGRESQL
 def test_a_locked_therapist_keeps_no_session_of_others_from_its_reminders(
     story: Story, database_url: str, monkeypatch: pytest.MonkeyPatch
@@ -79,6 +79,7 @@ def test_a_locked_therapist_keeps_no_session_of_others_from_its_reminders(
     assert total(due.remind_sessions(story.now)).done == 1
 
 
+@pytest.mark.both_databases
 @POSTGRESQL
 def test_what_stays_locked_is_reported_as_due_and_not_as_failed(
     story: Story, database_url: str
@@ -110,6 +111,7 @@ def ask_twice(story: Story) -> list[Booking]:
     return [story.ask(), story.ask("bran", client=ELI, starts_at=later)]
 
 
+@pytest.mark.both_databases
 def test_a_database_that_goes_away_ends_the_run_and_undoes_its_batch(story: Story) -> None:
     ask_twice(story)
 
@@ -124,6 +126,7 @@ def test_a_database_that_goes_away_ends_the_run_and_undoes_its_batch(story: Stor
     assert not Booking.select().where(Booking.reminder_due_at.is_null()).exists()
 
 
+@pytest.mark.both_databases
 def test_a_booking_that_fails_is_undone_alone_with_what_it_would_have_logged(
     story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:

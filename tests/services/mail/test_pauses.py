@@ -17,8 +17,6 @@ from tests.harness.smtp_server import Action, FaultyServer
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.services.mail.conftest import Logged
 
-pytestmark = pytest.mark.both_databases
-
 ASHA = "asha@therapists.example"
 # What silenced an address for good in the last release.
 ABOUT_US = [
@@ -85,6 +83,7 @@ def test_a_domain_that_refuses_us_gets_one_email_after_each_pause_and_delays_no_
     assert len(logged("mail_resumed")) == 1
 
 
+@pytest.mark.both_databases
 def test_pauses_grow_to_fifteen_minutes_and_no_longer(story: Story, app: Flask) -> None:
     story.ask()
     lengths = []
@@ -121,6 +120,7 @@ def test_three_unrelated_domains_that_refuse_us_pause_the_queue_once(
     assert len(story.deliver()) == 5
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("domains", "is_queue_paused"),
     [
@@ -142,6 +142,7 @@ def test_domains_of_one_organisation_count_once(
     assert stored.covers("unrelated.example") == is_queue_paused
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     "script",
     [
@@ -164,6 +165,7 @@ def test_what_our_own_server_refuses_pauses_the_queue_for_every_scheduler(
     assert not MailPause.select().exists()
 
 
+@pytest.mark.both_databases
 def test_of_several_schedulers_one_alone_tries_an_email_after_a_pause(story: Story) -> None:
     story.ask()
     OutboxEmail.delete().where(OutboxEmail.kind == "booking_requested").execute()

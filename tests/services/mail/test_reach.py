@@ -21,8 +21,6 @@ from tests.harness.smtp_server import Action, FaultyServer, MailServer
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.services.mail.conftest import Logged
 
-pytestmark = pytest.mark.both_databases
-
 ASHA = "asha@therapists.example"
 OPS = "ops@mindsum.invalid"
 PROOF, WORDS = "550 5.1.1 no such mailbox", "550 no such user here"
@@ -144,6 +142,7 @@ def test_every_live_booking_of_an_unreachable_client_is_told_to_its_own_therapis
     assert reach_of(story.reload(elis), story.now).unreached == []
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("reply", [PROOF, WORDS])
 def test_the_client_of_an_open_enquiry_hears_at_once_that_the_therapist_cannot_be_reached(
     story: Story, app: Flask, reply: str
@@ -225,6 +224,7 @@ def test_words_alone_silence_an_address_when_they_come_twice(story: Story, app: 
         assert is_suppressed("bran@therapists.example") == (number >= 1)
 
 
+@pytest.mark.both_databases
 def test_an_email_that_arrives_between_two_refusals_clears_the_doubt(
     story: Story, app: Flask
 ) -> None:

@@ -20,8 +20,6 @@ from tests.harness.smtp_server import PATIENCE_S, Fault, FaultyServer, MailServe
 from tests.scenarios.story import DEE, ELI, Story, sender_to, sending_in_thread, total
 from tests.services.mail.conftest import Logged
 
-pytestmark = pytest.mark.both_databases
-
 
 def emails() -> list[tuple[str, str, int]]:
     rows = OutboxEmail.select().order_by(OutboxEmail.id)
@@ -53,6 +51,7 @@ def test_a_refused_connection_is_tried_again_later_and_costs_only_the_first_an_a
     assert len(story.deliver()) == 2
 
 
+@pytest.mark.both_databases
 def test_a_permanent_refusal_fails_at_once_and_can_be_retried(story: Story, app: Flask) -> None:
     story.ask()
     refusal = {"rcpt": "550 5.1.1 no such mailbox"}
@@ -66,6 +65,7 @@ def test_a_permanent_refusal_fails_at_once_and_can_be_retried(story: Story, app:
     assert {kind for kind, _ in story.deliver()} >= {"booking_requested", "booking_received"}
 
 
+@pytest.mark.both_databases
 def test_a_wrong_password_pauses_the_queue_and_costs_no_attempt(story: Story, app: Flask) -> None:
     story.ask()
     refusal = {"mail": "530 5.7.0 authentication required"}
@@ -92,6 +92,7 @@ def test_after_a_day_of_temporary_failures_an_email_fails_where_ops_sees_it(
     assert ended == {("booking_declined", "failed"), ("enquiry_declined", "failed")}
 
 
+@pytest.mark.both_databases
 def test_emails_of_one_thread_keep_their_order_when_the_first_must_wait(
     story: Story, app: Flask
 ) -> None:
@@ -107,6 +108,7 @@ def test_emails_of_one_thread_keep_their_order_when_the_first_must_wait(
     assert [kind for kind, _ in story.deliver()] == ["booking_declined", "new_message"]
 
 
+@pytest.mark.both_databases
 def test_a_claimed_email_belongs_to_one_worker_until_its_lease_runs_out(story: Story) -> None:
     story.ask()
     first = outbox.claim(story.now, 10)
@@ -120,6 +122,7 @@ def test_a_claimed_email_belongs_to_one_worker_until_its_lease_runs_out(story: S
     assert outbox.end_claim(second[0], OutboxStatus.SENT, now=story.now)
 
 
+@pytest.mark.both_databases
 def test_an_email_whose_lease_runs_out_while_it_is_sent_is_withheld_and_sent_again(
     story: Story, app: Flask
 ) -> None:
@@ -135,6 +138,7 @@ def test_an_email_whose_lease_runs_out_while_it_is_sent_is_withheld_and_sent_aga
     assert outcomes == ["lost", "sent", "sent"]
 
 
+@pytest.mark.both_databases
 def test_an_email_that_another_worker_claims_while_it_is_sent_is_withheld(
     story: Story, app: Flask
 ) -> None:
@@ -154,6 +158,7 @@ def test_an_email_that_another_worker_claims_while_it_is_sent_is_withheld(
     assert (row.status.value, row.due_at) == ("sending", ahead + outbox.lease())
 
 
+@pytest.mark.both_databases
 def test_an_email_is_recorded_as_sent_when_a_lost_database_is_back(
     story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
@@ -172,6 +177,7 @@ def test_an_email_is_recorded_as_sent_when_a_lost_database_is_back(
     assert len(logged("email_unsettled")) == 3
 
 
+@pytest.mark.both_databases
 def test_an_email_that_is_claimed_again_before_it_is_recorded_is_not_sent_again(
     story: Story, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +229,7 @@ def test_a_leap_of_the_clock_while_the_server_answers_sends_nothing_again(
     assert emails()[0][:2] == ("booking_requested", "sent")
 
 
+@pytest.mark.both_databases
 def test_another_email_under_the_id_of_one_that_was_taken_is_sent(story: Story, app: Flask) -> None:
     story.ask()
     OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
@@ -241,6 +248,7 @@ def test_another_email_under_the_id_of_one_that_was_taken_is_sent(story: Story, 
         assert len(server.messages) == 2
 
 
+@pytest.mark.both_databases
 def test_an_email_to_a_client_who_is_erased_while_it_is_sent_is_withheld(
     story: Story, app: Flask
 ) -> None:
@@ -259,6 +267,7 @@ def test_an_email_to_a_client_who_is_erased_while_it_is_sent_is_withheld(
     assert OutboxEmail.get(OutboxEmail.kind == "withdrawal_receipt").status == "skipped"
 
 
+@pytest.mark.both_databases
 def test_several_senders_at_once_send_each_email_once_and_each_thread_in_order(
     story: Story, app: Flask
 ) -> None:

@@ -18,8 +18,6 @@ from tests.harness.smtp_server import PATIENCE_S, Action, FaultyServer, MailServ
 from tests.scenarios.story import DEE, ELI, Story, sender_to, sending_in_thread, total
 from tests.services.mail.conftest import Logged
 
-pytestmark = pytest.mark.both_databases
-
 CROWDED = "421 4.7.0 too many connections from you"
 WRONG_PASSWORD = "535 5.7.8 wrong"
 LOG_IN_FIRST = "530 5.7.1 authentication required"
@@ -169,6 +167,7 @@ def test_a_pause_after_a_success_is_logged_again(story: Story, app: Flask, logge
     assert len(logged("outbox_paused")) == 2
 
 
+@pytest.mark.both_databases
 def test_an_email_that_alone_is_not_let_in_delays_no_other_and_is_given_up(
     story: Story, app: Flask
 ) -> None:
@@ -265,6 +264,7 @@ def test_a_hold_before_the_end_of_a_message_withholds_that_message_too(
         assert len({each.parsed["Message-ID"] for each in server.messages}) == 4
 
 
+@pytest.mark.both_databases
 def test_moves_go_on_while_the_outbox_is_held(story: Story) -> None:
     outbox.hold(story.now)
     booking = story.ask()

@@ -21,8 +21,6 @@ from tests.harness.smtp_server import FaultyServer
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.services.mail.conftest import Logged
 
-pytestmark = pytest.mark.both_databases
-
 ASHA = "asha@therapists.example"
 OPS = "ops@mindsum.invalid"
 NO_MAILBOX = "550 5.1.1 no such mailbox"
@@ -44,6 +42,7 @@ def suppressed() -> list[str]:
     return sorted(row.address_key for row in Suppression.select() if row.until)
 
 
+@pytest.mark.both_databases
 def test_ops_hears_at_once_that_a_request_did_not_reach_its_therapist(
     story: Story, app: Flask, logged: Logged
 ) -> None:
@@ -63,6 +62,7 @@ def test_ops_hears_at_once_that_a_request_did_not_reach_its_therapist(
     assert "@" not in str(line)
 
 
+@pytest.mark.both_databases
 def test_a_suppressed_address_is_not_offered_to_any_server_again(story: Story, app: Flask) -> None:
     first = story.ask()
     with refusing(app, ASHA) as (sender, _):
@@ -81,6 +81,7 @@ def test_a_suppressed_address_is_not_offered_to_any_server_again(story: Story, a
     assert {row.about for row in alerts} == {first.reference, second.reference}
 
 
+@pytest.mark.both_databases
 def test_ops_hears_once_of_each_open_enquiry_when_the_address_stops_working(
     story: Story, app: Flask
 ) -> None:
@@ -220,6 +221,7 @@ def test_a_second_refusal_of_an_enquiry_is_logged_and_sends_no_second_alert(
     assert len(statuses("account_alert")) == 1
 
 
+@pytest.mark.both_databases
 def test_a_second_refusal_of_an_account_sends_no_second_alert_while_one_waits(
     story: Story, app: Flask, logged: Logged
 ) -> None:
@@ -260,6 +262,7 @@ def test_an_export_shows_the_suppression_and_erasing_the_client_removes_it(
     assert suppressed() == []
 
 
+@pytest.mark.both_databases
 def test_many_refusals_of_one_address_at_once_send_one_alert(story: Story, app: Flask) -> None:
     booking = story.ask()
     story.deliver()

@@ -18,8 +18,6 @@ from app.store.db import database, sqlite
 from app.store.models import Booking
 from tests.scenarios.story import ELI, Story
 
-pytestmark = pytest.mark.both_databases
-
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 

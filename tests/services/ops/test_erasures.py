@@ -25,8 +25,6 @@ from tests.harness.databases import beside, postgresql_tool
 from tests.harness.smtp_server import FaultyServer
 from tests.scenarios.story import ELI, Story, sender_to, total
 
-pytestmark = pytest.mark.both_databases
-
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ZINNIA = ("Zinnia Quetzalcoatl", "zinnia.quetzal@clients.example", "Pacific/Marquesas")
 WORDS = ("Zinnia", "Quetzalcoatl", "zinnia.quetzal", "Marquesas", "note-canary")
@@ -145,6 +143,7 @@ def test_only_those_are_erased_again_who_are_there_as_before(
     assert erasures.erase_again(story.now) == 0
 
 
+@pytest.mark.both_databases
 def test_the_log_is_read_with_new_keys_after_rekey(
     story: Story, log: Path, settings: Settings
 ) -> None:
@@ -195,6 +194,7 @@ def test_a_restored_postgresql_is_erased_again_by_the_upgrade(
         postgresql_tool("dropdb", f"--maintenance-db={database_url}", "again")
 
 
+@pytest.mark.both_databases
 def test_the_words_of_mail_servers_about_the_person_go_too(story: Story, app: Flask) -> None:
     booking = ask(story)
     refusals = {

@@ -10,8 +10,6 @@ from app.store import outbox
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.scenarios.story import ELI, Story
 
-pytestmark = pytest.mark.both_databases
-
 
 def emails() -> dict[int, OutboxStatus]:
     return {each.id: each.status for each in OutboxEmail.select()}
@@ -26,6 +24,7 @@ def test_a_skipped_email_is_never_sent_and_says_why(story: Story) -> None:
     assert OutboxEmail.get_by_id(first).last_error == outbox_skip.REASON
 
 
+@pytest.mark.both_databases
 def test_naming_one_that_was_sent_or_is_unknown_skips_none(story: Story) -> None:
     story.ask()
     story.deliver()
@@ -38,6 +37,7 @@ def test_naming_one_that_was_sent_or_is_unknown_skips_none(story: Story) -> None
         assert emails()[waiting] is OutboxStatus.QUEUED
 
 
+@pytest.mark.both_databases
 def test_one_that_is_being_sent_is_refused_until_its_lease_has_run_out(story: Story) -> None:
     story.ask()
     claimed, _ = outbox.claim(story.now, 2)

@@ -15,8 +15,6 @@ from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 from tests.harness.soak import runs
 from tests.scenarios.story import DEE, ELI, Story
 
-pytestmark = pytest.mark.both_databases
-
 DAY = timedelta(days=1)
 
 
@@ -92,6 +90,7 @@ def found(story: Story) -> list[tuple[str, str]]:
     return [(each.subject, each.field) for each in replay.find_differences(story.now)]
 
 
+@pytest.mark.both_databases
 def test_a_changed_status_is_found(story: Story, played: Booking) -> None:
     Booking.update(status=Status.NO_SHOW).where(Booking.id == played.id).execute()
     assert list(replay.find_differences(story.now)) == [
@@ -99,6 +98,7 @@ def test_a_changed_status_is_found(story: Story, played: Booking) -> None:
     ]
 
 
+@pytest.mark.both_databases
 def test_a_changed_amount_is_found(story: Story, played: Booking) -> None:
     LedgerLine.update(amount_minor=LedgerLine.amount_minor + 1).where(
         LedgerLine.booking == played, LedgerLine.account == "therapist"
@@ -106,6 +106,7 @@ def test_a_changed_amount_is_found(story: Story, played: Booking) -> None:
     assert found(story) == [(played.reference, "ledger"), (played.reference, "ledger sum")]
 
 
+@pytest.mark.both_databases
 def test_money_moved_between_accounts_is_found_though_the_sum_is_right(
     story: Story, played: Booking
 ) -> None:
@@ -116,6 +117,7 @@ def test_money_moved_between_accounts_is_found_though_the_sum_is_right(
     assert found(story) == [(played.reference, "ledger")]
 
 
+@pytest.mark.both_databases
 def test_a_lost_ledger_line_is_found(story: Story, played: Booking) -> None:
     LedgerLine.delete().where(
         LedgerLine.booking == played, LedgerLine.account == "commission"
@@ -123,6 +125,7 @@ def test_a_lost_ledger_line_is_found(story: Story, played: Booking) -> None:
     assert found(story) == [(played.reference, "ledger"), (played.reference, "ledger sum")]
 
 
+@pytest.mark.both_databases
 def test_a_changed_streak_is_found(story: Story, played: Booking) -> None:
     Therapist.update(streak=2).where(Therapist.slug == "asha").execute()
     assert list(replay.find_differences(story.now)) == [
@@ -130,6 +133,7 @@ def test_a_changed_streak_is_found(story: Story, played: Booking) -> None:
     ]
 
 
+@pytest.mark.both_databases
 def test_a_forged_flag_is_found(story: Story, played: Booking) -> None:
     Therapist.update(flagged_at=story.now).where(Therapist.slug == "asha").execute()
     # A flag halves the score too, so a forged one leaves two traces.
@@ -154,6 +158,7 @@ def test_a_changed_score_is_found(story: Story, played: Booking, slug: str) -> N
     ]
 
 
+@pytest.mark.both_databases
 def test_a_timeline_that_no_booking_can_have_is_found(story: Story, played: Booking) -> None:
     TimelineEntry.delete().where(
         TimelineEntry.booking == played, TimelineEntry.event == "accepted"
@@ -161,6 +166,7 @@ def test_a_timeline_that_no_booking_can_have_is_found(story: Story, played: Book
     assert (played.reference, "timeline") in found(story)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_each_booking_is_compared_with_its_own_rows_whatever_the_batch_size(
     story: Story, played: Booking, monkeypatch: pytest.MonkeyPatch, batch: int
@@ -171,6 +177,7 @@ def test_each_booking_is_compared_with_its_own_rows_whatever_the_batch_size(
     assert found(story) == [(played.reference, "status"), (last.reference, "status")]
 
 
+@pytest.mark.both_databases
 def test_replay_changes_nothing(story: Story, played: Booking) -> None:
     before = [booking.__data__ for booking in Booking.select().order_by(Booking.id)]
     story.wait(hours=100)

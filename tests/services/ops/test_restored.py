@@ -23,8 +23,6 @@ from tests.harness.databases import beside, postgresql_tool
 from tests.harness.smtp_server import Accepted
 from tests.scenarios.story import ELI, Story, sender_to, total
 
-pytestmark = pytest.mark.both_databases
-
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 HALF_AN_HOUR = timedelta(minutes=30)
 
@@ -126,6 +124,7 @@ def test_no_email_that_had_left_is_sent_again_and_later_ones_are_sent(
     assert kinds(leave) == ["session_reminder"]
 
 
+@pytest.mark.both_databases
 def test_those_who_signed_out_since_the_backup_are_not_signed_in_again(
     story: Story, recipe: Recipe
 ) -> None:
@@ -223,6 +222,7 @@ def test_ops_hears_of_emails_that_a_scheduler_has_in_hand(
     assert "until 2026-11-02T09:03:20Z" in said.err
 
 
+@pytest.mark.both_databases
 def test_ops_hears_of_a_step_that_another_process_has_locked(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

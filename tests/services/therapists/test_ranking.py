@@ -16,8 +16,6 @@ from app.store.db import database
 from app.store.models import Booking, OutboxEmail, Therapist
 from tests.scenarios.story import ELI, JOBS, Story, total
 
-pytestmark = pytest.mark.both_databases
-
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -106,6 +104,7 @@ def test_the_stored_score_equals_the_computed_one_after_every_event(story: Story
     assert stored().median_answer_s == (5 + 9) / 2 * 3600
 
 
+@pytest.mark.both_databases
 def test_one_cancellation_writes_the_row_of_one_therapist_only(story: Story) -> None:
     many_therapists(300)
     booking = story.ask()
@@ -246,6 +245,7 @@ def test_an_enquiry_ended_by_deactivation_counts_with_its_delay_until_then(
     assert stored().score == pytest.approx(100 * (1 - late / (counted + 4)) * 0.5, abs=1e-9)
 
 
+@pytest.mark.both_databases
 def test_the_list_is_ordered_by_score_then_answer_time_then_the_day_s_turn(story: Story) -> None:
     many_therapists(12)
     for i, slug in enumerate(["asha", "bran", "chi", *(f"t{i}" for i in range(12))]):
@@ -266,6 +266,7 @@ def test_the_list_is_ordered_by_score_then_answer_time_then_the_day_s_turn(story
     assert len(orders) == 14, "equals should take turns"
 
 
+@pytest.mark.both_databases
 def test_of_equal_scores_the_quicker_answer_comes_first(story: Story) -> None:
     at_four = story.now.replace(hour=16) + 2 * DAY
     asked = [story.ask(slug, starts_at=at_four) for slug in ("bran", "asha")]
@@ -278,12 +279,14 @@ def test_of_equal_scores_the_quicker_answer_comes_first(story: Story) -> None:
     assert listed(story) == ["bran", "asha", "chi"]
 
 
+@pytest.mark.both_databases
 def test_scores_that_are_equal_when_rounded_are_ordered_by_the_exact_score(story: Story) -> None:
     Therapist.update(score=100 * 23 / 24).where(Therapist.slug == "asha").execute()
     Therapist.update(score=100 * 23 / 24 - 1e-9).where(Therapist.slug == "bran").execute()
     assert listed(story) == ["chi", "asha", "bran"]
 
 
+@pytest.mark.both_databases
 def test_deactivated_paused_and_hidden_therapists_are_not_listed(story: Story) -> None:
     assert sorted(listed(story)) == ["asha", "bran", "chi"]
     Therapist.update(deactivated_at=story.now).where(Therapist.slug == "asha").execute()
@@ -332,6 +335,7 @@ def copies(table: Any, count: int, changed: dict[str, str]) -> None:
     )
 
 
+@pytest.mark.both_databases
 def test_find_a_therapist_is_one_read_of_its_index(story: Story) -> None:
     many_therapists(3000)
     Therapist.update(is_paused=True).where(Therapist.slug.endswith("7")).execute()
@@ -342,6 +346,7 @@ def test_find_a_therapist_is_one_read_of_its_index(story: Story) -> None:
     assert "Seq Scan on therapist" not in plan
 
 
+@pytest.mark.both_databases
 def test_each_sweep_reads_its_own_partial_index_however_many_bookings_have_ended(
     story: Story,
 ) -> None:

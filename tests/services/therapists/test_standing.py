@@ -20,8 +20,6 @@ from app.store.db import database
 from app.store.models import Booking, OutboxEmail, StandingEntry, Therapist
 from tests.scenarios.story import ELI, Story, total
 
-pytestmark = pytest.mark.both_databases
-
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 ASHA = "asha@therapists.example"
@@ -177,6 +175,7 @@ def cancel_what_has_started(story: Story) -> None:
     story.cancel(booking, Actor.THERAPIST)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     "happens",
     [
@@ -207,6 +206,7 @@ def test_a_free_session_counts_like_any_other(story: Story) -> None:
     assert steps_told(story) == [("streak_warning", ASHA)]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("offset", "streak"), [(-SECOND, 3), (timedelta(0), 1), (SECOND, 1)], ids=str
 )
@@ -245,6 +245,7 @@ def test_a_no_show_reported_after_completion_changes_no_streak(
     assert asha().streak == 1
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("times", "told"),
     [
@@ -265,6 +266,7 @@ def test_of_several_steps_due_at_once_only_the_furthest_is_emailed(
     assert list(replay.find_differences(story.now)) == []
 
 
+@pytest.mark.both_databases
 def test_each_step_is_emailed_when_it_is_reached(story: Story) -> None:
     told = []
     for _ in range(6):
@@ -289,6 +291,7 @@ def test_a_new_streak_warns_again(story: Story) -> None:
         completes(story)
 
 
+@pytest.mark.both_databases
 def test_several_schedulers_apply_each_step_once(
     story: Story,
 ) -> None:

@@ -16,9 +16,8 @@ from tests.harness.waiting import PATIENCE_S
 from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import total
 
-pytestmark = pytest.mark.both_databases
 
-
+@pytest.mark.both_databases
 def test_the_same_key_and_json_get_the_first_answer_again(call: Call, at: Any) -> None:
     first = call("POST", "bookings", wanted(), **{"Idempotency-Key": "k-1"})
     at(MONDAY + timedelta(hours=30))
@@ -73,6 +72,7 @@ def test_callers_do_not_share_idempotency_keys(call: Call) -> None:
         assert call("POST", "bookings", body, **headers).status_code == 201
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("therapists", [("asha",), ("asha", "bran")])
 def test_one_key_many_times_at_once_makes_one_booking(
     call: Call, therapists: tuple[str, ...]

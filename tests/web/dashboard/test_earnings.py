@@ -18,8 +18,6 @@ from tests.scenarios.cast import Cast
 from tests.scenarios.story import ELI, Story, total
 from tests.web.conftest import Visitor, counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 def asha(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> Visitor:
@@ -42,6 +40,7 @@ def rows(visitor: Visitor, query: str = "") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
 
 
+@pytest.mark.both_databases
 def test_a_month_sums_fees_commission_and_payout(story: Story, asha: Visitor) -> None:
     assert "Nothing earned yet" in asha.get("/dashboard/earnings").text
     held(story)
@@ -103,6 +102,7 @@ def test_the_spreadsheet_adds_up_and_names_its_zone(story: Story, asha: Visitor)
     ]
 
 
+@pytest.mark.both_databases
 def test_an_erased_client_leaves_the_earnings_and_takes_the_name(
     story: Story, asha: Visitor
 ) -> None:
@@ -115,6 +115,7 @@ def test_an_erased_client_leaves_the_earnings_and_takes_the_name(
     assert rows(asha)[0]["client"] == "Erased"
 
 
+@pytest.mark.both_databases
 def test_each_year_has_its_own_sum(story: Story, asha: Visitor) -> None:
     first, second = held(story), held(story, client=ELI)
     LedgerLine.update(at=datetime(2025, 12, 9, tzinfo=UTC)).where(
@@ -136,6 +137,7 @@ def test_a_month_that_is_none_is_answered_calmly(month: str, story: Story, asha:
         assert asha.get(f"{path}?month={month}").status_code == 200
 
 
+@pytest.mark.both_databases
 def test_earnings_need_no_more_queries_as_sessions_grow(story: Story, asha: Visitor) -> None:
     booking = held(story)
     asha.get("/dashboard/earnings")  # notes that the session was used

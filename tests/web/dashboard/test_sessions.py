@@ -22,8 +22,6 @@ from tests.scenarios.cast import Cast
 from tests.scenarios.story import DEE, ELI, Story
 from tests.web.conftest import Visitor, counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 FREE = Kind.FREE_CONSULTATION
 
 
@@ -82,6 +80,7 @@ def references(text: str, told: dict[str, str]) -> set[str]:
     return {name for name, reference in told.items() if reference in text}
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("show", SHOWS)
 def test_a_filter_shows_what_it_says_by_the_clock_and_the_spreadsheet_agrees(
     show: str, told: dict[str, str], asha: Visitor
@@ -194,6 +193,7 @@ def test_a_signed_out_visitor_must_sign_in_and_goes_on_from_there(
         assert answer.headers["Location"].startswith("/sign-in?next=")
 
 
+@pytest.mark.both_databases
 def test_an_empty_filter_offers_the_way_back(story: Story, asha: Visitor) -> None:
     assert (
         "no free upcoming sessions"

@@ -15,8 +15,6 @@ from tests.harness.pages import filled
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 Click = Callable[[Visitor, Story, Booking], Any]
 LOAD = re.compile(r'INNER JOIN "client" .* WHERE \("t1"\."(reference|id)" = ')
 

@@ -17,8 +17,6 @@ from tests.scenarios.cast import Cast
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor
 
-pytestmark = pytest.mark.both_databases
-
 OF_BOOKINGS = sorted(set(LinkPurpose) - {LinkPurpose.SIGN_IN, LinkPurpose.CONFIRM})
 OF_THERAPISTS = (LinkPurpose.ACCEPT, LinkPurpose.DECLINE, LinkPurpose.SESSION)
 OF_CLIENTS = (LinkPurpose.MANAGE, LinkPurpose.CHOOSE)
@@ -97,6 +95,7 @@ def test_a_therapists_links_end_with_their_address_and_the_clients_do_not(
     assert visitor.get("/dashboard").status_code == 200
 
 
+@pytest.mark.both_databases
 def test_a_sign_in_link_ends_with_the_address(
     app: Flask, mail: MailServer, cast: Cast, visitor: Visitor
 ) -> None:

@@ -25,8 +25,6 @@ from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import DEE, Story
 from tests.web.conftest import Visitor, counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture(autouse=True)
 def _monday(at: Any) -> None:
@@ -49,6 +47,7 @@ def timed_requests(visitor: Visitor, endpoint: str, method: str, status: str) ->
     return scrape(visitor).get(name, 0)
 
 
+@pytest.mark.both_databases
 def test_the_figures_are_those_of_the_moment(visitor: Visitor, at: Any) -> None:
     queue_email()
     beat()
@@ -140,6 +139,7 @@ def test_erasing_a_client_and_losing_an_email_lower_no_count(
     assert [each.email_id for each in DeliveryAttempt.select()] == [None] * 4
 
 
+@pytest.mark.both_databases
 def test_what_a_server_said_is_kept_in_short(app: Flask) -> None:
     email = queue_email()
     attempts.add(email, Outcome.REFUSED_ADDRESS, MONDAY, "x" * 400, code=550)

@@ -24,8 +24,6 @@ from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.web.conftest import Visitor, counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture(autouse=True)
 def _monday(at: Any) -> None:
@@ -50,6 +48,7 @@ def test_an_outbox_is_stuck_after_ten_minutes(
     assert set(failing_checks(visitor)) == failed
 
 
+@pytest.mark.both_databases
 def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
     app: Flask, story: Story, visitor: Visitor, at: Any
 ) -> None:
@@ -90,6 +89,7 @@ def test_two_full_mailboxes_do_not_make_the_site_unready_while_others_get_their_
     assert failing_checks(visitor) == {}
 
 
+@pytest.mark.both_databases
 def test_one_address_may_put_off_all_its_emails_but_hides_no_dead_mail_server(
     app: Flask, story: Story, visitor: Visitor, at: Any
 ) -> None:
@@ -117,6 +117,7 @@ def test_one_address_may_put_off_all_its_emails_but_hides_no_dead_mail_server(
     assert_not_ready(visitor, "outbox", "waits 4260 s", f"mindsum outbox show {first_id}")
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("sent_s_ago", [0, 600])
 def test_an_address_that_defers_its_email_does_not_make_the_site_unready(
     visitor: Visitor, at: Any, sent_s_ago: int
@@ -150,6 +151,7 @@ def test_a_held_outbox_says_so_where_nothing_waits(visitor: Visitor) -> None:
     assert_says(visitor, "outbox", "nothing waiting", "held", "mindsum outbox release")
 
 
+@pytest.mark.both_databases
 def test_a_held_outbox_says_how_it_goes_on(visitor: Visitor, at: Any) -> None:
     queue_email()
     outbox.hold(clock.now())

@@ -29,8 +29,6 @@ from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, another_visitor
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture(autouse=True)
 def _monday(at: Any) -> None:
@@ -79,6 +77,7 @@ def test_a_scheduler_is_missed_after_a_minute(
     assert set(failing_checks(visitor)) == failed
 
 
+@pytest.mark.both_databases
 def test_a_scheduler_that_never_ran_is_missed(visitor: Visitor) -> None:
     assert_not_ready(visitor, "scheduler", "never run", "python scheduler.py")
 

@@ -26,8 +26,6 @@ from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, another_visitor
 
-pytestmark = pytest.mark.both_databases
-
 CHECK_EMAIL = f"{ASHA}/requested"
 
 
@@ -53,6 +51,7 @@ def typed(visitor: Visitor, **changed: str) -> Any:
     return visitor.get(CHECK_EMAIL)
 
 
+@pytest.mark.both_databases
 def test_until_it_is_confirmed_a_request_is_an_email_and_a_held_time_and_nothing_else(
     story: Story, visitor: Visitor
 ) -> None:
@@ -153,6 +152,7 @@ def test_pressed_after_the_hold_it_books_if_the_time_is_still_open(
     assert Booking.get().starts_at == TUESDAY_10
 
 
+@pytest.mark.both_databases
 def test_a_time_that_is_gone_is_told_with_what_was_typed_and_other_times(
     story: Story, visitor: Visitor, confirm_link: Callable[[], str]
 ) -> None:
@@ -228,6 +228,7 @@ def test_a_corrected_address_gets_the_link_and_the_first_one_ends(
     assert Client.get().email == "dee@clients.example"
 
 
+@pytest.mark.both_databases
 def test_correcting_the_address_holds_the_time_no_longer(story: Story, visitor: Visitor) -> None:
     typed(visitor)
     until = PendingRequest.get().held_until
@@ -264,6 +265,7 @@ def test_sending_again_merges_into_one_email_a_minute_and_six_an_hour(
     assert told == 6
 
 
+@pytest.mark.both_databases
 def test_a_link_leaves_at_once_where_none_is_out(
     story: Story, visitor: Visitor, confirm_link: Callable[[], str]
 ) -> None:
@@ -273,6 +275,7 @@ def test_a_link_leaves_at_once_where_none_is_out(
     assert Booking.select().count() == 3
 
 
+@pytest.mark.both_databases
 def test_requests_that_come_at_once_share_the_next_email(story: Story, app: Flask) -> None:
     for start in ("10", "11", "12", "13"):
         typed(another_visitor(app), starts_at=f"2026-11-03T{start}:00:00Z")

@@ -16,8 +16,6 @@ from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text
 from tests.scenarios.cast import MONDAY, Cast, therapist
 from tests.web.conftest import Visitor, counted_queries
 
-pytestmark = pytest.mark.both_databases
-
 MOST_QUERIES = 5
 
 
@@ -25,6 +23,7 @@ def names(response: Any) -> list[str]:
     return re.findall(r'id="card-([^"]+)"', response.text)
 
 
+@pytest.mark.both_databases
 def test_everyone_who_is_listed_has_a_card_with_their_next_open_times(
     cast: Cast, visitor: Visitor
 ) -> None:
@@ -36,6 +35,7 @@ def test_everyone_who_is_listed_has_a_card_with_their_next_open_times(
     assert "/therapists/asha?at=2026-11-02T13:00:00Z&amp;tz=Europe/London#request" in page.text
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("query", "left"),
     [
@@ -99,6 +99,7 @@ def test_a_search_knows_letter_case_and_accents_of_every_script(
     assert sorted(names(visitor.get(f"/?{query}"))) == left
 
 
+@pytest.mark.both_databases
 def test_a_search_follows_a_changed_name(cast: Cast, visitor: Visitor) -> None:
     profile.update("asha", {"name": "Älva Rao", "specialisms": "Schlaf"}, MONDAY)
     assert names(visitor.get("/?name=älva")) == ["asha"]
@@ -106,6 +107,7 @@ def test_a_search_follows_a_changed_name(cast: Cast, visitor: Visitor) -> None:
     assert names(visitor.get("/?specialism=SCHLAF")) == ["asha"]
 
 
+@pytest.mark.both_databases
 def test_one_specialism_is_offered_once_however_it_is_written(cast: Cast) -> None:
     for slug, written in (("asha", "Ängste, sleep"), ("bran", "ängste, Sleep"), ("chi", "")):
         profile.update(slug, {"specialisms": written}, MONDAY)
@@ -139,6 +141,7 @@ def test_a_site_without_therapists_says_so(app: Flask, visitor: Visitor) -> None
     assert "No therapist is taking bookings" in text(visitor.get("/"))
 
 
+@pytest.mark.both_databases
 def test_twenty_cards_to_a_page_and_every_therapist_on_exactly_one(
     app: Flask, at: Any, visitor: Visitor
 ) -> None:
@@ -152,6 +155,7 @@ def test_twenty_cards_to_a_page_and_every_therapist_on_exactly_one(
     assert "There is no page 3" in text(visitor.get("/?page=3"))
 
 
+@pytest.mark.both_databases
 def test_the_next_page_keeps_the_filters_and_nothing_else(
     app: Flask, at: Any, visitor: Visitor
 ) -> None:

@@ -17,9 +17,8 @@ from tests.scenarios.cast import MONDAY, Cast
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, another_visitor
 
-pytestmark = pytest.mark.both_databases
 
-
+@pytest.mark.both_databases
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_same_form_again_leads_to_the_booking_it_made(
     cast: Cast, at: Any, visitor: Visitor, kind: Kind
@@ -33,6 +32,7 @@ def test_the_same_form_again_leads_to_the_booking_it_made(
     assert (Booking.select().count(), OutboxEmail.select().count()) == (1, 2)
 
 
+@pytest.mark.both_databases
 def test_the_same_form_pressed_often_at_once_makes_one_booking(
     app: Flask, cast: Cast, visitor: Visitor
 ) -> None:
