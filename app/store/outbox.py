@@ -11,6 +11,7 @@ from peewee import SQL, Expression, IntegrityError, fn
 
 from app import config
 from app.store import pauses, suppressions
+from app.store.db import statements
 from app.store.db.database import db, in_transaction, is_sqlite, savepoint
 from app.store.models import (
     Booking,
@@ -49,7 +50,25 @@ class Claim:
         return self.email.due_at if was_queued else self.email.created_at
 
 
-def enqueue(
+def enqueue(kind: str, role: Role, **about: Any) -> OutboxEmail:
+    """Queue one email in the caller's transaction, as `new_email` describes it.
+
+    It is sent after the commit. Raises IntegrityError if (about, kind, role, ordinal) was queued
+    before.
+    """
+    email = new_email(kind, role, **about)
+    email.save(force_insert=True)
+    return email
+
+
+def enqueue_each(emails: Iterable[tuple[str, Role]], **about: Any) -> None:
+    """As `enqueue`, with one statement for several kinds and roles."""
+    rows = [new_email(kind, role, **about) for kind, role in emails]
+    if rows:
+        statements.insert(*rows)
+
+
+def new_email(
     kind: str,
     role: Role,
     *,
@@ -64,13 +83,12 @@ def enqueue(
     not_before: datetime | None = None,
     address: str | None = None,
 ) -> OutboxEmail:
-    """Queue one email in the caller's transaction; it is sent after the commit.
+    """An email that is not stored yet.
 
-    `about` defaults to the booking's reference. Raises IntegrityError if (about, kind, role,
-    ordinal) was queued before. `due_at` is the moment of the step that the email is about, even
-    if the step runs later: emails that a restored database queues again are then older than the
-    moment of the loss, and can be told apart. `not_before` keeps it waiting until then.
-    `address`: where it goes to somebody who is no client.
+    `about` defaults to the booking's reference. `due_at` is the moment of the step that the email
+    is about, even if the step runs later: emails that a restored database queues again are then
+    older than the moment of the loss, and can be told apart. `not_before` keeps it waiting until
+    then. `address`: where it goes to somebody who is no client.
     """
     subject = about or (booking.reference if booking else None)
     if subject is None:
@@ -92,7 +110,6 @@ def enqueue(
         recipient = email.recipient
         address = recipient.email if recipient else config.current().ops_email
     email.domain = _domain(address)
-    email.save(force_insert=True)
     return email
 
 

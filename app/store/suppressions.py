@@ -5,6 +5,7 @@ from typing import Any
 
 from peewee import JOIN, Expression, ForeignKeyField, ModelSelect, fn
 
+from app.store.db import statements
 from app.store.models import Booking, Client, OutboxEmail, Role, Suppression, Therapist, email_key
 
 LASTS = timedelta(days=7)
@@ -57,8 +58,7 @@ def end(email: OutboxEmail) -> bool:
 
 def try_again(address: str) -> None:
     # Its owner signs in, books, or asks for links.
-    is_theirs = Suppression.address_key == email_key(address)
-    Suppression.update(until=None).where(is_theirs).execute()
+    statements.update(Suppression, {"until": None}, address_key=email_key(address))
 
 
 def lift(which: Expression) -> None:

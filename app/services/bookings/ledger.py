@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.rules.cancellation import Line
+from app.store.db import statements
 from app.store.models import Booking, LedgerLine, Therapist
 from app.store.queries import therapist_bookings
 
@@ -26,20 +27,19 @@ def post(booking: Booking, event: str, lines: Sequence[Line], at: datetime) -> N
     """Raises ValueError if `lines` do not sum to zero."""
     if sum(amount for _, amount in lines) != 0:
         raise ValueError(f"ledger lines of {booking.reference} do not sum to zero")
-    if lines:
-        LedgerLine.insert_many(
-            [
-                {
-                    "booking": booking,
-                    "event": event,
-                    "account": account,
-                    "amount_minor": amount,
-                    "currency": booking.currency,
-                    "at": at,
-                }
-                for account, amount in lines
-            ]
-        ).execute()
+    rows = [
+        LedgerLine(
+            booking=booking.id,
+            event=event,
+            account=account,
+            amount_minor=amount,
+            currency=booking.currency,
+            at=at,
+        )
+        for account, amount in lines
+    ]
+    if rows:
+        statements.insert(*rows)
 
 
 def lines_of(booking: Booking) -> list[LedgerLine]:

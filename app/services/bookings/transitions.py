@@ -12,7 +12,9 @@ from app.rules.standing import StandingStep
 from app.services.bookings import ledger, log
 from app.services.therapists import ranking, standing
 from app.store import outbox, queries
+from app.store.db import statements
 from app.store.db.database import in_transaction
+from app.store.db.statements import Statement
 from app.store.models import Booking, HeldTime, Purpose, Role, TimelineEntry, Writing
 
 # (kind, recipient) of the emails that each move causes.
@@ -34,6 +36,7 @@ EMAILS: dict[Move, tuple[tuple[str, Role], ...]] = {
 }
 
 _ANSWERS = frozenset({Move.ACCEPT, Move.DECLINE})
+_RELEASE_TIME = Statement[Any](lambda booking: HeldTime.delete().where(HeldTime.booking == booking))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +158,18 @@ def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingSte
 
 
 def _expire_at(booking: Booking, now: datetime) -> None:
-    changes = {"expires_at": now, "ended_by_deactivation": True}
-    Booking.update(**changes).where(Booking.id == booking.id).execute()
+    statements.update(Booking, {"expires_at": now, "ended_by_deactivation": True}, id=booking.id)
     booking.expires_at, booking.ended_by_deactivation = now, True
 
 
 def record_request(booking: Booking, *, by: Actor, via: Via, facts: dict[str, Any]) -> None:
     """Hold the booking's time. Raises IntegrityError if another booking holds it."""
     cell_minutes = config.current().policy.cell_minutes
-    HeldTime.insert_many(
-        [
-            {"therapist": booking.therapist_id, "cell_at": cell, "booking": booking.id}
-            for cell in availability.cells(booking.starts_at, booking.ends_at, cell_minutes)
-        ]
-    ).execute()
+    cells = availability.cells(booking.starts_at, booking.ends_at, cell_minutes)
+    therapist_id = booking.therapist_id
+    statements.insert(
+        *[HeldTime(therapist=therapist_id, cell_at=cell, booking=booking.id) for cell in cells]
+    )
     at = booking.requested_at
     add_timeline_entry(booking, "requested", by=by, via=via, at=at, facts=facts)
 
@@ -196,8 +197,7 @@ def _apply(
         facts["streak"] = streak
     facts["sequence"] = booking.sequence
     ranking.schedule_refresh(booking.therapist_id, now)
-    for kind, role in EMAILS[move]:
-        outbox.enqueue(kind, role, booking=booking, due_at=due_at, now=now, facts=facts)
+    outbox.enqueue_each(EMAILS[move], booking=booking, due_at=due_at, now=now, facts=facts)
     log.booking_event(str(booking.status), booking, by=by, via=via)
 
 
@@ -206,17 +206,12 @@ def advance(
 ) -> None:
     """The only writer of `Booking.status`. Raises RuntimeError if the stored status differs."""
     changes = _changes(booking, move, at, facts)
-    updated = (
-        Booking.update(**changes)
-        .where(Booking.id == booking.id, Booking.status == booking.status)
-        .execute()
-    )
-    if updated != 1:
+    if statements.update(Booking, changes, id=booking.id, status=booking.status) != 1:
         raise RuntimeError(f"{booking.reference} changed while its therapist was locked")
     for name, value in changes.items():
         setattr(booking, name, value)
     if booking.status not in LIVE:
-        HeldTime.delete().where(HeldTime.booking == booking).execute()
+        _RELEASE_TIME.run(booking.id)
     add_timeline_entry(booking, booking.status, by=by, via=via, at=at, facts=facts)
 
 
@@ -238,7 +233,7 @@ def _changes(booking: Booking, move: Move, at: datetime, facts: dict[str, Any]) 
 
 def set_reminders(booking: Booking, **due: datetime | None) -> None:
     """Set the named due instants (`reminder_due_at` ...); None: nothing more is due."""
-    Booking.update(**due).where(Booking.id == booking.id).execute()
+    statements.update(Booking, due, id=booking.id)
 
 
 def add_timeline_entry(

@@ -9,6 +9,7 @@ from app.rules.lifecycle import Status
 from app.rules.ranking import Enquiry, EnquiryOutcome, Ranking
 from app.rules.ranking_explanation import Factor
 from app.store import queries
+from app.store.db import statements
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Therapist
 
@@ -38,7 +39,7 @@ def explain(therapist: Therapist, now: datetime) -> tuple[Factor, ...]:
 
 def schedule_refresh(therapist_id: int, now: datetime) -> None:
     # The scheduler's next run refreshes the score.
-    Therapist.update(ranking_due_at=now).where(Therapist.id == therapist_id).execute()
+    statements.update(Therapist, {"ranking_due_at": now}, id=therapist_id)
 
 
 @in_transaction

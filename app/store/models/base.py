@@ -1,10 +1,12 @@
 """The base class of all tables."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import peewee
 from peewee import AutoField
 
+from app.store.db import statements
 from app.store.db.database import db
 
 
@@ -20,7 +22,16 @@ class Table(peewee.Model):
     class Meta:
         database = db
         legacy_table_names = False
-        only_save_dirty = True
+
+    def save(self, force_insert: bool = False, only: Sequence[str] | None = None) -> int:
+        """Insert the row, or store what was assigned since it was read; how many rows it is."""
+        row: Any = self
+        if force_insert or row._pk is None:
+            statements.insert(self)
+            return 1
+        changes = {name: row.__data__[name] for name in only or sorted(row._dirty)}
+        row._dirty -= set(changes)
+        return statements.update(type(self), changes, id=row._pk) if changes else 0
 
 
 def add_index(

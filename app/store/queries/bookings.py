@@ -7,6 +7,7 @@ from peewee import Expression, Field, ModelSelect, fn
 
 from app.errors import NotFound
 from app.rules.lifecycle import Actor, Status, Via
+from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
     Client,
@@ -34,11 +35,15 @@ def with_therapist_and_client(condition: Expression) -> "ModelSelect[Booking]":
     )
 
 
+_BY_REFERENCE = Statement[Booking](
+    lambda reference: with_therapist_and_client(Booking.reference == reference)
+)
+_BY_ID = Statement[Booking](lambda wanted: with_therapist_and_client(Booking.id == wanted))
+
+
 def booking_by_reference(reference: str) -> Booking:
     """Raises NotFound."""
-    booking: Booking | None = with_therapist_and_client(
-        Booking.reference == reference.strip().upper()
-    ).first()
+    booking = _BY_REFERENCE.first(reference.strip().upper())
     if booking is None:
         raise NotFound("booking")
     return booking
@@ -46,7 +51,7 @@ def booking_by_reference(reference: str) -> Booking:
 
 def booking_by_id(booking_id: int) -> Booking:
     """Raises NotFound."""
-    booking: Booking | None = with_therapist_and_client(Booking.id == booking_id).first()
+    booking = _BY_ID.first(booking_id)
     if booking is None:
         raise NotFound("booking")
     return booking

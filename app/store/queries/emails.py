@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from peewee import JOIN, ModelSelect, Value
 
 from app.errors import NotFound
+from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
-    Client,
     OutboxEmail,
     OutboxStatus,
     Role,
@@ -50,7 +51,7 @@ class Delivery:
     email: int | None
 
 
-def deliveries_of(booking: Booking) -> list[Delivery]:
+def _deliveries(booking_id: Any, client_key: Any, therapist_key: Any) -> Any:
     emails = OutboxEmail.select(
         OutboxEmail.role,
         OutboxEmail.kind,
@@ -59,15 +60,21 @@ def deliveries_of(booking: Booking) -> list[Delivery]:
         OutboxEmail.settled_at,
         OutboxEmail.last_error,
         OutboxEmail.id,
-    ).where(OutboxEmail.booking == booking)
+    ).where(OutboxEmail.booking == booking_id)
     # One query: every page of a booking asks this.
-    rows = emails.union_all(_address(Role.CLIENT, booking.client)).union_all(
-        _address(Role.THERAPIST, booking.therapist)
-    )
-    return [Delivery(*row) for row in rows.tuples()]
+    addresses = _address(Role.CLIENT, client_key).union_all(_address(Role.THERAPIST, therapist_key))
+    return emails.union_all(addresses).tuples()
 
 
-def _address(role: Role, person: Client | Therapist) -> "ModelSelect[Suppression]":
+_DELIVERIES = Statement[tuple[Any, ...]](_deliveries)
+
+
+def deliveries_of(booking: Booking) -> list[Delivery]:
+    rows = _DELIVERIES.all(booking.id, booking.client.email_key, booking.therapist.email_key)
+    return [Delivery(*row) for row in rows]
+
+
+def _address(role: Role, address_key: Any) -> "ModelSelect[Suppression]":
     return Suppression.select(
         Value(role),
         Value(""),
@@ -76,4 +83,4 @@ def _address(role: Role, person: Client | Therapist) -> "ModelSelect[Suppression
         Suppression.at,
         Suppression.reason,
         Suppression.email,
-    ).where(Suppression.address_key == person.email_key)
+    ).where(Suppression.address_key == address_key)

@@ -7,13 +7,29 @@ from peewee import Field
 
 from app.errors import NotFound
 from app.store.db.database import is_sqlite
+from app.store.db.statements import Statement
 from app.store.models import Therapist, TherapistPhone, TimeOff, email_key
 from app.store.queries.locking import locking
+
+_BY_SLUG = Statement[Therapist](lambda slug: Therapist.select().where(Therapist.slug == slug))
+_BY_ID = Statement[Therapist](lambda wanted: Therapist.select().where(Therapist.id == wanted))
+_LOCKED_BY_SLUG = Statement[Therapist](
+    lambda slug: locking(Therapist.select().where(Therapist.slug == slug))
+)
+_LOCKED_BY_ID = Statement[Therapist](
+    lambda wanted: locking(Therapist.select().where(Therapist.id == wanted))
+)
+# In the order of their ids, which rules out deadlocks.
+_LOCK = Statement[Therapist](
+    lambda ids: locking(
+        Therapist.select(Therapist.id).where(Therapist.id.in_(ids)).order_by(Therapist.id)
+    )
+)
 
 
 def therapist_by_slug(slug: str) -> Therapist:
     """Raises NotFound."""
-    therapist: Therapist | None = Therapist.get_or_none(Therapist.slug == slug)
+    therapist = _BY_SLUG.first(slug)
     if therapist is None:
         raise NotFound("therapist")
     return therapist
@@ -21,7 +37,7 @@ def therapist_by_slug(slug: str) -> Therapist:
 
 def therapist_by_id(therapist_id: int) -> Therapist:
     """Raises NotFound."""
-    therapist: Therapist | None = Therapist.get_or_none(Therapist.id == therapist_id)
+    therapist = _BY_ID.first(therapist_id)
     if therapist is None:
         raise NotFound("therapist")
     return therapist
@@ -47,27 +63,26 @@ def every_therapist() -> list[Therapist]:
 
 
 def locked_therapist(therapist_id: int) -> Therapist:
-    """The row is the lock on all their bookings until the commit."""
+    """The row is the lock on all their bookings until the commit. Raises NotFound."""
     # Every use case that writes takes this lock first, which rules out deadlocks.
-    query = Therapist.select().where(Therapist.id == therapist_id)
-    therapist: Therapist = locking(query).get()
+    therapist = _LOCKED_BY_ID.first(therapist_id)
+    if therapist is None:
+        raise NotFound("therapist")
     return therapist
 
 
 def locked_therapist_by_slug(slug: str) -> Therapist:
     """As `locked_therapist`. Raises NotFound."""
-    therapist: Therapist | None = locking(Therapist.select().where(Therapist.slug == slug)).first()
+    therapist = _LOCKED_BY_SLUG.first(slug)
     if therapist is None:
         raise NotFound("therapist")
     return therapist
 
 
 def lock_therapists(therapist_ids: Iterable[int]) -> None:
-    # In the order of their ids, which rules out deadlocks.
-    if is_sqlite():
-        return  # its write transaction is the lock
-    query = Therapist.select(Therapist.id).where(Therapist.id.in_(set(therapist_ids)))
-    list(locking(query.order_by(Therapist.id)))
+    # On SQLite the write transaction is the lock.
+    if not is_sqlite():
+        _LOCK.all(list(set(therapist_ids)))
 
 
 def lock_therapist_if_free(therapist_id: int) -> bool:
