@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime
 from typing import Any, Literal
 
+from emails import mime
 from emails.addresses import ascii_domain, mailbox, reply_address, sender_mailbox
 from emails.fee_words import FeeWords
 from emails.kinds import Payment, Role
@@ -215,29 +215,24 @@ class Message:
         """True if an address has a local part beyond ASCII; other servers cannot take it."""
         return not (self.recipient.addr_spec + self.sender.addr_spec).isascii()
 
-    def to_email(self) -> EmailMessage:
-        email = EmailMessage(policy=SMTPUTF8 if self.needs_smtputf8 else SMTP)
-        email["Date"] = self.sent_at
-        email["From"] = self.sender
-        email["To"] = self.recipient
-        email["Reply-To"] = self.reply_to
-        email["Subject"] = self.subject
-        email["Message-ID"] = self.message_id
-        for name, value in self.headers.items():
-            email[name] = value
-        # Quoted-printable throughout: readable raw, and no server has to offer 8BITMIME.
-        email.set_content(self.text, cte="quoted-printable")
-        email.add_alternative(self.html, subtype="html", cte="quoted-printable")
-        if self.calendar is not None:
-            email.add_alternative(
-                self.calendar.content.decode("utf-8"),
-                subtype="calendar",
-                cte="quoted-printable",
-                params={"method": self.calendar.method},
-            )
-        # "=_" cannot occur in a quoted-printable body, and the same email gets the same bytes.
-        email.set_boundary("=_" + self.message_id[1:27])
-        return email
-
     def to_bytes(self) -> bytes:
-        return self.to_email().as_bytes()
+        """As it goes over the wire: its lines end with CR LF, and the same email is the same."""
+        fields: tuple[tuple[str, str | Address], ...] = (
+            ("Date", format_datetime(self.sent_at)),
+            ("From", self.sender),
+            ("To", self.recipient),
+            ("Reply-To", self.reply_to),
+            ("Subject", self.subject),
+            ("Message-ID", self.message_id),
+            *self.headers.items(),
+        )
+        parts: list[tuple[str, str, Mapping[str, str]]] = [
+            ("plain", self.text, {}),
+            ("html", self.html, {}),
+        ]
+        if self.calendar is not None:
+            content = self.calendar.content.decode("utf-8")
+            parts.append(("calendar", content, {"method": self.calendar.method}))
+        # "=_" cannot occur in a quoted-printable body.
+        boundary = "=_" + self.message_id[1:27]
+        return mime.alternatives(fields, parts, boundary=boundary, utf8=self.needs_smtputf8)

@@ -16,10 +16,11 @@ from app.mailer.outcomes import (
     MailWithheld,
     Stage,
 )
+from app.mailer.wire import Outgoing
 
 __all__ = [
     "Connection", "MailBlocked", "MailDeferred", "MailError", "MailRefused", "MailUnwelcome",
-    "MailWithheld", "Mailer",
+    "MailWithheld", "Mailer", "Outgoing",
 ]  # fmt: skip
 
 DEFAULT_TIMEOUT_SECONDS = 10.0

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from app.mailer.outcomes import (
@@ -77,7 +78,7 @@ def open_client(mail: Any, timeout: float) -> smtplib.SMTP:
             client = Client(**where)
     try:
         _set_up(client)
-        send_command(client, "hello")
+        _say_hello(client)
         if mail.use_tls:
             _start_tls(client, context)
         if mail.username:
@@ -88,27 +89,53 @@ def open_client(mail: Any, timeout: float) -> smtplib.SMTP:
     return client
 
 
-def send_command(
-    client: smtplib.SMTP,
-    stage: Stage,
-    command: str | None = None,
-    *,
-    expected: int = 2,
-    hide: tuple[str, ...] = (),
-    is_unlike_others: bool = False,
-) -> None:
-    """Send one command (EHLO if None). Raises MailError unless the reply code is `expected`xx."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command, and what its reply must be."""
+
+    stage: Stage
+    command: str
+    # The first digit of the reply code.
+    expected: int = 2
+    # Words that an error leaves out.
+    hide: tuple[str, ...] = ()
+    # The command asks for more than every message needs.
+    is_unlike_others: bool = False
+
+    @property
+    def line(self) -> bytes:
+        return self.command.encode() + b"\r\n"
+
+
+# Ends a transaction that failed, and shows whether the server still listens.
+RESET = Step("sender", "RSET")
+
+
+def send(client: smtplib.SMTP, stage: Stage, data: bytes) -> None:
+    """Raises MailError."""
     with mail_errors(stage):
-        code, reply = client.docmd(command) if command else client.ehlo()
-    if code // 100 != expected:
-        raise error_from_reply(stage, code, reply, hide, is_unlike_others=is_unlike_others)
+        client.send(data)
 
 
-def final_reply(client: smtplib.SMTP) -> tuple[int, bytes]:
-    """The code and text of the reply to a whole message. Raises SMTPServerDisconnected."""
-    _set_timeout(client, FINAL_REPLY_TIMEOUTS * client.timeout)
-    reply = client.getreply()
-    _set_timeout(client, client.timeout)
+def read_reply(client: smtplib.SMTP, step: Step) -> None:
+    """Raises MailError unless the reply is what `step` expects."""
+    with mail_errors(step.stage):
+        code, reply = client.getreply()
+    if code // 100 == step.expected:
+        return
+    if step is RESET:
+        raise MailDeferred("the server did not reset", stage=step.stage)
+    raise error_from_reply(
+        step.stage, code, reply, step.hide, is_unlike_others=step.is_unlike_others
+    )
+
+
+def read_final_reply(client: smtplib.SMTP) -> tuple[int, bytes]:
+    """The code and text of the reply to a whole message. Raises MailError where none comes."""
+    with mail_errors("content"):
+        _set_timeout(client, FINAL_REPLY_TIMEOUTS * client.timeout)
+        reply = client.getreply()
+        _set_timeout(client, client.timeout)
     return reply
 
 
@@ -130,12 +157,19 @@ def _set_up(client: smtplib.SMTP) -> None:
         client.local_hostname = f"[IPv6:{own}]" if ":" in own else f"[{own}]"
 
 
+def _say_hello(client: smtplib.SMTP) -> None:
+    with mail_errors("hello"):
+        code, reply = client.ehlo()
+    if code // 100 != 2:
+        raise error_from_reply("hello", code, reply)
+
+
 def _start_tls(client: smtplib.SMTP, context: ssl.SSLContext | None) -> None:
     if not client.has_extn("starttls"):
         raise MailDeferred("the server does not offer STARTTLS", stage="tls")
     with mail_errors("tls"):
         client.starttls(context=context)
-    send_command(client, "hello")
+    _say_hello(client)
 
 
 def _log_in(client: smtplib.SMTP, mail: Any) -> None:

@@ -1,15 +1,53 @@
-"""What goes over the wire: one envelope address and one message as bytes."""
+"""What goes over the wire: a message as bytes, and its envelope address."""
 
-import re
-from email.message import EmailMessage
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from app.mailer.outcomes import MailBlocked, MailError, MailRefused
 from app.mailer.replies import AddressFault
 from emails.addresses import mailbox, sender_mailbox
 from emails.safety import UnsafeValue
 
-_BARE_LINE_END_OR_NUL = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to one recipient, a bare address."""
+
+    recipient: str
+    # Its lines end with CR LF.
+    content: bytes
+    # Whether a header is beyond ASCII.
+    needs_utf8: bool = False
+    # Called when all but the last line is sent; if it returns False the server takes nothing.
+    may_finish: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The checked addresses of a message, and what its server must offer."""
+
+    sender: str
+    recipient: str
+    needs_utf8: bool
+
+
+def envelope_of(message: Outgoing, sender: str) -> Envelope:
+    """Raises MailRefused for an address or a line that mail may not carry."""
+    recipient, content = envelope_address(message.recipient), message.content
+    # A server that takes a bare LF for a line end could read a second message in this one.
+    ends = content.count(b"\r\n")
+    is_clean = content.count(b"\n") == content.count(b"\r") == ends and b"\0" not in content
+    if not is_clean or not content.endswith(b"\r\n"):
+        reason = "the message has a line that mail may not carry"
+        raise MailRefused(reason, stage="message", scope="message")
+    is_ascii = sender.isascii() and recipient.isascii()
+    return Envelope(sender, recipient, message.needs_utf8 or not is_ascii)
+
+
+def stuffed(content: bytes) -> bytes:
+    """With another dot before each line that begins with one."""
+    doubled = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + doubled if doubled.startswith(b".") else doubled
 
 
 def envelope_address(address: str) -> str:
@@ -47,21 +85,3 @@ def lacks_utf8(sender: str) -> MailError:
         "(it lacks SMTPUTF8)",
         stage="settings",
     )
-
-
-def is_international(message: EmailMessage, *addresses: str) -> bool:
-    fields = ("From", "Sender", "Reply-To", "To", "Cc")
-    headers = [header for field in fields for header in message.get_all(field, [])]
-    shown = [one.addr_spec for header in headers for one in getattr(header, "addresses", ())]
-    return not all(address.isascii() for address in (*addresses, *shown))
-
-
-def wire_of(message: EmailMessage, utf8: bool) -> bytes:
-    """The message's bytes, its lines ended by CR LF. Raises MailRefused where it has others."""
-    policy: Any = message.policy
-    wire = message.as_bytes(policy=policy.clone(linesep="\r\n", utf8=utf8))
-    # A server that takes a bare LF for a line end could read a second message in this one.
-    if _BARE_LINE_END_OR_NUL.search(wire):
-        reason = "the message has a line that mail may not carry"
-        raise MailRefused(reason, stage="message", scope="message")
-    return wire if wire.endswith(b"\r\n") else wire + b"\r\n"

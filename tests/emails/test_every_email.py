@@ -1,6 +1,7 @@
 """What holds for every email in every situation."""
 
 import re
+from dataclasses import replace
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -10,10 +11,12 @@ from typing import Any
 
 from icalendar import Calendar
 
+from emails.addresses import sender_mailbox
 from emails.kinds import KINDS
 from emails.message import Message
 from emails.samples import CRISIS_NOTE, REFERENCE, SAMPLES, SUPPORT
 from tests.emails.html_text import HtmlText
+from tests.emails.reference import parts_of, reference
 from tests.emails.situations import SITUATIONS
 from tests.harness.every import for_every
 
@@ -266,6 +269,22 @@ def test_the_calendar_says_the_same_method_twice_and_one_event(name: str) -> Non
 @every_email
 def test_the_same_email_is_the_same_bytes_on_every_try(name: str) -> None:
     assert rendered(name).to_bytes() == ALL[name]().to_bytes()
+
+
+@every_email
+def test_it_says_what_the_standard_generator_would_have_written(name: str) -> None:
+    message = rendered(name)
+    assert parts_of(message.to_bytes()) == parts_of(reference(message).as_bytes())
+
+
+@for_every(
+    ["Grüße <bookings@mindsum.example>", f"{'Mindsum ' * 7} <{'b' * 30}@mindsum.example>"],
+)
+def test_a_sender_that_must_be_encoded_or_folded_is_read_as_it_was_meant(sender: str) -> None:
+    message = replace(rendered("booking_requested"), sender=sender_mailbox("sender", sender))
+    raw = message.to_bytes()
+    assert parts_of(raw) == parts_of(reference(message).as_bytes())
+    assert all(len(line) <= 78 for line in raw.partition(b"\r\n\r\n")[0].split(b"\r\n"))
 
 
 @every_email

@@ -31,6 +31,7 @@ from emails.samples import (
     rule_at,
     sample,
 )
+from tests.emails.reference import parts_of, reference
 from tests.harness.every import for_every
 from tests.harness.soak import runs
 
@@ -133,6 +134,7 @@ def is_one_well_formed_message(message: Message) -> bool:
     parts = list(parsed.iter_parts())
     assert [each.get_content_subtype() for each in parts] == ["plain", "html", "calendar"]
     assert not any(each.defects for each in parsed.walk())
+    assert parts_of(raw) == parts_of(reference(message).as_bytes())
     assert not re.search(rb"(?<!\r)\n|\r(?!\n)|\0", raw)
     assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
     html: Any = parts[1].get_content()

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from email.message import EmailMessage
 from signal import SIGKILL, SIGSTOP, pthread_kill
 from typing import Any
 
 from app.mailer.connection import Connection
+from app.mailer.wire import Outgoing
 from app.store import outbox
 from app.store.db import database, sqlite
 from app.store.models import OutboxStatus
@@ -24,6 +24,7 @@ from app.store.outbox import Claim
 
 _WRITE = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?', re.IGNORECASE)
 _DOT = b".\r\n"
+_MESSAGE_ID = re.compile(rb"(?mi)^Message-ID: *(\S+)")
 _WRITING = {"before_commit", "after_commit", "before_end"}
 
 
@@ -82,7 +83,8 @@ class FaultInjector:
         mail.renew = self._wrap("after_renew", outbox.renew)
         mail.end_claim = self._wrap_end_claim(outbox.end_claim)
         connection: Any = Connection
-        connection.deliver = self._wrap_deliver(Connection.deliver)
+        connection._begin = self._wrap_begin(Connection._begin)
+        connection._finish = self._wrap_finish(Connection._finish)
         client: Any = smtplib.SMTP
         client.send = self._wrap_send(smtplib.SMTP.send)
 
@@ -189,15 +191,29 @@ class FaultInjector:
 
         return end_claim
 
-    def _wrap_deliver(self, original: Callable[..., None]) -> Callable[..., None]:
-        def deliver(connection: Connection, message: EmailMessage, *more: Any) -> None:
+    def _wrap_begin(self, original: Callable[..., None]) -> Callable[..., None]:
+        def begin(connection: Connection, message: Outgoing) -> None:
             if (before := self._delivery()) is not None:
                 self._write("not_ended", message_id=before.message_id)
-            delivery = Delivery(str(message["Message-ID"]))
+            found = _MESSAGE_ID.search(message.content)
+            assert found
             with self._gate:
-                self._deliveries[threading.get_ident()] = delivery
+                self._deliveries[threading.get_ident()] = Delivery(found[1].decode())
             try:
-                original(connection, message, *more)
+                original(connection, message)
+            except BaseException:
+                self._forget_delivery()
+                raise
+
+        return begin
+
+    def _wrap_finish(self, original: Callable[..., None]) -> Callable[..., None]:
+        def finish(connection: Connection, *messages: Outgoing | None) -> None:
+            delivery = self._delivery()
+            assert delivery
+            delivery.in_content = True
+            try:
+                original(connection, *messages)
             except BaseException as error:
                 if delivery.stage == "dot_sent" and getattr(error, "code", None) is None:
                     self._write("reply_lost", message_id=delivery.message_id)
@@ -207,7 +223,7 @@ class FaultInjector:
                 delivery.stage = "accepted"
             self._reach("after_250")
 
-        return deliver
+        return finish
 
     def _wrap_send(
         self, original: Callable[[smtplib.SMTP, Any], None]
@@ -217,30 +233,23 @@ class FaultInjector:
             raw = data if isinstance(data, bytes) else data.encode("utf-8")
             if delivery is None or not delivery.in_content:
                 original(client, data)
-                for verb, point in (
-                    (b"MAIL FROM:", "smtp_sender"),
-                    (b"RCPT TO:", "smtp_recipient"),
-                ):
-                    if raw.startswith(verb):
-                        self._reach(point)
-                if delivery:
-                    delivery.in_content = raw == b"DATA\r\n"
-                return
-            is_end = raw == _DOT or raw.endswith(b"\r\n" + _DOT)
-            self._send_content(client, raw.removesuffix(_DOT) if is_end else raw, original)
-            if is_end:
+            elif raw.startswith(_DOT):
                 self._reach("smtp_dot")
                 with self._gate:
                     delivery.stage, delivery.in_content = "dot_sent", False
-                original(client, _DOT)
+                original(client, data)
+            else:
+                self._send_content(client, raw, original)
+                return
+            for command, point in ((b"MAIL FROM:", "smtp_sender"), (b"RCPT TO:", "smtp_recipient")):
+                if command in raw:
+                    self._reach(point)
 
         return send
 
     def _send_content(
         self, client: smtplib.SMTP, content: bytes, original: Callable[[smtplib.SMTP, Any], None]
     ) -> None:
-        if not content:
-            return
         middle = len(content) // 2 if self._fault.point == "smtp_content" else len(content)
         original(client, content[:middle])
         self._reach("smtp_content")

@@ -116,7 +116,7 @@ class MailServer(Records):
     ) -> list[str]:
         session.host_name = host
         self.count_connection()
-        return replies
+        return [*replies[:-1], "250-PIPELINING", replies[-1]]
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: object
@@ -133,6 +133,9 @@ class MailServer(Records):
         raw = envelope.original_content or b""
         self.add(Accepted(envelope.mail_from or "", tuple(envelope.rcpt_tos), raw))
         return "250 2.0.0 Taken"
+
+
+OFFERS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10000000", "AUTH PLAIN LOGIN")
 
 
 class Fault(enum.Enum):
@@ -166,7 +169,7 @@ class FaultyServer(Records):
         self,
         script: Mapping[Stage, Action | Sequence[Action]] | None = None,
         *,
-        offers: Sequence[str] = ("8BITMIME", "SMTPUTF8", "SIZE 10000000", "AUTH PLAIN LOGIN"),
+        offers: Sequence[str] = OFFERS,
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         port: int = 0,
@@ -278,19 +281,24 @@ class _Conversation(socketserver.BaseRequestHandler):
                 return self._answer("auth", "235 welcome")
             case "mail":
                 self.sender, self.recipients = rest, list[str]()
-                return self._answer("mail", "250 fine")
+                goes_on = self._answer("mail", "250 fine")
+                self.has_sender = not self.was_scripted
+                return goes_on
             case "rcpt":
-                self.recipients.append(rest)
-                return self._answer("rcpt", "250 fine", rest)
+                usual = "250 fine" if self.has_sender else "503 5.5.1 no sender"
+                goes_on = self._answer("rcpt", usual, rest)
+                self.recipients += [rest] * (self.has_sender and not self.was_scripted)
+                return goes_on
             case "data":
-                return self._answer("data", "354 go ahead") and self._take_content()
+                usual = "354 go ahead" if self.recipients else "554 5.5.1 no valid recipients"
+                return self._answer("data", usual) and self._take_content()
             case "quit":
                 self._answer("quit", "221 bye")
                 return False
         return self._answer(stage, "250 fine")
 
     def _take_content(self) -> bool:
-        if self.was_scripted:
+        if self.was_scripted or not self.recipients:
             return True
         raw = b""
         while (line := self.lines.readline()) != b".\r\n":

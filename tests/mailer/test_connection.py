@@ -15,6 +15,7 @@ from tests.harness.mail_sending import (
     LOGIN,
     SENDER,
     body_of,
+    deliver,
     mailer_for,
     message_to,
     timeout_for,
@@ -26,19 +27,30 @@ def test_a_batch_goes_over_one_connection() -> None:
     with MailServer() as server:
         with mailer_for(server).connect() as connection:
             for number in range(20):
-                connection.deliver(message_to(body=f"{number}\n"), DEE)
+                deliver(connection, message_to(body=f"{number}\n"), DEE)
         taken = server.wait_for(20)
         assert server.connections == 1
     assert [body_of(one) for one in taken] == [f"{n}\n" for n in range(20)]
 
 
+@pytest.mark.parametrize("action", ["421 4.3.2 idle for too long", "500 what", Fault.DROP])
+def test_a_connection_that_cannot_be_reset_after_a_refusal_is_replaced(action: Action) -> None:
+    script = {f"rcpt {ELI}": "550 5.1.1 no such mailbox", "rset": action}
+    with FaultyServer(script) as server, mailer_for(server).connect() as connection:
+        with pytest.raises(MailRefused):
+            deliver(connection, message_to(ELI), ELI)
+        deliver(connection, message_to(), DEE)
+        assert [one.rcpt_tos for one in server.messages] == [(DEE,)]
+        assert server.connections == 2
+
+
 def test_refusals_leave_the_connection_in_use() -> None:
     script = {f"rcpt {ELI}": "550 5.1.1 no such mailbox"}
     with FaultyServer(script) as server, mailer_for(server).connect() as connection:
-        connection.deliver(message_to(), DEE)
+        deliver(connection, message_to(), DEE)
         with pytest.raises(MailRefused) as raised:
-            connection.deliver(message_to(ELI), ELI)
-        connection.deliver(message_to(), DEE)
+            deliver(connection, message_to(ELI), ELI)
+        deliver(connection, message_to(), DEE)
         assert raised.value.scope == "recipient"
         assert [one.rcpt_tos for one in server.messages] == [(DEE,), (DEE,)]
         assert server.connections == 1
@@ -48,8 +60,7 @@ def test_refusals_leave_the_connection_in_use() -> None:
     "script",
     [
         {"dot": [Fault.REPLY_THEN_DROP]},
-        {"rset": ["421 4.3.2 idle for too long"]},
-        {"rset": [Fault.SILENCE]},
+        {"mail": [None, Fault.SILENCE]},
         {"mail": [None, "421 4.7.0 too many messages"]},
         {"mail": [None, Fault.DROP]},
     ],
@@ -58,11 +69,11 @@ def test_refusals_leave_the_connection_in_use() -> None:
 def test_a_kept_connection_that_has_ended_costs_the_next_message_nothing(
     script: Mapping[str, Sequence[Action]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timeout = timeout_for(*script.get("rset", [None]), "rset", monkeypatch)
+    timeout = timeout_for(*script.get("mail", [None])[-1:], "mail", monkeypatch)
     server = FaultyServer(script)
     with server, mailer_for(server, MAIL_TIMEOUT=timeout).connect() as connection:
-        connection.deliver(message_to(), DEE)
-        connection.deliver(message_to(ELI), ELI)
+        deliver(connection, message_to(), DEE)
+        deliver(connection, message_to(ELI), ELI)
         assert [one.rcpt_tos for one in server.messages] == [(DEE,), (ELI,)]
         assert server.connections == 2
 
@@ -71,7 +82,7 @@ def test_a_kept_connection_that_has_ended_costs_the_next_message_nothing(
 def test_a_quit_that_fails_after_the_250_is_a_success(action: Action) -> None:
     with FaultyServer({"quit": action}) as server:
         with mailer_for(server).connect() as connection:
-            connection.deliver(message_to(), DEE)
+            deliver(connection, message_to(), DEE)
         assert len(server.messages) == 1
 
 
@@ -82,7 +93,7 @@ def test_a_server_that_does_not_answer_quit_is_left(
     monkeypatch.setattr("app.mailer.client.QUIT_TIMEOUT_S", 0.1)
     with FaultyServer({"quit": action}) as server:
         with mailer_for(server).connect() as connection:
-            connection.deliver(message_to(), DEE)
+            deliver(connection, message_to(), DEE)
         assert len(server.messages) == 1
 
 
@@ -97,11 +108,11 @@ def test_each_reply_may_take_the_timeout_the_last_three_times_that_and_quit_a_se
 
     monkeypatch.setattr(smtplib.SMTP, "getreply", note_timeout)
     with MailServer() as server, mailer_for(server, MAIL_TIMEOUT=20).connect() as connection:
-        connection.deliver(message_to(), DEE)
-        connection.deliver(message_to(), DEE)
+        deliver(connection, message_to(), DEE)
+        deliver(connection, message_to(), DEE)
     a_message = [20, 20, 20, 60]
-    greeting_and_ehlo = rset = [20]
-    assert timeouts == [*greeting_and_ehlo * 2, *a_message, *rset, *a_message, 1]
+    greeting = ehlo = [20]
+    assert timeouts == [*greeting, *ehlo, *a_message, *a_message, 1]
 
 
 def test_flask_mails_test_and_debug_modes_have_no_effect(
@@ -109,7 +120,7 @@ def test_flask_mails_test_and_debug_modes_have_no_effect(
 ) -> None:
     with FaultyServer() as server:
         with mailer_for(server, MAIL_DEBUG=1, MAIL_SUPPRESS_SEND=True, **LOGIN).connect() as link:
-            link.deliver(message_to(), DEE)
+            deliver(link, message_to(), DEE)
         assert len(server.messages) == 1
     assert capfd.readouterr() == ("", "")
 
@@ -121,7 +132,7 @@ def test_threads_deliver_side_by_side_over_their_own_connections() -> None:
         def deliver_batch(name: str) -> None:
             with mailer.connect() as connection:
                 for number in range(5):
-                    connection.deliver(message_to(body=f"{name} {number}\n"), DEE)
+                    deliver(connection, message_to(body=f"{name} {number}\n"), DEE)
 
         threads = [threading.Thread(target=deliver_batch, args=(name,)) for name in "abcd"]
         for thread in threads:
@@ -136,8 +147,8 @@ def test_threads_deliver_side_by_side_over_their_own_connections() -> None:
 def test_a_message_whose_end_is_withheld_is_not_taken_and_the_next_one_is() -> None:
     with MailServer() as server, mailer_for(server).connect() as connection:
         with pytest.raises(MailWithheld):
-            connection.deliver(message_to(), DEE, may_finish=lambda: False)
-        connection.deliver(message_to(ELI), ELI, may_finish=lambda: True)
+            deliver(connection, message_to(), DEE, may_finish=lambda: False)
+        deliver(connection, message_to(ELI), ELI, may_finish=lambda: True)
         assert [one.rcpt_tos for one in server.messages] == [(ELI,)]
 
 
@@ -147,9 +158,9 @@ def test_a_delivery_interrupted_within_a_message_leaves_no_half_used_connection(
 
     with MailServer() as server, mailer_for(server).connect() as connection:
         with pytest.raises(KeyboardInterrupt):
-            connection.deliver(message_to(), DEE, may_finish=fail)
+            deliver(connection, message_to(), DEE, may_finish=fail)
         assert not connection.is_open
-        connection.deliver(message_to(ELI), ELI)
+        deliver(connection, message_to(ELI), ELI)
         assert [one.rcpt_tos for one in server.messages] == [(ELI,)]
 
 

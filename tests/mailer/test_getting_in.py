@@ -11,6 +11,7 @@ from tests.harness.certificates import self_signed
 from tests.harness.mail_sending import (
     DEE,
     LOGIN,
+    deliver,
     delivery_error,
     mailer_for,
     message_to,
@@ -57,7 +58,7 @@ def test_certificates_are_verified_unless_the_server_is_loopback(
         mailer = mailer_for(server, MAIL_SERVER=server_name, **settings, **ways)
         if is_delivered:
             with mailer.connect() as connection:
-                connection.deliver(message_to(), DEE)
+                deliver(connection, message_to(), DEE)
         else:
             error = delivery_error(mailer)
             assert isinstance(error, MailDeferred)
@@ -163,7 +164,7 @@ def test_a_sender_beyond_ascii_sends_where_smtputf8_is_offered() -> None:
         mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
         assert mailer.check() is None
         with mailer.connect() as connection:
-            connection.deliver(message_to(), DEE)
+            deliver(connection, message_to(), DEE)
         assert [one.envelope_from for one in server.messages] == ["grüße@mindsum.test"]
 
 

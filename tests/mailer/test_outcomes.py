@@ -9,12 +9,13 @@ from tests.harness.mail_sending import (
     DEE,
     ELI,
     LOGIN,
+    deliver,
     delivery_error,
     mailer_for,
     message_to,
     timeout_for,
 )
-from tests.harness.smtp_server import Action, Fault, FaultyServer, unused_port
+from tests.harness.smtp_server import OFFERS, Action, Fault, FaultyServer, unused_port
 
 Judge = Callable[[MailError], bool]
 
@@ -96,13 +97,18 @@ FAULTS: Sequence[tuple[str, Action, Judge]] = [
 ]
 
 
+@pytest.mark.parametrize("offers", [OFFERS, OFFERS[1:]], ids=["pipelined", "one by one"])
 @pytest.mark.parametrize(
     ("stage", "action", "is_expected"), FAULTS, ids=[f"{stage}: {act}" for stage, act, _ in FAULTS]
 )
 def test_each_fault_has_its_error(
-    stage: str, action: Action, is_expected: Judge, monkeypatch: pytest.MonkeyPatch
+    stage: str,
+    action: Action,
+    is_expected: Judge,
+    offers: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with FaultyServer({stage: action}) as server:
+    with FaultyServer({stage: action}, offers=offers) as server:
         timeout = timeout_for(action, stage, monkeypatch)
         error = delivery_error(mailer_for(server, MAIL_TIMEOUT=timeout))
     assert is_expected(error), repr(error)
@@ -115,9 +121,9 @@ def test_a_reply_line_that_is_too_long_decides_nothing_and_ends_the_connection(s
     with FaultyServer({stage: [endless]}) as server:
         with mailer_for(server, **LOGIN).connect() as connection:
             with pytest.raises(MailDeferred) as raised:
-                connection.deliver(message_to(), DEE)
+                deliver(connection, message_to(), DEE)
             assert (raised.value.code, connection.is_open) == (None, False)
-            connection.deliver(message_to(ELI), ELI)
+            deliver(connection, message_to(ELI), ELI)
         assert server.messages[-1].rcpt_tos == (ELI,)
 
 
@@ -136,8 +142,8 @@ def test_a_refused_smtputf8_is_about_one_message_and_no_other(reply: str) -> Non
     deli = "дели@example.org"
     with FaultyServer({"mail": [reply]}) as server, mailer_for(server).connect() as connection:
         with pytest.raises(MailRefused) as raised:
-            connection.deliver(message_to(deli), deli)
-        connection.deliver(message_to(ELI), ELI)
+            deliver(connection, message_to(deli), deli)
+        deliver(connection, message_to(ELI), ELI)
         assert (raised.value.scope, raised.value.is_about_server) == ("message", False)
         assert [one.rcpt_tos for one in server.messages] == [(ELI,)]
         assert server.connections == 1
@@ -185,8 +191,8 @@ def test_the_message_after_a_fault_is_delivered_by_the_same_connection_object(
     with FaultyServer({stage: [action]}) as server:
         with mailer_for(server).connect() as connection:
             with pytest.raises(MailError):
-                connection.deliver(message_to(), DEE)
-            connection.deliver(message_to(ELI), ELI)
+                deliver(connection, message_to(), DEE)
+            deliver(connection, message_to(ELI), ELI)
         assert server.messages[-1].rcpt_tos == (ELI,)
 
 

@@ -17,6 +17,7 @@ from app.mailer import (
     MailError,
     MailUnwelcome,
     MailWithheld,
+    Outgoing,
 )
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.mail import expiry, pauses, results
@@ -143,9 +144,16 @@ class OutboxSender:
             if unsendable := _why_unsendable(email, now):
                 return unsendable
             message = compose(email, now)
-            address = message.recipient.addr_spec
+            outgoing = Outgoing(
+                message.recipient.addr_spec,
+                message.to_bytes(),
+                message.needs_smtputf8,
+                self._may_finish(claim, now),
+            )
             # No transaction is open here: the server may take minutes.
-            connection.deliver(message.to_email(), address, self._may_finish(claim, now))
+            for _, error in connection.deliver([outgoing]):
+                if error:
+                    raise error
         except MailWithheld:
             return None if self._must_stop() or outbox.held_since() else results.LOST
         except (MailError, UnsafeValue) as error:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app import clock, config
-from app.demo.maildir import StoredMessage, find, stored_messages
+from app.demo.maildir import StoredMessage, find, parse, stored_messages
 from app.store import queries
 from app.web.demo import clock as demo_clock
 from app.web.demo.mail_parts import Parts, frame_page, parts_of
@@ -140,8 +140,8 @@ def _stored(message_id: str) -> StoredMessage:
 def _sample(name: str) -> Parts:
     if name not in SAMPLES:
         abort(404)
-    message = SAMPLES[name]()
-    return parts_of(message.to_email(), message.to_bytes())
+    raw = SAMPLES[name]().to_bytes()
+    return parts_of(parse(raw), raw)
 
 
 def _view(parts: Parts) -> str:
