@@ -1,30 +1,24 @@
-"""A SQLite file: opening it, and a fair lock around writing."""
+"""A SQLite file: connections that threads keep, and one writer at a time."""
 
-import fcntl
 import os
-import random
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import peewee
 
-from app.errors import StoreUnavailable
 from app.store.db.errors import Unreachable
+from app.store.db.fair_lock import FairLock
 
 # How long SQLite waits for writers that do not take our lock, such as a shell.
 BUSY_S = 10
 # How long to wait for our lock: a commit takes milliseconds, so by then a writer hangs.
 WRITE_LOCK_S = 10.0
 
-_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.002
-_IMPATIENT_AFTER_S = 0.01
-
-_thread_lock = threading.Lock()
+_write_lock = FairLock()
 
 
 class _Kept(threading.local):
@@ -144,44 +138,7 @@ def lock_file(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-@contextmanager
-def write_lock(path: Path) -> Iterator[None]:
+def write_lock(path: Path) -> AbstractContextManager[None]:
     """Raises StoreUnavailable after WRITE_LOCK_S."""
     # Under SQLite's own busy handler some writers wait for seconds.
-    began = time.monotonic()
-    if not _thread_lock.acquire(timeout=WRITE_LOCK_S):
-        raise StoreUnavailable(f"a write of this process has lasted for {WRITE_LOCK_S:g} s")
-    try:
-        with _opened(lock_file(path)) as lock:
-            _wait_for(lock, began)
-            yield
-    finally:
-        _thread_lock.release()
-
-
-def _opened(path: Path) -> IO[str]:
-    try:
-        return path.open("w")
-    except OSError as error:
-        raise StoreUnavailable(f"{path} cannot be opened: {error.strerror}") from error
-
-
-def _wait_for(lock: IO[str], began: float) -> None:
-    # flock's own queue has no time limit. At most one thread of each process gets here.
-    while not _try_lock(lock):
-        waited = time.monotonic() - began
-        if waited >= WRITE_LOCK_S:
-            raise StoreUnavailable(f"another process has held {lock.name} for {WRITE_LOCK_S:g} s")
-        # The longer a process has waited, the more often it tries, so that all get their turn.
-        longest = _LONGEST_PAUSE_S / (1 + waited / _IMPATIENT_AFTER_S)
-        time.sleep(random.uniform(_SHORTEST_PAUSE_S, max(_SHORTEST_PAUSE_S, longest)))
-
-
-def _try_lock(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise StoreUnavailable(f"{lock.name} cannot be locked: {error.strerror}") from error
-    return True
+    return _write_lock.held(lock_file(path), WRITE_LOCK_S)

@@ -1,0 +1,170 @@
+"""The web's hot moves end to end, beside the same statements run by the driver alone."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+from flask import Flask
+
+from app import clock, create_app, links
+from app.config import Settings
+from app.links import LinkPurpose
+from app.rules.lifecycle import Kind, Via
+from app.rules.weekly_hours import parse_windows
+from app.services.bookings import request
+from app.services.bookings.request import BookingRequest
+from app.services.therapists import accounts
+from app.store.db import database
+from app.store.models import Booking, Role
+from tests.bench.figure import IS_QUICK, ROUNDS, Figure
+from tests.bench.load import Request, Timed, answered, taking_turns, timed
+from tests.bench.raw import Raw, recorded
+from tests.harness.processes import API_KEY, Site
+from tests.harness.smtp_server import MailServer
+from tests.harness.waiting import until
+
+THERAPISTS = 8
+WORKERS = 2
+# Of each kind in a round.
+MOVES = 200 if IS_QUICK else 480
+API_HEADERS = f"Authorization: Bearer {API_KEY}\r\nContent-Type: application/json\r\n"
+# Of ratio to the floor.
+ACCEPT = {"SQLite": (0.3, 0.5), "PostgreSQL": (0.4, 0.8)}
+
+
+class Bookings:
+    """Therapists, and open times that are asked for once each."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        now = clock.now()
+        hours = parse_windows("Mon-Sun 00:00-24:00")
+        for number in range(THERAPISTS):
+            slug = f"asha-{number}"
+            asha = accounts.NewTherapist(slug, "Asha Rao", f"{slug}@t.example", "UTC", 6000, hours)
+            accounts.add_therapist(asha, now)
+        self._first = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=6)
+
+    def _next(self) -> tuple[int, str, datetime]:
+        number = next(self._numbers)
+        hour, therapist = divmod(number, THERAPISTS)
+        return number, f"asha-{therapist}", self._first + timedelta(hours=hour)
+
+    def wanted(self) -> BookingRequest:
+        number, slug, starts_at = self._next()
+        email = f"dee{number}@clients.example"
+        return BookingRequest(slug, "Dee Stone", email, "Europe/London", starts_at, Kind.PAID)
+
+    def made(self) -> Booking:
+        return request.request_booking(self.wanted(), via=Via.API, now=clock.now())
+
+    def request(self) -> Request:
+        number, slug, starts_at = self._next()
+        person = {"name": "Dee Stone", "email": f"dee{number}@clients.example", "timezone": "UTC"}
+        asked = {"therapist": slug, "client": person, "starts_at": starts_at.isoformat()}
+        body = json.dumps({**asked, "kind": "paid"})
+        return Request("POST", "/api/v1/bookings", 201, API_HEADERS, body)
+
+
+def accept_path(booking: Booking) -> str:
+    holder, subject = f"t{booking.therapist_id}", booking.reference
+    return f"/link/accept/{links.mint(LinkPurpose.ACCEPT, holder=holder, subject=subject)}"
+
+
+def accept_request(booking: Booking) -> Request:
+    form = "Content-Type: application/x-www-form-urlencoded\r\n"
+    return Request("POST", accept_path(booking), 200, form)
+
+
+class RawMoves:
+    """The statements of one accept and one request, for bookings and times of their own."""
+
+    def __init__(self, app: Flask, url: str, bookings: Bookings) -> None:
+        self._model = bookings.made()
+        client = app.test_client()
+        with recorded() as accepting:
+            assert client.post(accept_path(self._model)).status_code == 200
+        self._accept = Raw(url, accepting)
+
+    def accept(self, booking: Booking) -> Callable[[], None]:
+        model = self._model
+        instead = {model.id: booking.id, model.reference: booking.reference}
+        for role in Role:
+            instead[f"{model.reference}:{role}"] = f"{booking.reference}:{role}"
+        return lambda: self._accept.run(instead)
+
+
+def reached(site: Site) -> int:
+    try:
+        return site.call("GET", "/healthz")[0]
+    except OSError:
+        return 0
+
+
+def rounds_of(
+    floor: Callable[[], Timed], measure: Callable[[], Timed]
+) -> tuple[Timed, Timed, float, float]:
+    """The median round's floor and measure; medians of ratio and p99 ÷ p50."""
+    # The first one compiles templates and statements; it is not counted.
+    measure()
+    pairs = [(floor(), measure()) for _ in range(ROUNDS)]
+    pairs.sort(key=lambda pair: pair[1].per_second / pair[0].per_second)
+    under, measured = pairs[len(pairs) // 2]
+    return (
+        under,
+        measured,
+        measured.per_second / under.per_second,
+        median(each.spread for _, each in pairs),
+    )
+
+
+def figures(name: str, url: str, folder: Path) -> Iterator[Figure]:
+    """Accept by link and a request through the API."""
+    settings = Settings(database_url=url, ratelimit_enabled=False)
+    app = create_app(settings)
+    database.upgrade()
+    with database.connection(), MailServer() as mail:
+        bookings = Bookings()
+        raw = RawMoves(app, url, bookings)
+        site = Site(url, folder, mail)
+        site.environment |= {
+            "SECRET_KEY": settings.secret_key,
+            "PRESS_GUARD": "false",
+            "WEB_CONCURRENCY": str(WORKERS),
+        }
+        with site.spawn("-m", "app.serve"):
+            until("the web", lambda: reached(site), lambda status: status == 200)
+            yield from accepts(name, site.port, bookings, raw)
+
+
+def accepts(name: str, port: int, bookings: Bookings, raw: RawMoves) -> Iterator[Figure]:
+    def made() -> list[Booking]:
+        return [bookings.made() for _ in range(MOVES)]
+
+    under, measured, ratio, spread = rounds_of(
+        lambda: timed(taking_turns([raw.accept(each) for each in made()])),
+        lambda: answered(port, [accept_request(each) for each in made()]),
+    )
+    must, goal = ACCEPT[name]
+    yield Figure(
+        database=name,
+        name="accept by link ÷ its statements raw",
+        unit="/s",
+        measured=measured.per_second,
+        floor=under.per_second,
+        ratio=ratio,
+        must=must,
+        goal=goal,
+    )
+    yield Figure(
+        database=name,
+        name=f"accept by link, p99 ({measured.p99_ms:.0f} ms) ÷ p50",
+        unit="",
+        measured=spread,
+        must=4,
+        goal=3,
+        is_more_better=False,
+    )
