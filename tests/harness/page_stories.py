@@ -1,7 +1,7 @@
 """What the stories of the pages share: asking, reading mail, pressing the buttons of a page."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -83,6 +83,8 @@ class Form:
     method: str
     fields: dict[str, str] = field(default_factory=dict)
     buttons: int = 0
+    # What its buttons that go elsewhere send, by where they go.
+    elsewhere: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
 
 class _Forms(HTMLParser):
@@ -97,6 +99,9 @@ class _Forms(HTMLParser):
             self.found.append(Form(said.get("action", ""), said.get("method", "get")))
         elif tag == "button" and self.found:
             self.found[-1].buttons += 1
+            if "formaction" in said:
+                sent = {said["name"]: said.get("value", "")} if "name" in said else {}
+                self.found[-1].elsewhere.append((said["formaction"], sent))
         elif tag == "textarea":
             self._textarea = said["name"]
             self.found[-1].fields[self._textarea] = ""
@@ -118,10 +123,18 @@ def _is_sent(said: dict[str, str]) -> bool:
 
 
 def forms(page: TestResponse) -> list[Form]:
-    """The forms of a page that post."""
+    """The forms of a page that post; one for each button of a form whose buttons say where."""
     parser = _Forms()
     parser.feed(page.text)
-    return [form for form in parser.found if form.method == "post"]
+    found = []
+    for form in parser.found:
+        if form.method != "post" or not form.buttons:
+            continue
+        places = form.elsewhere or [(form.action, {})]
+        found += [
+            replace(form, action=action, fields={**form.fields, **sent}) for action, sent in places
+        ]
+    return found
 
 
 def press(

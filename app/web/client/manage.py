@@ -42,10 +42,10 @@ def manage(token: str) -> ResponseReturnValue:
 @limiter.limit(LINK_LIMIT)
 def read_words(token: str) -> ResponseReturnValue:
     """The same page with note and messages, which a program that opens links must not read."""
-    now = clock.now()
+    now, typed = clock.now(), request.form.get("message", "")
     booking = _load_booking(token, now)
     clients.record_visit(booking, now)
-    return manage_page(booking, now, shows_words=True)
+    return manage_page(booking, now, typed=typed, shows_words=True)
 
 
 @blueprint.get("/link/manage/<token>/cancel")

@@ -1,4 +1,4 @@
-"""Profile Settings: profile, rate, weekly hours, time off and visibility, each a form."""
+"""Profile Settings: profile, rate, weekly hours, time off and visibility, on one form."""
 
 from datetime import timedelta
 from http import HTTPStatus
@@ -35,11 +35,23 @@ blueprint = Blueprint("profile", __name__, url_prefix="/dashboard/profile")
 base.require_sign_in(blueprint)
 
 _MAX_TIMES_OFF = 50
+_FORMS: dict[str, type[SettingsForm]] = {
+    "hours": HoursForm,
+    "time-off": TimeOffForm,
+    "offer": OfferForm,
+    "about": AboutForm,
+}
 
 
 @blueprint.get("")
 def show() -> ResponseReturnValue:
     return _page()
+
+
+@blueprint.post("")
+def save_changed() -> ResponseReturnValue:
+    """What Enter in a field presses: it cannot say which field."""
+    return _save(*_changed_sections())
 
 
 @blueprint.get("/about")
@@ -56,37 +68,22 @@ def show_again() -> ResponseReturnValue:
 
 @blueprint.post("/about")
 def change_about() -> ResponseReturnValue:
-    return _change("about", AboutForm(), "Saved. This is how clients see you now.")
+    return _save("about")
 
 
 @blueprint.post("/offer")
 def change_offer() -> ResponseReturnValue:
-    form = OfferForm()
-    form.currency = base.current_therapist().currency
-    return _change("offer", form, "Saved. Existing bookings keep their price and time.")
+    return _save("offer")
 
 
 @blueprint.post("/hours")
 def change_hours() -> ResponseReturnValue:
-    form = HoursForm()
-    if not form.validate():
-        return _page(hours=form)
-    profile.set_hours(base.current_therapist().slug, form.windows())
-    return _saved("hours", "Saved. Sessions already booked stay.")
+    return _save("hours")
 
 
 @blueprint.post("/add-time-off")
 def add_time_off() -> ResponseReturnValue:
-    form, therapist = TimeOffForm(), base.current_therapist()
-    time_off = form.to_time_off(ZoneInfo(therapist.timezone)) if form.validate() else None
-    if time_off is None:
-        return _page(time_off=form)
-    try:
-        profile.add_time_off(therapist.slug, time_off, clock.now())
-    except InvalidFields as refusal:
-        add_error(form, "last_on", " ".join(error.message for error in refusal.errors))
-        return _page(time_off=form)
-    return _saved("time-off", _time_off_added(therapist, time_off))
+    return _save("time-off")
 
 
 @blueprint.post("/remove-time-off")
@@ -95,7 +92,7 @@ def remove_time_off() -> ResponseReturnValue:
     if chosen not in {str(each.id) for each in _times_off(therapist)}:
         raise NotFound("time off")
     profile.remove_time_off(therapist.slug, int(chosen))
-    return _saved("time-off", "Removed. Clients can ask for these times again.")
+    return page_after("Removed. Clients can ask for these times again.", "time-off")
 
 
 @blueprint.post("/pause")
@@ -103,14 +100,14 @@ def pause() -> ResponseReturnValue:
     on = _is_to_be_on()
     accounts.pause(base.current_therapist().slug, on=on)
     message = "You take no new bookings now." if on else "You take bookings again."
-    return _saved("visibility", message)
+    return page_after(message, "visibility")
 
 
 @blueprint.post("/hide")
 def hide() -> ResponseReturnValue:
     on = _is_to_be_on()
     accounts.hide(base.current_therapist().slug, on=on)
-    return _saved("visibility", f"Your profile is {'invisible' if on else 'visible'} now.")
+    return page_after(f"Your profile is {'invisible' if on else 'visible'} now.", "visibility")
 
 
 def _is_to_be_on() -> bool:
@@ -120,20 +117,86 @@ def _is_to_be_on() -> bool:
     return on == "yes"
 
 
-def _change(section: str, form: AboutForm | OfferForm, message: str) -> ResponseReturnValue:
+def _save(*sections: str) -> ResponseReturnValue:
+    """Save each section that can be; the others come back with what is wrong."""
+    refused = {}
+    for section in sections:
+        form = _FORMS[section]()
+        if message := _saved(form):
+            flash(message, section)
+        else:
+            refused[section] = form
+    return _page_after(refused, done=sections)
+
+
+def _saved(form: SettingsForm) -> str | None:
+    """What was done; None if the form has errors."""
+    therapist, now = base.current_therapist(), clock.now()
+    if isinstance(form, OfferForm):
+        form.currency = therapist.currency
     if not form.validate():
-        return _page(**{section: form})
-    profile.update(base.current_therapist().slug, form.changes(), clock.now())
-    return _saved(section, message)
+        return None
+    match form:
+        case HoursForm():
+            profile.set_hours(therapist.slug, form.windows())
+            return "Saved. Sessions already booked stay."
+        case TimeOffForm():
+            return _add_time_off(form, therapist)
+        case AboutForm():
+            profile.update(therapist.slug, form.changes(), now)
+            return "Saved. This is how clients see you now."
+        case OfferForm():
+            profile.update(therapist.slug, form.changes(), now)
+    return "Saved. Existing bookings keep their price and time."
 
 
-def _page(**refused: SettingsForm) -> ResponseReturnValue:
+def _add_time_off(form: TimeOffForm, therapist: Therapist) -> str | None:
+    time_off = form.to_time_off(ZoneInfo(therapist.timezone))
+    if time_off is None:
+        return None
+    try:
+        profile.add_time_off(therapist.slug, time_off, clock.now())
+    except InvalidFields as refusal:
+        add_error(form, "last_on", " ".join(error.message for error in refusal.errors))
+        return None
+    return _time_off_added(therapist, time_off)
+
+
+def page_after(message: str, section: str) -> ResponseReturnValue:
+    """What was done, said in its section, with what was typed in the others and not saved."""
+    flash(message, section)
+    return _page_after({}, done=())
+
+
+def _page_after(refused: dict[str, SettingsForm], done: tuple[str, ...]) -> ResponseReturnValue:
+    unsaved = {section: _FORMS[section]() for section in _changed_sections() if section not in done}
+    if refused or unsaved:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
+        return _page(unsaved | refused), status
+    return redirect(url_for("profile.show", _anchor="said"), HTTPStatus.SEE_OTHER)
+
+
+def _changed_sections() -> list[str]:
+    """The sections whose fields came with other values than their page began with."""
+    therapist = base.current_therapist()
+    stored = _current_values(therapist, availability.windows_of(therapist))
+    return [
+        section
+        for section, form in _FORMS.items()
+        if form().differs_from(request.form.get(f"was-{section}", stored[section].digest))
+    ]
+
+
+def _page(typed: dict[str, SettingsForm] | None = None) -> str:
     therapist = base.current_therapist()
     windows = availability.windows_of(therapist)
-    page = render_template(
+    stored = _current_values(therapist, windows)
+    return render_template(
         "dashboard/profile.html",
         **base.layout_context(),
-        forms={**_current_values(therapist, windows), **refused},
+        forms={**stored, **(typed or {})},
+        digests={section: form.digest for section, form in stored.items()},
+        unsaved=typed or {},
         hours_text=weekly_hours.format_windows(windows),
         times_off=[(each.id, _time_off_text(each)) for each in _times_off(therapist)],
         state=therapist.state,
@@ -141,7 +204,6 @@ def _page(**refused: SettingsForm) -> ResponseReturnValue:
         browsers=queries.sessions_that_last(therapist, clock.now()),
         current_session=auth.current_session(),
     )
-    return page, HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
 
 
 def _current_values(therapist: Therapist, windows: list[Window]) -> dict[str, SettingsForm]:
@@ -150,7 +212,7 @@ def _current_values(therapist: Therapist, windows: list[Window]) -> dict[str, Se
         "about": AboutForm(formdata=None, obj=therapist),
         "offer": OfferForm(formdata=None, obj=therapist, rate=rate),
         "hours": HoursForm(formdata=None, data=_hours_by_weekday(windows)),
-        "time_off": TimeOffForm(formdata=None),
+        "time-off": TimeOffForm(formdata=None),
     }
 
 
@@ -175,11 +237,6 @@ def _hours_by_weekday(windows: list[Window]) -> dict[str, str]:
         WEEKDAYS[weekday]: ", ".join(str(window).partition(" ")[2] for window in each)
         for weekday, each in days
     }
-
-
-def _saved(section: str, message: str) -> ResponseReturnValue:
-    flash(message, section)
-    return redirect(url_for("profile.show", _anchor="said"), HTTPStatus.SEE_OTHER)
 
 
 def _time_off_added(therapist: Therapist, time_off: Away) -> str:

@@ -1,5 +1,7 @@
 """The forms of Profile Settings; call a form's other methods after `validate`."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -91,6 +93,22 @@ class SettingsForm(SiteForm):
         for field in missing:
             add_error(self, field.name, "This did not reach us. Please send it again.")
         return bool(is_valid) and not missing
+
+    def differs_from(self, digest: str) -> bool:
+        """Whether other values were sent than those of `digest`.
+
+        False also where no field was sent; a box that is not ticked never is.
+        """
+        if not any(field.raw_data for field in self if not isinstance(field, BooleanField)):
+            return False
+        return self.digest != digest
+
+    @property
+    def digest(self) -> str:
+        """Of the fields' values."""
+        # A browser sends line ends as CR LF.
+        values = [str(field.data or "").split() for field in self]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 class AboutForm(SettingsForm):

@@ -27,6 +27,8 @@ blueprint = Blueprint("session", __name__, url_prefix="/dashboard/sessions/<refe
 base.require_sign_in(blueprint)
 
 _READINGS_SHOWN = 10
+# The fields of the page's one form; each button sends them all, and one of them is meant.
+_TEXTS = ("reason", "message", "private_note")
 _NO_TEXTS: Mapping[str, str] = {}
 _DONE = {
     Move.ACCEPT: "Accepted.",
@@ -41,6 +43,12 @@ def show(reference: str) -> ResponseReturnValue:
     return _page(base.own_booking(reference))
 
 
+@blueprint.post("")
+def show_more(reference: str) -> ResponseReturnValue:
+    """The same page with all messages, and with what was typed but not sent."""
+    return _page(base.own_booking(reference), typed=_typed())
+
+
 @blueprint.get("/accept")
 @blueprint.get("/decline")
 @blueprint.get("/message")
@@ -52,7 +60,7 @@ def show_again(reference: str) -> ResponseReturnValue:
 
 @blueprint.post("/accept")
 def accept(reference: str) -> ResponseReturnValue:
-    return _answer(base.own_booking(reference), Move.ACCEPT)
+    return _answer(base.own_booking(reference), Move.ACCEPT, "")
 
 
 @blueprint.post("/decline")
@@ -113,7 +121,7 @@ def send_message(reference: str) -> ResponseReturnValue:
 def save_note(reference: str) -> ResponseReturnValue:
     booking, now = base.own_booking(reference), clock.now()
     if booking.client.is_erased:
-        return _page(booking, HTTPStatus.CONFLICT)
+        return _page(booking, HTTPStatus.CONFLICT, _typed())
 
     def save(body: str) -> None:
         messages.keep_private_note(booking, body, now=now)
@@ -167,7 +175,7 @@ def _page(
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         typed=typed,
         errors=errors,
-        shows_all_messages=request.args.get("messages") == "all",
+        shows_all_messages=request.values.get("messages") == "all",
         can_write=booking.takes_messages_at(now),
         can_keep_notes=not booking.client.is_erased,
     )
@@ -175,11 +183,16 @@ def _page(
 
 
 def _page_with_error(booking: Booking, field: str, error: ValueError) -> ResponseReturnValue:
-    typed = {field: request.form.get(field, "")}
-    return _page(booking, HTTPStatus.UNPROCESSABLE_ENTITY, typed, {field: str(error)})
+    return _page(booking, HTTPStatus.UNPROCESSABLE_ENTITY, _typed(), {field: str(error)})
 
 
-def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
+def _typed(sent: str = "") -> dict[str, str]:
+    """What came along with a press, by field, but for the field that the press has `sent`."""
+    texts = {field: request.form.get(field, "") for field in _TEXTS if field != sent}
+    return {field: text for field, text in texts.items() if text.strip()}
+
+
+def _answer(booking: Booking, move: Move, reason: str) -> ResponseReturnValue:
     by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
     result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
     return _after(result, move)
@@ -200,12 +213,13 @@ def _cancel_page(booking: Booking, *, has_changed: bool = False) -> ResponseRetu
 
 
 def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
-    status = tokens.http_status(result.booking, result.verdict, clock.now())
+    booking = result.booking
+    status = tokens.http_status(booking, result.verdict, clock.now())
     if status is not HTTPStatus.OK:
-        return _page(result.booking, status)
-    done = _DONE[move].format(client=result.booking.client_given_name)
-    flash(f"{done} {_telling(result.booking, 'We are letting {client} know.')}")
-    return _redirect_to_page(result.booking)
+        return _page(booking, status, _typed())
+    done = _DONE[move].format(client=booking.client_given_name)
+    flash(f"{done} {_telling(booking, 'We are letting {client} know.')}")
+    return _page_after(booking, sent="reason" if move is Move.DECLINE else "")
 
 
 def _save_text(
@@ -216,12 +230,14 @@ def _save_text(
     except ValueError as error:
         return _page_with_error(booking, field, error)
     except MessagesEnded:
-        typed = {field: request.form.get(field, "")}
-        return _page(base.own_booking(booking.reference), HTTPStatus.CONFLICT, typed)
+        return _page(base.own_booking(booking.reference), HTTPStatus.CONFLICT, _typed())
     flash(confirmation, part)
-    return _redirect_to_page(booking)
+    return _page_after(booking, sent=field)
 
 
-def _redirect_to_page(booking: Booking) -> ResponseReturnValue:
+def _page_after(booking: Booking, sent: str) -> ResponseReturnValue:
+    """What was done, by redirect; in place where other fields hold what was not sent."""
+    if typed := _typed(sent):
+        return _page(base.own_booking(booking.reference), typed=typed)
     page = url_for("session.show", reference=booking.reference, _anchor="said")
     return redirect(page, HTTPStatus.SEE_OTHER)

@@ -1,8 +1,6 @@
 """Profile Settings, where you are signed in: ends one session of the therapist, or all."""
 
-from http import HTTPStatus
-
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -10,7 +8,7 @@ from app.errors import NotFound
 from app.services.therapists import sessions
 from app.store import queries
 from app.web import auth
-from app.web.dashboard import base
+from app.web.dashboard import base, profile
 
 blueprint = Blueprint("signed_in", __name__, url_prefix="/dashboard/profile")
 base.require_sign_in(blueprint)
@@ -33,8 +31,7 @@ def end_one() -> ResponseReturnValue:
     sessions.end(therapist, chosen, now)
     if current is not None and current.id == chosen:
         return auth.signed_out()
-    flash("Signed out there.", "signed-in")
-    return redirect(url_for("profile.show", _anchor="said"), HTTPStatus.SEE_OTHER)
+    return profile.page_after("Signed out there.", "signed-in")
 
 
 @blueprint.post("/sign-out-everywhere")
