@@ -37,6 +37,11 @@ def signed_in_therapist() -> Therapist | None:
     return session.therapist if session else None
 
 
+def reread_session() -> None:
+    """After a change of the therapist's account, for a page in the same request."""
+    g.pop("therapist_session", None)
+
+
 def record_use() -> None:
     """Note when the current session was last used."""
     session = current_session()

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from flask import Flask, Response, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from app.errors import (
@@ -18,6 +20,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.store.db import errors
+from app.web import kept
 from app.web.api import problems
 
 API = "/api/"
@@ -94,6 +97,12 @@ _LINK_GONE = ErrorText(
     "The booking may have been removed since we sent the email. Nothing was done.",
     "We can send you new links to your bookings.",
 )
+_FORM_TOO_OLD = ErrorText(
+    "Please send it again",
+    "The page was open for a long time, or your browser did not keep the cookie that protects this"
+    " form. Nothing was done.",
+    "Please check what you typed below, if anything, and send it again.",
+)
 _OUTCOME_UNKNOWN = ErrorText(
     "We lost the connection while saving",
     "Your request either went through completely or not at all.",
@@ -109,14 +118,28 @@ _BY_ERROR: tuple[tuple[type[DomainError], int, ErrorText | None], ...] = (
     (StoreUnavailable, 503, None),
 )
 _RETRY_AFTER_S = {503: "5"}
+# After the others a form that is sent again gets the same answer.
+_MAY_HELP = frozenset({409, 422, 429, 500, 503})
 
 
-def _page(status: int, text: ErrorText | None = None) -> Response:
+def _page(status: int, text: ErrorText | None = None, error: Exception | None = None) -> Response:
     text = text or _BY_STATUS.get(status) or _BY_STATUS[400 if status < 500 else 500]
-    response = make_response(render_template("errors/page.html", text=text, status=status), status)
+    page = render_template("errors/page.html", text=text, status=status, **_typed(status, error))
+    response = make_response(page, status)
     if status in _RETRY_AFTER_S:
         response.headers["Retry-After"] = _RETRY_AFTER_S[status]
     return response
+
+
+def _typed(status: int, error: Exception | None) -> dict[str, Any]:
+    """What was typed into the form that gets this answer, for the page."""
+    fields = kept.kept_fields()
+    is_any = any(field.label for field in fields)
+    return {
+        "kept": fields if is_any else [],
+        "needs_token": kept.needs_token(),
+        "may_send_again": status in _MAY_HELP or isinstance(error, CSRFError),
+    }
 
 
 def _domain_error_page(error: DomainError) -> Response:
@@ -139,7 +162,7 @@ def _http_error_page(error: HTTPException) -> Response | HTTPException:
         return error
     if request.path.startswith(API):
         return problems.http_error_response(error)
-    response = _page(status)
+    response = _page(status, _FORM_TOO_OLD if isinstance(error, CSRFError) else None, error)
     # Headers such as Allow and Retry-After.
     for name, value in error.get_headers():
         if name != "Content-Type":

@@ -64,6 +64,11 @@ _INDEXABLE = frozenset({"directory.find", "directory.profile", *_STATIC})
 _NETWORK = "mindsum.network"
 
 
+def has_cookies(request: Request) -> bool:
+    """Whether requests to this path may use the session cookie."""
+    return not request.path.startswith(_WITHOUT_COOKIES)
+
+
 def _limit_key() -> str:
     return network() or request.remote_addr or "unknown"
 
@@ -74,7 +79,7 @@ csrf = CSRFProtect()
 
 class _Sessions(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        if request.path.startswith(_WITHOUT_COOKIES):
+        if not has_cookies(request):
             return NullSession()
         return super().open_session(app, request)
 

@@ -1,8 +1,10 @@
 """Pausing a recipient domain that refuses us, or the whole queue, for at most 15 minutes."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 import structlog
+from publicsuffixlist import PublicSuffixList
 
 from app import config
 from app.services.mail import backoff
@@ -55,10 +57,14 @@ def answered(claim: Claim, outcome: Outcome, now: datetime) -> None:
 
 
 def organisation(domain: str) -> str:
-    """The last two labels, or three below such as co.uk: who runs the domain, as a guess."""
-    labels = domain.split(".")
-    is_shared = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
-    return ".".join(labels[-3:] if is_shared else labels[-2:])
+    """One label below the public suffix: mail.example.co.uk belongs to example.co.uk."""
+    return _public_suffixes().privatesuffix(domain) or domain
+
+
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    # Read at the first refusal: most processes never need the list.
+    return PublicSuffixList()
 
 
 def _pause(scope: str, reason: str, now: datetime, *, is_next: bool) -> datetime:

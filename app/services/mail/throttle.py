@@ -27,6 +27,8 @@ class SendThrottle:
         self._clock = clock
         self._lock = threading.Lock()
         self._in_use: list[Connection] = []
+        # Of this process: where a connection fails, it may be the network of this machine alone.
+        # What the server answers to all of us is a pause in the database.
         self._paused_until = self._crowded_until = _LONG_AGO
         # How many connections the server takes while it is crowded.
         self._room = 0

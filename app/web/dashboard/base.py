@@ -11,7 +11,7 @@ from app import clock, config
 from app.errors import NotFound
 from app.store import queries, suppressions
 from app.store.models import Booking, Therapist
-from app.web import auth
+from app.web import auth, kept
 from app.web.security import csrf
 
 
@@ -70,10 +70,9 @@ def _guard() -> ResponseReturnValue | None:
 
 def _send_again_page(status: HTTPStatus) -> ResponseReturnValue:
     """Keep a form's typed texts when its session has ended, and ask to send the form again."""
-    typed = {name: text for name, text in request.form.items() if name != "csrf_token"}
     page = render_template(
         "dashboard/send_again.html",
-        typed=typed,
+        fields=kept.kept_fields(),
         is_signed_in=auth.signed_in_therapist() is not None,
         next=auth.safe_next_path(request.path.rpartition("/")[0]),
     )

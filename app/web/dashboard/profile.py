@@ -172,6 +172,7 @@ def _page_after(refused: dict[str, SettingsForm], done: tuple[str, ...]) -> Resp
     unsaved = {section: _FORMS[section]() for section in _changed_sections() if section not in done}
     if refused or unsaved:
         status = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
+        auth.reread_session()
         return _page(unsaved | refused), status
     return redirect(url_for("profile.show", _anchor="said"), HTTPStatus.SEE_OTHER)
 

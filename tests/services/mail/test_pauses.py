@@ -129,6 +129,11 @@ def test_three_unrelated_domains_that_refuse_us_pause_the_queue_once(
         (["mx.a.example", "eu.a.example", "a.example"], False),
         (["a.co.uk", "b.co.uk", "c.co.uk"], True),
         (["x.a.co.uk", "y.a.co.uk", "b.example"], False),
+        (["a.web.de", "b.web.de", "web.de"], False),
+        (["a.sch.uk", "b.police.uk", "c.nhs.uk"], True),
+        (["x.hill.islington.sch.uk", "y.hill.islington.sch.uk", "hill.islington.sch.uk"], False),
+        (["a.xn--55qx5d.cn", "b.xn--55qx5d.cn", "c.xn--55qx5d.cn"], True),
+        (["localhost", "com", "co.uk"], True),
     ],
 )
 def test_domains_of_one_organisation_count_once(
