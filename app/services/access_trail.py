@@ -2,6 +2,8 @@
 
 import hmac
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,6 +110,16 @@ def come_from(origin: Origin) -> None:
 
 def current_origin() -> Origin:
     return _origin.get()
+
+
+@contextmanager
+def acting_as(origin: Origin) -> Iterator[None]:
+    """What the block records is done by `origin`."""
+    before = _origin.set(origin)
+    try:
+        yield
+    finally:
+        _origin.reset(before)
 
 
 def network_hash(address: str | None) -> str:

@@ -8,7 +8,7 @@ from peewee import Expression, IntegrityError, ModelSelect
 
 from app.errors import FieldError, InvalidFields, NotFound, StoreUnavailable
 from app.rules.lifecycle import LIVE, Actor, Status, Via
-from app.services import access_trail, limits
+from app.services import access_trail, asked, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, ledger, transitions
 from app.services.therapists import ranking
@@ -17,6 +17,8 @@ from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     AccessEntry,
     AccessEvent,
+    AskedEmail,
+    AskedKind,
     Booking,
     Client,
     DeliveryAttempt,
@@ -32,6 +34,8 @@ from app.store.models import (
     Writing,
 )
 from app.store.queries import pending as pending_requests
+
+_LINKS_EMAIL = "your_links"
 
 
 def export(address: str, now: datetime) -> dict[str, Any]:
@@ -172,25 +176,33 @@ def _record_first_visit(booking: Booking, now: datetime) -> None:
         ranking.schedule_refresh(booking.therapist_id, now)
 
 
+def ask_for_links(address: str, now: datetime) -> None:
+    asked.ask_for(AskedKind.YOUR_LINKS, address, now)
+
+
 @in_transaction
 def send_links(address: str, now: datetime) -> None:
-    # The answer does not depend on the address. An email of this kind that is still queued will
-    # carry every live booking, so no second is added.
+    """Queue an email with every live booking of a client; nothing where there is none."""
     client = queries.locked_client(address)
     access_trail.record(Access(AccessEvent.LINKS_ASKED, client=client), now)
     if client is None or not queries.live_bookings_of_client(client, now):
         return
     suppressions.try_again(address)
+    counted = limits.lock_emails(_LINKS_EMAIL, limits.address_hash(address), now)
     about = f"links-{client.id}"
-    is_queued = (OutboxEmail.about == about) & (OutboxEmail.status == OutboxStatus.QUEUED)
-    if OutboxEmail.select().where(is_queued).exists():
+    is_link_out = queries.has_left(about)
+    # It will carry every live booking, so no second is added.
+    waiting = queries.locked_waiting(about)
+    if waiting is not None:
+        limits.merge(waiting, counted, now, is_link_out=is_link_out)
         return
     outbox.enqueue(
-        "your_links",
+        _LINKS_EMAIL,
         Role.CLIENT,
         client=client,
         about=about,
         ordinal=outbox.random_ordinal(),
+        not_before=limits.next_email_at(counted, now, is_link_out=is_link_out),
         now=now,
     )
 
@@ -213,6 +225,8 @@ def _unconfirmed(address: str) -> list[dict[str, Any]]:
 
 def _forget_unconfirmed(address: str) -> int:
     hashes, client = limits.address_hashes(address), queries.client_by_email(address)
+    # First, as deliver_outbox takes these rows before it locks therapists.
+    AskedEmail.delete().where(AskedEmail.address_hash.in_(hashes)).execute()
     found = pending_requests.pending_of_address(hashes)
     bookings = Booking.select(Booking.therapist).where(Booking.client == client)
     # At once with those of the bookings: locks taken in another order could meet.

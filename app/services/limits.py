@@ -8,7 +8,7 @@ from peewee import Expression
 from app import config
 from app.errors import TooManyOpen, TooManyRequests
 from app.store import queries
-from app.store.models import Client, EmailLimit, LimitUse, Therapist
+from app.store.models import Client, EmailLimit, LimitUse, OutboxEmail, Therapist
 from app.store.queries.locking import locking
 
 # Requests that hold a time before their address is confirmed. Others are taken without holding.
@@ -84,6 +84,18 @@ def next_email_at(counted: EmailLimit, now: datetime, *, is_link_out: bool) -> d
     counted.last_at = max(at, counted.last_at)
     counted.save()
     return at
+
+
+def merge(email: OutboxEmail, counted: EmailLimit, now: datetime, *, is_link_out: bool) -> None:
+    """Let a waiting email, whose row is locked, count as asked for now instead of another one.
+
+    While no unexpired link of its kind is out, it leaves as soon as its own failures allow.
+    """
+    if is_link_out:
+        return
+    at = next_email_at(counted, now, is_link_out=True) if email.attempts else now
+    changes = {"created_at": now, "due_at": min(at, email.due_at)}
+    OutboxEmail.update(changes).where(OutboxEmail.id == email.id).execute()
 
 
 def is_over(now: datetime) -> Expression:

@@ -112,7 +112,7 @@ def send_sign_in_link() -> ResponseReturnValue:
     except ValueError as error:
         page = _sign_in_page(next_path, typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    auth.request_sign_in(address, next_path, clock.now())
+    auth.ask_for_sign_in(address, next_path, clock.now())
     return render_template("auth/sign_in_sent.html", address=address, next=next_path)
 
 

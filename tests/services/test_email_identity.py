@@ -80,10 +80,11 @@ def test_a_therapist_signs_in_with_any_way_to_write_their_address_and_no_other(
 ) -> None:
     accounts.change_address("asha", "asha@faß.example", story.now)
     accounts.change_address("bran", "asha@fass.example", story.now)
-    story.deliver()
+    told = []
     for address in ("ASHA@xn--fa-hia.example", "Asha@Faß.example", "asha@FASS.example"):
         auth.request_sign_in(address, "/dashboard", story.now)
-    told = [to for kind, to in story.deliver() if kind == "sign_in"]
+        told += [to for kind, to in story.deliver() if kind == "sign_in"]
+        story.wait(minutes=1)
     assert told == ["asha@xn--fa-hia.example"] * 2 + ["asha@fass.example"]
     with pytest.raises(InvalidFields):
         accounts.change_address("chi", "asha@xn--fa-hia.example", story.now)

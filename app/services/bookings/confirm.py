@@ -19,12 +19,13 @@ from app.errors import (
 )
 from app.links import LinkPurpose, LinkToken
 from app.rules.lifecycle import Kind, Via
-from app.services import limits
+from app.services import asked, limits
 from app.services.bookings import holds, request
 from app.services.bookings.request import BookingRequest
 from app.store import outbox, queries, suppressions
+from app.store.asked import newest_about
 from app.store.db.database import in_transaction, on_commit
-from app.store.models import Booking, EmailLimit, OutboxEmail, PendingRequest, Role
+from app.store.models import AskedKind, Booking, EmailLimit, PendingRequest, Role
 from app.store.models.outbox import CONFIRM_REQUEST
 from app.store.queries import pending as pending_requests
 
@@ -46,11 +47,9 @@ def take_request(wanted: BookingRequest, *, now: datetime) -> str:
     therapist = queries.locked_therapist_by_slug(wanted.therapist)
     holds.release_ended(therapist, now)
     minutes = request.check_open(therapist, wanted, now)
-    hashed = limits.address_hash(wanted.email)
-    counted = limits.lock_emails(CONFIRM_REQUEST, hashed, now)
-    suppressions.try_again(wanted.email)
+    key, hashed = secrets.token_urlsafe(16), limits.address_hash(wanted.email)
     pending: PendingRequest = PendingRequest.create(
-        key=_new_key(),
+        key=key,
         therapist=therapist,
         kind=wanted.kind,
         starts_at=wanted.starts_at,
@@ -62,14 +61,10 @@ def take_request(wanted: BookingRequest, *, now: datetime) -> str:
     )
     until = now + timedelta(minutes=float(config.current().unconfirmed_minutes))
     holds.hold_if_allowed(pending, therapist, until=until, now=now)
-    _tell(pending, counted, now)
-    key, slug = pending.key, therapist.slug
+    ask_for_link(key, wanted.email, now)
+    slug = therapist.slug
     on_commit(lambda: _log.info("request_typed", therapist=slug))
     return key
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(16)
 
 
 def _details(wanted: BookingRequest) -> str:
@@ -77,13 +72,56 @@ def _details(wanted: BookingRequest) -> str:
     return json.dumps({name: getattr(wanted, name) or "" for name in names})
 
 
+def ask_for_link(key: str, address: str, now: datetime) -> None:
+    """The link, to an address that may be another one than before; see `send_link`."""
+    asked.ask_for(AskedKind.CONFIRM_REQUEST, address, now, about=key)
+
+
+def address_of(pending: PendingRequest) -> str:
+    """The address as typed last."""
+    newest = newest_about(AskedKind.CONFIRM_REQUEST, pending.key)
+    return newest.address if newest is not None else pending.email
+
+
+@in_transaction
+def send_link(key: str, address: str, now: datetime) -> None:
+    """Queue the link, to a corrected address where it differs; none once it is confirmed or over.
+
+    The page that shows the address to the visitor looks the same in each case.
+    """
+    pending = _locked(key)
+    if pending is None:
+        return
+    hashed = limits.address_hash(address)
+    if address != pending.email:
+        _set(pending, details=json.dumps({**pending.typed, "email": address}))
+    if pending.booking_id is not None or pending.expires_at <= now:
+        return
+    counted = limits.lock_emails(CONFIRM_REQUEST, hashed, now)
+    suppressions.try_again(address)
+    if hashed != pending.address_hash:
+        _correct_address(pending, hashed, now)
+    elif pending.told_by is not None and pending.told_by.is_waiting:
+        return
+    _tell(pending, counted, now)
+
+
+def _correct_address(pending: PendingRequest, hashed: str, now: datetime) -> None:
+    # The link that went to the other address ends, since it names that address as its holder.
+    held_until = pending.held_until
+    holds.release(pending)
+    _set(pending, address_hash=hashed, told_by=None)
+    if held_until is not None and held_until > now:
+        therapist = queries.therapist_by_id(pending.therapist_id)
+        holds.hold_if_allowed(pending, therapist, until=held_until, now=now)
+
+
 def _tell(pending: PendingRequest, counted: EmailLimit, now: datetime) -> None:
     """Let an email carry its link: one that still waits for the same address, or a new one."""
     is_link_out = pending_requests.has_confirm_link_out(pending.address_hash, now)
     email = pending_requests.locked_waiting_confirmation(pending.address_hash)
     if email is not None and email.pending_requests.count() < _MOST_IN_EMAIL:
-        if not is_link_out and email.due_at > now and not email.attempts:
-            OutboxEmail.update(due_at=now).where(OutboxEmail.id == email.id).execute()
+        limits.merge(email, counted, now, is_link_out=is_link_out)
     else:
         email = outbox.enqueue(
             CONFIRM_REQUEST,
@@ -95,35 +133,13 @@ def _tell(pending: PendingRequest, counted: EmailLimit, now: datetime) -> None:
             not_before=limits.next_email_at(counted, now, is_link_out=is_link_out),
             now=now,
         )
-    pending.told_by = email
-    pending.save()
+    _set(pending, told_by=email)
 
 
-@in_transaction
-def send_again(key: str, address: str, now: datetime) -> str:
-    """Send the link again, to a corrected address where it differs; the key from now on.
-
-    Nothing happens, and nothing tells, where the request is confirmed or over.
-    """
-    pending = _locked(key)
-    if pending is None or pending.booking_id is not None or pending.expires_at <= now:
-        return key
-    hashed = limits.address_hash(address)
-    counted = limits.lock_emails(CONFIRM_REQUEST, hashed, now)
-    if hashed != pending.address_hash:
-        # The link that went to the other address ends.
-        held_until = pending.held_until
-        holds.release(pending)
-        pending.key, pending.address_hash, pending.told_by = _new_key(), hashed, None
-        pending.details = json.dumps({**pending.typed, "email": address})
-        pending.save()
-        if held_until is not None and held_until > now:
-            therapist = queries.therapist_by_id(pending.therapist_id)
-            holds.hold_if_allowed(pending, therapist, until=held_until, now=now)
-    elif pending.told_by is not None and pending.told_by.is_waiting:
-        return key
-    _tell(pending, counted, now)
-    return str(pending.key)
+def _set(pending: PendingRequest, **changes: object) -> None:
+    for name, value in changes.items():
+        setattr(pending, name, value)
+    pending.save(only=list(changes))
 
 
 def _locked(key: str) -> PendingRequest | None:

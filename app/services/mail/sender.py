@@ -20,7 +20,7 @@ from app.mailer import (
     Outgoing,
 )
 from app.services.jobs.result import JobResult, PartialResults
-from app.services.mail import expiry, pauses, results
+from app.services.mail import asked_answers, expiry, pauses, results
 from app.services.mail.compose import compose
 from app.services.mail.results import BEHIND, Result
 from app.services.mail.throttle import SendThrottle
@@ -68,6 +68,7 @@ class OutboxSender:
 
     def deliver(self) -> PartialResults:
         """One part per email. Untried claims are given back, also if the generator is closed."""
+        asked_answers.answer_asked(self._clock())
         if self._throttle.is_held():
             return
         oldest_at = outbox.oldest_due_at(self._clock())

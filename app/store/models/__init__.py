@@ -1,6 +1,7 @@
 """The tables: columns, constraints and partial indexes; no decisions."""
 
 from app.store.models.access import AccessEntry, AccessEvent, Party
+from app.store.models.asked import AskedEmail, AskedKind
 from app.store.models.base import Table
 from app.store.models.bookings import (
     Booking,
@@ -40,6 +41,8 @@ __all__ = [
     "AccessEntry",
     "AccessEvent",
     "AccountState",
+    "AskedEmail",
+    "AskedKind",
     "Booking",
     "Client",
     "DeliveryAttempt",
@@ -77,5 +80,5 @@ TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
     Writing, StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
     TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
-    ManageVisit, AccessEntry, LimitUse,
+    ManageVisit, AccessEntry, LimitUse, AskedEmail,
 )  # fmt: skip

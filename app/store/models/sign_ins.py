@@ -7,6 +7,7 @@ from peewee import BooleanField, CharField, ForeignKeyField
 
 from app.store.models.base import Table
 from app.store.models.fields import InstantField
+from app.store.models.outbox import OutboxEmail
 from app.store.models.people import Therapist
 
 # How long a session lasts without being used, and at most.
@@ -20,6 +21,7 @@ class SignIn(Table):
 
     if TYPE_CHECKING:
         therapist_id: int
+        told_by_id: int | None
 
     # Random; what the link's token names.
     key = CharField(max_length=32, unique=True)
@@ -27,6 +29,8 @@ class SignIn(Table):
     # Where the therapist goes after signing in: a path of this site.
     next_path = CharField(max_length=200)
     created_at = InstantField()
+    # The email that carries its link; null where release 0.1 wrote it.
+    told_by = ForeignKeyField(OutboxEmail, null=True, on_delete="SET NULL")
     # Also set where another link was used first, or the address changed.
     used_at = InstantField(null=True)
 

@@ -36,10 +36,18 @@ from app.store.queries.emails import (
     deliveries_of,
     email_by_id,
     failed_emails_to,
+    has_left,
+    locked_waiting,
     newest_emails,
 )
 from app.store.queries.pending import therapists_with_ended_holds
-from app.store.queries.sign_ins import session_by_secret_hash, sessions_over, sessions_that_last
+from app.store.queries.sign_ins import (
+    locked_waiting_sign_in,
+    session_by_secret_hash,
+    sessions_over,
+    sessions_that_last,
+    sign_in_email_out,
+)
 from app.store.queries.therapist_bookings import (
     accepted_between,
     enquiries_of,
@@ -84,6 +92,7 @@ __all__ = [
     "facts_of_request",
     "failed_emails_to",
     "free_consultations_of",
+    "has_left",
     "has_overdue_completion",
     "has_phone",
     "held_spans",
@@ -98,6 +107,8 @@ __all__ = [
     "locked_client",
     "locked_therapist",
     "locked_therapist_by_slug",
+    "locked_waiting",
+    "locked_waiting_sign_in",
     "never_visited_since",
     "newest_access",
     "newest_booking_of_client",
@@ -115,6 +126,7 @@ __all__ = [
     "session_by_secret_hash",
     "sessions_over",
     "sessions_that_last",
+    "sign_in_email_out",
     "therapist_by_email",
     "therapist_by_id",
     "therapist_by_slug",

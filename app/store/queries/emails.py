@@ -16,6 +16,7 @@ from app.store.models import (
     Suppression,
     Therapist,
 )
+from app.store.queries.locking import locking
 
 
 def email_by_id(email_id: int) -> OutboxEmail:
@@ -36,6 +37,21 @@ def failed_emails_to(therapist: Therapist) -> list[OutboxEmail]:
     failed = (OutboxEmail.role == Role.THERAPIST) & (OutboxEmail.status == OutboxStatus.FAILED)
     emails = OutboxEmail.select().join(Booking, JOIN.LEFT_OUTER).where(is_theirs, failed)
     return list(emails.order_by(OutboxEmail.id))
+
+
+def has_left(about: str) -> bool:
+    """Whether an email about it has been sent, or is being sent."""
+    is_out = OutboxEmail.status.in_([OutboxStatus.SENDING, OutboxStatus.SENT])
+    return bool(OutboxEmail.select().where(OutboxEmail.about == about, is_out).exists())
+
+
+def locked_waiting(about: str) -> OutboxEmail | None:
+    """The newest email about it that has not left yet; the lock keeps it from leaving."""
+    waiting = OutboxEmail.select().where(
+        OutboxEmail.about == about, OutboxEmail.status == OutboxStatus.QUEUED
+    )
+    email: OutboxEmail | None = locking(waiting.order_by(OutboxEmail.id.desc()).limit(1)).first()
+    return email
 
 
 @dataclass(frozen=True, slots=True)

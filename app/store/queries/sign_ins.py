@@ -1,11 +1,38 @@
-"""Therapists' sessions: finding one, those that last, those that are over."""
+"""Sign In links that are out or wait; therapists' sessions: one, those that last or are over."""
 
 from datetime import datetime
 
-from peewee import Expression
+from peewee import Expression, ModelSelect
 
-from app.store.models import Therapist, TherapistSession
+from app.store.models import OutboxEmail, OutboxStatus, SignIn, Therapist, TherapistSession
 from app.store.models.sign_ins import IDLE, IDLE_IF_KEPT, LASTS_AT_MOST
+from app.store.queries.locking import locking
+
+
+def sign_in_email_out(therapist: Therapist, since: datetime) -> OutboxEmail | None:
+    """The newest email that left after `since`, or leaves now, and whose link is not used."""
+    is_out = (OutboxEmail.status == OutboxStatus.SENDING) | (
+        (OutboxEmail.status == OutboxStatus.SENT) & (OutboxEmail.settled_at > since)
+    )
+    newest = OutboxEmail.id.desc()
+    email: OutboxEmail | None = _sign_in_emails(therapist).where(is_out).order_by(newest).first()
+    return email
+
+
+def locked_waiting_sign_in(therapist: Therapist, since: datetime) -> OutboxEmail | None:
+    """The email that has not left yet and was asked for after `since`; the lock keeps it."""
+    is_waiting = (OutboxEmail.status == OutboxStatus.QUEUED) & (OutboxEmail.created_at > since)
+    newest = OutboxEmail.id.desc()
+    waiting = _sign_in_emails(therapist).where(is_waiting).order_by(newest).limit(1)
+    email: OutboxEmail | None = locking(waiting).first()
+    return email
+
+
+def _sign_in_emails(therapist: Therapist) -> "ModelSelect[OutboxEmail]":
+    unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
+    return OutboxEmail.select().where(
+        OutboxEmail.id.in_(SignIn.select(SignIn.told_by).where(unused))
+    )
 
 
 def session_by_secret_hash(secret_hash: str) -> TherapistSession | None:

@@ -119,7 +119,7 @@ def send_my_links() -> ResponseReturnValue:
     except ValueError as error:
         page = render_template("client/my_links.html", typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    clients.send_links(address, clock.now())
+    clients.ask_for_links(address, clock.now())
     return render_template("client/my_links_sent.html", address=address)
 
 

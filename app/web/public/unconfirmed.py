@@ -44,14 +44,14 @@ def current(slug: str) -> PendingRequest | None:
 
 def page(pending: PendingRequest, *, typed: str | None = None, error: str = "") -> str:
     # It stays the same when the request is confirmed: that is for the mailbox's owner to know.
-    details = pending.typed
+    address = confirm.address_of(pending)
     return render_template(
         "public/unconfirmed.html",
         pending=pending,
-        address=details["email"],
-        zone=details["timezone"],
+        address=address,
+        zone=pending.typed["timezone"],
         kept_minutes=int(config.current().unconfirmed_minutes),
-        typed=details["email"] if typed is None else typed,
+        typed=address if typed is None else typed,
         error=error,
         is_sent_again=request.args.get("sent") == "again",
     )
@@ -67,7 +67,7 @@ def send_again(slug: str) -> ResponseReturnValue:
         shown = page(pending, typed=typed, error=str(error)) if pending else _nothing_typed()
         return shown, HTTPStatus.UNPROCESSABLE_ENTITY
     if pending is not None:
-        remember(confirm.send_again(pending.key, address, clock.now()))
+        confirm.ask_for_link(pending.key, address, clock.now())
     path = url_for("directory.requested", slug=slug, sent="again")
     return redirect(path, HTTPStatus.SEE_OTHER)
 

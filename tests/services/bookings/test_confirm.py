@@ -22,6 +22,7 @@ from app.services import clients, limits
 from app.services.bookings import confirm, request
 from app.services.bookings.request import BookingRequest
 from app.services.jobs import due
+from app.services.mail.asked_answers import answer_asked
 from app.services.mail.sender import OutboxSender
 from app.services.therapists import ranking
 from app.store.db import database
@@ -73,7 +74,6 @@ def test_a_hundred_presses_of_one_link_at_once_make_one_booking(story: Story) ->
     came_to = at_once([press_often] * (PRESSES // 5))
     assert came_to == [{Booking.get().reference}] * (PRESSES // 5)
     assert Counter(row.kind for row in OutboxEmail.select()) == {
-        "confirm_request": 1,
         "booking_requested": 1,
         "booking_received": 1,
     }
@@ -217,6 +217,7 @@ def test_simultaneous_requests_for_one_address_count_together(story: Story) -> N
         for slug, hours in (("asha", 0), ("asha", 2), ("bran", 6), ("bran", 8))
     ]
     at_once([lambda each=each: confirm.take_request(each, now=now) for each in asked])
+    at_once([lambda: answer_asked(now)] * 4)
     assert PendingRequest.select().where(PendingRequest.held_until > now).count() == 2
     due_now = OutboxEmail.select().where(OutboxEmail.due_at <= now)
     assert due_now.count() == 1
@@ -278,13 +279,20 @@ def test_erasing_a_client_covers_their_pending_requests(story: Story) -> None:
 
 
 @pytest.mark.both_databases
-def test_sending_again_changes_nothing_once_it_is_confirmed(story: Story) -> None:
+def test_sending_again_changes_only_the_address_shown_once_it_is_confirmed(story: Story) -> None:
     pending = take()
-    confirm.confirm(link_of(pending), story.now)
+    story.deliver()
+    link = link_of(pending)
+    booking = confirm.confirm(link, story.now)
     before = all_rows()
-    for address in ("dee@clients.example", "eli@clients.example"):
-        assert confirm.send_again(pending.key, address, story.now) == pending.key
-    assert all_rows() == before
+    for address in ("eli@clients.example", "dee@clients.example"):
+        confirm.send_link(pending.key, address, story.now)
+        # The page shows what was typed, as it does before the link is pressed.
+        assert confirm.address_of(PendingRequest.get()) == address
+    assert confirm.confirm(link, story.now) == booking
+    now = all_rows()
+    assert now.pop("PendingRequest") != before.pop("PendingRequest")
+    assert now == before
 
 
 @pytest.mark.both_databases
@@ -344,6 +352,7 @@ def test_an_expiry_counts_from_the_visit_of_a_client_who_comes_back_later(story:
 def test_pending_requests_are_purged_at_every_run_and_the_rest_once_an_hour(story: Story) -> None:
     purge = due.Purge()
     pending = take()
+    story.deliver()
     counted = EmailLimit.get()
     total(purge(story.now))
     EmailLimit.update(last_at=story.now - timedelta(hours=2)).execute()

@@ -131,6 +131,7 @@ def test_ops_hears_each_time_that_an_address_stops_working(story: Story, app: Fl
             total(sender.deliver())
         outbox.retry_failed(None, story.now)
         story.deliver()
+        story.wait(minutes=1)
     assert statuses("account_alert") == ["sent", "sent"]
 
 

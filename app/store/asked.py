@@ -1,0 +1,52 @@
+"""Emails that somebody asked for: the rows that forms write and deliver_outbox answers."""
+
+from datetime import datetime
+
+from peewee import fn
+
+from app.store.models import AskedEmail, AskedKind
+from app.store.queries.locking import locking
+
+
+def add(
+    kind: AskedKind, address: str, address_hash: str, *, about: str, network: str, now: datetime
+) -> None:
+    AskedEmail.create(
+        kind=kind,
+        address=address,
+        address_hash=address_hash,
+        about=about,
+        network=network,
+        created_at=now,
+    )
+
+
+def is_empty() -> bool:
+    return not AskedEmail.select().exists()
+
+
+def take_oldest() -> AskedEmail | None:
+    """Its row is gone once the transaction commits; rows that other workers have are skipped."""
+    earlier = AskedEmail.alias()
+    has_earlier = fn.EXISTS(
+        earlier.select(earlier.id).where(
+            earlier.kind == AskedEmail.kind,
+            earlier.about == AskedEmail.about,
+            earlier.id < AskedEmail.id,
+        )
+    )
+    waiting = AskedEmail.select().where(~has_earlier).order_by(AskedEmail.id).limit(1)
+    asked: AskedEmail | None = locking(waiting, skip_locked=True).first()
+    if asked is not None:
+        AskedEmail.delete().where(AskedEmail.id == asked.id).execute()
+    return asked
+
+
+def newest_about(kind: AskedKind, about: str) -> AskedEmail | None:
+    asked: AskedEmail | None = (
+        AskedEmail.select()
+        .where(AskedEmail.kind == kind, AskedEmail.about == about)
+        .order_by(AskedEmail.id.desc())
+        .first()
+    )
+    return asked
