@@ -242,9 +242,7 @@ def test_what_was_still_queued_leaves_with_the_message_id_it_would_have_had(
 ) -> None:
     before = len(mail.messages)
     assert run_once(upgraded) == 0
-    sent = {
-        each.parsed["X-Mindsum-Email"]: each.parsed["Message-ID"] for each in mail.messages[before:]
-    }
+    sent = {each.kind: each.parsed["Message-ID"] for each in mail.messages[before:]}
     assert sent == LINKS["queued"]
 
 

@@ -25,12 +25,12 @@ def changed(app: Flask, address: str, *words: str) -> int:
 
 
 def therapists_mail(sent: list[Accepted]) -> list[tuple[str, str]]:
-    told = [(each.parsed["X-Mindsum-Email"], each.rcpt_tos[0]) for each in sent]
+    told = [(each.kind, each.rcpt_tos[0]) for each in sent]
     return [each for each in told if each[1] != DEE[1]]
 
 
 def sign_in_link(sent: list[Accepted]) -> str:
-    (mail,) = [each.parsed for each in sent if each.parsed["X-Mindsum-Email"] == "sign_in"]
+    (mail,) = [each.parsed for each in sent if each.kind == "sign_in"]
     found = re.search(
         r"http://mindsum\.test(/link/sign-in/\S+)", mail.get_body(("plain",)).get_content()
     )

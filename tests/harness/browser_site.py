@@ -102,11 +102,7 @@ class Person:
     def read(self, kind: str) -> Self:
         """Send what is due, and open the newest email of that kind."""
         total(OutboxSender(self.app.extensions["mailer"], clock.now).deliver())
-        newest = next(
-            sent.parsed
-            for sent in reversed(self.mail.messages)
-            if sent.parsed["X-Mindsum-Email"] == kind
-        )
+        newest = next(sent.parsed for sent in reversed(self.mail.messages) if sent.kind == kind)
         body = newest.get_body(("html",))
         assert body is not None
         html = body.get_content()

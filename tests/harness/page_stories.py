@@ -63,9 +63,7 @@ def all_rows() -> dict[str, list[tuple[Any, ...]]]:
 def link(app: Flask, mail: MailServer, kind: str, name: str) -> str:
     """The path of the link called `name` in the newest email of that kind, once all are sent."""
     total(OutboxSender(app.extensions["mailer"], clock.now).deliver())
-    newest = next(
-        sent.parsed for sent in reversed(mail.messages) if sent.parsed["X-Mindsum-Email"] == kind
-    )
+    newest = next(sent.parsed for sent in reversed(mail.messages) if sent.kind == kind)
     body = newest.get_body(("plain",))
     assert body is not None
     lines = body.get_content().splitlines()

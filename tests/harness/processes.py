@@ -167,8 +167,7 @@ class Site:
         return [
             each
             for each in self.mail.messages
-            if each.parsed["X-Mindsum-Email"] == kind
-            and reference in (None, each.parsed["X-Mindsum-Booking"])
+            if each.kind == kind and reference in (None, each.parsed["X-Mindsum-Booking"])
         ]
 
     def click(self, mail: Accepted, purpose: str) -> tuple[int, Any]:

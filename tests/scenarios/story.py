@@ -156,7 +156,7 @@ class Story:
 
     def deliver(self) -> list[tuple[str, str]]:
         """Send the emails that are due; returns (kind, recipient) of each, in order."""
-        return [(each.parsed["X-Mindsum-Email"], each.rcpt_tos[0]) for each in self.sent()]
+        return [(each.kind, each.rcpt_tos[0]) for each in self.sent()]
 
     def sent(self) -> list[Accepted]:
         """Send the emails that are due; returns them as the server received them."""

@@ -92,7 +92,7 @@ def test_what_was_written_is_in_no_email(
     press(asha, page_of(booking), "/note", private_note=f"{CANARY} to myself")
     story.accept(booking)
     sent = story.sent()
-    kinds = [(each.parsed["X-Mindsum-Email"], each.rcpt_tos[0]) for each in sent]
+    kinds = [(each.kind, each.rcpt_tos[0]) for each in sent]
     assert ("new_message", "dee@clients.example") in kinds
     assert ("new_message", "asha@therapists.example") in kinds
     for each in sent:

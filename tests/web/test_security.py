@@ -12,7 +12,7 @@ from app import clock, config, create_app
 from app.links import LinkPurpose, mint
 from app.services import auth
 from app.store.models import SignIn
-from app.web.security import API_LIMIT, LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
+from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
 from tests.harness.every import for_every
 from tests.scenarios.cast import Cast
 from tests.web.conftest import Visitor, another_visitor
@@ -127,14 +127,6 @@ def test_too_many_posts_in_a_minute_are_paused_with_a_page(
 def test_looking_at_a_therapist_is_not_limited(cast: Cast, limited: Visitor) -> None:
     most = int(PUBLIC_FORM_LIMIT.split()[0])
     assert {limited.get(ASHA).status_code for _ in range(most + 1)} == {200}
-
-
-def test_the_api_is_limited_with_a_problem(cast: Cast, limited: Visitor) -> None:
-    headers = {"Authorization": "Bearer test-api-key"}
-    for _ in range(int(API_LIMIT.split()[0])):
-        limited.get("/api/v1/therapists/nobody", headers=headers)
-    answer = limited.get("/api/v1/therapists/nobody", headers=headers)
-    assert (answer.status_code, answer.json["code"]) == (429, "too_many_requests")
 
 
 @pytest.fixture

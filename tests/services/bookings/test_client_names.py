@@ -33,7 +33,7 @@ def test_each_email_has_the_name_and_the_zone_of_its_own_booking(story: Story) -
     received = {
         each.parsed["X-Mindsum-Booking"]: each.parsed.get_body(("plain",)).get_content()
         for each in story.sent()
-        if each.parsed["X-Mindsum-Email"] == "booking_received"
+        if each.kind == "booking_received"
     }
     assert "Dee" in received[first.reference]
     assert "New York" in received[first.reference]

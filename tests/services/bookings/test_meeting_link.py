@@ -40,7 +40,7 @@ def entries(story: Story, booking: Booking) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for mail in story.mail.messages:
         about = mail.parsed["X-Mindsum-Booking"] == booking.reference
-        if about and mail.parsed["X-Mindsum-Email"] in ENTRIES:
+        if about and mail.kind in ENTRIES:
             found.setdefault(str(mail.parsed["To"]), []).append(entry(mail))
     return found
 

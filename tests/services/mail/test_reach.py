@@ -38,7 +38,7 @@ def refusing(
 def told(server: FaultyServer | MailServer, address: str) -> dict[str, str]:
     """The text of each kind of email that reached an address."""
     return {
-        each.parsed["X-Mindsum-Email"]: each.parsed.get_body(("plain",)).get_content()
+        each.kind: each.parsed.get_body(("plain",)).get_content()
         for each in server.messages
         if each.rcpt_tos == (address,)
     }

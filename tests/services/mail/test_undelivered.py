@@ -50,7 +50,7 @@ def test_ops_hears_at_once_that_a_request_did_not_reach_its_therapist(
     with refusing(app, ASHA) as (sender, server):
         total(sender.deliver())
         alert = next(each for each in server.messages if each.rcpt_tos == (OPS,))
-    assert alert.parsed["X-Mindsum-Email"] == "account_alert"
+    assert alert.kind == "account_alert"
     assert alert.parsed["X-Mindsum-Booking"] == booking.reference
     text = alert.parsed.get_body(("plain",)).get_content()
     assert "Our emails to asha do not arrive" in text

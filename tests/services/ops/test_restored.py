@@ -32,7 +32,7 @@ def message_ids(sent: list[Accepted]) -> set[str]:
 
 
 def kinds(sent: list[Accepted]) -> list[str]:
-    return sorted({each.parsed["X-Mindsum-Email"] for each in sent})
+    return sorted({each.kind for each in sent})
 
 
 def pass_until(story: Story, until: datetime) -> list[Accepted]:

@@ -94,7 +94,7 @@ def test_the_whole_story_from_warned_to_reactivated(story: Story) -> None:
     story.sweep()
     story.sweep()
     sent = story.sent()
-    told = [(mail.parsed["X-Mindsum-Email"], mail.rcpt_tos[0]) for mail in sent]
+    told = [(mail.kind, mail.rcpt_tos[0]) for mail in sent]
     assert sorted(told) == [
         ("account_alert", OPS),
         ("account_deactivated", ASHA),

@@ -139,9 +139,7 @@ def listed(site: Site) -> list[Any]:
 
 def copies(mail: MailServer) -> Counter[tuple[str, str]]:
     """How often each email arrived, by kind and booking."""
-    return Counter(
-        (each.parsed["X-Mindsum-Email"], each.parsed["X-Mindsum-Booking"]) for each in mail.messages
-    )
+    return Counter((each.kind, each.parsed["X-Mindsum-Booking"]) for each in mail.messages)
 
 
 class Crowd:

@@ -40,7 +40,7 @@ def emailed(story: Story, booking: Booking, kind: str = "booking_accepted") -> b
     [sent] = [
         each.parsed
         for each in story.mail.messages
-        if (each.parsed["X-Mindsum-Email"], each.parsed["X-Mindsum-Booking"]) == wanted
+        if (each.kind, each.parsed["X-Mindsum-Booking"]) == wanted
     ]
     [part] = [each for each in sent.walk() if each.get_content_type() == "text/calendar"]
     content: Any = part.get_payload(decode=True)

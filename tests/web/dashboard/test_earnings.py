@@ -130,11 +130,11 @@ def test_each_year_has_its_own_sum(story: Story, asha: Visitor) -> None:
     assert "December 2025" in asha.get("/dashboard/earnings?month=2025-12").text
 
 
-@pytest.mark.parametrize("month", ["x", "2026-13", "2026", "-", "9999-12", "0001-01", "2026-1"])
-def test_a_month_that_is_none_is_answered_calmly(month: str, story: Story, asha: Visitor) -> None:
+def test_a_month_that_is_none_is_answered_calmly(story: Story, asha: Visitor) -> None:
     held(story)
-    for path in ("/dashboard/earnings", "/dashboard/earnings.csv"):
-        assert asha.get(f"{path}?month={month}").status_code == 200
+    for month in ("x", "2026-13", "2026", "-", "9999-12", "0001-01", "2026-1"):
+        for path in ("/dashboard/earnings", "/dashboard/earnings.csv"):
+            assert asha.get(f"{path}?month={month}").status_code == 200, month
 
 
 @pytest.mark.both_databases
@@ -143,10 +143,10 @@ def test_earnings_need_no_more_queries_as_sessions_grow(story: Story, asha: Visi
     asha.get("/dashboard/earnings")  # notes that the session was used
     with counted_queries() as few:
         asha.get("/dashboard/earnings")
+    stored = Booking.get_by_id(booking.id)
+    columns = {name: value for name, value in stored.__data__.items() if name != "id"}
     for number in range(45):
-        copy = Booking.get_by_id(booking.id)
-        copy.id, copy.reference = None, f"MB-{number:06}"
-        copy.save(force_insert=True)
+        copy = Booking.create(**{**columns, "reference": f"MB-{number:06}"})
         LedgerLine.create(
             booking=copy,
             event="completed",

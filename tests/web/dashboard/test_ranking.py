@@ -129,12 +129,18 @@ def test_ranking_needs_no_more_queries_as_enquiries_grow(story: Story, asha: Vis
     asha.get("/dashboard/ranking")  # notes that the session was used
     with counted_queries() as few:
         asha.get("/dashboard/ranking")
+    stored = Booking.get_by_id(booking.id)
+    columns = {name: value for name, value in stored.__data__.items() if name != "id"}
     for number in range(60):
-        copy = Booking.get_by_id(booking.id)
-        copy.id, copy.reference = None, f"MB-{number:06}"
-        copy.requested_at -= timedelta(days=number)
-        copy.answered_at -= timedelta(days=number)
-        copy.save(force_insert=True)
+        earlier = timedelta(days=number)
+        Booking.create(
+            **{
+                **columns,
+                "reference": f"MB-{number:06}",
+                "requested_at": stored.requested_at - earlier,
+                "answered_at": stored.answered_at - earlier,
+            }
+        )
     with counted_queries() as many:
         page = asha.get("/dashboard/ranking")
     assert len(many) == len(few) <= 6

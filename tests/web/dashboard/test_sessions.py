@@ -81,7 +81,7 @@ def references(text: str, told: dict[str, str]) -> set[str]:
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize("show", SHOWS)
+@for_every(SHOWS)
 def test_a_filter_shows_what_it_says_by_the_clock_and_the_spreadsheet_agrees(
     show: str, told: dict[str, str], asha: Visitor
 ) -> None:

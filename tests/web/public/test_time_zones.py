@@ -191,7 +191,7 @@ def test_both_starts_of_an_hour_that_comes_twice_are_offered_and_told_apart(
 
 
 def kind(sent: Accepted) -> str:
-    return str(sent.parsed["X-Mindsum-Email"])
+    return str(sent.kind)
 
 
 def plain(sent: Accepted) -> str:
