@@ -196,7 +196,7 @@ KINDS: dict[str, EmailKind] = {
     "account_alert": EmailKind(
         to=("ops",),
         facts=("what", "streak"),
-        values=("therapist_slug", "has_phone", "sessions", "command"),
+        values=("therapist_slug", "has_phone", "is_unlisted", "sessions", "command"),
         send_while="alert_true",
     ),
 }

@@ -113,7 +113,7 @@ def list_(as_json: bool) -> None:
             (
                 each.slug,
                 each.name,
-                each.state,
+                _account(each),
                 each.streak,
                 "flagged" if each.flagged_at else "",
                 each.shown_score,
@@ -278,6 +278,11 @@ def _json(row: Therapist) -> dict[str, object]:
         "meeting_url": row.meeting_url,
         "unreachable_since": utc(unreachable.at) if unreachable else None,
     }
+
+
+def _account(row: Therapist) -> str:
+    is_unreached = suppressions.of_address(row.email) is not None
+    return f"{row.state}, unreachable: not listed" if is_unreached else row.state
 
 
 def _unreachable(row: Therapist) -> str | None:

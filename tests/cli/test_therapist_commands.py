@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.rules.lifecycle import Actor
-from app.store.models import Therapist
+from app.store.models import Suppression, Therapist
 from tests.harness.commands import ADD, Mindsum
 from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import Story
@@ -28,6 +28,17 @@ def test_an_added_therapist_is_listed_and_can_be_booked(mindsum: Mindsum) -> Non
     assert added.pop("phone") is None
     assert mindsum("therapist", "list", "--json").data == [added]
     Story(None, None, None).ask("asha")  # type: ignore[arg-type]
+
+
+def test_the_list_says_who_is_not_listed_because_no_email_arrives(mindsum: Mindsum) -> None:
+    mindsum(*ADD)
+    key = Therapist.get(slug="asha").email_key
+    Suppression.create(address_key=key, reason="550 no such user", at=MONDAY)
+    assert "active, unreachable: not listed" in mindsum("therapist", "list").out
+    [row] = mindsum("therapist", "list", "--json").data
+    assert row["unreachable_since"] == "2026-11-02T09:00:00Z"
+    mindsum("therapist", "reachable", "asha")
+    assert "unreachable" not in mindsum("therapist", "list").out
 
 
 BAD_ADDITIONS = [

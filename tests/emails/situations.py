@@ -49,6 +49,10 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     "account_alert.with_phone": partial(
         sample, "account_alert", session=None, sent_at=ANSWER_BY, has_phone=True
     ),
+    # The mail server objected to that email, not to the address.
+    "account_alert.one_email": partial(
+        sample, "account_alert", sent_at=ANSWER_BY, what="unreachable", streak=None
+    ),
     "booking_requested.free": partial(
         sample, "booking_requested", session=FREE, sessions_that_day=(FREE,)
     ),

@@ -113,7 +113,12 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("account_deactivated.no_sessions", ["no accepted sessions"], ["Eli"]),
     ("account_alert", ["mindsum therapist reactivate asha", "MB-2F8HWP"], ["outbox"]),
     ("account_alert.flagged", ["halved"], ["reactivate", "outbox"]),
-    ("account_alert.unreachable", ["mindsum outbox retry", "MB-7K3QXD"], ["reactivate", "streak"]),
+    (
+        "account_alert.unreachable",
+        ["mindsum outbox retry", "MB-7K3QXD", "not listed", "mindsum therapist reachable asha"],
+        ["reactivate", "streak"],
+    ),
+    ("account_alert.one_email", ["mindsum outbox retry"], ["not listed", "therapist reachable"]),
 ]
 
 

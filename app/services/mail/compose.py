@@ -16,7 +16,7 @@ from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
 from app.services.bookings import alternatives, confirm, transitions
 from app.services.mail.reach import reach_of
-from app.store import queries
+from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
 from app.store.queries import pending as pending_requests
 from emails.calendar import Entry, file_of_event
@@ -264,6 +264,8 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     ],
     "was_asked_in_time": lambda email, _: _was_asked_in_time(_booking(email)),
     "has_phone": lambda email, _: queries.has_phone(_therapist(email)),
+    # As the directory decides it.
+    "is_unlisted": lambda email, _: suppressions.of_address(_therapist(email).email) is not None,
     "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
     "offers": _offers,
     "sessions": _sessions,

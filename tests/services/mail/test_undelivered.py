@@ -54,6 +54,7 @@ def test_ops_hears_at_once_that_a_request_did_not_reach_its_therapist(
     assert alert.parsed["X-Mindsum-Booking"] == booking.reference
     text = alert.parsed.get_body(("plain",)).get_content()
     assert "Our emails to asha do not arrive" in text
+    assert "mindsum therapist reachable asha" in text
     assert booking.reference in text
     (line,) = logged("therapist_unreachable")
     assert (line["level"], line["booking"], line["therapist"]) == (
@@ -119,6 +120,7 @@ def test_ops_hears_once_of_an_unreachable_therapist_and_of_their_sessions(
     assert suppressed() == [ASHA]
     text = alert.get_body(("plain",)).get_content()
     assert "Our emails to asha do not arrive" in text
+    assert "mindsum therapist reachable asha" in text
     assert booking.reference in text
     (line,) = logged("therapist_unreachable")
     assert (line["level"], line["therapist"]) == ("error", "asha")
