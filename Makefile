@@ -10,7 +10,7 @@ export PORT
 # Compiled files are kept whatever the environment says: a run of the tests starts many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install install-dev lock demo run test test-all test-rest check bench soak pictures
+.PHONY: install install-dev lock demo run test test-all test-rest check bench soak sbom pictures
 
 install: $(RUNTIME)
 install-dev: $(DEVELOPMENT)
@@ -64,6 +64,11 @@ bench: install-dev
 
 soak: install-dev
 	@SOAK=1 $(BIN)/pytest --tier=all -n 2 --dist worksteal -q $(ARGS)
+
+# What is in a release, for those who must know it (CycloneDX, JSON).
+sbom: install-dev
+	@$(BIN)/python .ci/sbom dist/sbom.json
+	@echo "dist/sbom.json"
 
 pictures: install-dev
 	@$(BIN)/python -m tests.pictures $(ARGS)

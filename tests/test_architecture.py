@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +216,13 @@ def test_texts_use_plain_words() -> None:
         for word in AVOIDED_WORDS.finditer(path.read_text())
     ]
     assert found == []
+
+
+def test_each_dependency_has_its_reason_and_what_would_replace_it() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[<>=]", each)[0] for each in declared}
+    rows = re.findall(r"(?m)^\| ([\w, -]+) \|", (ROOT / "docs" / "dependencies.md").read_text())
+    assert names - {name for row in rows for name in row.split(", ")} == set()
 
 
 def docstring_lines(text: str) -> int:

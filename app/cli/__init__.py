@@ -13,6 +13,7 @@ import click
 
 from app import create_app
 from app.errors import DomainError, StoreUnavailable
+from app.version import VERSION
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -57,6 +58,7 @@ class _LazyGroup(click.Group):
 
 
 @click.command(cls=_LazyGroup, help="Run Mindsum Bookings from the command line.")
+@click.version_option(VERSION, message="mindsum %(version)s")
 def mindsum() -> None:
     pass
 

@@ -10,6 +10,7 @@ from app.errors import StoreUnavailable
 from app.services.ops import health
 from app.services.ops.health import Check
 from app.store.db import database
+from app.version import VERSION
 from app.web.ops import request_metrics
 from app.web.ops.metrics import DatabaseMetrics
 
@@ -22,7 +23,7 @@ request_metrics.add_to(_registry)
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    return jsonify(status="up")
+    return jsonify(status="up", version=VERSION)
 
 
 @blueprint.get("/readyz")

@@ -14,6 +14,7 @@ from app import clock, config, create_app
 from app.config import Settings
 from app.services.jobs.monitor import JobMonitor
 from app.store.db import database
+from app.version import VERSION
 from tests.harness.databases import postgresql_in
 from tests.harness.ops_pages import (
     NAMES,
@@ -158,7 +159,7 @@ def test_without_a_database_the_process_is_up_but_not_ready() -> None:
     visitor = another_visitor(
         create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none"))
     )
-    assert visitor.get("/healthz").json == {"status": "up"}
+    assert visitor.get("/healthz").json == {"status": "up", "version": VERSION}
     assert set(failing_checks(visitor)) == {"database"}
     found = scrape(visitor)
     assert found["mindsum_database_up"] == 0
