@@ -8,6 +8,7 @@ from peewee import Expression
 from app import config
 from app.errors import TooManyOpen, TooManyRequests
 from app.store import queries
+from app.store.db.database import in_transaction
 from app.store.models import Client, EmailLimit, LimitUse, OutboxEmail, Therapist
 from app.store.queries.locking import locking
 
@@ -118,6 +119,12 @@ def count_request(network: str | None, now: datetime) -> None:
     if len(recent) >= most:
         raise TooManyRequests(recent[-most] + _HOUR - now)
     counted.record(recent, now)
+
+
+@in_transaction
+def count_refused_request(network: str | None, now: datetime) -> None:
+    """As `count_request`, after a request that was refused and undone."""
+    count_request(network, now)
 
 
 def hides_networks(now: datetime) -> bool:

@@ -111,22 +111,16 @@ def _send(therapist: Therapist, form: RequestForm) -> None:
 def _request(therapist: Therapist, form: RequestForm) -> str:
     """The reference of the new booking, or of the one that this very form led to before."""
     now, wanted = clock.now(), form.to_request(therapist.slug)
-    return idempotency.first_result(
-        form.key,
-        _counted(lambda: request_booking(wanted, via=Via.PAGE, now=now).reference, now),
-        now=now,
-    )
+    return _counted(form, lambda: request_booking(wanted, via=Via.PAGE, now=now).reference, now)
 
 
 def _take_request(therapist: Therapist, form: RequestForm) -> str:
     """The key of the request that waits for its address to be confirmed; once for each form."""
     now, wanted = clock.now(), form.to_request(therapist.slug)
-    return idempotency.first_result(
-        form.key, _counted(lambda: confirm.take_request(wanted, now=now), now), now=now
-    )
+    return _counted(form, lambda: confirm.take_request(wanted, now=now), now)
 
 
-def _counted(work: Callable[[], str], now: datetime) -> Callable[[], str]:
+def _counted(form: RequestForm, work: Callable[[], str], now: datetime) -> str:
     visitors = network()
 
     def counted() -> str:
@@ -134,7 +128,12 @@ def _counted(work: Callable[[], str], now: datetime) -> Callable[[], str]:
         limits.count_request(visitors, now)
         return work()
 
-    return counted
+    try:
+        return idempotency.first_result(form.key, counted, now=now)
+    except confirm.REFUSALS:
+        # Whose transaction is undone, and the count with it.
+        limits.count_refused_request(visitors, now)
+        raise
 
 
 @blueprint.get("/therapists/<slug>/requested")

@@ -70,17 +70,20 @@ def test_one_network_in_many_spellings_is_one_and_another_is_not_limited(
     assert post(three_an_hour, 3, others).status_code == 303
 
 
-def test_the_form_sent_again_and_one_that_is_refused_are_not_counted(
+def test_the_form_sent_again_is_not_counted_and_a_request_that_is_refused_is(
     cast: Cast, three_an_hour: Flask
 ) -> None:
     visitor = another_visitor(three_an_hour)
     form = filled(visitor)
     assert {visitor.post(ASHA, data=form).status_code for _ in range(5)} == {303}
-    for _ in range(5):
-        refused = {**filled(visitor), "starts_at": "2026-11-03T10:07:00Z"}
-        assert visitor.post(ASHA, data=refused).status_code == 422
+    statuses = []
+    for starts_at in ("2026-11-03T10:00:00Z", "2026-11-03T10:07:00Z", TIMES[1]):
+        sent = visitor.post(ASHA, data=filled(visitor, starts_at=starts_at))
+        statuses.append(sent.status_code)
+    # Taken, no open time, and one too many.
+    assert statuses == [409, 422, 429]
     [counted] = LimitUse.select()
-    assert len(counted.moments) == 1
+    assert len(counted.moments) == 3
 
 
 def test_the_database_names_no_network(cast: Cast, three_an_hour: Flask) -> None:
