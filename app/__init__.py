@@ -33,6 +33,11 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
     return app
 
 
+def _storage_options(uri: str) -> dict[str, float]:
+    is_redis = uri.startswith("redis")
+    return {"socket_connect_timeout": 1.0, "socket_timeout": 1.0} if is_redis else {}
+
+
 def flask_config(settings: "Settings") -> dict[str, object]:
     # Under the names that Flask and its extensions read.
     return {
@@ -55,8 +60,11 @@ def flask_config(settings: "Settings") -> dict[str, object]:
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": settings.ratelimit_storage_uri,
         "RATELIMIT_HEADERS_ENABLED": True,
-        # If the counts cannot be read, people must still be able to book.
+        # If the counts cannot be read, people must still be able to book: each process then counts
+        # for itself, and soon, since it waits no longer than this.
         "RATELIMIT_SWALLOW_ERRORS": True,
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        "RATELIMIT_STORAGE_OPTIONS": _storage_options(settings.ratelimit_storage_uri),
         "MAIL_SERVER": settings.mail_server,
         "MAIL_PORT": settings.mail_port,
         "MAIL_USE_TLS": settings.mail_use_tls,

@@ -32,9 +32,19 @@ def parse(entry: str) -> ApiKey:
     else:
         # A misspelt scope must not become a bare key that may write.
         raise ValueError("neither a bare key nor NAME:read:KEY or NAME:write:KEY")
-    if not _KEY.fullmatch(named.secret):
-        raise ValueError("not for a header")
+    check_secret(named.secret)
     return named
+
+
+def check_secret(secret: str) -> None:
+    """Raises ValueError."""
+    if not _KEY.fullmatch(secret):
+        raise ValueError("not for a header")
+
+
+def is_same(token: str, secret: str) -> bool:
+    """In constant time."""
+    return hmac.compare_digest(_digest(token), _digest(secret))
 
 
 def check(entries: Sequence[str]) -> None:
@@ -46,7 +56,7 @@ def check(entries: Sequence[str]) -> None:
 
 def find(token: str, entries: tuple[str, ...]) -> ApiKey | None:
     # Every key is compared, by its hash and in constant time, so that the duration tells nothing.
-    digest = sha256(token.encode()).digest()
+    digest = _digest(token)
     matching = [key for known, key in _by_digest(entries) if hmac.compare_digest(known, digest)]
     return matching[0] if matching else None
 
@@ -54,4 +64,8 @@ def find(token: str, entries: tuple[str, ...]) -> ApiKey | None:
 @lru_cache(maxsize=8)
 def _by_digest(entries: tuple[str, ...]) -> list[tuple[bytes, ApiKey]]:
     keys = [parse(entry) for entry in entries]
-    return [(sha256(key.secret.encode()).digest(), key) for key in keys]
+    return [(_digest(key.secret), key) for key in keys]
+
+
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode()).digest()

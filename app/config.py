@@ -103,6 +103,10 @@ class Settings(BaseSettings):
             " ASCII characters, with = at the end only"
         ),
     )
+    # What /metrics and /readyz ask for as `Authorization: Bearer KEY`. None: they answer everybody.
+    monitoring_key: str | None = Field(
+        None, description="a text of printable ASCII characters, with = at the end only"
+    )
     # None: loopback where PUBLIC_URL is http, else all addresses.
     bind: str | None = Field(
         None, description="an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::"
@@ -202,6 +206,13 @@ class Settings(BaseSettings):
     @classmethod
     def _fit_a_header(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         api_keys.check(value)
+        return value
+
+    @field_validator("monitoring_key")
+    @classmethod
+    def _fits_a_header(cls, value: str | None) -> str | None:
+        if value is not None:
+            api_keys.check_secret(value)
         return value
 
     @field_validator("bind")

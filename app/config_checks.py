@@ -65,6 +65,7 @@ def unsafe_for_production(s: "Settings", unread: set[str]) -> Iterator[ConfigErr
         ("SECRET_KEY_FALLBACKS", s.secret_key_fallbacks),
         ("NOTES_KEY", s.notes_key),
         ("BACKUP_KEY", s.backup_key),
+        ("MONITORING_KEY", [s.monitoring_key] if s.monitoring_key else []),
         ("API_KEYS", [api_keys.parse(entry).secret for entry in s.api_keys]),
     ):
         # A value that could not be read has left the default in its place.

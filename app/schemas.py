@@ -4,6 +4,7 @@ The API's OpenAPI document is written from these models and their docstrings.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -72,6 +73,23 @@ class TimelineLine(Out):
     by: Actor
     via: Via
 
+    @classmethod
+    def from_entry(cls, entry: TimelineEntry, **more: object) -> Self:
+        """The line; `more` are the fields of a subclass."""
+        fields: dict[str, Any] = {
+            "at": entry.at,
+            "event": entry.event,
+            "by": entry.by,
+            "via": entry.via,
+        }
+        return cls(**fields, **more)
+
+
+class OpsTimelineLine(TimelineLine):
+    """With the name of the API key that did it, which other callers of the API do not see."""
+
+    api_key: str | None = None
+
 
 class UnreachedOut(Out):
     """A side of the booking that our emails do not reach, and since when."""
@@ -95,7 +113,7 @@ class BookingDetail(BookingOut):
     """A booking with its timeline, its ledger lines, and who could not be told about it."""
 
     unreached: list[UnreachedOut]
-    timeline: list[TimelineLine]
+    timeline: Sequence[TimelineLine]
     ledger: list[LedgerEntry]
 
     @classmethod
@@ -110,12 +128,23 @@ class BookingDetail(BookingOut):
             booking,
             now,
             unreached=UnreachedOut.from_reach(reach_of(booking, now)),
-            timeline=[
-                TimelineLine(at=line.at, event=line.event, by=line.by, via=line.via)
-                for line in timeline
-            ],
+            timeline=[cls._line(entry) for entry in timeline],
             ledger=[LedgerEntry(account=line.account, amount=line.amount_minor) for line in lines],
         )
+
+    @classmethod
+    def _line(cls, entry: TimelineEntry) -> TimelineLine:
+        return TimelineLine.from_entry(entry)
+
+
+class OpsBookingDetail(BookingDetail):
+    """What the command line shows of a booking."""
+
+    timeline: Sequence[OpsTimelineLine]
+
+    @classmethod
+    def _line(cls, entry: TimelineEntry) -> TimelineLine:
+        return OpsTimelineLine.from_entry(entry, api_key=entry.facts.get("api_key"))
 
 
 class TherapistOut(Out):

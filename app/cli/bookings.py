@@ -19,7 +19,7 @@ from app.cli.common import (
     with_database,
 )
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
-from app.schemas import BookingDetail, BookingOut
+from app.schemas import BookingOut, OpsBookingDetail, OpsTimelineLine
 from app.services import validation
 from app.services.bookings import cancel, ledger, revoke, transitions
 from app.services.mail.compose import session_of
@@ -135,7 +135,7 @@ def revoke_links(reference: str, as_json: bool) -> None:
 
 def _print_booking(row: Booking, as_json: bool) -> None:
     timeline, lines = queries.timeline_of(row), ledger.lines_of(row)
-    whole = BookingDetail.with_history(row, timeline, lines, clock.now())
+    whole = OpsBookingDetail.with_history(row, timeline, lines, clock.now())
     if as_json:
         print_json(whole)
         return
@@ -159,7 +159,7 @@ def _print_booking(row: Booking, as_json: bool) -> None:
     click.echo()
     print_table(
         ("at (UTC)", "event", "by", "via"),
-        [(utc(line.at), line.event, line.by, line.via) for line in whole.timeline],
+        [(utc(line.at), line.event, line.by, _way_in(line)) for line in whole.timeline],
         empty="Nothing has happened yet.",
     )
     if whole.ledger:
@@ -169,6 +169,10 @@ def _print_booking(row: Booking, as_json: bool) -> None:
             [(line.account, formatting.money(line.amount, money[1])) for line in whole.ledger],
             empty="",
         )
+
+
+def _way_in(line: OpsTimelineLine) -> str:
+    return f"{line.via} ({line.api_key})" if line.api_key else line.via
 
 
 def _lateness(row: Booking) -> str:

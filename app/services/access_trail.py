@@ -44,11 +44,12 @@ _log = structlog.get_logger("mindsum")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, and by which way in; `network` is a `network_hash`."""
+    """Who acts, and by which way in; `network` is a `network_hash`, `api_key` a key's name."""
 
     by: Party
     via: Via
     network: str = ""
+    api_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

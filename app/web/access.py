@@ -15,6 +15,7 @@ from app.store.models import AccessEvent, Booking, Party, Purpose, Therapist, Wr
 _WAYS = (("/link/", Via.LINK), ("/dashboard", Via.DASHBOARD), ("/api/", Via.API))
 _CLIENTS = ("/link/manage/", "/link/choose/")
 _THERAPISTS = ("/link/", "/dashboard", "/sign-out")
+_MONITORING = ("/metrics", "/readyz")
 _REFUSED_FORM = frozenset({400, 401, 403, 413, 422})
 _REFUSED_LINK = frozenset({400, 404, 410})
 _REFUSED_KEY = {401: AccessEvent.WRONG_KEY, 403: AccessEvent.READ_ONLY_KEY}
@@ -107,7 +108,7 @@ def _refused(status: int) -> AccessEvent | None:
     is_post, path = request.method == "POST", request.path
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return AccessEvent.LIMIT_REACHED
-    if path.startswith("/api/"):
+    if path.startswith(("/api/", *_MONITORING)):
         return _REFUSED_KEY.get(status)
     if path.startswith("/link/sign-in/") and is_post:
         return AccessEvent.SIGN_IN_REFUSED if status in _REFUSED_LINK else None

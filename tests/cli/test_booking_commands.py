@@ -3,14 +3,19 @@
 import json
 from datetime import timedelta
 
+from app import config
 from app.rules.lifecycle import Actor
 from app.services.bookings import messages
+from app.services.ops import replay
+from app.store import queries
 from app.store.db import database
 from app.store.models import LedgerLine, Therapist
+from tests.harness.api_calls import caller, wanted, z
 from tests.harness.commands import Mindsum
-from tests.scenarios.cast import MONDAY
+from tests.scenarios.cast import MONDAY, TUESDAY_10
 from tests.scenarios.story import DEE, Story
 
+HOUR = timedelta(hours=1)
 NOTE = "I have not slept since the fire"
 
 
@@ -25,6 +30,27 @@ def test_ops_accepts_for_the_therapist_and_repeating_it_shows_the_same(
         ("accepted", "ops", "cli"),
     ]
     assert mindsum("booking", "accept", reference, "--json").data == first
+
+
+def test_ops_sees_which_api_key_did_what_and_other_callers_do_not(
+    story: Story, mindsum: Mindsum
+) -> None:
+    keys = ("desk:write:desk-secret", "shop:write:shop-secret", "test-api-key")
+    config.use(config.current().model_copy(update={"api_keys": keys}))
+    call = caller(story.app)
+    desk, shop = ({"Authorization": f"Bearer {name}-secret"} for name in ("desk", "shop"))
+    reference = call("POST", "bookings", wanted(), **desk).get_json()["reference"]
+    story.accept(story.reload(queries.booking_by_reference(reference)))
+    answer = call("POST", f"bookings/{reference}/cancel", {"by": "client"}, **shop)
+    assert "desk" not in answer.text
+    assert [line["via"] for line in answer.get_json()["timeline"]] == ["api", "link", "api"]
+    shown = mindsum("booking", "show", reference, "--json").data["timeline"]
+    assert [line.get("api_key") for line in shown] == ["desk", None, "shop"]
+    assert "api (shop)" in mindsum("booking", "show", reference).out
+    # A key without a name leaves none, nor does one leave its name to what comes later.
+    other = call("POST", "bookings", wanted(starts_at=z(TUESDAY_10 + 2 * HOUR))).get_json()
+    assert "api_key" not in str(mindsum("booking", "show", other["reference"], "--json").data)
+    assert [*replay.find_differences(story.now)] == []
 
 
 def test_a_refused_move_names_the_state_and_changes_nothing(story: Story, mindsum: Mindsum) -> None:

@@ -20,6 +20,7 @@ NOT_FOR_PRODUCTION = [
     ("NOTES_KEY", {"NOTES_KEY": "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4="}),
     ("API_KEYS", {"API_KEYS": "demo"}),
     ("API_KEYS", {"API_KEYS": "a-long-and-random-key,shop:read:secret"}),
+    ("MONITORING_KEY", {"MONITORING_KEY": "metrics"}),
     ("DEMO_DIR", {"DEMO_DIR": "/tmp/demo"}),
     ("RATELIMIT_ENABLED", {"RATELIMIT_ENABLED": "false"}),
     ("CONFIRM_ADDRESS", {"CONFIRM_ADDRESS": "never"}),
@@ -35,6 +36,7 @@ FINE_FOR_PRODUCTION: list[dict[str, str]] = [
     *({"MAIL_USE_TLS": "", "MAIL_SERVER": host} for host in ("localhost", "127.0.0.2", "::1")),
     {"API_KEYS": "shop:read:a-long-and-random-key"},
     {"BIND": "127.0.0.1"},
+    {"MONITORING_KEY": "a-long-and-random-key"},
 ]
 
 

@@ -105,6 +105,7 @@ BAD = [
     ("CRISIS_NOTE", "Call 999.\nOr 116 123."),
     ("CRISIS_NOTE", "Call \u202e999, or 116 123."),
     ("CRISIS_NOTE", "9" * 201),
+    ("MONITORING_KEY", "two words"),
     ("PORT", "80.5"),
     ("PORT", "-1"),
     ("WEB_CONCURRENCY", "0"),

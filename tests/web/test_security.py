@@ -14,6 +14,7 @@ from app.services import auth
 from app.store.models import SignIn
 from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT
 from tests.harness.every import for_every
+from tests.harness.smtp_server import unused_port
 from tests.scenarios.cast import Cast
 from tests.web.conftest import Visitor, another_visitor
 
@@ -160,6 +161,23 @@ def test_in_production_the_proxy_says_who_calls(cast: Cast, production: Flask) -
     # What a caller claims before the door's own word does not count.
     assert post_from("203.0.113.9, 198.51.100.7") == 429
     assert post_from("198.51.100.8") != 429
+
+
+def test_while_redis_cannot_be_reached_each_process_counts_for_itself(
+    app: Flask, cast: Cast
+) -> None:
+    settings = config.current()
+    away = {
+        "ratelimit_enabled": True,
+        "ratelimit_storage_uri": f"redis://127.0.0.1:{unused_port()}",
+    }
+    try:
+        visitor = another_visitor(create_app(settings.model_copy(update=away)))
+        most = int(SIGN_IN_LIMIT.split()[0])
+        statuses = [visitor.post("/my-links").status_code for _ in range(most + 1)]
+    finally:
+        create_app(settings)
+    assert statuses == [422] * most + [429]
 
 
 def test_without_a_proxy_in_front_no_client_can_claim_another_address(

@@ -9,6 +9,7 @@ from app.rules import availability, cancellation, lifecycle, reminders
 from app.rules.cancellation import CancellingRule, Settlement
 from app.rules.lifecycle import LIVE, MOVES, Actor, Move, Status, Verdict, Via
 from app.rules.standing import StandingStep
+from app.services import access_trail
 from app.services.bookings import ledger, log
 from app.services.therapists import ranking, standing
 from app.store import outbox, queries
@@ -240,4 +241,6 @@ def add_timeline_entry(
     booking: Booking, event: str, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
 ) -> None:
     """Raises IntegrityError if the booking has this event already."""
+    if via is Via.API and (api_key := access_trail.current_origin().api_key):
+        facts = {**facts, "api_key": api_key}
     TimelineEntry.create(booking=booking, event=event, by=by, via=via, at=at, facts=facts)

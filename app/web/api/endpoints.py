@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from app.api_keys import ApiKey
 from app.errors import DomainError, FieldError, InvalidFields, NotFound
 from app.rules.lifecycle import Status, Verdict, Via
 from app.schemas import BookingDetail, BookingOut, TherapistDetail, TherapistOut
-from app.services import availability, idempotency, validation
+from app.services import access_trail, availability, idempotency, validation
 from app.services.bookings import cancel, ledger, transitions
 from app.services.bookings.request import request_booking
 from app.services.bookings.transitions import MoveResult
@@ -59,6 +60,8 @@ def guard() -> Response | None:
         if key is None:
             return problems.response(problems.problem("unauthorized"))
         structlog.contextvars.bind_contextvars(api_key=key.name)
+        origin = access_trail.current_origin()
+        access_trail.come_from(replace(origin, api_key=key.name or ""))
         if not key.may_write and request.method not in _READS:
             return problems.response(problems.problem("read_only_key"))
     error = request.routing_exception

@@ -1,11 +1,11 @@
 """Endpoints for operators: /healthz, /readyz and /metrics."""
 
 import peewee
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from app import clock
+from app import api_keys, clock, config
 from app.errors import StoreUnavailable
 from app.services.ops import health
 from app.services.ops.health import Check
@@ -19,6 +19,19 @@ blueprint = Blueprint("ops", __name__)
 _registry = CollectorRegistry(auto_describe=False)
 _registry.register(DatabaseMetrics())
 request_metrics.add_to(_registry)
+
+
+@blueprint.before_request
+def require_key() -> Response | None:
+    """Of what tells how the service fares, where MONITORING_KEY says so."""
+    key, given = config.current().monitoring_key, request.authorization
+    if key is None or request.endpoint == "ops.healthz":
+        return None
+    token = given.token if given is not None and given.type == "bearer" else None
+    if token is not None and api_keys.is_same(token, key):
+        return None
+    challenge = {"WWW-Authenticate": 'Bearer realm="Mindsum Bookings monitoring"'}
+    return Response("Please send MONITORING_KEY.\n", 401, challenge, mimetype="text/plain")
 
 
 @blueprint.get("/healthz")
