@@ -15,12 +15,13 @@ from app.mailer.outcomes import (
     MailUnwelcome,
     MailWithheld,
     Stage,
+    masked,
 )
 from app.mailer.wire import Outgoing
 
 __all__ = [
     "Connection", "MailBlocked", "MailDeferred", "MailError", "MailRefused", "MailUnwelcome",
-    "MailWithheld", "Mailer", "Outgoing",
+    "MailWithheld", "Mailer", "Outgoing", "masked",
 ]  # fmt: skip
 
 DEFAULT_TIMEOUT_SECONDS = 10.0

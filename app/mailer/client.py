@@ -6,6 +6,7 @@ import smtplib
 import socket
 import ssl
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,8 @@ class Step:
     expected: int = 2
     # Words that an error leaves out.
     hide: tuple[str, ...] = ()
+    # Names that an error leaves out, too.
+    names: Collection[str] = ()
     # The command asks for more than every message needs.
     is_unlike_others: bool = False
 
@@ -126,7 +129,12 @@ def read_reply(client: smtplib.SMTP, step: Step) -> None:
     if step is RESET:
         raise MailDeferred("the server did not reset", stage=step.stage)
     raise error_from_reply(
-        step.stage, code, reply, step.hide, is_unlike_others=step.is_unlike_others
+        step.stage,
+        code,
+        reply,
+        step.hide,
+        names=step.names,
+        is_unlike_others=step.is_unlike_others,
     )
 
 

@@ -171,7 +171,8 @@ class Connection(flask_mail.Connection):
         send(client, "content", b".\r\n" + self._commands_ahead(client, following))
         code, reply = read_final_reply(client)
         if code // 100 != 2:
-            raise error_from_reply("content", code, reply, _private(message.recipient))
+            hide = _private(message.recipient)
+            raise error_from_reply("content", code, reply, hide, names=message.names)
 
     def _commands_ahead(self, client: smtplib.SMTP, following: Outgoing | None) -> bytes:
         if following is None:
@@ -199,10 +200,11 @@ class Connection(flask_mail.Connection):
         is_unlike_others = envelope.needs_utf8 and envelope.sender.isascii()
         hide = _private(envelope.recipient)
         mail = f"MAIL FROM:<{envelope.sender}>{option}"
+        recipient, names = f"RCPT TO:<{envelope.recipient}>", message.names
         steps = [
-            Step("sender", mail, is_unlike_others=is_unlike_others),
-            Step("recipient", f"RCPT TO:<{envelope.recipient}>", hide=hide),
-            Step("data", "DATA", expected=3, hide=hide),
+            Step("sender", mail, names=names, is_unlike_others=is_unlike_others),
+            Step("recipient", recipient, hide=hide, names=names),
+            Step("data", "DATA", expected=3, hide=hide, names=names),
         ]
         return [RESET, *steps] if self._is_unfinished else steps
 

@@ -3,7 +3,7 @@
 import re
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -105,14 +105,17 @@ def error_from_reply(
     reply: bytes | str,
     hide: tuple[str, ...] = (),
     *,
+    names: Collection[str] = (),
     is_unlike_others: bool = False,
 ) -> MailError:
-    """The error for an unexpected reply; its reason leaves out the words of `hide`.
+    """The error for an unexpected reply; its reason leaves out the words of `hide` and `names`.
 
+    `names`: read as part of the reply, since somebody may be called "Unknown".
     `is_unlike_others`: the command asked for more than every message needs.
     """
     text = _safe_line(reply, hide)
-    reason = text[:_LINE] or "no reason given"
+    # Before it is cut, or half a name would stay.
+    reason = masked(text, names)[:_LINE] or "no reason given"
     is_permanent = code // 100 == 5 and stage != "tls"
     is_about_one = stage == "sender" and (is_unlike_others or code in _ABOUT_ONE_MESSAGE)
     if code in NOT_ALLOWED_IN:
@@ -165,9 +168,17 @@ def mail_errors(stage: Stage, hide: tuple[str, ...] = ()) -> Iterator[None]:
         raise MailDeferred(reason, stage=stage) from None
 
 
+def masked(text: str, words: Collection[str]) -> str:
+    """The text without these words, in whatever letter case."""
+    # The longest first: one may be part of another.
+    found = sorted(filter(None, words), key=len, reverse=True)
+    if not found:
+        return text
+    pattern = "|".join(map(re.escape, found))
+    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", "***", text, flags=re.IGNORECASE)
+
+
 def _safe_line(reply: bytes | str, hide: tuple[str, ...]) -> str:
-    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
-    for private in filter(None, hide):
-        text = re.sub(rf"(?<!\w){re.escape(private)}(?!\w)", "***", text, flags=re.IGNORECASE)
+    text = masked(reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply, hide)
     shown = "".join(char if char.isprintable() else " " for char in _PRIVATE.sub("***", text))
     return " ".join(shown.split())

@@ -1,6 +1,6 @@
 """What goes over the wire: a message as bytes, and its envelope address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from app.mailer.outcomes import MailBlocked, MailError, MailRefused
@@ -20,6 +20,8 @@ class Outgoing:
     needs_utf8: bool = False
     # Called when all but the last line is sent; if it returns False the server takes nothing.
     may_finish: Callable[[], bool] = lambda: True
+    # What an error must not repeat of the server's words.
+    names: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

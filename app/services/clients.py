@@ -11,8 +11,9 @@ from app.rules.lifecycle import LIVE, Actor, Status, Via
 from app.services import access_trail, asked, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, ledger, transitions
+from app.services.mail import private_words
 from app.services.therapists import ranking
-from app.store import erasure_log, outbox, queries, suppressions
+from app.store import erasure_log, outbox, pauses, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     AccessEntry,
@@ -101,8 +102,10 @@ def erase(address: str, now: datetime, *, ends_live_bookings: bool = False) -> i
 def _erase_bookings(client: Client, now: datetime) -> int:
     """What names the client in their bookings and emails; how many bookings."""
     own_bookings = Booking.select(Booking.id).where(Booking.client == client)
+    words = private_words.of_client(client, Booking.select().where(Booking.client == client))
     Writing.delete().where(Writing.booking.in_(own_bookings)).execute()
     _erase_emails(client, own_bookings, now)
+    private_words.remove_from_refusals(words)
     count = (
         Booking.update(
             client_name="Erased",
@@ -135,6 +138,7 @@ def _erase_emails(client: Client, own_bookings: "ModelSelect[Booking]", now: dat
     ).execute()
     # A domain may name its owner.
     OutboxEmail.update(domain="").where(own_emails).execute()
+    pauses.end_unused()
 
 
 @in_transaction

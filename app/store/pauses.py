@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from peewee import Expression, fn
+from peewee import SQL, Expression, fn
 
 from app.store.models import MailPause, OutboxEmail
 
@@ -64,6 +64,15 @@ def take(pause: MailPause, now: datetime, until: datetime) -> bool:
 def give_back(scope: str, now: datetime) -> None:
     """The try said nothing: the next email may be tried now."""
     MailPause.update(until=now).where(MailPause.scope == scope).execute()
+
+
+def end_unused() -> None:
+    """End pauses of domains to which no email waits."""
+    waiting = OutboxEmail.select(OutboxEmail.domain).where(
+        SQL("status IN ('queued', 'sending')")  # as the partial indexes have it
+    )
+    unused = (MailPause.scope != EVERYTHING) & MailPause.scope.not_in(waiting)
+    MailPause.delete().where(unused).execute()
 
 
 def end(*scopes: str) -> int:

@@ -27,7 +27,8 @@ _log = structlog.get_logger("mindsum")
 def refuse(claim: Claim, reason: str, now: datetime) -> datetime:
     """Pause the domain of a refused email, in the caller's transaction; returns until when."""
     domain = claim.email.domain
-    until = _pause(domain, reason, now, is_next=claim.probes is not None)
+    number = claim.email.id
+    until = _pause(domain, reason, now, email=number, is_next=claim.probes is not None)
     refusing = {
         organisation(pause.scope)
         for pause in pauses.all_pauses()
@@ -35,7 +36,8 @@ def refuse(claim: Claim, reason: str, now: datetime) -> datetime:
     }
     # Once everything is paused, one more refusal is enough: the others have not been asked since.
     if claim.probes == EVERYTHING or len(refusing) >= UNRELATED:
-        until = max(until, _pause(EVERYTHING, reason, now, is_next=claim.probes == EVERYTHING))
+        is_next = claim.probes == EVERYTHING
+        until = max(until, _pause(EVERYTHING, reason, now, email=number, is_next=is_next))
     return until
 
 
@@ -53,7 +55,7 @@ def answered(claim: Claim, outcome: Outcome, now: datetime) -> None:
     if outcome not in _ANSWERS:
         pauses.give_back(scope, now)
     elif pauses.end(scope, claim.email.domain):
-        on_commit(lambda: _log.info("mail_resumed", domain=scope))
+        on_commit(lambda: _log.info("mail_resumed", email=claim.email.id))
 
 
 def organisation(domain: str) -> str:
@@ -67,17 +69,17 @@ def _public_suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
-def _pause(scope: str, reason: str, now: datetime, *, is_next: bool) -> datetime:
+def _pause(scope: str, reason: str, now: datetime, *, email: int, is_next: bool) -> datetime:
     pause = pauses.get(scope)
     if pause and now < pause.until and not is_next:
         # Another email was under way when the pause began.
         return pause.until
     wait = _wait(pause)
     if pauses.put(scope, reason, until=now + wait, now=now):
-        is_all = scope == EVERYTHING
-        event, facts = ("outbox_paused", {}) if is_all else ("domain_paused", {"domain": scope})
+        # A domain may name its owner, and no log line can be erased: the email has it.
+        event = "outbox_paused" if scope == EVERYTHING else "domain_paused"
         again_in_s = round(wait.total_seconds(), 1)
-        on_commit(lambda: _log.warning(event, why=reason, again_in_s=again_in_s, **facts))
+        on_commit(lambda: _log.warning(event, email=email, why=reason, again_in_s=again_in_s))
     return now + wait
 
 

@@ -20,7 +20,7 @@ from app.mailer import (
     Outgoing,
 )
 from app.services.jobs.result import JobResult, PartialResults
-from app.services.mail import asked_answers, expiry, pauses, results
+from app.services.mail import asked_answers, expiry, pauses, private_words, results
 from app.services.mail.compose import compose
 from app.services.mail.results import BEHIND, Result
 from app.services.mail.throttle import SendThrottle
@@ -150,6 +150,7 @@ class OutboxSender:
                 message.to_bytes(),
                 message.needs_smtputf8,
                 self._may_finish(claim, now),
+                private_words.of_email(email),
             )
             # No transaction is open here: the server may take minutes.
             for _, error in connection.deliver([outgoing]):

@@ -1,0 +1,64 @@
+"""The words of people's names and addresses, which no log line or stored refusal may repeat."""
+
+import re
+from collections.abc import Collection, Iterable
+
+from app.mailer import masked
+from app.store.models import (
+    Booking,
+    Client,
+    MailPause,
+    OutboxEmail,
+    PendingRequest,
+    Suppression,
+    Therapist,
+)
+
+_WORD = re.compile(r"\w{2,}")
+
+
+def of_email(email: OutboxEmail) -> set[str]:
+    """Of everybody whom the email is to or about."""
+    booking, recipient = email.booking, email.recipient
+    words = of_booking(booking) if booking else set()
+    if isinstance(recipient, PendingRequest):
+        typed = recipient.typed
+        words |= _of_names(typed["name"], typed["given_name"]) | _of_address(recipient.email)
+        words |= of_therapist(recipient.therapist)
+    elif isinstance(recipient, Client):
+        words |= _of_address(recipient.email)
+    therapist = email.therapist or (recipient if isinstance(recipient, Therapist) else None)
+    return words | of_therapist(therapist) if therapist else words
+
+
+def of_booking(booking: Booking) -> set[str]:
+    return of_client(booking.client, [booking]) | of_therapist(booking.therapist)
+
+
+def of_client(client: Client, bookings: Iterable[Booking]) -> set[str]:
+    """With the names that they gave for these bookings of theirs."""
+    names = {name for each in bookings for name in (each.client_name, each.client_given_name)}
+    return _of_names(*names) | _of_address(client.email)
+
+
+def of_therapist(therapist: Therapist) -> set[str]:
+    return _of_names(therapist.name, therapist.given_name) | _of_address(therapist.email)
+
+
+def remove_from_refusals(words: Collection[str]) -> None:
+    """From what is stored of mail servers' refusals that are not about one email alone."""
+    for table in (MailPause, Suppression):
+        for row in table.select():
+            rest = masked(row.reason, words)
+            if rest != row.reason:
+                table.update(reason=rest).where(table.id == row.id).execute()
+
+
+def _of_names(*names: str) -> set[str]:
+    return {*names, *(word for name in names for word in _WORD.findall(name))} - {""}
+
+
+def _of_address(address: str) -> set[str]:
+    # A domain may name its owner.
+    local, _, domain = address.rpartition("@")
+    return {address, local, domain}
