@@ -27,6 +27,7 @@ from app.services.bookings import ledger as ledger_lines
 from app.services.ops import backup as backups
 from app.services.ops import erasures, health
 from app.services.ops import replay as replaying
+from app.services.ops import scrub as scrubbing
 from app.store import encryption, erasure_log, queries
 from app.store.db import database
 from emails import formatting
@@ -59,7 +60,7 @@ def db() -> None:
 def upgrade(as_json: bool) -> None:
     """Bring the schema up to date; can be run twice, also from several places at once.
 
-    Clients in ERASURE_LOG that a restored backup brought back are erased again.
+    People in ERASURE_LOG that a restored backup brought back are erased again.
     """
     steps = database.upgrade()
     with database.connection():
@@ -69,7 +70,7 @@ def upgrade(as_json: bool) -> None:
         return
     click.echo(f"Applied: {', '.join(steps)}." if steps else "The schema is up to date.")
     if erased:
-        click.echo(f"Erased again: {erased} clients.")
+        click.echo(f"Erased again: {erased} people.")
 
 
 @db.command()
@@ -98,12 +99,34 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
         return
     click.echo(f"Restored {restored.bookings} bookings from {file}.")
     if restored.erased_again:
-        click.echo(f"Erased again, as since the backup: {restored.erased_again} clients.")
+        click.echo(f"Erased again, as since the backup: {restored.erased_again} people.")
     if restored.set_aside:
         click.echo(f"The replaced database is kept as {restored.set_aside}; delete it in the end.")
     click.echo(f"The outbox is on hold with {restored.emails_waiting} emails waiting.")
     click.echo("Look at them (mindsum outbox list), skip those sent since the backup was taken")
     click.echo("(mindsum outbox skip), then send the others (mindsum outbox release).")
+
+
+@db.command()
+@json_option
+@with_database
+def scrub(as_json: bool) -> int:
+    """Rewrite the database's files, so that they hold no erased data; in a quiet hour.
+
+    SQLite needs as much free space again. PostgreSQL locks each table while it is rewritten. Exit
+    status 1 if some table could not be rewritten, because another program had locked it.
+    """
+    with Console(stderr=True).status("Rewriting the database"):
+        scrubbed = scrubbing.scrub_database()
+    if as_json:
+        print_json(asdict(scrubbed))
+    else:
+        click.echo("The database's files are rewritten. What may still hold erased data:")
+        for each in scrubbed.left:
+            click.echo(f"- {each}")
+        for table in scrubbed.locked:
+            click.echo(f"{table} was locked by another program; run this again.", err=True)
+    return FAULT if scrubbed.locked else 0
 
 
 @dataclass(frozen=True, slots=True)

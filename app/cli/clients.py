@@ -4,10 +4,12 @@ import json
 
 import click
 
-from app import clock, config
+from app import clock
+from app.cli import erasing
 from app.cli.common import Checked, Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
 from app.services import clients, validation
+from app.store import queries
 
 email_argument = click.argument("email")
 
@@ -36,17 +38,15 @@ def export(email: str, as_json: bool) -> None:
 @with_database
 def erase(email: str, as_json: bool) -> None:
     """Remove everything held on a client; the ledger stays, without their name."""
+    person = queries.client_by_email(email)
+    address, references = person.email if person else email, erasing.references_of(person)
+    names = set(queries.names_of_client(person)) if person else ()
     try:
         bookings = clients.erase(email, clock.now())
     except InvalidFields as error:
         raise Mistake(f"{email} {error.errors[0].message}") from None
-    is_remembered = config.current().erasure_log_path is not None
-    if as_json:
-        print_json({"erased": True, "bookings": bookings, "remembered": is_remembered})
-        return
-    click.echo(f"Erased. Bookings kept in the ledger without a name: {bookings}.")
-    if not is_remembered:
-        click.echo("An older backup would bring them back, because ERASURE_LOG is not set.")
+    erasing.empty_demo_mailbox(address, references, names)
+    erasing.print_erased(bookings, as_json=as_json)
 
 
 @client.command()

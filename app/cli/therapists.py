@@ -1,8 +1,11 @@
 """`mindsum therapist`: open accounts, read them and change their state."""
 
+import json
+
 import click
 
 from app import clock, config
+from app.cli import erasing
 from app.cli.common import (
     Checked,
     Mistake,
@@ -18,7 +21,7 @@ from app.rules.weekly_hours import Window, format_windows, parse_windows
 from app.schemas import TherapistDetail
 from app.services import availability, validation
 from app.services.mail import expiry
-from app.services.therapists import accounts, profile, ranking, sessions, standing
+from app.services.therapists import accounts, leaving, profile, ranking, sessions, standing
 from app.store import queries, suppressions
 from app.store.models import Therapist
 from emails import formatting
@@ -232,6 +235,38 @@ def set_(
     except InvalidFields as error:
         raise Mistake(f"--{error.errors[0].field} {error.errors[0].message}") from None
     _print_account(changed, as_json)
+
+
+@therapist.command()
+@slug_argument
+@json_option
+@with_database
+def export(slug: str, as_json: bool) -> None:
+    """Print everything held on a therapist, as indented JSON; without what clients wrote."""
+    data = leaving.export(slug, clock.now())
+    if as_json:
+        print_json(data)
+    else:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+@therapist.command()
+@slug_argument
+@json_option
+@with_database
+def erase(slug: str, as_json: bool) -> None:
+    """Remove everything held on a therapist; bookings and ledger stay, without their name.
+
+    Private notes go too: export them first, since law may ask the therapist to keep them.
+    """
+    row = queries.therapist_by_slug(slug)
+    references, names = erasing.references_of(row), {row.name, row.given_name}
+    try:
+        bookings = leaving.erase(slug, clock.now())
+    except InvalidFields as error:
+        raise Mistake(f"{slug} {error.errors[0].message}") from None
+    erasing.empty_demo_mailbox(row.email, references, names)
+    erasing.print_erased(bookings, as_json=as_json)
 
 
 @therapist.command("sign-out")

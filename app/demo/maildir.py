@@ -5,8 +5,9 @@ import json
 import logging
 import mailbox
 import os
+import re
 import socket
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -157,6 +158,32 @@ def find(directory: Path, message_id: str) -> StoredMessage | None:
     with suppress(mailbox.NoSuchMailboxError):
         return _read(mailbox.Maildir(directory, create=False), message_id)
     return None
+
+
+def remove(
+    directory: Path,
+    *,
+    to: Collection[str],
+    references: Collection[str],
+    names: Collection[str],
+) -> int:
+    """Delete what was sent to these addresses or is about these bookings or people; how many."""
+    addresses = {each.lower() for each in to}
+    removed = 0
+    for stored in stored_messages(directory):
+        message = stored.message
+        is_theirs = bool(addresses & {each.lower() for each in stored.envelope_to})
+        is_about = message["X-Mindsum-Booking"] in references
+        if is_theirs or is_about or _names_any(message, names):
+            mailbox.Maildir(directory, create=False).discard(stored.id)
+            removed += 1
+    return removed
+
+
+def _names_any(message: EmailMessage, names: Collection[str]) -> bool:
+    body = message.get_body(("plain",))
+    text = f"{message['Subject']} {body.get_content() if body else ''}"
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names)
 
 
 def _read(maildir: mailbox.Maildir, key: str) -> StoredMessage | None:

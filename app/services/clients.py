@@ -4,13 +4,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from peewee import Expression, IntegrityError, ModelSelect
+from peewee import IntegrityError, ModelSelect
 
 from app.errors import FieldError, InvalidFields, NotFound, StoreUnavailable
 from app.rules.lifecycle import LIVE, Actor, Status, Via
-from app.services import access_trail, asked, limits
+from app.services import access_trail, asked, exported, limits
 from app.services.access_trail import Access
-from app.services.bookings import cancel, ledger, transitions
+from app.services.bookings import cancel, transitions
 from app.services.mail import private_words
 from app.services.therapists import ranking
 from app.store import erasure_log, outbox, pauses, queries, suppressions
@@ -31,7 +31,6 @@ from app.store.models import (
     Purpose,
     Role,
     Suppression,
-    TimelineEntry,
     Writing,
 )
 from app.store.queries import pending as pending_requests
@@ -44,14 +43,13 @@ def export(address: str, now: datetime) -> dict[str, Any]:
 
     Raises StoreUnavailable too where the access trail cannot record it.
     """
-    # A therapist's private notes are the therapist's own records.
     client, unconfirmed = queries.client_by_email(address), _unconfirmed(address)
-    exported = Access(AccessEvent.EXPORTED, client=client, about="client")
+    access = Access(AccessEvent.EXPORTED, client=client, about="client")
     if client is None and unconfirmed:
-        access_trail.record_required(exported, now)
+        access_trail.record_required(access, now)
         return {"email": address, "bookings": [], "unconfirmed": unconfirmed}
     client = _client(address)
-    access_trail.record_required(exported, now)
+    access_trail.record_required(access, now)
     bookings = Booking.select().where(Booking.client == client)
     unreachable = suppressions.of_address(client.email)
     return {
@@ -59,9 +57,9 @@ def export(address: str, now: datetime) -> dict[str, Any]:
         "first_seen_at": client.created_at.isoformat(),
         "no_emails_because": unreachable.reason if unreachable else None,
         "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
-        "emails": _emails(OutboxEmail.client == client),
+        "emails": exported.emails(OutboxEmail.client == client),
         "unconfirmed": unconfirmed,
-        "access": [_access(entry) for entry in queries.access_to_client(client)],
+        "access": [exported.access(entry) for entry in queries.access_to_client(client)],
     }
 
 
@@ -270,56 +268,12 @@ def _client(address: str) -> Client:
 
 
 def _booking(booking: Booking) -> dict[str, Any]:
-    writings = Writing.select().where(
-        Writing.booking == booking, Writing.purpose != Purpose.PRIVATE_NOTE
-    )
-    timeline = TimelineEntry.select().where(TimelineEntry.booking == booking)
+    # A therapist's private notes are the therapist's own records.
+    writings = queries.writings_of(booking, *(set(Purpose) - {Purpose.PRIVATE_NOTE}))
     return {
-        "reference": booking.reference,
         "therapist": booking.therapist.slug,
         "name": booking.client_name,
         "given_name": booking.client_given_name,
         "timezone": booking.client_timezone,
-        "kind": str(booking.kind),
-        "status": str(booking.status),
-        "starts_at": booking.starts_at.isoformat(),
-        "fee_minor": booking.fee_minor,
-        "currency": booking.currency,
-        "written": [
-            {
-                "by": str(each.author),
-                "what": str(each.purpose),
-                "text": each.body,
-                "at": each.created_at.isoformat(),
-            }
-            for each in writings.order_by(Writing.id)
-        ],
-        "timeline": [
-            {"event": each.event, "by": str(each.by), "at": each.at.isoformat()}
-            for each in timeline.order_by(TimelineEntry.id)
-        ],
-        "ledger": [
-            {"account": line.account, "amount_minor": line.amount_minor}
-            for line in ledger.lines_of(booking)
-        ],
-        "emails": _emails((OutboxEmail.booking == booking) & (OutboxEmail.role == Role.CLIENT)),
+        **exported.booking(booking, Role.CLIENT, writings),
     }
-
-
-def _access(entry: AccessEntry) -> dict[str, str | int | None]:
-    return {
-        "at": entry.at.isoformat(),
-        "event": str(entry.event),
-        "about": entry.about,
-        "by": str(entry.by),
-        "via": str(entry.via),
-        "booking": entry.booking.reference if entry.booking else None,
-        "times": entry.times,
-    }
-
-
-def _emails(which: Expression) -> list[dict[str, str]]:
-    return [
-        {"kind": each.kind, "status": str(each.status), "at": each.created_at.isoformat()}
-        for each in OutboxEmail.select().where(which).order_by(OutboxEmail.id)
-    ]

@@ -54,6 +54,8 @@ outbox release
 client export eli@clients.example
 client erase dee@clients.example
 client erase eli@clients.example
+therapist erase asha
+db scrub
 replay
 db upgrade
 check

@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,6 @@ from app.services.ops import replay
 from app.store import queries
 from app.store.db import database
 from app.store.models import (
-    TABLES,
     Booking,
     Client,
     LedgerLine,
@@ -25,6 +23,7 @@ from app.store.models import (
     Purpose,
     Writing,
 )
+from tests.harness.stored_bytes import whole_database
 from tests.scenarios.story import DEE, ELI, Story
 
 DAY = timedelta(days=1)
@@ -65,19 +64,6 @@ def live_a_little(story: Story) -> list[Booking]:
     story.sweep()
     story.cancel(cancelled, Actor.CLIENT)
     return [kept, declined, cancelled]
-
-
-def whole_database() -> str:
-    """Every byte of the database's file and write-ahead log, or every row of every table."""
-    if database.is_sqlite():
-        path = Path(database.db.obj.database)
-        files = [path, path.with_name(path.name + "-wal")]
-        return "".join(each.read_bytes().decode("latin-1") for each in files if each.exists())
-    names = [table._meta.table_name for table in TABLES]
-    rows = [
-        database.db.execute_sql(f'SELECT "{name}"::text FROM "{name}"').fetchall() for name in names
-    ]
-    return "\n".join(row[0] for table in rows for row in table)
 
 
 def ciphertexts() -> list[str]:

@@ -22,8 +22,8 @@ EmailCheck = Callable[[OutboxEmail, datetime], Reason]
 
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would not be true any more at `now`; None if it may be sent."""
-    if isinstance(email.recipient, Client) and email.recipient.is_erased:
-        return "the client was erased"
+    if isinstance(email.recipient, Client | Therapist) and email.recipient.is_erased:
+        return f"the {email.role} was erased"
     row = KINDS[email.kind]
     if row.send_within is not None and now - email.created_at >= row.send_within:
         return "it was requested too long ago"

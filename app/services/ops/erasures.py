@@ -5,7 +5,8 @@ from datetime import datetime
 import structlog
 
 from app.services import clients
-from app.store import erasure_log
+from app.services.therapists import leaving
+from app.store import erasure_log, queries
 from app.store.models import Client
 
 _log = structlog.get_logger("mindsum")
@@ -21,9 +22,12 @@ def erase_again(now: datetime) -> int:
         return 0
     columns = (Client.id, Client.email, Client.email_key, Client.created_at)
     people = Client.select(*columns).order_by(Client.id).iterator()
-    back = [each.email for each in people if not each.is_erased and erased.holds(each)]
-    for address in back:
+    addresses = [each.email for each in people if not each.is_erased and erased.holds(each)]
+    slugs = [each.slug for each in queries.every_therapist() if erased.holds(each)]
+    for slug in slugs:
+        leaving.erase(slug, now, ends_live_bookings=True)
+    for address in addresses:
         clients.erase(address, now, ends_live_bookings=True)
-    if back:
-        _log.warning("erased_again", clients=len(back))
-    return len(back)
+    if addresses or slugs:
+        _log.warning("erased_again", clients=len(addresses), therapists=len(slugs))
+    return len(addresses) + len(slugs)

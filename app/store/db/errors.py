@@ -98,6 +98,10 @@ def is_rolled_back(error: BaseException) -> bool:
     )
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    return any(getattr(each, "sqlstate", None) == "55P03" for each in _chain(error))
+
+
 def reason(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

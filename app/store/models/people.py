@@ -103,6 +103,15 @@ class Therapist(Table):
         return super().save(*args, **options)
 
     @property
+    def erased_address(self) -> str:
+        """What takes the place of the address when the therapist is erased."""
+        return f"erased-therapist-{self.id}@erased.invalid"
+
+    @property
+    def is_erased(self) -> bool:
+        return self.email_key == self.erased_address
+
+    @property
     def is_deactivated(self) -> bool:
         return self.deactivated_at is not None
 

@@ -1,7 +1,12 @@
 """Named reads, each served by an index; callers use these as `queries.x`."""
 
 from app.store.models import email_key
-from app.store.queries.access import access_to_client, newest_access, readings_of
+from app.store.queries.access import (
+    access_of_therapist,
+    access_to_client,
+    newest_access,
+    readings_of,
+)
 from app.store.queries.bookings import (
     ACCEPTED,
     LONGEST_SESSION,
@@ -28,6 +33,7 @@ from app.store.queries.clients import (
     free_consultations_of,
     live_bookings_of_client,
     locked_client,
+    names_of_client,
     newest_booking_of_client,
 )
 from app.store.queries.directory import listed_ids, listed_therapists
@@ -80,6 +86,7 @@ __all__ = [
     "REQUESTED",
     "Delivery",
     "accepted_between",
+    "access_of_therapist",
     "access_to_client",
     "booking_by_id",
     "booking_by_reference",
@@ -109,6 +116,7 @@ __all__ = [
     "locked_therapist_by_slug",
     "locked_waiting",
     "locked_waiting_sign_in",
+    "names_of_client",
     "never_visited_since",
     "newest_access",
     "newest_booking_of_client",

@@ -33,6 +33,15 @@ def access_to_client(client: Client) -> list[AccessEntry]:
     return list(rows.order_by(AccessEntry.at, AccessEntry.id))
 
 
+def access_of_therapist(therapist: Therapist) -> list[AccessEntry]:
+    """What the therapist did, and what ops did with the therapist's data, the oldest first."""
+    # What clients open is not the therapist's to know.
+    rows = _with_booking_and_therapist().where(
+        AccessEntry.therapist == therapist, AccessEntry.by.in_(_OTHERS)
+    )
+    return list(rows.order_by(AccessEntry.at, AccessEntry.id))
+
+
 def readings_of(booking: Booking, limit: int) -> list[AccessEntry]:
     """When its therapist or ops read what people wrote in it, the newest first."""
     # What the client opens is not the therapist's to know.

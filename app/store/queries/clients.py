@@ -32,6 +32,12 @@ def live_bookings_of_client(client: Client, now: datetime) -> list[Booking]:
     )
 
 
+def names_of_client(client: Client) -> list[str]:
+    """Each full name that they gave for a booking."""
+    named = Booking.select(Booking.client_name).where(Booking.client == client).distinct()
+    return [each.client_name for each in named]
+
+
 def newest_booking_of_client(client: Client) -> Booking:
     """There is one: a client's row is written with their first booking."""
     newest: Booking = (

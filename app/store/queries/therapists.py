@@ -28,9 +28,9 @@ _LOCK = Statement[Therapist](
 
 
 def therapist_by_slug(slug: str) -> Therapist:
-    """Raises NotFound."""
+    """Raises NotFound, for one who was erased too."""
     therapist = _BY_SLUG.first(slug)
-    if therapist is None:
+    if therapist is None or therapist.is_erased:
         raise NotFound("therapist")
     return therapist
 
@@ -59,7 +59,8 @@ def has_phone(therapist: Therapist) -> bool:
 
 
 def every_therapist() -> list[Therapist]:
-    return list(Therapist.select().order_by(Therapist.slug))
+    """Without those who were erased."""
+    return [each for each in Therapist.select().order_by(Therapist.slug) if not each.is_erased]
 
 
 def locked_therapist(therapist_id: int) -> Therapist:
@@ -74,7 +75,7 @@ def locked_therapist(therapist_id: int) -> Therapist:
 def locked_therapist_by_slug(slug: str) -> Therapist:
     """As `locked_therapist`. Raises NotFound."""
     therapist = _LOCKED_BY_SLUG.first(slug)
-    if therapist is None:
+    if therapist is None or therapist.is_erased:
         raise NotFound("therapist")
     return therapist
 

@@ -33,7 +33,9 @@ def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
     except NotFound:
         raise LinkGone("What this link opened is no longer here.") from None
     holder = _holder(purpose, booking)
-    if booking.client.is_erased or _person(link.holder) != _person(holder):
+    reader = booking.client if purpose in links.TO_CLIENTS else booking.therapist
+    is_erased = booking.client.is_erased or reader.is_erased
+    if is_erased or _person(link.holder) != _person(holder):
         raise LinkGone("What this link opened is no longer here.")
     if link.epoch > booking.epoch:
         raise LinkGone("This link was made for a database that was lost.")
