@@ -47,6 +47,10 @@ def _count(default: int, what: str = "a whole number from 1", **bounds: Any) -> 
     return Field(default, description=what, **{"ge": 1, "le": 1000, **bounds})
 
 
+def _months() -> Any:
+    return Field(None, description="a whole number of months from 1 to 1200", ge=1, le=1200)
+
+
 class Settings(BaseSettings):
     # A field is the variable of that name in upper case. Its description ends the line that refuses
     # a value: "PORT should be a port from 1 to 65535, not '80.5'".
@@ -150,6 +154,11 @@ class Settings(BaseSettings):
 
     # Rows of the access trail older than this are deleted.
     access_trail_days: Decimal = _number(Decimal(365), "days from 1 to 3650", ge=1, le=3650)
+
+    # After so many months what was written in a booking goes; None: it stays.
+    retention_months: int | None = _months()
+    # The same for therapists' private notes, which law may ask them to keep for years.
+    retention_private_notes_months: int | None = _months()
 
     # The rules' numbers; `policy` has them as the rules take them.
     answer_within_hours: Decimal = _hours(3)

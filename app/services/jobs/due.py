@@ -11,6 +11,7 @@ from app.rules.lifecycle import Actor, Status, Via
 from app.rules.reminders import Reminder
 from app.services import limits
 from app.services.bookings import holds, log, transitions
+from app.services.jobs import retention
 from app.services.jobs.batching import each_booking, each_therapist
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.therapists import ranking
@@ -156,6 +157,7 @@ def _purge_rest(now: datetime) -> PartialResults:
     ):
         while deleted := _delete_batch(table, is_old):
             yield JobResult(due=deleted, done=deleted)
+    yield from retention.clear(now)
 
 
 @in_transaction

@@ -82,6 +82,9 @@ class Booking(Table):
     # The booking in whose place Choose Someone Else requested this one.
     replaces = ForeignKeyField("self", null=True, backref="replacements", on_delete="SET NULL")
 
+    # When RETENTION_MONTHS removed what was written in it and its emails.
+    words_cleared_at = InstantField(null=True)
+
     @property
     def times(self) -> Times:
         return Times(
@@ -210,5 +213,20 @@ add_index(Booking, "booking_day_reminder", Booking.day_reminder_due_at, where=_a
 add_index(Booking, "booking_hour_reminder", Booking.hour_reminder_due_at, where=_accepted)
 # Open times and the dashboard: a therapist's bookings of a span.
 add_index(Booking, "booking_calendar", Booking.therapist, Booking.starts_at)
+# Job purge: bookings whose words RETENTION_MONTHS may have to remove.
+add_index(
+    Booking,
+    "booking_words",
+    Booking.ends_at,
+    Booking.client,
+    where=Booking.words_cleared_at.is_null(),
+)
+# The same for RETENTION_PRIVATE_NOTES_MONTHS.
+add_index(
+    Writing,
+    "writing_private_notes",
+    Writing.created_at,
+    where=Writing.purpose == Purpose.PRIVATE_NOTE,
+)
 # Ranking: a therapist's enquiries of the last 90 days.
 add_index(Booking, "booking_history", Booking.therapist, Booking.requested_at)

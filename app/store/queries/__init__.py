@@ -30,6 +30,7 @@ from app.store.queries.bookings import (
 )
 from app.store.queries.clients import (
     client_by_email,
+    clients_with_live_bookings,
     free_consultations_of,
     live_bookings_of_client,
     locked_client,
@@ -91,6 +92,7 @@ __all__ = [
     "booking_by_id",
     "booking_by_reference",
     "client_by_email",
+    "clients_with_live_bookings",
     "deliveries_of",
     "email_by_id",
     "email_key",

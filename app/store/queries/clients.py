@@ -1,10 +1,11 @@
 """Clients: finding one, locking them, their live bookings."""
 
 from datetime import datetime
+from typing import Any
 
 from peewee import ModelSelect
 
-from app.rules.lifecycle import LIVE
+from app.rules.lifecycle import LIVE, Status
 from app.store.models import Booking, Client, email_key
 from app.store.queries.bookings import with_therapist_and_client
 from app.store.queries.locking import locking
@@ -30,6 +31,17 @@ def live_bookings_of_client(client: Client, now: datetime) -> list[Booking]:
             (Booking.client == client) & Booking.status.in_(LIVE) & (Booking.ends_at > now)
         ).order_by(Booking.starts_at)
     )
+
+
+def clients_with_live_bookings() -> Any:
+    """A subquery of client ids."""
+    live = Booking.alias()
+    # In two parts, because each has an index of its own.
+    enquiries, sessions = (
+        live.select(live.client).where(live.status == status)
+        for status in (Status.REQUESTED, Status.ACCEPTED)
+    )
+    return enquiries.union_all(sessions)
 
 
 def names_of_client(client: Client) -> list[str]:
