@@ -271,6 +271,7 @@ def _booking(booking: Booking) -> dict[str, Any]:
     # A therapist's private notes are the therapist's own records.
     writings = queries.writings_of(booking, *(set(Purpose) - {Purpose.PRIVATE_NOTE}))
     return {
+        "reference": booking.reference,
         "therapist": booking.therapist.slug,
         "name": booking.client_name,
         "given_name": booking.client_given_name,

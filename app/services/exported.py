@@ -15,7 +15,6 @@ def booking(each: Booking, role: Role, written: Iterable[Writing]) -> Values:
     """A booking with its history, its money and the emails to that side of it."""
     timeline = TimelineEntry.select().where(TimelineEntry.booking == each)
     return {
-        "reference": each.reference,
         "kind": str(each.kind),
         "status": str(each.status),
         "starts_at": each.starts_at.isoformat(),

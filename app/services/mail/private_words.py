@@ -18,7 +18,7 @@ _WORD = re.compile(r"\w{2,}")
 
 
 def of_email(email: OutboxEmail) -> set[str]:
-    """Of everybody whom the email is to or about."""
+    """Of all people that the email is to or about."""
     booking, recipient = email.booking, email.recipient
     words = of_booking(booking) if booking else set()
     if isinstance(recipient, PendingRequest):

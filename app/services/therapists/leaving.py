@@ -11,7 +11,7 @@ from app.errors import FieldError, InvalidFields
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.rules.search_key import search_key
 from app.rules.weekly_hours import format_windows
-from app.services import access_trail, availability, exported
+from app.services import access_trail, availability, exported, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
 from app.services.mail import private_words
@@ -20,8 +20,10 @@ from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     AccessEntry,
     AccessEvent,
+    AskedEmail,
     Booking,
     DeliveryAttempt,
+    EmailLimit,
     IdempotentAnswer,
     OutboxEmail,
     OutboxStatus,
@@ -115,6 +117,7 @@ def _booking(booking: Booking) -> dict[str, Any]:
         each for each in queries.writings_of(booking, *_BY_THEM) if each.author is Actor.THERAPIST
     ]
     return {
+        "reference": booking.reference,
         "client": booking.client_given_name,
         **exported.booking(booking, Role.THERAPIST, written),
     }
@@ -174,6 +177,9 @@ def _end_live(therapist: Therapist, now: datetime) -> None:
 def _erase_account(therapist: Therapist) -> None:
     for table in (Window, TimeOff, TherapistPhone, SignIn, TherapistSession):
         table.delete().where(table.therapist == therapist).execute()
+    hashes = limits.address_hashes(therapist.email)
+    for asked in (AskedEmail, EmailLimit):
+        asked.delete().where(asked.address_hash.in_(hashes)).execute()
     # Answers that the API repeats for two days name the slug.
     named = IdempotentAnswer.body.contains(therapist.slug)
     IdempotentAnswer.delete().where(named).execute()

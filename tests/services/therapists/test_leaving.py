@@ -201,7 +201,7 @@ def test_a_backup_of_before_brings_no_erased_therapist_back(
     backups.backup(tmp_path / "monday.db")
     story.cancel(booking, Actor.THERAPIST)
     leaving.erase(SLUG, story.wait(minutes=5))
-    database.db.close()
+    database.release()
     answer = backups.restore(tmp_path / "monday.db", backups.live_file(), story.now, replace=True)
     assert answer.erased_again == 1
     with database.connection():
