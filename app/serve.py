@@ -18,6 +18,9 @@ from app.errors import ConfigError
 from app.web.ops.request_metrics import FOLDER_VARIABLE
 from app.web.server import Server
 
+# Seconds. A thread that holds the write lock needs the interpreter for each statement; at the
+# default of 5 ms all writers would wait for every thread that computes a page.
+SWITCH_INTERVAL_S = 0.0005
 THREADS = 8
 HEADERS_WITHIN_MS = 10_000
 STOPS_WITHIN_S = 8
@@ -81,6 +84,7 @@ def worker() -> Server:
     server = parent_process()
     if server is not None:
         Thread(target=_stop_after, args=(server.pid,), daemon=True).start()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     settings = config.load()
     return Server(create_app(settings), settings, THREADS)
 

@@ -60,8 +60,13 @@ def percent(value: Decimal) -> str:
 
 def time(at: datetime, zone: str) -> str:
     """`14:00`; `01:30 GMT` in an hour that clocks show twice."""
-    shown = _formatted(at, "HH:mm", zone)
+    shown = _clock(at, zone)
     return f"{shown} {zone_abbreviation(at, zone)}" if _is_shown_twice(at, zone) else shown
+
+
+def _clock(at: datetime, zone: str) -> str:
+    # Digits need no Babel, and a page of open times has many.
+    return f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
 def short_date(at: datetime, zone: str) -> str:
@@ -76,7 +81,7 @@ def date(at: datetime, zone: str) -> str:
 
 def date_time(at: datetime, zone: str) -> str:
     """`Tue 3 Nov 2026, 14:00 (London, GMT)`."""
-    return f"{date(at, zone)}, {_formatted(at, 'HH:mm', zone)} ({zone_name(at, zone)})"
+    return f"{date(at, zone)}, {_clock(at, zone)} ({zone_name(at, zone)})"
 
 
 def time_range(starts_at: datetime, ends_at: datetime, zone: str) -> str:

@@ -14,6 +14,7 @@ from app.config import Settings
 from app.mailer import Mailer
 from app.services import access_trail
 from app.store.db import database
+from app.web import kept_pages
 from app.web.security import limiter
 from tests.harness.smtp_server import MailServer
 from tests.scenarios.cast import MONDAY, Cast, read_cast
@@ -82,7 +83,7 @@ def shared_app(sqlite_template: Path) -> Flask:
 
 
 @pytest.fixture
-def app(shared_app: Flask, settings: Settings) -> Iterator[Flask]:
+def app(shared_app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The application on this test's database and mail server."""
     before = dict(shared_app.config)
     config.use(settings)
@@ -91,6 +92,8 @@ def app(shared_app: Flask, settings: Settings) -> Iterator[Flask]:
     shared_app.extensions["mailer"] = Mailer(shared_app)
     limiter.enabled = settings.ratelimit_enabled
     access_trail.tries.clear()
+    # A test sees at once what it has changed.
+    monkeypatch.setattr(kept_pages, "SECONDS", 0.0)
     with shared_app.app_context(), database.connection():
         yield shared_app
     shared_app.config.clear()

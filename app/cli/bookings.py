@@ -22,7 +22,7 @@ from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingOut, OpsBookingDetail, OpsTimelineLine
 from app.services import validation
 from app.services.bookings import cancel, ledger, revoke, transitions
-from app.services.mail.compose import session_of
+from app.services.bookings.session import session_of
 from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking

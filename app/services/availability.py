@@ -92,4 +92,4 @@ def length_minutes(kind: Kind, policy: Policy) -> int:
 
 
 def windows_of(therapist: Therapist) -> list[Window]:
-    return [Window(row.weekday, row.start_minute, row.end_minute) for row in therapist.windows]
+    return directory.windows([therapist.id])[therapist.id]

@@ -15,10 +15,16 @@ from app.errors import (
     TherapistUnavailable,
 )
 from app.store.db.database import in_transaction
+from app.store.db.statements import Statement
 from app.store.models import IdempotentAnswer
 
 # These are answers, so they are kept; bad input can be corrected and sent again.
 KEPT_REFUSALS = (TherapistUnavailable, FreeConsultationUsed, SlotTaken)
+
+
+_KEPT = Statement[IdempotentAnswer](
+    lambda key: IdempotentAnswer.select().where(IdempotentAnswer.key == key)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def first_result(key: str, work: Callable[[], str], *, now: datetime) -> str:
         return _first_or_kept(key, key, now, lambda: Answer(HTTPStatus.OK, work())).body
     except KEPT_REFUSALS:
         # Another caller with this key may have done the work while we waited for its locks.
-        kept = IdempotentAnswer.get_or_none(IdempotentAnswer.key == key)
+        kept = _KEPT.first(key)
         if kept is None:
             raise
         return str(kept.body)
@@ -73,7 +79,7 @@ def _first_or_kept(key: str, body_hash: str, now: datetime, work: Callable[[], A
 
 @in_transaction
 def _answer(key: str, body_hash: str, now: datetime, work: Callable[[], Answer]) -> Answer:
-    kept = IdempotentAnswer.get_or_none(IdempotentAnswer.key == key)
+    kept = _KEPT.first(key)
     if kept is not None:
         if kept.body_hash != body_hash:
             raise IdempotencyConflict

@@ -18,7 +18,6 @@ from app.web.dashboard import (
     sessions,
     signed_in,
 )
-from app.web.demo import mailbox
 from app.web.links import answer, confirm
 from app.web.ops import health, request_metrics
 from app.web.public import directory, unconfirmed
@@ -57,6 +56,9 @@ def register(app: Flask, settings: Settings) -> None:
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     if settings.demo_dir is not None:
+        # Imported on demand: it renders emails, which no other page does.
+        from app.web.demo import mailbox  # noqa: PLC0415
+
         app.register_blueprint(mailbox.blueprint)
 
 

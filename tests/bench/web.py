@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from flask import Flask
 
@@ -17,8 +18,9 @@ from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
 from app.services.bookings.request import BookingRequest
 from app.services.therapists import accounts
-from app.store.db import database
-from app.store.models import Booking, Role
+from app.store.db import database, statements
+from app.store.db.database import in_transaction
+from app.store.models import Booking, HeldTime, Role, Therapist
 from tests.bench.figure import IS_QUICK, ROUNDS, Figure
 from tests.bench.load import Request, Timed, answered, taking_turns, timed
 from tests.bench.raw import Raw, recorded
@@ -33,6 +35,13 @@ MOVES = 200 if IS_QUICK else 480
 API_HEADERS = f"Authorization: Bearer {API_KEY}\r\nContent-Type: application/json\r\n"
 # Of ratio to the floor.
 ACCEPT = {"SQLite": (0.3, 0.5), "PostgreSQL": (0.4, 0.8)}
+REQUEST = (0.25, 0.5)
+
+
+def add_therapist(slug: str, hours: str = "Mon-Sun 00:00-24:00") -> Therapist:
+    windows = parse_windows(hours)
+    asha = accounts.NewTherapist(slug, "Asha Rao", f"{slug}@t.example", "UTC", 6000, windows)
+    return accounts.add_therapist(asha, clock.now())
 
 
 class Bookings:
@@ -41,11 +50,8 @@ class Bookings:
     def __init__(self) -> None:
         self._numbers = count()
         now = clock.now()
-        hours = parse_windows("Mon-Sun 00:00-24:00")
         for number in range(THERAPISTS):
-            slug = f"asha-{number}"
-            asha = accounts.NewTherapist(slug, "Asha Rao", f"{slug}@t.example", "UTC", 6000, hours)
-            accounts.add_therapist(asha, now)
+            add_therapist(f"asha-{number}")
         self._first = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=6)
 
     def _next(self) -> tuple[int, str, datetime]:
@@ -83,11 +89,19 @@ class RawMoves:
     """The statements of one accept and one request, for bookings and times of their own."""
 
     def __init__(self, app: Flask, url: str, bookings: Bookings) -> None:
+        *_, like = [bookings.made() for _ in range(THERAPISTS // 2)]
+        # Numbers of their own for the next two: no other value of their statements is one of them.
+        for number in range(100):
+            spare_booking(like, f"MB-T{number}")
         self._model = bookings.made()
         client = app.test_client()
         with recorded() as accepting:
             assert client.post(accept_path(self._model)).status_code == 200
-        self._accept = Raw(url, accepting)
+        with recorded() as requesting:
+            self._asked = bookings.made()
+        self._accept, self._request = Raw(url, accepting), Raw(url, requesting)
+        self._numbers = count()
+        self._therapists = [add_therapist(f"raw-{number}") for number in range(THERAPISTS)]
 
     def accept(self, booking: Booking) -> Callable[[], None]:
         model = self._model
@@ -95,6 +109,36 @@ class RawMoves:
         for role in Role:
             instead[f"{model.reference}:{role}"] = f"{booking.reference}:{role}"
         return lambda: self._accept.run(instead)
+
+    def request(self) -> Callable[[], None]:
+        """Another person asks another therapist at another hour; the booking's number is spare."""
+        asked, number = self._asked, next(self._numbers)
+        hour, place = divmod(number, THERAPISTS)
+        therapist, reference = self._therapists[place], f"MB-R{number}"
+        address = f"raw{number}@clients.example"
+        later = timedelta(hours=hour) // timedelta(microseconds=1)
+        instead: dict[Any, Any] = {
+            asked.therapist_id: therapist.id,
+            asked.therapist.slug: therapist.slug,
+            asked.reference: reference,
+            asked.client.email: address,
+            asked.id: spare_booking(asked, f"MB-S{number}"),
+        }
+        for role in Role:
+            instead[f"{asked.reference}:{role}"] = f"{reference}:{role}"
+        for cell in HeldTime.select().where(HeldTime.booking == asked):
+            stored = HeldTime.cell_at.db_value(cell.cell_at)
+            instead[stored] = stored + later
+        return lambda: self._request.run(instead)
+
+
+def spare_booking(like: Booking, reference: str) -> int:
+    """The id of a booking without timeline, ledger and emails, which the driver adds."""
+    columns: dict[str, Any] = {**like.__data__, "reference": reference}
+    del columns["id"]
+    spare = Booking(**columns)
+    in_transaction(statements.insert)(spare)
+    return int(spare.id)
 
 
 def reached(site: Site) -> int:
@@ -138,6 +182,7 @@ def figures(name: str, url: str, folder: Path) -> Iterator[Figure]:
         with site.spawn("-m", "app.serve"):
             until("the web", lambda: reached(site), lambda status: status == 200)
             yield from accepts(name, site.port, bookings, raw)
+            yield from requests(name, site.port, bookings, raw)
 
 
 def accepts(name: str, port: int, bookings: Bookings, raw: RawMoves) -> Iterator[Figure]:
@@ -148,20 +193,39 @@ def accepts(name: str, port: int, bookings: Bookings, raw: RawMoves) -> Iterator
         lambda: timed(taking_turns([raw.accept(each) for each in made()])),
         lambda: answered(port, [accept_request(each) for each in made()]),
     )
-    must, goal = ACCEPT[name]
+    yield from both(name, "accept by link", ACCEPT[name], under, measured, ratio, spread)
+
+
+def requests(name: str, port: int, bookings: Bookings, raw: RawMoves) -> Iterator[Figure]:
+    under, measured, ratio, spread = rounds_of(
+        lambda: timed(taking_turns([raw.request() for _ in range(MOVES)])),
+        lambda: answered(port, [bookings.request() for _ in range(MOVES)]),
+    )
+    yield from both(name, "request by API", REQUEST, under, measured, ratio, spread)
+
+
+def both(
+    database: str,
+    name: str,
+    bounds: tuple[float, float],
+    under: Timed,
+    measured: Timed,
+    ratio: float,
+    spread: float,
+) -> Iterator[Figure]:
     yield Figure(
-        database=name,
-        name="accept by link ÷ its statements raw",
+        database=database,
+        name=f"{name} ÷ its statements raw",
         unit="/s",
         measured=measured.per_second,
         floor=under.per_second,
         ratio=ratio,
-        must=must,
-        goal=goal,
+        must=bounds[0],
+        goal=bounds[1],
     )
     yield Figure(
-        database=name,
-        name=f"accept by link, p99 ({measured.p99_ms:.0f} ms) ÷ p50",
+        database=database,
+        name=f"{name}, p99 ({measured.p99_ms:.0f} ms) ÷ p50",
         unit="",
         measured=spread,
         must=4,

@@ -28,7 +28,24 @@ from app.services.validation import REFERENCE_LETTERS
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction
 from app.store.db.errors import Key, violated
+from app.store.db.statements import Statement
 from app.store.models import Booking, Client, Purpose, Role, Therapist, Writing
+
+_EMAILS = (("booking_requested", Role.THERAPIST), ("booking_received", Role.CLIENT))
+_USED_CONSULTATION = Statement[tuple[int]](
+    lambda therapist, client: (
+        Booking.select(Booking.id)
+        .where(
+            Booking.therapist == therapist,
+            Booking.client == client,
+            Booking.uses_free_consultation,
+        )
+        .tuples()
+    )
+)
+_REFERENCE = Statement[tuple[int]](
+    lambda reference: Booking.select(Booking.id).where(Booking.reference == reference).tuples()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +81,14 @@ def request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booki
 @in_transaction
 def _request_booking(wanted: BookingRequest, *, via: Via, now: datetime) -> Booking:
     therapist = queries.locked_therapist_by_slug(wanted.therapist)
-    if transitions.catch_up_therapist(therapist.id, via=via, now=now):
+    if queries.has_overdue(therapist, now):
+        holds.release_ended(therapist, now)
+        transitions.catch_up_therapist(therapist.id, via=via, now=now)
         # A completion that was due may have deactivated the account.
         therapist = queries.therapist_by_id(therapist.id)
-    holds.release_ended(therapist, now)
     policy = config.current().policy
     minutes, is_taken = _check(therapist, wanted, now=now, policy=policy)
-    client = _client(wanted.email, now)
+    client = queries.locked_or_new_client(wanted.email, now)
     if wanted.kind is Kind.FREE_CONSULTATION and has_used_free_consultation(therapist, client):
         raise FreeConsultationUsed
     if is_taken:
@@ -94,15 +112,7 @@ def check_open(therapist: Therapist, wanted: BookingRequest, now: datetime) -> i
 
 
 def has_used_free_consultation(therapist: Therapist, client: Client) -> bool:
-    return bool(
-        Booking.select()
-        .where(
-            Booking.therapist == therapist,
-            Booking.client == client,
-            Booking.uses_free_consultation,
-        )
-        .exists()
-    )
+    return _USED_CONSULTATION.first(therapist.id, client.id) is not None
 
 
 def _check(
@@ -118,12 +128,13 @@ def _check(
             FieldError("kind", "This therapist offers no free consultation; please ask for paid.")
         )
     ends_at = wanted.starts_at + timedelta(minutes=minutes)
+    taken = queries.taken_spans(therapist, wanted.starts_at, ends_at, now)
     why = availability.why_not_open(
         wanted.starts_at,
         open_times.windows_of(therapist),
         ZoneInfo(therapist.timezone),
-        held=queries.held_spans(therapist, wanted.starts_at, ends_at, now),
-        time_off=queries.time_off_spans(therapist, wanted.starts_at, ends_at),
+        held=taken.held,
+        time_off=taken.time_off,
         length_minutes=minutes,
         now=now,
         policy=policy,
@@ -147,17 +158,6 @@ def _not_open(why: NotOpen, policy: Policy) -> str:
             return f"Please choose a start at most {days:g} days ahead."
         case _:
             return "This is not one of the therapist's open times; please choose one of those."
-
-
-def _client(address: str, now: datetime) -> Client:
-    # Locked until the commit.
-    # A loop, because two first requests of one person (to two therapists) share no lock, and
-    # because the client may be erased while we wait for their lock.
-    while (client := queries.locked_client(address)) is None:
-        Client.insert(
-            email=address, email_key=queries.email_key(address), created_at=now
-        ).on_conflict_ignore().execute()
-    return client
 
 
 def _create(
@@ -200,7 +200,7 @@ def _create(
 def _new_reference() -> str:
     while True:
         reference = "MB-" + "".join(secrets.choice(REFERENCE_LETTERS) for _ in range(6))
-        if not Booking.select().where(Booking.reference == reference).exists():
+        if _REFERENCE.first(reference) is None:
             return reference
 
 
@@ -232,8 +232,7 @@ def _record(
     ranking.schedule_refresh(booking.therapist_id, now)
     # Its owner uses the address again.
     suppressions.try_again(wanted.email)
-    outbox.enqueue("booking_requested", Role.THERAPIST, booking=booking, now=now)
-    outbox.enqueue("booking_received", Role.CLIENT, booking=booking, now=now)
+    outbox.enqueue_each(_EMAILS, booking=booking, now=now)
     log.booking_event("requested", booking, via=via, answer_by=booking.answer_by.isoformat())
 
 

@@ -15,6 +15,7 @@ from app.rules.names import given_name
 from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
 from app.services.bookings import alternatives, confirm, transitions
+from app.services.bookings.session import session_of
 from app.services.mail.reach import reach_of
 from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
@@ -42,22 +43,6 @@ def compose(email: OutboxEmail, now: datetime) -> Message:
         values=facts | {name: VALUES[name](email, now) for name in kind.values},
     )
     return render(email.kind, context)
-
-
-def session_of(booking: Booking) -> Session:
-    return Session(
-        reference=booking.reference,
-        starts_at=booking.starts_at,
-        ends_at=booking.ends_at,
-        kind=booking.kind.value,
-        price_minor=booking.fee_minor,
-        currency=booking.currency,
-        payment=config.current().payment,
-        client_name=booking.client_given_name,
-        therapist_name=booking.therapist.given_name,
-        client_zone=booking.client_timezone,
-        therapist_zone=booking.therapist.timezone,
-    )
 
 
 def calendar_file(booking: Booking, now: datetime) -> bytes:

@@ -3,7 +3,7 @@
 peewee compiles a query each time anew, which takes longer than the database needs to run it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -82,6 +82,12 @@ class Statement(Generic[R]):
         # To its end: SQLite would go on reading in this transaction.
         cursor.close()
         return None if row is None else compiled.load(row)
+
+    def each(self, *given: Any) -> Iterator[R]:
+        """As `all`, with one row in memory at a time."""
+        compiled, cursor = self._executed(given)
+        assert compiled.load is not None
+        return map(compiled.load, cursor)
 
     def run(self, *given: Any) -> int:
         """How many rows a write changed."""

@@ -228,5 +228,8 @@ add_index(
     Writing.created_at,
     where=Writing.purpose == Purpose.PRIVATE_NOTE,
 )
+# Home, and what is due of one therapist: their open enquiries, their sessions to come.
+add_index(Booking, "booking_enquiries", Booking.therapist, Booking.expires_at, where=_requested)
+add_index(Booking, "booking_sessions", Booking.therapist, Booking.completes_at, where=_accepted)
 # Ranking: a therapist's enquiries of the last 90 days.
 add_index(Booking, "booking_history", Booking.therapist, Booking.requested_at)

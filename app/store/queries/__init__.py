@@ -34,6 +34,7 @@ from app.store.queries.clients import (
     free_consultations_of,
     live_bookings_of_client,
     locked_client,
+    locked_or_new_client,
     names_of_client,
     newest_booking_of_client,
 )
@@ -58,11 +59,12 @@ from app.store.queries.sign_ins import (
 from app.store.queries.therapist_bookings import (
     accepted_between,
     enquiries_of,
+    has_overdue,
     has_overdue_completion,
-    held_spans,
     never_visited_since,
     open_enquiries_of,
     requested_since,
+    taken_spans,
     upcoming_sessions_of,
 )
 from app.store.queries.therapists import (
@@ -77,7 +79,6 @@ from app.store.queries.therapists import (
     therapist_by_id,
     therapist_by_slug,
     therapists_due,
-    time_off_spans,
     times_off_of,
 )
 
@@ -102,9 +103,9 @@ __all__ = [
     "failed_emails_to",
     "free_consultations_of",
     "has_left",
+    "has_overdue",
     "has_overdue_completion",
     "has_phone",
-    "held_spans",
     "is_first_visit",
     "last_written_at",
     "listed_ids",
@@ -114,6 +115,7 @@ __all__ = [
     "lock_therapist_if_free",
     "lock_therapists",
     "locked_client",
+    "locked_or_new_client",
     "locked_therapist",
     "locked_therapist_by_slug",
     "locked_waiting",
@@ -137,12 +139,12 @@ __all__ = [
     "sessions_over",
     "sessions_that_last",
     "sign_in_email_out",
+    "taken_spans",
     "therapist_by_email",
     "therapist_by_id",
     "therapist_by_slug",
     "therapists_due",
     "therapists_with_ended_holds",
-    "time_off_spans",
     "timeline_of",
     "times_off_of",
     "upcoming_sessions_of",

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from peewee import Expression, Field, ModelSelect, fn
+from peewee import SQL, Expression, Field, ModelSelect, fn
 
 from app.errors import NotFound
 from app.rules.lifecycle import Actor, Status, Via
@@ -19,8 +19,9 @@ from app.store.models import (
 )
 from app.store.queries.locking import locking
 
-REQUESTED = Booking.status == Status.REQUESTED
-ACCEPTED = Booking.status == Status.ACCEPTED
+# Word for word as in the partial indexes: SQLite does not use them with bound values.
+REQUESTED = Booking.status == SQL(f"'{Status.REQUESTED}'")
+ACCEPTED = Booking.status == SQL(f"'{Status.ACCEPTED}'")
 # The upper bound of SESSION_MINUTES.
 LONGEST_SESSION = timedelta(days=1)
 
@@ -71,22 +72,27 @@ def newest_bookings(
     return list(with_therapist_and_client(condition).order_by(Booking.id.desc()).limit(limit))
 
 
-def holding(start: datetime, end: datetime, now: datetime) -> Expression:
-    return (
+# Instants may be parameters of a Statement.
+def holding(start: Any, end: Any, now: Any, earliest: Any = None) -> Expression:
+    """`earliest` is LONGEST_SESSION before `start`."""
+    condition: Expression = (
         (ACCEPTED | (REQUESTED & (Booking.expires_at > now)))
         & (Booking.starts_at < end)
         # Lets the index on starts_at leave out a therapist's past.
-        & (Booking.starts_at > start - LONGEST_SESSION)
+        & (Booking.starts_at > (earliest or start - LONGEST_SESSION))
         & (Booking.ends_at > start)
     )
+    return condition
 
 
-def overdue_expiry(now: datetime) -> Expression:
-    return REQUESTED & (Booking.expires_at <= now)
+def overdue_expiry(now: Any) -> Expression:
+    condition: Expression = REQUESTED & (Booking.expires_at <= now)
+    return condition
 
 
-def overdue_completion(now: datetime) -> Expression:
-    return ACCEPTED & (Booking.completes_at <= now)
+def overdue_completion(now: Any) -> Expression:
+    condition: Expression = ACCEPTED & (Booking.completes_at <= now)
+    return condition
 
 
 def open_public_enquiries(therapist: Therapist, client: Client, now: datetime) -> list[Booking]:

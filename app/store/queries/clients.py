@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from peewee import ModelSelect
+from peewee import EXCLUDED, ModelSelect
 
 from app.rules.lifecycle import LIVE, Status
+from app.store.db.statements import Statement
 from app.store.models import Booking, Client, email_key
 from app.store.queries.bookings import with_therapist_and_client
 from app.store.queries.locking import locking
@@ -16,11 +17,33 @@ def client_by_email(address: str) -> Client | None:
     return client
 
 
+_LOCKED = Statement[Client](lambda key: locking(Client.select().where(Client.email_key == key)))
+
+
 def locked_client(address: str) -> Client | None:
     """None also if erased while this waited."""
     # Lock order: therapists first, then clients.
-    query = Client.select().where(Client.email_key == email_key(address))
-    client: Client | None = locking(query).first()
+    return _LOCKED.first(email_key(address))
+
+
+_NEW = Statement[Client](
+    lambda email, key, created_at: (
+        Client.insert(email=email, email_key=key, created_at=created_at)
+        .on_conflict(
+            conflict_target=[Client.email_key], update={Client.email_key: EXCLUDED.email_key}
+        )
+        .returning(Client)
+    )
+)
+
+
+def locked_or_new_client(address: str, now: datetime) -> Client:
+    client = locked_client(address)
+    if client is None:
+        # Two first requests of one person, to two therapists, share no lock: an update waits too.
+        created_at = Client.created_at.db_value(now)
+        client = _NEW.first(address, email_key(address), created_at)
+        assert client is not None
     return client
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from peewee import SQL, Expression, ModelSelect, fn
 
 from app.rules import ranking
 from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
+from app.store.db.statements import Statement
 from app.store.models import Booking, PendingRequest, Suppression, Therapist, TimeOff
 from app.store.models import Window as WindowRow
-from app.store.queries.bookings import holding
+from app.store.queries.bookings import LONGEST_SESSION, holding
 from app.store.queries.pending import pending_holding
 
 # Word for word as in the index therapist_listed.
@@ -73,21 +75,27 @@ def specialisms() -> list[str]:
     return [by_key[key] for key in sorted(by_key)]
 
 
+_WINDOWS = Statement[tuple[int, int, int, int]](
+    lambda ids: (
+        WindowRow.select(
+            WindowRow.therapist, WindowRow.weekday, WindowRow.start_minute, WindowRow.end_minute
+        )
+        .where(WindowRow.therapist.in_(ids))
+        .tuples()
+    )
+)
+
+
 def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
     found: dict[int, list[Window]] = {therapist_id: [] for therapist_id in ids}
-    rows = WindowRow.select(
-        WindowRow.therapist, WindowRow.weekday, WindowRow.start_minute, WindowRow.end_minute
-    ).where(WindowRow.therapist.in_(ids))
-    each: tuple[int, int, int, int]
-    for each in rows.tuples():  # type: ignore[assignment] # the stubs know models only
-        found[each[0]].append(Window(*each[1:]))
+    for therapist_id, *window in _WINDOWS.all(list(ids)):
+        found[therapist_id].append(Window(*window))
     return found
 
 
-def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime) -> Spans:
-    found: Spans = {therapist_id: [] for therapist_id in ids}
+def _busy(ids: Any, start: Any, earliest: Any, end: Any, now: Any) -> Any:
     held = Booking.select(Booking.therapist, Booking.starts_at, Booking.ends_at).where(
-        Booking.therapist.in_(ids), holding(start, end, now)
+        Booking.therapist.in_(ids), holding(start, end, now, earliest)
     )
     time_off = TimeOff.select(TimeOff.therapist, TimeOff.starts_at, TimeOff.ends_at).where(
         TimeOff.therapist.in_(ids), TimeOff.ends_at > start, TimeOff.starts_at < end
@@ -95,7 +103,15 @@ def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime
     pending = PendingRequest.select(
         PendingRequest.therapist, PendingRequest.starts_at, PendingRequest.ends_at
     ).where(PendingRequest.therapist.in_(ids), pending_holding(start, end, now))
-    busy = held.union_all(time_off).union_all(pending)
-    for therapist_id, starts_at, ends_at in busy.tuples():
+    return held.union_all(time_off).union_all(pending).tuples()
+
+
+_BUSY = Statement[tuple[int, datetime, datetime]](_busy)
+
+
+def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime) -> Spans:
+    found: Spans = {therapist_id: [] for therapist_id in ids}
+    rows = _BUSY.all(list(ids), start, start - LONGEST_SESSION, end, now)
+    for therapist_id, starts_at, ends_at in rows:
         found[therapist_id].append((starts_at, ends_at))
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from peewee import Expression
 
@@ -15,12 +16,13 @@ from app.store.models.outbox import CONFIRM_REQUEST
 from app.store.queries.locking import locking
 
 
-def pending_holding(start: datetime, end: datetime, now: datetime) -> Expression:
-    return (
+def pending_holding(start: Any, end: Any, now: Any) -> Expression:
+    condition: Expression = (
         (PendingRequest.held_until > now)
         & (PendingRequest.starts_at < end)
         & (PendingRequest.ends_at > start)
     )
+    return condition
 
 
 def pending_by_key(key: str) -> PendingRequest | None:

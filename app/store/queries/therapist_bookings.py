@@ -1,15 +1,17 @@
 """One therapist's bookings: enquiries, sessions, held time, pages of the dashboard, earnings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import cast
+from functools import cache
+from typing import Any, NamedTuple, cast
 
-from peewee import JOIN, Expression
+from peewee import JOIN, SQL, Expression, fn
 
 from app.rules.cancellation import Account
 from app.rules.lifecycle import Kind, Status
+from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
     Client,
@@ -18,13 +20,16 @@ from app.store.models import (
     PendingRequest,
     Therapist,
     TimelineEntry,
+    TimeOff,
 )
 from app.store.queries.bookings import (
     ACCEPTED,
+    LONGEST_SESSION,
     REQUESTED,
     from_public_form,
     holding,
     overdue_completion,
+    overdue_expiry,
     with_therapist_and_client,
 )
 from app.store.queries.pending import pending_holding
@@ -64,17 +69,55 @@ def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> li
     )
 
 
-def held_spans(
-    therapist: Therapist, start: datetime, end: datetime, now: datetime
-) -> list[tuple[datetime, datetime]]:
-    """What bookings and pending requests hold at `now` and touches [start, end)."""
-    booked = Booking.select(Booking.starts_at, Booking.ends_at).where(
-        Booking.therapist == therapist, holding(start, end, now)
+Span = tuple[datetime, datetime]
+
+
+class Taken(NamedTuple):
+    """What touches a span of a therapist's time: held by bookings and requests, and time off."""
+
+    held: list[Span]
+    time_off: list[Span]
+
+
+def _taken(therapist: Any, start: Any, earliest: Any, end: Any, now: Any) -> Any:
+    booked = Booking.select(SQL("1"), Booking.starts_at, Booking.ends_at).where(
+        Booking.therapist == therapist, holding(start, end, now, earliest)
     )
-    pending = PendingRequest.select(PendingRequest.starts_at, PendingRequest.ends_at).where(
-        PendingRequest.therapist == therapist, pending_holding(start, end, now)
+    pending = PendingRequest.select(
+        SQL("1"), PendingRequest.starts_at, PendingRequest.ends_at
+    ).where(PendingRequest.therapist == therapist, pending_holding(start, end, now))
+    off = TimeOff.select(SQL("0"), TimeOff.starts_at, TimeOff.ends_at).where(
+        TimeOff.therapist == therapist, TimeOff.ends_at > start, TimeOff.starts_at < end
     )
-    return sorted((row.starts_at, row.ends_at) for row in booked.union_all(pending))
+    return booked.union_all(pending).union_all(off).tuples()
+
+
+_TAKEN = Statement[tuple[int, datetime, datetime]](_taken)
+
+
+def taken_spans(therapist: Therapist, start: datetime, end: datetime, now: datetime) -> Taken:
+    """At `now`, as far as it touches [start, end)."""
+    rows = sorted(_TAKEN.all(therapist.id, start, start - LONGEST_SESSION, end, now))
+    held, time_off = ([row[1:] for row in rows if row[0] == is_held] for is_held in (1, 0))
+    return Taken(held, time_off)
+
+
+def _overdue(therapist: Any, now: Any) -> Any:
+    # Three, because SQLite would use no partial index for a condition with OR.
+    theirs = Booking.select(Booking.id).where(Booking.therapist == therapist)
+    held = PendingRequest.select(PendingRequest.id).where(
+        PendingRequest.therapist == therapist, PendingRequest.held_until <= now
+    )
+    expired, completed = (theirs.where(each(now)) for each in (overdue_expiry, overdue_completion))
+    return expired.union_all(completed).union_all(held).tuples()
+
+
+_OVERDUE = Statement[tuple[int]](_overdue)
+
+
+def has_overdue(therapist: Therapist, now: datetime) -> bool:
+    """Whether a booking's move is due by the clock, or a request held its time until now."""
+    return bool(_OVERDUE.all(therapist.id, now))
 
 
 def requested_since(therapist: Therapist, since: datetime) -> list[Booking]:
@@ -119,15 +162,6 @@ _NEVER_ACCEPTED = (Status.REQUESTED, Status.DECLINED, Status.WITHDRAWN, Status.E
 _TOOK_PLACE = (Status.COMPLETED, Status.NO_SHOW)
 _CANCELLED = (Status.CANCELLED_BY_CLIENT, Status.CANCELLED_BY_THERAPIST)
 
-# By the clock, whether or not a job has stored the completion.
-_CONDITIONS: dict[View, Callable[[datetime], Expression]] = {
-    View.UPCOMING: lambda now: ACCEPTED & (Booking.ends_at > now),
-    View.PAST: lambda now: Booking.status.in_(_TOOK_PLACE) | (ACCEPTED & (Booking.ends_at <= now)),
-    View.COMPLETED: lambda now: (Booking.status == Status.COMPLETED) | overdue_completion(now),
-    View.CANCELLED: lambda now: Booking.status.in_(_CANCELLED),  # noqa: ARG005 - one signature
-    View.ENQUIRIES: lambda now: Booking.status.in_(_NEVER_ACCEPTED),  # noqa: ARG005
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -143,45 +177,95 @@ class Page:
         return max(1, -(-self.total // self.size))
 
 
+class _Listing:
+    """A therapist's bookings under a condition, in an order."""
+
+    def __init__(self, condition: Callable[[Any, Any], Expression], order: Any) -> None:
+        def under(therapist: Any, now: Any, earliest: Any) -> Expression:
+            found: Expression = (Booking.therapist == therapist) & condition(now, earliest)
+            return found
+
+        self._count = Statement[tuple[int]](
+            lambda *given: Booking.select(fn.COUNT(SQL("*"))).where(under(*given)).tuples()
+        )
+        self._rows = Statement[Booking](
+            lambda limit, offset, *given: (
+                with_therapist_and_client(under(*given))
+                .order_by(order, Booking.id)
+                .limit(limit)
+                .offset(offset)
+            )
+        )
+        self._all = Statement[Booking](
+            lambda *given: Booking.select().where(under(*given)).order_by(order, Booking.id)
+        )
+
+    def page(self, therapist: Therapist, now: datetime, number: int, size: int) -> Page:
+        given = therapist.id, now, now - LONGEST_SESSION
+        ((total,),) = self._count.all(*given)
+        number = min(max(number, 1), max(1, -(-total // size)))
+        return Page(number, size, self._rows.all(size, (number - 1) * size, *given), total)
+
+    def each(self, therapist: Therapist, now: datetime) -> Iterator[Booking]:
+        return self._all.each(therapist.id, now, now - LONGEST_SESSION)
+
+
+def _is_upcoming(now: Any, earliest: Any) -> Expression:
+    # The start lets the index leave out a therapist's past.
+    upcoming: Expression = ACCEPTED & (Booking.ends_at > now) & (Booking.starts_at > earliest)
+    return upcoming
+
+
+# By the clock, whether or not a job has stored the completion.
+_CONDITIONS: dict[View, Callable[[Any, Any], Expression]] = {
+    View.ALL: lambda now, earliest: Booking.id > 0,  # noqa: ARG005 - one signature
+    View.UPCOMING: _is_upcoming,
+    View.PAST: lambda now, earliest: (  # noqa: ARG005
+        Booking.status.in_(_TOOK_PLACE) | (ACCEPTED & (Booking.ends_at <= now))
+    ),
+    View.COMPLETED: lambda now, earliest: (  # noqa: ARG005
+        (Booking.status == Status.COMPLETED) | overdue_completion(now)
+    ),
+    View.CANCELLED: lambda now, earliest: Booking.status.in_(_CANCELLED),  # noqa: ARG005
+    View.ENQUIRIES: lambda now, earliest: Booking.status.in_(_NEVER_ACCEPTED),  # noqa: ARG005
+}
+_OPEN_ENQUIRIES = _Listing(
+    lambda now, earliest: REQUESTED & (Booking.expires_at > now),  # noqa: ARG005
+    Booking.expires_at,
+)
+_UPCOMING = _Listing(_is_upcoming, Booking.starts_at)
+
+
+@cache
+def _in_view(view: View, kind: Kind | None) -> _Listing:
+    def condition(now: Any, earliest: Any) -> Expression:
+        found = _CONDITIONS[view](now, earliest)
+        return found if kind is None else found & (Booking.kind == kind)
+
+    return _Listing(
+        condition, Booking.starts_at if view is View.UPCOMING else Booking.starts_at.desc()
+    )
+
+
 def enquiries_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
-    return _page(_enquiries(therapist, now), Booking.expires_at, number, size)
+    return _OPEN_ENQUIRIES.page(therapist, now, number, size)
 
 
 def upcoming_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
-    return _page(_upcoming_sessions(therapist, now), Booking.starts_at, number, size)
+    return _UPCOMING.page(therapist, now, number, size)
 
 
 def view_page(
     therapist: Therapist, view: View, kind: Kind | None, now: datetime, *, number: int, size: int
 ) -> Page:
-    return _page(_in_view(therapist, view, kind, now), _order(view), number, size)
+    return _in_view(view, kind).page(therapist, now, number, size)
 
 
-def all_in_view(
+def each_in_view(
     therapist: Therapist, view: View, kind: Kind | None, now: datetime
-) -> list[Booking]:
-    bookings = with_therapist_and_client(_in_view(therapist, view, kind, now))
-    return list(bookings.order_by(_order(view), Booking.id))
-
-
-def _page(condition: Expression, order: object, number: int, size: int) -> Page:
-    total = int(Booking.select().where(condition).count())
-    number = min(max(number, 1), max(1, -(-total // size)))
-    rows = with_therapist_and_client(condition).order_by(order, Booking.id).paginate(number, size)
-    return Page(number, size, list(rows), total)
-
-
-def _in_view(therapist: Therapist, view: View, kind: Kind | None, now: datetime) -> Expression:
-    condition: Expression = Booking.therapist == therapist
-    if view in _CONDITIONS:
-        condition &= _CONDITIONS[view](now)
-    if kind is not None:
-        condition &= Booking.kind == kind
-    return condition
-
-
-def _order(view: View) -> object:
-    return Booking.starts_at if view is View.UPCOMING else Booking.starts_at.desc()
+) -> Iterator[Booking]:
+    """Without therapist and client, as the rows come."""
+    return _in_view(view, kind).each(therapist, now)
 
 
 def payouts(therapist: Therapist) -> list[tuple[datetime, int, int, str]]:

@@ -103,17 +103,6 @@ def therapists_due(
     )
 
 
-def time_off_spans(
-    therapist: Therapist, start: datetime, end: datetime
-) -> list[tuple[datetime, datetime]]:
-    rows = (
-        TimeOff.select()
-        .where(TimeOff.therapist == therapist, TimeOff.ends_at > start, TimeOff.starts_at < end)
-        .order_by(TimeOff.starts_at)
-    )
-    return [(row.starts_at, row.ends_at) for row in rows]
-
-
 def times_off_of(therapist: Therapist, now: datetime, limit: int) -> list[TimeOff]:
     current = TimeOff.select().where(TimeOff.therapist == therapist, TimeOff.ends_at > now)
     return list(current.order_by(TimeOff.starts_at).limit(limit))

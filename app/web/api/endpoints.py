@@ -151,11 +151,16 @@ def _api_key() -> ApiKey | None:
 
 
 def _booking_input(body: dict[str, Any]) -> BookingIn:
-    # An unknown therapist (404) has priority over invalid fields (422).
     slug = body.get("therapist")
-    if isinstance(slug, str) and slug:
-        _therapist(slug)
-    return checked(BookingIn, body)
+    try:
+        params = checked(BookingIn, body)
+    except InvalidFields:
+        # An unknown therapist (404) has priority over invalid fields (422).
+        if isinstance(slug, str) and slug:
+            _therapist(slug)
+        raise
+    _slug(params.therapist)
+    return params
 
 
 def _book(params: BookingIn, now: datetime) -> Answer:
@@ -164,8 +169,12 @@ def _book(params: BookingIn, now: datetime) -> Answer:
 
 
 def _therapist(slug: str) -> Therapist:
+    return queries.therapist_by_slug(_slug(slug))
+
+
+def _slug(value: str) -> str:
     try:
-        return queries.therapist_by_slug(validation.slug(slug))
+        return validation.slug(value)
     except ValueError:
         raise NotFound("therapist") from None
 

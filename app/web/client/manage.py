@@ -14,7 +14,6 @@ from app.rules.lifecycle import Actor, Status, Verdict, Via
 from app.services import clients, validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, replace, transitions
-from app.services.mail import compose
 from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
@@ -213,6 +212,9 @@ def _cancel_page(
 
 
 def _calendar_file(booking: Booking, now: datetime) -> Response:
+    # Imported on demand: no other page needs the calendar library.
+    from app.services.mail import compose  # noqa: PLC0415
+
     event = compose.calendar_file(booking, now)
     name = f'attachment; filename="{booking.reference}.ics"'
     return Response(event, mimetype="text/calendar", headers={"Content-Disposition": name})

@@ -52,7 +52,7 @@ def show() -> ResponseReturnValue:
 @blueprint.get("/sessions.csv")
 def export() -> ResponseReturnValue:
     therapist, now, (view, kind) = base.current_therapist(), clock.now(), _filters()
-    bookings = therapist_bookings.all_in_view(therapist, view, kind, now)
+    bookings = therapist_bookings.each_in_view(therapist, view, kind, now)
     rows = (_row(booking, therapist.timezone, now) for booking in bookings)
     access.note_export(therapist, "sessions")
     return csv_export.download(f"sessions-{now:%Y-%m-%d}", _COLUMNS, rows)

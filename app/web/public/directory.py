@@ -38,6 +38,7 @@ from app.store.models import Booking, Therapist
 from app.store.queries import directory
 from app.web import booking_text
 from app.web.forms import add_error
+from app.web.kept_pages import KeptPages
 from app.web.public import search_params, times_view, unconfirmed
 from app.web.public.open_times import list_openings
 from app.web.public.request_form import RequestForm, asks_for_times
@@ -50,22 +51,33 @@ blueprint = Blueprint("directory", __name__)
 # The visitor's session holds the reference of their last request, for the page that follows it.
 _SESSION_KEY = "asked"
 _DETAILS_SHOWN_FOR = timedelta(hours=1)
+# Longer texts are no days or zones, and would fill memory.
+_MAX_KEPT_LENGTH = 80
+# Find a Therapist, by filters and page; a page has up to 60 KB.
+pages = KeptPages(64)
 
 
 @blueprint.get("/")
 def find() -> str:
     now, page = clock.now(), search_params.page_number(request.args)
     filters, errors = search_params.search_filters(request.args, now)
-    return render_template(
-        "public/find.html",
-        filters=filters,
-        errors=errors,
-        results=search.find(filters, page=page, now=now),
-        page=page,
-        specialisms=directory.specialisms(),
-        now=now,
-        policy=config.current().policy,
-    )
+
+    def make() -> str:
+        return render_template(
+            "public/find.html",
+            filters=filters,
+            errors=errors,
+            results=search.find(filters, page=page, now=now),
+            page=page,
+            specialisms=directory.specialisms(),
+            now=now,
+            policy=config.current().policy,
+        )
+
+    # The form shows day and zone as they were typed.
+    typed = request.args.get("day", ""), request.args.get("tz", "")
+    is_long = max(map(len, typed)) > _MAX_KEPT_LENGTH
+    return make() if is_long else pages.get((filters, page, typed), make)
 
 
 @blueprint.get("/therapists/<slug>")

@@ -33,7 +33,7 @@ def test_a_session_of_any_length_holds_its_time_to_the_last_minute(
         (ends_at - MINUTE, ends_at + DAY, [(starts_at, ends_at)]),
         (ends_at, ends_at + DAY, []),
     ):
-        assert queries.held_spans(therapist, from_at, until_at, story.now) == spans
+        assert queries.taken_spans(therapist, from_at, until_at, story.now).held == spans
         busy = directory.busy_spans([therapist.id], from_at, until_at, story.now)
         assert busy == {therapist.id: spans}
 
