@@ -6,9 +6,13 @@ from typing import Any
 from peewee import JOIN, Expression, ForeignKeyField, ModelSelect, fn
 
 from app.store.db import statements
+from app.store.db.statements import Statement
 from app.store.models import Booking, Client, OutboxEmail, Role, Suppression, Therapist, email_key
 
 LASTS = timedelta(days=7)
+_OF_ADDRESS = Statement[Suppression](
+    lambda key: Suppression.select().where(Suppression.address_key == key)
+)
 # Refusals by words alone until an address is believed to be dead.
 DOUBTS = 2
 
@@ -76,8 +80,7 @@ def forget(address: str) -> bool:
 
 
 def _row(key: str) -> Suppression | None:
-    row: Suppression | None = Suppression.get_or_none(Suppression.address_key == key)
-    return row
+    return _OF_ADDRESS.first(key)
 
 
 def _keys(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -68,16 +68,15 @@ def zones() -> tuple[str, ...]:
     return (*sorted(zone for zone in by_city if zone.partition("/")[0] in _REGIONS), "UTC")
 
 
-@lru_cache(maxsize=64)
-def _fingerprint(path: Path, _modified_ns: int) -> str:
-    return sha256(path.read_bytes()).hexdigest()[:12]
+@cache
+def _fingerprint(path: str) -> str:
+    return sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
 def asset(filename: str, endpoint: str = "static") -> str:
     """The address of a static file, with a hash of its content: browsers keep it for a year."""
     owner = current_app if endpoint == "static" else current_app.blueprints["bootstrap"]
-    path = Path(str(owner.static_folder)) / filename
-    return url_for(endpoint, filename=filename, v=_fingerprint(path, path.stat().st_mtime_ns))
+    return url_for(endpoint, filename=filename, v=_fingerprint(f"{owner.static_folder}/{filename}"))
 
 
 def register(app: Flask) -> None:

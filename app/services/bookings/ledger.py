@@ -1,13 +1,15 @@
 """The double-entry ledger: what is owed because of each booking."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from app.rules.cancellation import Line
 from app.store.db import statements
 from app.store.models import Booking, LedgerLine, Therapist
 from app.store.queries import therapist_bookings
+
+_BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,9 @@ def lines_of(booking: Booking) -> list[LedgerLine]:
     return list(LedgerLine.select().where(LedgerLine.booking == booking).order_by(LedgerLine.id))
 
 
-def earnings_of(therapist: Therapist) -> list[Earning]:
-    """Newest first."""
-    return [
-        Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
-        for line in therapist_bookings.payout_lines(therapist)
-    ]
+def earnings_of(
+    therapist: Therapist, since: datetime = _BEGINNING, until: datetime = _END
+) -> Iterator[Earning]:
+    """Those earned in [since, until), newest first."""
+    for line in therapist_bookings.payout_lines(therapist, since, until):
+        yield Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from app.rules import weekly_hours
+from app.services.bookings import ledger
 from app.services.bookings.ledger import Earning
 from app.store.models import Therapist
 from app.store.queries import therapist_bookings
@@ -61,12 +62,5 @@ def lines_of_month(therapist: Therapist, first_on: date) -> list[Earning]:
     """Newest first."""
     zone = ZoneInfo(therapist.timezone)
     next_on = (first_on + timedelta(days=31)).replace(day=1)
-    lines = therapist_bookings.payout_lines(
-        therapist,
-        weekly_hours.day_starts_at(first_on, zone),
-        weekly_hours.day_starts_at(next_on, zone),
-    )
-    return [
-        Earning(line.booking, line.event, line.at, line.amount_minor, line.currency)
-        for line in lines
-    ]
+    since, until = (weekly_hours.day_starts_at(day, zone) for day in (first_on, next_on))
+    return list(ledger.earnings_of(therapist, since, until))

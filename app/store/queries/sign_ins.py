@@ -4,6 +4,7 @@ from datetime import datetime
 
 from peewee import Expression, ModelSelect
 
+from app.store.db.statements import Statement
 from app.store.models import OutboxEmail, OutboxStatus, SignIn, Therapist, TherapistSession
 from app.store.models.sign_ins import IDLE, IDLE_IF_KEPT, LASTS_AT_MOST
 from app.store.queries.locking import locking
@@ -35,15 +36,18 @@ def _sign_in_emails(therapist: Therapist) -> "ModelSelect[OutboxEmail]":
     )
 
 
-def session_by_secret_hash(secret_hash: str) -> TherapistSession | None:
-    """With its therapist."""
-    session: TherapistSession | None = (
+_BY_SECRET = Statement[TherapistSession](
+    lambda secret_hash: (
         TherapistSession.select(TherapistSession, Therapist)
         .join(Therapist)
         .where(TherapistSession.secret_hash == secret_hash)
-        .first()
     )
-    return session
+)
+
+
+def session_by_secret_hash(secret_hash: str) -> TherapistSession | None:
+    """With its therapist."""
+    return _BY_SECRET.first(secret_hash)
 
 
 def sessions_that_last(therapist: Therapist, now: datetime) -> list[TherapistSession]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Expression, fn
 
@@ -14,7 +14,6 @@ from app.rules.lifecycle import Kind, Status
 from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
-    Client,
     LedgerLine,
     ManageVisit,
     PendingRequest,
@@ -268,32 +267,39 @@ def each_in_view(
     return _in_view(view, kind).each(therapist, now)
 
 
-def payouts(therapist: Therapist) -> list[tuple[datetime, int, int, str]]:
-    """(earned at, payout, fee, currency) of each payout ever, newest first."""
-    rows = (
+def _payouts(therapist: Any) -> Expression:
+    theirs: Expression = (Booking.therapist == therapist) & (
+        LedgerLine.account == Account.THERAPIST
+    )
+    return theirs
+
+
+_PAYOUTS = Statement[tuple[datetime, int, int, str]](
+    lambda therapist: (
         LedgerLine.select(
             LedgerLine.at, LedgerLine.amount_minor, Booking.fee_minor, LedgerLine.currency
         )
         .join(Booking)
-        .where(Booking.therapist == therapist, LedgerLine.account == Account.THERAPIST)
+        .where(_payouts(therapist))
         .order_by(LedgerLine.at.desc())
+        .tuples()
     )
-    return cast("list[tuple[datetime, int, int, str]]", list(rows.tuples()))
-
-
-def payout_lines(
-    therapist: Therapist, start: datetime | None = None, end: datetime | None = None
-) -> list[LedgerLine]:
-    """Ledger lines of payouts in [start, end), each with booking and client, newest first."""
-    condition = (Booking.therapist == therapist) & (LedgerLine.account == Account.THERAPIST)
-    if start is not None:
-        condition &= LedgerLine.at >= start
-    if end is not None:
-        condition &= LedgerLine.at < end
-    return list(
-        LedgerLine.select(LedgerLine, Booking, Client)
+)
+_PAYOUT_LINES = Statement[LedgerLine](
+    lambda therapist, start, end: (
+        LedgerLine.select(LedgerLine, Booking)
         .join(Booking)
-        .join(Client)
-        .where(condition)
+        .where(_payouts(therapist), LedgerLine.at >= start, LedgerLine.at < end)
         .order_by(LedgerLine.at.desc(), LedgerLine.id.desc())
     )
+)
+
+
+def payouts(therapist: Therapist) -> list[tuple[datetime, int, int, str]]:
+    """(earned at, payout, fee, currency) of each payout ever, newest first."""
+    return _PAYOUTS.all(therapist.id)
+
+
+def payout_lines(therapist: Therapist, start: datetime, end: datetime) -> Iterator[LedgerLine]:
+    """Ledger lines of payouts in [start, end), each with its booking, newest first."""
+    return _PAYOUT_LINES.each(therapist.id, start, end)

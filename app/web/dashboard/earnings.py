@@ -1,5 +1,6 @@
 """Earnings: what the therapist is owed, by month and by session, as pages or as a CSV file."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,6 +52,7 @@ def show() -> ResponseReturnValue:
 def export() -> ResponseReturnValue:
     therapist, month = base.current_therapist(), _month()
     access.note_export(therapist, "earnings")
+    lines: Iterable[Earning]
     if month is None:
         name, lines = "earnings", ledger.earnings_of(therapist)
     else:
