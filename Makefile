@@ -43,7 +43,7 @@ demo: install
 
 run: install
 	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null run mindsum db upgrade
-	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null start --port $(PORT) web scheduler
+	@PATH="$(CURDIR)/$(BIN):$$PATH" honcho -e /dev/null start --port $(PORT) web scheduler inbound
 
 test: TIER := test
 test-all: TIER := all

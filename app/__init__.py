@@ -73,4 +73,6 @@ def flask_config(settings: "Settings") -> dict[str, object]:
         "MAIL_PASSWORD": settings.mail_password,
         "MAIL_DEFAULT_SENDER": settings.mail_default_sender,
         "MAIL_TIMEOUT": settings.mail_timeout,
+        "DKIM_KEY": settings.dkim_key,
+        "DKIM_SELECTOR": settings.dkim_selector,
     }

@@ -17,13 +17,14 @@ from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app import api_keys, config_checks, listening, urls
 from app.config_checks import DEVELOPMENT_NOTES_KEY, DEVELOPMENT_SECRET
 from app.errors import ConfigError
+from app.mail_settings import MailSettings
 from app.rules.policy import Policy
-from emails.addresses import mailbox, reply_address, sender_mailbox
+from emails.addresses import mailbox, reply_address
 from emails.formatting import CURRENCIES
 from emails.kinds import Payment
 from emails.safety import check_line
@@ -51,7 +52,7 @@ def _months() -> Any:
     return Field(None, description="a whole number of months from 1 to 1200", ge=1, le=1200)
 
 
-class Settings(BaseSettings):
+class Settings(MailSettings):
     # A field is the variable of that name in upper case. Its description ends the line that refuses
     # a value: "PORT should be a port from 1 to 65535, not '80.5'".
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
@@ -75,20 +76,6 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://127.0.0.1:8000", description="the site's address, such as https://example.org"
     )
-    mail_server: str = Field("127.0.0.1", description="a host name or an IP address")
-    mail_port: int = Field(1025, ge=1, le=65535, description="a port from 1 to 65535")
-    mail_use_tls: bool = Field(False, description="true or false")
-    mail_use_ssl: bool = Field(False, description="true or false")
-    # Where PUBLIC_URL is https, emails travel to another machine in plaintext only with this.
-    mail_plaintext_ok: bool = Field(False, description="true or false")
-    mail_username: str | None = Field(None, description="a text")
-    mail_password: str | None = Field(None, description="a text")
-    mail_default_sender: str = Field(
-        "Mindsum Bookings <bookings@mindsum.invalid>",
-        description="an address, such as Mindsum <bookings@example.org>",
-    )
-    # For each reply of the mail server; a lease of the outbox is a multiple of it.
-    mail_timeout: float = _number(10, "seconds above 0, at most 300", gt=0, le=300)
     # Receives escalations.
     ops_email: str = Field(OPS_EMAIL, description="one email address")
     # Where replies to our emails go, and where people write to: OPS_EMAIL unless it is set.
@@ -143,8 +130,7 @@ class Settings(BaseSettings):
     unconfirmed_minutes: Decimal = _number(
         Decimal(30), "a number of minutes above 0, at most 1440", gt=0, le=1440
     )
-    # So many enquiries from the public form may be open at once.
-    open_per_therapist: int = _count(20)
+    open_per_therapist: int = _count(20)  # Open enquiries from the public form, at once.
     # The first wait before an email is tried again; later waits double.
     outbox_retry_seconds: float = _number(30, "seconds above 0", gt=0, le=86400)
     # At most ten seconds, within which everything that falls due should be done.
@@ -229,22 +215,11 @@ class Settings(BaseSettings):
     def _is_ip_address(cls, value: str | None) -> str | None:
         return None if value is None else str(ip_address(value.strip("[]")))
 
-    @field_validator("mail_server")
-    @classmethod
-    def _is_host(cls, value: str) -> str:
-        return urls.host(value)
-
     @field_validator("currency")
     @classmethod
     def _is_a_currency(cls, value: str) -> str:
         if value not in CURRENCIES:
             raise ValueError("unknown currency")
-        return value
-
-    @field_validator("mail_default_sender")
-    @classmethod
-    def _is_sender(cls, value: str) -> str:
-        sender_mailbox("sender", value)
         return value
 
     @field_validator("ops_email")

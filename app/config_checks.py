@@ -56,6 +56,14 @@ def contradictions(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:
         yield ConfigError("MIN_NOTICE_HOURS", "should be less than MAX_AHEAD_DAYS allows")
     if s.mail_use_tls and s.mail_use_ssl:
         yield ConfigError("MAIL_USE_TLS", "should be false where MAIL_USE_SSL is true")
+    for name, needed in (
+        ("DKIM_KEY", "DKIM_SELECTOR"),
+        ("DKIM_SELECTOR", "DKIM_KEY"),
+        ("INBOUND_REQUIRE_AUTH", "INBOUND_AUTHSERV"),
+    ):
+        is_set, is_there = getattr(s, name.lower()), getattr(s, needed.lower())
+        if is_set and not is_there and not {name, needed} & unread:
+            yield ConfigError(needed, f"should be set where {name} is")
 
 
 def unsafe_for_production(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:

@@ -30,8 +30,8 @@ class Entry:
     """One reader's entry of a booking.
 
     `organizer` is the sender that the booking's first email had: calendar programs take updates
-    only from the same one. `url` is a page that shows nothing without a sign-in or a link of the
-    reader's own, since calendars are often shared.
+    only from the same one. `hears_answers`: whether a Yes or No reaches it. `url` is a page that
+    shows nothing without a sign-in or a link of the reader's own, since calendars are often shared.
     """
 
     role: Role
@@ -42,6 +42,7 @@ class Entry:
     support_email: str
     url: str
     meeting_url: str | None = None
+    hears_answers: bool = False
 
     def __post_init__(self) -> None:
         if self.sequence < 0:
@@ -62,11 +63,13 @@ class Entry:
             return reference
         page = "View Session" if self.role == "therapist" else "Manage Booking"
         use = "Accept or Decline" if state == "tentative" else page
-        return (
-            f"{reference}\n"
-            f"We do not see a Yes or No to this entry: please use {use} in our email.\n"
-            f"Questions: {self.support_email}\n{self.url}"
-        )
+        if not self.hears_answers:
+            answers = f"We do not see a Yes or No to this entry: please use {use} in our email."
+        elif state == "tentative":
+            answers = "Yes to this entry accepts, No declines."
+        else:
+            answers = f"No to this entry does not cancel: please use {page} in our email."
+        return f"{reference}\n{answers}\nQuestions: {self.support_email}\n{self.url}"
 
 
 def calendar_part(state: CalendarState, entry: Entry, recipient: str) -> CalendarPart:
@@ -79,7 +82,9 @@ def calendar_part(state: CalendarState, entry: Entry, recipient: str) -> Calenda
         event.add_component(alarm)
     attendee = vCalAddress(_mailto(mailbox("recipient", recipient).addr_spec))
     partstat = "ACCEPTED" if state == "confirmed" else "NEEDS-ACTION"
-    attendee.params.update(ROLE="REQ-PARTICIPANT", PARTSTAT=partstat, RSVP="FALSE")
+    # Without RSVP some programs have no buttons, and others do not send what was pressed.
+    rsvp = "TRUE" if entry.hears_answers and state != "cancelled" else "FALSE"
+    attendee.params.update(ROLE="REQ-PARTICIPANT", PARTSTAT=partstat, RSVP=rsvp)
     event.add("attendee", attendee)
     method: Method = "CANCEL" if state == "cancelled" else "REQUEST"
     return CalendarPart(content=_calendar(event, method), method=method)
@@ -112,6 +117,9 @@ def _event(state: CalendarState, entry: Entry) -> Event:
     event.add("transp", "OPAQUE")
     # Outlook shows STATUS only through its own property.
     event.add("x-microsoft-cdo-busystatus", "BUSY" if state == "confirmed" else "TENTATIVE")
+    if entry.hears_answers:
+        # Outlook then offers no other time, which an answer by calendar cannot settle.
+        event.add("x-microsoft-disallow-counter", "TRUE")
     if entry.meeting_url is not None:
         event.add("location", entry.meeting_url)
     return event

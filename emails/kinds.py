@@ -163,6 +163,25 @@ KINDS: dict[str, EmailKind] = {
     "new_message": EmailKind(
         to=("client", "therapist"), values=("booking_url",), send_within=timedelta(days=30)
     ),
+    # What people send back.
+    "answer_not_taken": EmailKind(
+        to=("therapist", "client"),
+        facts=("why",),
+        values=(
+            "status",
+            "cancelling_rule",
+            "accept_url",
+            "decline_url",
+            "booking_url",
+        ),
+        send_within=timedelta(days=1),
+    ),
+    "reply_not_placed": EmailKind(
+        to=("therapist", "client"), values=("dashboard_url",), send_within=timedelta(days=1)
+    ),
+    "mail_alert": EmailKind(
+        to=("ops",), facts=("what", "email", "mail_domain"), values=("command",)
+    ),
     # One side of a booking does not get our emails.
     "client_unreachable": EmailKind(
         to=("therapist", "ops"),

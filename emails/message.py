@@ -45,9 +45,10 @@ def message_id(reference: str | None, kind: str, recipient: str, ordinal: int, d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """`recipient` and `support_email` are bare addresses; `domain` is that of Message-IDs.
+    """`recipient`, `support_email`, `reply_to` are bare addresses; `domain`: of Message-IDs.
 
-    Replies go to `support_email`. Raises UnsafeValue.
+    Replies go to `reply_to`, where the mail door hears them, or else to `support_email`.
+    Raises UnsafeValue.
     """
 
     role: Role
@@ -61,9 +62,12 @@ class Envelope:
     crisis_note: str
     domain: str
     sent_at: datetime
+    reply_to: str = ""
 
     def __post_init__(self) -> None:
         mailbox("recipient", self.recipient)
+        if self.reply_to:
+            reply_address("reply_to", self.reply_to)
         reply_address("support_email", self.support_email)
         check_line("crisis_note", self.crisis_note)
         sender_mailbox("sender", self.sender)
@@ -171,6 +175,8 @@ class UnconfirmedRequest:
 class EmailContext:
     """`sequence`, `organizer` and `entry_url` are those of the calendar's entry.
 
+    `hears_answers`: whether a Yes or No to the entry reaches us.
+
     `thread` is the session as the subject names it, the same in the booking's whole thread.
     Raises UnsafeValue if the session is not `envelope`'s.
     """
@@ -180,6 +186,7 @@ class EmailContext:
     thread: Session | None = None
     sequence: int = 0
     organizer: str = ""
+    hears_answers: bool = False
     entry_url: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
 

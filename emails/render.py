@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from email.headerregistry import Address
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,19 +44,7 @@ def render(kind: str, context: EmailContext) -> Message:
     names = (name for name in (*row.facts, *row.values) if name in context.values)
     values = {name: context.values[name] for name in names}
     _check(values)
-    variables: dict[str, Any] = {
-        **values,
-        "role": envelope.role,
-        "reader": envelope.reader,
-        "zone": envelope.zone,
-        "sent_at": envelope.sent_at,
-        "support_email": envelope.support_email,
-        "crisis_note": envelope.crisis_note,
-        "reference": envelope.reference,
-        "session": context.session,
-        "calendar": row.calendar,
-        "fee": context.session.fee_for(envelope.role) if context.session else None,
-    }
+    variables: dict[str, Any] = {**values, **_known_to_all(row, context)}
     of_thread = {**variables, "session": context.thread or context.session}
     subject = _text_templates().get_template(_subject(kind, envelope)).render(of_thread).strip()
     text = _tidy(_text_templates().get_template(f"{kind}/body.txt").render(variables))
@@ -66,7 +55,7 @@ def render(kind: str, context: EmailContext) -> Message:
         kind=kind,
         sender=sender_mailbox("sender", envelope.sender),
         recipient=mailbox("recipient", envelope.recipient),
-        reply_to=reply_address("support_email", envelope.support_email),
+        reply_to=_reply_to(envelope),
         subject=subject,
         message_id=own_id,
         sent_at=envelope.sent_at,
@@ -75,6 +64,33 @@ def render(kind: str, context: EmailContext) -> Message:
         html=_html_templates().get_template(kind).render(variables),
         calendar=_calendar(row, context),
     )
+
+
+def _known_to_all(row: EmailKind, context: EmailContext) -> dict[str, Any]:
+    envelope = context.envelope
+    return {
+        "role": envelope.role,
+        "reader": envelope.reader,
+        "zone": envelope.zone,
+        "sent_at": envelope.sent_at,
+        "support_email": envelope.support_email,
+        "hears_replies": bool(envelope.reply_to),
+        "hears_answers": context.hears_answers,
+        "crisis_note": envelope.crisis_note,
+        "reference": envelope.reference,
+        "session": context.session,
+        "calendar": row.calendar,
+        "fee": context.session.fee_for(envelope.role) if context.session else None,
+    }
+
+
+def _reply_to(envelope: Envelope) -> Address:
+    if not envelope.reply_to:
+        return reply_address("support_email", envelope.support_email)
+    # A name, since the address says nothing to its reader.
+    name = sender_mailbox("sender", envelope.sender).display_name
+    address = reply_address("reply_to", envelope.reply_to)
+    return Address(name, address.username, address.domain)
 
 
 def warm_up() -> None:
@@ -110,6 +126,7 @@ def _calendar(row: EmailKind, context: EmailContext) -> CalendarPart | None:
         sequence=context.sequence,
         stamped_at=envelope.sent_at,
         organizer=context.organizer,
+        hears_answers=context.hears_answers,
         support_email=envelope.support_email,
         url=context.entry_url,
         meeting_url=context.values["meeting_url"] if "meeting_url" in row.values else None,
@@ -194,6 +211,7 @@ def _with_formatting(environment: Environment) -> Environment:
         environment.globals[name] = getattr(formatting, name)
     environment.filters["sentence"] = fee_words.sentence
     environment.globals["cancelling"] = fee_words.cancelling
+    environment.globals["leaving_now"] = fee_words.leaving_now
     return environment
 
 

@@ -42,6 +42,13 @@ READERS: dict[Role, tuple[str, str, str]] = {
     "ops": (OPS, "Ops", "UTC"),
 }
 
+# What the mail door calls its recipients.
+DOOR: dict[Role, str] = {
+    "client": "book+c1-7zqk3m5a2xw4trbn6yhc@in.mindsum.example",
+    "therapist": "book+t1-inpuwpdrzfdztd6caxzq@in.mindsum.example",
+    "ops": "",
+}
+
 
 def make_session(
     starts_at: datetime = STARTS_AT, client_name: str = "Dee", reference: str = REFERENCE
@@ -123,6 +130,9 @@ VALUES: dict[str, Any] = {
     "flag_streak": 4,
     "deactivate_streak": 5,
     "status": "accepted",
+    "why": "maybe",
+    "email": 42,
+    "mail_domain": "example.com",
     "other_unreached": False,
     "unreached": (),
     "was_asked_in_time": True,
@@ -172,6 +182,7 @@ def sample(
     sequence: int = 1,
     session: Session | None = SESSION,
     thread: Session | None = None,
+    hears: bool = False,
     **values: object,
 ) -> Message:
     role = to or KINDS[kind].to[0]
@@ -180,11 +191,14 @@ def sample(
     return render(
         kind,
         EmailContext(
-            envelope=make_envelope(role, reference=reference, sent_at=sent_at),
+            envelope=make_envelope(
+                role, reference=reference, sent_at=sent_at, reply_to=DOOR[role] if hears else ""
+            ),
             session=session,
             thread=thread,
             sequence=sequence,
-            organizer=SENDER,
+            organizer=f"Mindsum <{DOOR[role]}>" if hears else SENDER,
+            hears_answers=hears,
             entry_url=ENTRY_URLS.get(role, ""),
             values={
                 **VALUES,
@@ -233,6 +247,15 @@ SAMPLES: dict[str, Callable[[], Message]] = {
     "no_show_recorded": partial(sample, "no_show_recorded", sent_at=STARTS_AT + timedelta(hours=2)),
     "new_message.client": partial(sample, "new_message", "client"),
     "new_message.therapist": partial(sample, "new_message", "therapist"),
+    "answer_not_taken.therapist": partial(
+        sample, "answer_not_taken", "therapist", why="maybe", status="requested"
+    ),
+    "answer_not_taken.client": partial(
+        sample, "answer_not_taken", "client", why="cancels", status="accepted"
+    ),
+    "reply_not_placed.therapist": partial(sample, "reply_not_placed", "therapist", session=None),
+    "reply_not_placed.client": partial(sample, "reply_not_placed", "client", session=None),
+    "mail_alert": partial(sample, "mail_alert", session=None, what="refused"),
     "client_unreachable.therapist": partial(sample, "client_unreachable", "therapist"),
     "client_unreachable.ops": partial(sample, "client_unreachable", "ops"),
     "therapist_unreachable": partial(sample, "therapist_unreachable"),

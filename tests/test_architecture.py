@@ -68,6 +68,8 @@ SCHEDULER_MAY_IMPORT = {
     "app.errors": {"ConfigError"},
     "app.mailer": {"Mailer"},
     "app.scheduler.timetable": {"timetable"},
+    "app.services.inbound": {"addresses"},
+    "app.services.inbound.handle": {"process_inbound"},
     "app.services.jobs": {"due"},
     "app.services.mail.sender": {"OutboxSender"},
     "app.services.jobs.result": {"Job"},

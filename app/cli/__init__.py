@@ -32,6 +32,7 @@ _COMMANDS = {
     "db": ("admin", "Upgrade, back up and restore the database."),
     "demo": ("admin", "Run everything on this machine, with therapists and a mailbox."),
     "emails": ("emails", "Look at the emails."),
+    "inbound": ("inbound", "Hand one message to the mail door."),
     "ledger": ("admin", "Read what is owed because of a booking."),
     "notes": ("notes", "Encrypt what people wrote under another key."),
     "outbox": ("outbox", "Look at emails, and retry, hold or skip them."),

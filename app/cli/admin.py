@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from flask import Flask
 from rich.console import Console
 
 from app import clock, config, config_checks
-from app.cli import FAULT, MISTAKE
+from app.cli import FAULT, MISTAKE, check_mail
 from app.cli.common import (
     json_option,
     print_json,
@@ -30,6 +31,7 @@ from app.services.ops import replay as replaying
 from app.services.ops import scrub as scrubbing
 from app.store import encryption, erasure_log, queries
 from app.store.db import database
+from app.store.queries.inbound import oldest_waiting_at
 from emails import formatting
 
 
@@ -129,6 +131,10 @@ def scrub(as_json: bool) -> int:
     return FAULT if scrubbed.locked else 0
 
 
+# What comes in by mail is handled within seconds.
+LONGEST_WAIT_OF_MAIL = timedelta(minutes=10)
+
+
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     check: str
@@ -136,7 +142,7 @@ class CheckResult:
     detail: str
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
@@ -144,6 +150,8 @@ def check(context: click.Context, as_json: bool) -> int:
 
     Exit status 2 if a setting is at fault, 1 if something else fails.
     """
+    if context.invoked_subcommand is not None:
+        return 0
     results = list(_check_all(context.obj))
     if as_json:
         print_json([asdict(each) for each in results])
@@ -152,6 +160,9 @@ def check(context: click.Context, as_json: bool) -> int:
             click.echo(f"{each.check:<9} {'ok' if each.ok else 'FAILED':<7} {each.detail}")
     failed = {each.check for each in results if not each.ok}
     return MISTAKE if "settings" in failed else FAULT if failed else 0
+
+
+check.add_command(check_mail.mail)
 
 
 def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
@@ -172,9 +183,25 @@ def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
     yield _check_erasures(settings)
     with app.app_context():
         yield from _check_database()
+        yield from _check_mail_door(settings)
         problem = app.extensions["mailer"].check()
         mail_server = f"{settings.mail_server}:{settings.mail_port}"
         yield CheckResult("mail", problem is None, problem or f"{mail_server} takes mail")
+
+
+def _check_mail_door(settings: config.Settings) -> Iterator[CheckResult]:
+    if settings.inbound_domain is None:
+        return
+    try:
+        with database.connection():
+            oldest_at = oldest_waiting_at(clock.now())
+    except (StoreUnavailable, peewee.DatabaseError):
+        # The line of the database says it.
+        return
+    waits = clock.now() - oldest_at if oldest_at else timedelta(0)
+    is_ok = waits < LONGEST_WAIT_OF_MAIL
+    stuck = f"a message has waited for {waits}: look at the scheduler's job process_inbound"
+    yield CheckResult("mail_door", is_ok, f"for {settings.inbound_domain}" if is_ok else stuck)
 
 
 def _check_erasures(settings: config.Settings) -> CheckResult:

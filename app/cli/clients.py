@@ -9,6 +9,7 @@ from app.cli import erasing
 from app.cli.common import Checked, Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
 from app.services import clients, validation
+from app.services.inbound import revoke
 from app.store import queries
 
 email_argument = click.argument("email")
@@ -64,3 +65,16 @@ def address(email: str, new: str, as_json: bool) -> None:
         print_json({"email": changed.email})
     else:
         click.echo(f"Emails to this client now go to {changed.email}.")
+
+
+@client.command("revoke-addresses")
+@email_argument
+@json_option
+@with_database
+def revoke_addresses(email: str, as_json: bool) -> None:
+    """End the reply and calendar addresses that a client knows, after a leak."""
+    revoked = revoke.of_client(email)
+    if as_json:
+        print_json({"email": revoked.email, "revoked": True})
+    else:
+        click.echo("Addresses in earlier emails to this client have ended.")

@@ -20,6 +20,7 @@ from app.errors import InvalidFields
 from app.rules.weekly_hours import Window, format_windows, parse_windows
 from app.schemas import TherapistDetail
 from app.services import availability, validation
+from app.services.inbound import revoke
 from app.services.mail import expiry
 from app.services.therapists import accounts, leaving, profile, ranking, sessions, standing
 from app.store import queries, suppressions
@@ -357,3 +358,16 @@ def _print_account(row: Therapist, as_json: bool) -> None:
         [(each.name, each.value, each.explanation) for each in ranking.explain(row, clock.now())],
         empty="",
     )
+
+
+@therapist.command("revoke-addresses")
+@slug_argument
+@json_option
+@with_database
+def revoke_addresses(slug: str, as_json: bool) -> None:
+    """End the reply and calendar addresses that the therapist knows, after a leak."""
+    revoked = revoke.of_therapist(slug)
+    if as_json:
+        print_json({"slug": revoked.slug, "revoked": True})
+    else:
+        click.echo(f"Addresses in earlier emails to {revoked.slug} have ended.")

@@ -1,13 +1,12 @@
 """The demo's mail server: receives mail over SMTP into a Maildir, and reads it back."""
 
-import asyncio
 import json
 import logging
 import mailbox
 import os
 import re
 import socket
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +15,12 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
-from weakref import WeakSet
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from app import clock
+from app.smtp_server import SmtpServer
 
-LARGEST_MESSAGE_BYTES = 10 * 1024 * 1024
 _ENVELOPE_FIELD = b"X-Envelope: "
 
 
@@ -43,56 +39,18 @@ class StoredMessage:
         return parse(self.raw)
 
 
-class LocalMailServer(Controller):
-    """An SMTP server in its own thread. Port 0 takes a free one. Raises OSError if it is taken."""
+class LocalMailServer(SmtpServer):
+    """On this machine. Port 0 takes a free one. Raises OSError if it is taken."""
 
     def __init__(self, handler: object, host: str, port: int, *, takes_utf8: bool = True) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family)
-        self._protocols: WeakSet[SMTP] = WeakSet()
         super().__init__(
             handler,
-            hostname=host,
-            port=self._listener.getsockname()[1],
+            socket.create_server((host, port), family=family),
             # Otherwise aiosmtpd asks DNS for this machine's name.
             server_hostname="localhost",
             enable_SMTPUTF8=takes_utf8,
-            data_size_limit=LARGEST_MESSAGE_BYTES,
-            # On a busy machine the default of five seconds is too short.
-            ready_timeout=60,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def factory(self) -> SMTP:
-        # aiosmtpd calls it for each connection.
-        protocol = SMTP(self.handler, loop=self.loop, **self.SMTP_kwargs)
-        self._protocols.add(protocol)
-        return protocol
-
-    def stop(self, no_assert: bool = False) -> None:
-        """Close every connection and end the thread; what was answered with 250 is stored."""
-        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
-        super().stop(no_assert)
-
-    def _create_server(self) -> Coroutine[Any, Any, asyncio.Server]:
-        return self.loop.create_server(self._factory_invoker, sock=self._listener)
-
-    async def _hang_up(self) -> None:
-        if self.server is not None:
-            self.server.close()
-        for protocol in list(self._protocols):
-            if isinstance(protocol.transport, asyncio.WriteTransport):
-                protocol.transport.abort()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)
 
 
 class _MaildirWriter:

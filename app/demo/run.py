@@ -43,7 +43,7 @@ def run(port: int, data: Path | str | None = None) -> int:
         with ExitStack() as at_end:
             folder = _folder(data, at_end)
             mail_port = _free_port()
-            os.environ.update(_variables(port, mail_port, folder))
+            os.environ.update(_variables(port, mail_port, _free_port(), folder))
             settings = config.load()
             _check_port(settings)
             _prepare_database(settings)
@@ -91,7 +91,7 @@ def _folder(data: Path | str | None, at_end: ExitStack) -> Path:
     return folder
 
 
-def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
+def _variables(port: int, mail_port: int, door_port: int, folder: Path) -> dict[str, str]:
     # An empty value asks for the default, whatever the environment had.
     return {
         "DATABASE_URL": f"sqlite:///{folder / 'mindsum.db'}",
@@ -105,6 +105,14 @@ def _variables(port: int, mail_port: int, folder: Path) -> dict[str, str]:
         "MAIL_USE_SSL": "",
         "MAIL_USERNAME": "",
         "MAIL_PASSWORD": "",
+        # The mailbox sends answers there, as mail programs would.
+        "INBOUND_DOMAIN": "in.mindsum.invalid",
+        "INBOUND_PORT": str(door_port),
+        "INBOUND_BIND": LOOPBACK,
+        "INBOUND_LMTP": "",
+        "INBOUND_REQUIRE_AUTH": "",
+        "DKIM_KEY": "",
+        "DKIM_SELECTOR": "",
         "OUTBOX_RETRY_SECONDS": "1",
         # A press on the demo's clock shows its effect within two seconds.
         "SWEEP_SECONDS": "1",
@@ -133,6 +141,7 @@ def _commands(settings: Settings, folder: Path) -> dict[str, list[str]]:
     return {
         "mail": ["-m", "app.demo.mail_server", str(settings.mail_port), str(folder)],
         "web": [*f"{granian} {quiet} {where}".split(), "app.serve:worker"],
+        "inbound": ["-m", "app.inbound"],
         "scheduler": ["scheduler.py"],
     }
 
@@ -237,7 +246,8 @@ def _welcome(port: int, kept_in: Path | None) -> None:
   Try this first
     1. Open the site, choose a therapist and ask for a session; any name and address will do.
     2. Open the mailbox: press Confirm Request in the email to you, then the page's button.
-    3. The therapist's request is there at once. Click Accept, then confirm.
+    3. The therapist's request is there at once. Answer its calendar entry with Yes,
+       as a calendar would, or click Accept and confirm.
     4. The client's confirmation follows. Or do not answer, and click "+3 h" there.
 
   Therapists sign in at {site}/sign-in, for example as {therapists.ADDRESSES[0]};

@@ -17,6 +17,7 @@ from app.mailer.outcomes import (
     Stage,
     masked,
 )
+from app.mailer.signing import signer_of
 from app.mailer.wire import Outgoing
 
 __all__ = [
@@ -45,6 +46,14 @@ class Mailer(flask_mail.Mail):
         app = self.app or current_app
         timeout = float(app.config.get("MAIL_TIMEOUT", DEFAULT_TIMEOUT_SECONDS))
         return Connection(app.extensions["mail"], timeout)
+
+    def sign(self, content: bytes) -> bytes:
+        """A message with our signature, where DKIM_KEY is set; its lines end with CR LF."""
+        app = self.app or current_app
+        key, selector = app.config.get("DKIM_KEY"), app.config.get("DKIM_SELECTOR")
+        if not key or not selector:
+            return content
+        return signer_of(app.extensions["mail"].default_sender, selector, key).sign(content)
 
     def check(self) -> str | None:
         """Connect, log in and offer our sender: None, or a line with the fault and its setting."""

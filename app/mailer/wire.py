@@ -22,6 +22,8 @@ class Outgoing:
     may_finish: Callable[[], bool] = lambda: True
     # What an error must not repeat of the server's words.
     names: Collection[str] = ()
+    # Where bounces go, if not to MAIL_DEFAULT_SENDER.
+    envelope_sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ def envelope_of(message: Outgoing, sender: str) -> Envelope:
     if not is_clean or not content.endswith(b"\r\n"):
         reason = "the message has a line that mail may not carry"
         raise MailRefused(reason, stage="message", scope="message")
+    sender = message.envelope_sender or sender
     is_ascii = sender.isascii() and recipient.isascii()
     return Envelope(sender, recipient, message.needs_utf8 or not is_ascii)
 

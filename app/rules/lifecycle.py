@@ -32,6 +32,7 @@ class Via(StrEnum):
     API = "api"
     CLI = "cli"
     SCHEDULER = "scheduler"
+    MAIL = "mail"
 
 
 class Kind(StrEnum):

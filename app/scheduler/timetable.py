@@ -4,10 +4,14 @@ from collections.abc import Callable
 
 from app import clock, config
 from app.mailer import Mailer
+from app.services.inbound import addresses
+from app.services.inbound.handle import process_inbound
 from app.services.jobs import due
 from app.services.jobs.result import Job
 from app.services.mail.sender import OutboxSender
 
+# An answer from a mailbox is heard as fast as a press.
+INBOUND_EVERY_S = 1.0
 DELIVER_EVERY_S = 0.5
 # Most of the time of an email is spent waiting for the mail server.
 DELIVERIES_AT_ONCE = 4
@@ -17,7 +21,9 @@ def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tu
     """In the order of `--once`. No message is handed over once `is_late` returns True."""
     sweep_every_s = config.current().sweep_seconds
     sender = OutboxSender(mailer, clock.now, is_late)
+    inbound = (Job("process_inbound", INBOUND_EVERY_S, process_inbound),)
     return (
+        *(inbound if addresses.is_open() else ()),
         Job("remind_answers", sweep_every_s, due.remind_answers),
         Job("escalate_late", sweep_every_s, due.escalate_late),
         Job("expire_enquiries", sweep_every_s, due.expire_enquiries),

@@ -11,6 +11,7 @@ from app.rules.lifecycle import LIVE, Actor, Status, Via
 from app.services import access_trail, asked, exported, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
+from app.services.inbound import kept
 from app.services.mail import private_words
 from app.services.therapists import ranking
 from app.store import erasure_log, outbox, pauses, queries, suppressions
@@ -59,6 +60,7 @@ def export(address: str, now: datetime) -> dict[str, Any]:
         "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
         "emails": exported.emails(OutboxEmail.client == client),
         "unconfirmed": unconfirmed,
+        "sent_to_us": kept.export(client),
         "access": [exported.access(entry) for entry in queries.access_to_client(client)],
     }
 
@@ -87,6 +89,7 @@ def erase(address: str, now: datetime, *, ends_live_bookings: bool = False) -> i
     if not ends_live_bookings:
         _refuse_while_live(client, now)
     suppressions.forget(address)
+    kept.forget(client, address)
     gone = client.erased_address
     Client.update(email=gone, email_key=gone).where(Client.id == client.id).execute()
     # The trail names them by number alone, and now says nothing of where they were.

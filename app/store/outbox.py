@@ -230,6 +230,13 @@ def end_claim(
     return bool(OutboxEmail.update(**changes).where(_is_valid(claim)).execute())
 
 
+def mark_bounced(email: OutboxEmail, error: str, now: datetime) -> None:
+    """In the caller's transaction: what a mail server took did not arrive after all."""
+    was_sent = (OutboxEmail.id == email.id) & (OutboxEmail.status == OutboxStatus.SENT)
+    changes = {"status": OutboxStatus.FAILED, "last_error": error, "settled_at": now}
+    OutboxEmail.update(**changes).where(was_sent).execute()
+
+
 @in_transaction
 def give_back(
     claims: Iterable[Claim], now: datetime, *, not_before: datetime | None = None

@@ -56,7 +56,7 @@ def register(app: Flask, settings: Settings) -> None:
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     if settings.demo_dir is not None:
-        # Imported on demand: it renders emails, which no other page does.
+        # Imported on demand: it renders emails and reads a mail server, as no other page does.
         from app.web.demo import mailbox  # noqa: PLC0415
 
         app.register_blueprint(mailbox.blueprint)

@@ -120,6 +120,16 @@ BAD = [
     ("CURRENCY", "gbp"),
     ("OUTBOX_RETRY_SECONDS", "-5"),
     ("SWEEP_SECONDS", "11"),
+    ("INBOUND_DOMAIN", "in"),
+    ("INBOUND_DOMAIN", "in..example.org"),
+    ("INBOUND_DOMAIN", f"{'in.' * 64}example"),
+    ("INBOUND_PORT", "0"),
+    ("INBOUND_BIND", "localhost"),
+    ("INBOUND_LMTP", "perhaps"),
+    ("INBOUND_AUTHSERV", "mx example"),
+    ("DKIM_KEY", "not a key"),
+    ("DKIM_KEY", FERNET),
+    ("DKIM_SELECTOR", "Mind sum"),
     ("ACCESS_TRAIL_DAYS", "0"),
     ("ACCESS_TRAIL_DAYS", "ever"),
     ("ANSWER_WITHIN_HOURS", "three"),
@@ -151,6 +161,8 @@ CONTRADICTIONS = [
     ("FLAG_STREAK", {"FLAG_STREAK": "5"}),
     ("MIN_NOTICE_HOURS", {"MIN_NOTICE_HOURS": "48", "MAX_AHEAD_DAYS": "2"}),
     ("MAIL_USE_TLS", {"MAIL_USE_TLS": "true", "MAIL_USE_SSL": "true"}),
+    ("DKIM_KEY", {"DKIM_SELECTOR": "mindsum"}),
+    ("INBOUND_AUTHSERV", {"INBOUND_REQUIRE_AUTH": "true"}),
 ]
 
 

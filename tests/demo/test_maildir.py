@@ -12,7 +12,8 @@ import pytest
 import time_machine
 
 from app import clock
-from app.demo.maildir import LARGEST_MESSAGE_BYTES, find, serve_maildir, stored_messages
+from app.demo.maildir import find, serve_maildir, stored_messages
+from app.smtp_server import LARGEST_BYTES
 from tests.harness.smtp_server import LOOPBACK, PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +134,7 @@ def test_a_message_that_cannot_be_stored_gets_452(tmp_path: Path) -> None:
 def test_a_message_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     with serve_maildir(LOOPBACK, 0, tmp_path) as server:
         with pytest.raises(smtplib.SMTPSenderRefused) as raised:
-            send(server.port, RAW + b"x" * LARGEST_MESSAGE_BYTES)
+            send(server.port, RAW + b"x" * LARGEST_BYTES)
         assert raised.value.smtp_code == 552
     assert stored_messages(tmp_path) == []
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from emails.kinds import KINDS
+from emails.kinds import KINDS, Role
 from emails.message import Message, Offer
 from emails.samples import (
     ANSWER_BY,
@@ -42,6 +42,32 @@ expired = partial(sample, "booking_expired")
 # Kinds that say whether the other side is told.
 UNREACHED = tuple(kind for kind, row in KINDS.items() if "other_unreached" in row.values)
 
+# (why, role, status): each reason once, and each state of a booking.
+NOT_TAKEN: tuple[tuple[str, Role, str], ...] = (
+    ("other_time", "therapist", "requested"),
+    ("delegated", "therapist", "requested"),
+    ("out_of_office", "therapist", "requested"),
+    ("too_quick", "therapist", "requested"),
+    ("other_person", "therapist", "accepted"),
+    ("unproven", "therapist", "requested"),
+    ("older", "therapist", "expired"),
+    ("older", "therapist", "withdrawn"),
+    ("older", "client", "cancelled_by_client"),
+    ("cancels", "therapist", "accepted"),
+    ("cancels", "client", "requested"),
+    ("unclear", "client", "accepted"),
+    ("empty", "client", "requested"),
+    ("too_long", "therapist", "accepted"),
+    ("attachments", "client", "accepted"),
+    ("over", "client", "completed"),
+    ("over", "therapist", "declined"),
+)
+
+
+def not_taken(why: str, role: Role, status: str) -> Message:
+    return sample("answer_not_taken", role, why=why, status=status)
+
+
 SITUATIONS: dict[str, Callable[[], Message]] = {
     "answer_late_ops.with_phone": partial(
         sample, "answer_late_ops", sent_at=ANSWER_BY, has_phone=True
@@ -67,6 +93,15 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     "booking_accepted.free": partial(sample, "booking_accepted", session=FREE),
     "booking_accepted.within_notice": partial(accepted, sent_at=TWENTY_HOURS_BEFORE),
     "booking_accepted.at_booking": partial(accepted, session=PAID),
+    **{
+        f"answer_not_taken.{why}_{role}_{status}": partial(not_taken, why, role, status)
+        for why, role, status in NOT_TAKEN
+    },
+    "mail_alert.complaint": partial(sample, "mail_alert", session=None, what="complaint"),
+    "booking_requested.mail_door": partial(sample, "booking_requested", sequence=0, hears=True),
+    "booking_accepted.mail_door": partial(sample, "booking_accepted", hears=True),
+    "new_message.mail_door": partial(sample, "new_message", "client", hears=True),
+    "enquiry_declined.mail_door": partial(sample, "enquiry_declined", hears=True),
     "booking_accepted.new_link": partial(sample, "booking_accepted", has_new_link=True),
     "booking_accepted.link_gone": partial(
         sample, "booking_accepted", has_new_link=True, meeting_url=None

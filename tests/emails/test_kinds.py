@@ -22,6 +22,8 @@ KNOWN_TO_ALL = {
     "calendar",
     "support_email",
     "crisis_note",
+    "hears_replies",
+    "hears_answers",
     "subject",
     "preheader",
 }

@@ -21,14 +21,14 @@ from typing import Any, Self
 from granian.constants import Interfaces
 from granian.server import Server
 
-from app import create_app
+from app import config, create_app, inbound
 from app.scheduler import process as scheduler_process
 from emails import render
 from tests.harness.fault_injection import FaultInjector, PlannedFault
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import LOOPBACK, PATIENCE_S
 
-SCHEDULER, WEB = "scheduler", "web"
+SCHEDULER, WEB, INBOUND = "scheduler", "web", "inbound"
 _POLL_S = 0.02
 _STOPS_WITHIN_S = 40
 """Seconds that a stopping scheduler has; its usual limit is short for a busy machine."""
@@ -172,6 +172,7 @@ def serve() -> None:
     programs: dict[str, Callable[[], int | None]] = {
         SCHEDULER: lambda: scheduler_process.run_forever(app),
         WEB: lambda: _serve_web(app),
+        INBOUND: lambda: inbound.serve(app, config.current()),
     }
     unread = b""
     while True:

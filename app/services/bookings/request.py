@@ -23,6 +23,7 @@ from app.rules.policy import Policy
 from app.services import availability as open_times
 from app.services import limits
 from app.services.bookings import holds, ledger, log, transitions
+from app.services.inbound.addresses import facts_of_organizer
 from app.services.therapists import ranking
 from app.services.validation import REFERENCE_LETTERS
 from app.store import outbox, queries, suppressions
@@ -215,6 +216,7 @@ def _record(
         "expires_after_s": (booking.expires_at - now).total_seconds(),
         # Of the calendar entry, for its whole life.
         "organizer": config.current().mail_default_sender,
+        **facts_of_organizer(booking.therapist, booking.client),
         # Of the subject, for the thread's whole life.
         "therapist_given_name": booking.therapist.given_name,
         "therapist_timezone": booking.therapist.timezone,

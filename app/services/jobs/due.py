@@ -11,6 +11,7 @@ from app.rules.lifecycle import Actor, Status, Via
 from app.rules.reminders import Reminder
 from app.services import limits
 from app.services.bookings import holds, log, transitions
+from app.services.inbound import kept
 from app.services.jobs import retention
 from app.services.jobs.batching import each_booking, each_therapist
 from app.services.jobs.result import JobResult, PartialResults
@@ -22,6 +23,7 @@ from app.store.models import (
     Booking,
     EmailLimit,
     IdempotentAnswer,
+    InboundMessage,
     LimitUse,
     OutboxEmail,
     PendingRequest,
@@ -154,6 +156,7 @@ def _purge_rest(now: datetime) -> PartialResults:
         (TherapistSession, queries.sessions_over(now)),
         (AccessEntry, AccessEntry.at < now - trail_kept),
         (LimitUse, limits.uses_over(now)),
+        (InboundMessage, kept.is_old(now)),
     ):
         while deleted := _delete_batch(table, is_old):
             yield JobResult(due=deleted, done=deleted)

@@ -16,6 +16,7 @@ from app.rules.reminders import Reminder
 from app.services.auth import SIGN_IN_LASTS
 from app.services.bookings import alternatives, confirm, transitions
 from app.services.bookings.session import session_of
+from app.services.inbound.addresses import organizer_of, reply_to
 from app.services.mail.reach import reach_of
 from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
@@ -32,13 +33,15 @@ LONGEST_LOCAL_DAY = timedelta(hours=25)
 def compose(email: OutboxEmail, now: datetime) -> Message:
     """Render the email with what is true at `now`. Raises UnsafeValue."""
     kind, booking = KINDS[email.kind], email.booking
+    organizer = organizer_of(booking, email.role) if booking and kind.calendar else None
     facts = {name: email.facts[name] for name in kind.facts if name in email.facts}
     context = EmailContext(
         envelope=_envelope(email, now),
         session=session_of(booking) if booking else None,
         thread=_thread_of(booking) if booking else None,
         sequence=email.facts.get("sequence", booking.sequence) if booking else 0,
-        organizer=_organizer(booking) if booking and kind.calendar else "",
+        organizer=organizer.sender if organizer else "",
+        hears_answers=organizer is not None and organizer.hears,
         entry_url=_entry_url(booking, email.role) if booking else "",
         values=facts | {name: VALUES[name](email, now) for name in kind.values},
     )
@@ -52,19 +55,12 @@ def calendar_file(booking: Booking, now: datetime) -> bytes:
         session=session_of(booking),
         sequence=booking.sequence,
         stamped_at=now,
-        organizer=_organizer(booking),
+        organizer=organizer_of(booking, Role.CLIENT).sender,
         support_email=config.current().support_email,
         url=_entry_url(booking, Role.CLIENT),
         meeting_url=booking.therapist.meeting_url,
     )
     return file_of_event(entry)
-
-
-def _organizer(booking: Booking) -> str:
-    """The sender at the time of the request, also after MAIL_DEFAULT_SENDER has changed."""
-    # Release 0.1 did not record it.
-    sender = config.current().mail_default_sender
-    return str(queries.facts_of_request(booking).get("organizer", sender))
 
 
 def _thread_of(booking: Booking) -> Session:
@@ -97,6 +93,7 @@ def _envelope(email: OutboxEmail, now: datetime) -> Envelope:
         ordinal=email.ordinal,
         sender=settings.mail_default_sender,
         support_email=settings.support_email,
+        reply_to=reply_to(email),
         crisis_note=settings.crisis_note,
         domain=settings.public_host,
         sent_at=now,

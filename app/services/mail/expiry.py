@@ -12,6 +12,7 @@ from app.services.mail.reach import reach_of
 from app.store import suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
 from app.store.queries import pending as pending_requests
+from app.store.queries.inbound import has_complained
 from emails.kinds import KINDS, Condition
 
 # Why an email must not go out any more, for ops to read; None if it may.
@@ -20,10 +21,17 @@ BookingCheck = Callable[[Booking, datetime], Reason]
 EmailCheck = Callable[[OutboxEmail, datetime], Reason]
 
 
+# What a complaint stops: the rest is what a booking needs.
+_REMINDERS = frozenset({"session_reminder", "answer_reminder"})
+
+
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would not be true any more at `now`; None if it may be sent."""
     if isinstance(email.recipient, Client | Therapist) and email.recipient.is_erased:
         return f"the {email.role} was erased"
+    reminded = email.recipient if email.kind in _REMINDERS else None
+    if reminded is not None and has_complained(reminded.email):
+        return "its recipient called our emails spam"
     row = KINDS[email.kind]
     if row.send_within is not None and now - email.created_at >= row.send_within:
         return "it was requested too long ago"

@@ -19,6 +19,7 @@ from app.mailer import (
     MailWithheld,
     Outgoing,
 )
+from app.services.inbound.addresses import envelope_sender
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.mail import asked_answers, expiry, pauses, private_words, results
 from app.services.mail.compose import compose
@@ -147,10 +148,11 @@ class OutboxSender:
             message = compose(email, now)
             outgoing = Outgoing(
                 message.recipient.addr_spec,
-                message.to_bytes(),
+                self._mailer.sign(message.to_bytes()),
                 message.needs_smtputf8,
                 self._may_finish(claim, now),
                 private_words.of_email(email),
+                envelope_sender(email),
             )
             # No transaction is open here: the server may take minutes.
             for _, error in connection.deliver([outgoing]):

@@ -14,6 +14,7 @@ from app.rules.weekly_hours import format_windows
 from app.services import access_trail, availability, exported, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
+from app.services.inbound import kept
 from app.services.mail import private_words
 from app.store import erasure_log, pauses, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
@@ -77,6 +78,7 @@ def export(slug: str, now: datetime) -> dict[str, Any]:
         "emails": exported.emails(
             (OutboxEmail.therapist == therapist) & (OutboxEmail.role == Role.THERAPIST)
         ),
+        "sent_to_us": kept.export(therapist),
         "access": [exported.access(each) for each in queries.access_of_therapist(therapist)],
     }
 
@@ -142,6 +144,7 @@ def erase(slug: str, now: datetime, *, ends_live_bookings: bool = False) -> int:
     erased = Access(AccessEvent.ERASED, therapist=therapist, about="therapist")
     access_trail.record_required(erased, now)
     own_bookings = Booking.select(Booking.id).where(Booking.therapist == therapist)
+    kept.forget(therapist, therapist.email)
     _erase_account(therapist)
     _erase_words(own_bookings)
     _erase_emails(therapist, own_bookings, now)

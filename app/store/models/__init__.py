@@ -12,6 +12,7 @@ from app.store.models.bookings import (
     TimelineEntry,
     Writing,
 )
+from app.store.models.inbound import Complaint, InboundMessage, InboundStatus, MailKey
 from app.store.models.outbox import (
     DeliveryAttempt,
     EmailLimit,
@@ -45,14 +46,18 @@ __all__ = [
     "AskedKind",
     "Booking",
     "Client",
+    "Complaint",
     "DeliveryAttempt",
     "EmailLimit",
     "HeldTime",
     "Hold",
     "IdempotentAnswer",
+    "InboundMessage",
+    "InboundStatus",
     "JobStatistics",
     "LedgerLine",
     "LimitUse",
+    "MailKey",
     "MailPause",
     "ManageVisit",
     "OutboxEmail",
@@ -80,5 +85,5 @@ TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
     Writing, StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
     TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
-    ManageVisit, AccessEntry, LimitUse, AskedEmail,
+    ManageVisit, AccessEntry, LimitUse, AskedEmail, InboundMessage, Complaint, MailKey,
 )  # fmt: skip

@@ -101,6 +101,8 @@ class Outcome(StrEnum):
     REFUSED_CONTENT = "refused_content"
     # It could not be rendered, or a bug of ours.
     FAULT = "fault"
+    # The mail server took it, and another one sent it back.
+    BOUNCED = "bounced"
     # Retried for as long as it may be.
     GIVEN_UP = "given_up"
     # Not tried: earlier emails showed that the mailbox does not exist.

@@ -89,6 +89,8 @@ class Therapist(Table):
     created_at = InstantField()
     # Raised with each change of the address, which ends all links that were sent to it.
     links_epoch = IntegerField(default=1)
+    # Raised by ops to end the mail door's addresses that this person knows.
+    addresses_epoch = IntegerField(default=1)
 
     @property
     def link_holder(self) -> str:
@@ -187,8 +189,9 @@ class Client(Table):
     # `email_key(email)`: the identity of the address.
     email_key = CharField(max_length=254, unique=True)
     created_at = InstantField()
-    # As Therapist.links_epoch.
+    # As Therapist's.
     links_epoch = IntegerField(default=1)
+    addresses_epoch = IntegerField(default=1)
 
     @property
     def link_holder(self) -> str:

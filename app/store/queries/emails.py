@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from peewee import JOIN, ModelSelect, Value
 
@@ -10,6 +10,7 @@ from app.errors import NotFound
 from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
+    Client,
     OutboxEmail,
     OutboxStatus,
     Role,
@@ -52,6 +53,20 @@ def locked_waiting(about: str) -> OutboxEmail | None:
     )
     email: OutboxEmail | None = locking(waiting.order_by(OutboxEmail.id.desc()).limit(1)).first()
     return email
+
+
+def emails_about_bookings(
+    person: Client | Therapist, role: Role, limit: int
+) -> list[tuple[int, str, str, int]]:
+    """(number, reference, kind, ordinal) of the newest emails to a person about bookings."""
+    own = Booking.client if role is Role.CLIENT else Booking.therapist
+    emails = (
+        OutboxEmail.select(OutboxEmail.id, Booking.reference, OutboxEmail.kind, OutboxEmail.ordinal)
+        .join(Booking)
+        .where(own == person, OutboxEmail.role == role)
+    )
+    rows = emails.order_by(OutboxEmail.id.desc()).limit(limit).tuples()
+    return cast("list[tuple[int, str, str, int]]", list(rows))
 
 
 @dataclass(frozen=True, slots=True)

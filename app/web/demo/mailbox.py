@@ -11,6 +11,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from app import clock, config
+from app.demo import answers
 from app.demo.maildir import StoredMessage, find, parse, stored_messages
 from app.store import queries
 from app.web.demo import clock as demo_clock
@@ -87,6 +88,27 @@ def read(message_id: str) -> str:
         parts=parts,
         view=_view(parts),
         scheme=_scheme(),
+        is_heard=config.current().inbound_domain is not None,
+        asks=answers.can_answer(stored),
+        sent=request.args.get("sent"),
+    )
+
+
+@blueprint.post("/<message_id>/answer")
+def answer(message_id: str) -> AnyResponse:
+    """Send back what the reader chose: yes, maybe, no, a reply, or that it did not arrive."""
+    stored, choice, now = _stored(message_id), request.form.get("choice", ""), clock.now()
+    if choice in answers.PARTSTATS and answers.can_answer(stored):
+        message = answers.calendar_answer(stored, choice, now)
+    elif choice == "reply":
+        message = answers.reply(stored, request.form.get("text", ""), now)
+    elif choice == "bounce":
+        message = answers.bounce(stored, now)
+    else:
+        abort(400)
+    is_taken = answers.send(message, "" if choice == "bounce" else stored.envelope_to[0])
+    return redirect(
+        url_for(".read", message_id=message_id, sent=choice if is_taken else "failed"), 303
     )
 
 

@@ -1,0 +1,1 @@
+"""Reads messages that came in as facts: pure, and safe with whatever the bytes are."""

@@ -1,0 +1,1 @@
+"""The mail door: its addresses, storing what comes in, and acting on it."""

@@ -1,0 +1,49 @@
+"""Emails that say what a message would have meant: at most one a booking, reader and hour."""
+
+from datetime import datetime, timedelta
+
+from app.rules.inbound import Why
+from app.services.inbound.addresses import Person
+from app.store import outbox
+from app.store.models import Booking, Client, Role, Therapist
+from app.store.queries import inbound as queries
+
+EVERY = timedelta(hours=1)
+_ABOUT_BOOKING, _ABOUT_NONE = "answer_not_taken", "reply_not_placed"
+
+
+def about_booking(booking: Booking, role: Role, why: Why, now: datetime) -> bool:
+    """Whether it is queued; the therapist is locked, so that two at once are counted."""
+    if _was_just_told(_ABOUT_BOOKING, booking.reference, role, now):
+        return False
+    outbox.enqueue(
+        _ABOUT_BOOKING,
+        role,
+        booking=booking,
+        ordinal=outbox.random_ordinal(),
+        facts={"why": str(why)},
+        now=now,
+    )
+    return True
+
+
+def about_no_booking(person: Person, now: datetime) -> bool:
+    role = Role.CLIENT if isinstance(person, Client) else Role.THERAPIST
+    about = f"unplaced-{role}-{person.id}"
+    if _was_just_told(_ABOUT_NONE, about, role, now):
+        return False
+    outbox.enqueue(
+        _ABOUT_NONE,
+        role,
+        therapist=person if isinstance(person, Therapist) else None,
+        client=person if isinstance(person, Client) else None,
+        about=about,
+        ordinal=outbox.random_ordinal(),
+        now=now,
+    )
+    return True
+
+
+def _was_just_told(kind: str, about: str, role: Role, now: datetime) -> bool:
+    last = queries.newest_of_kind(kind, about, role)
+    return last is not None and timedelta(0) <= now - last < EVERY
