@@ -48,6 +48,8 @@ REFUSED = Reading(Fate.FAIL, AddressFault.MISSED)
 _STATUS = re.compile(r"(?<![\d.])[245]\.(\d{1,3}\.\d{1,3})(?!\.?\d)")
 _DEAD = frozenset({"1.1", "1.2", "1.3", "1.6", "1.10", "2.1"})
 _FULL = frozenset({"2.2"})
+# The sender's address, and its domain.
+_SENDER = frozenset({"1.7", "1.8"})
 # Message too large, content, protocol, and what SMTPUTF8 lacks.
 _MESSAGE = re.compile(r"2\.3|3\.4|[56]\.\d+")
 
@@ -63,14 +65,18 @@ _LIMITS = _words(
     r"receiving mail (?:at a rate|too quickly)",
     r"(?:sending|send|recipient|message|mail|hourly|daily)\b.{0,20}\b(?:limit|quota)\b.{0,20}exceed",
     r"exceed\w*.{0,60}\b(?:per (?:second|minute|hour|day)|limit|rate|e-?mails|messages)\b",
-    r"temporarily (?:deferred|rate)", r"suspended|sending paused|not allowed to send",
+    r"temporarily (?:deferred|rate)", r"sending (?:paused|too (?:fast|many|much))",
+    r"not allowed to send",
+    # Not the recipient's account.
+    r"\b(?:outgoing|outbound|sending|sender|your (?:account|domain|mail|server|ip))\b"
+    r".{0,60}\bsuspended",
 )  # fmt: skip
 # Our reputation, our right to send, how our mail is signed.
 _US = _words(
     r"black.?list", r"block.?list", r"deny.?list", r"spamhaus|spamcop|barracudacentral|sorbs",
     r"\b(?:rbl|dnsbl)\b", r"(?<!not )\blisted (?:in|at|by|on)\b", r"\bblocked\b", r"\bbanned\b",
     r"\b(?:spf|dkim|dmarc)\b", r"\bspam", r"\bjunk", r"unsolicited", r"unauthenticated",
-    r"reputation", r"anti.?spoof", r"\bpolic(?:y|ies)\b", r"reverse dns|\bptr\b|rdns",
+    r"reputation", r"invalid dns", r"dns mx\b", r"anti.?spoof", r"\bpolic(?:y|ies)\b", r"reverse dns|\bptr\b|rdns",
     r"sender (?:address )?(?:verif|reject|denied|unknown|not verified|is not)",
     r"verification failed for", r"sender verify", r"not verified", r"administrative prohibition",
     r"not authori[sz]ed", r"authentication (?:is )?required", r"client host",
@@ -89,7 +95,7 @@ _NO_SUCH = _words(
     rf"(?:unknown|invalid|non-?existent|bad) (?:local )?{_WHO}",
     r"unrout(?:e)?able (?:mail )?(?:address|domain)", r"unknown local.?part",
     rf"{_WHO}\b.{{0,40}}\b(?:is |was |has been |isn.t |not )*(?:unknown|invalid|disabled"
-    r"|deactivated|discontinued|closed|deleted|inactive|not found|no longer (?:\w+ )?(?:exists?"
+    r"|deactivated|suspended|discontinued|closed|deleted|inactive|not found|no longer (?:\w+ )?(?:exists?"
     r"|available|active|valid|in use)|(?:does not|doesn.t|did not) exist|not exist)",
     r"doesn.t have an? .{0,30}account", r"no longer (?:works|employed) here",
     r"\b(?:is|are) unknown\b", r"not listed in .{0,30}(?:directory|address book)",
@@ -112,7 +118,7 @@ def read_refusal(code: int, text: str) -> Reading:
         (is_full, LATER),
         # Before the codes: the reason given for a sender that could not be verified often repeats
         # another server's "5.1.1 unknown user" about our own address.
-        (is_about_us or status.startswith("7."), ABOUT_US),
+        (is_about_us or status in _SENDER or status.startswith("7."), ABOUT_US),
         (status in _DEAD, NO_MAILBOX),
         (_RELAY.search(text), ABOUT_US),
         (_MESSAGE.fullmatch(status), ABOUT_MESSAGE),

@@ -46,6 +46,9 @@ REPLIES: list[tuple[str, Stage, str, str, str, str]] = [
      "is unavailable: user not found", "fail", "doubted", ""),
     ("Domino", "recipient", "550 User dee (dee@a.example) not listed in Domino Directory",
      "fail", "doubted", ""),
+    ("account suspended", "recipient", "550 This account has been suspended", "fail", "doubted",
+     ""),
+    ("Exchange, suspended", "recipient", "550 5.2.1 The mailbox is suspended", "fail", "dead", ""),
     # Refused for good, and nothing is proved.
     ("bare", "recipient", "550 No", "fail", "missed", ""),
     ("edge blocking", "recipient", "550 5.4.1 Recipient address rejected: Access denied. AS(2018)",
@@ -117,6 +120,15 @@ REPLIES: list[tuple[str, Stage, str, str, str, str]] = [
     ("relay", "recipient", "554 5.4.0 <dee@a.example>: Relay access denied", "wait", "", "domain"),
     ("qmail, relay", "recipient", "553 sorry, that domain isn't in my list of allowed rcpthosts "
      "(#5.7.1)", "wait", "", "domain"),
+    ("our domain has no DNS", "recipient", "550-Requested action not taken: mailbox unavailable\n"
+     "invalid DNS MX or A/AAAA resource record", "wait", "", "domain"),
+    ("our sender, syntax", "recipient", "553 5.1.7 The sender's address was syntactically invalid",
+     "wait", "", "domain"),
+    ("our sender, domain", "recipient", "550 5.1.8 Sender address rejected: Domain not found",
+     "wait", "", "domain"),
+    ("cPanel, suspended", "content", "550 Outgoing mail from b@mindsum.example has been suspended",
+     "wait", "", "domain"),
+    ("too fast", "recipient", "550 You are sending too fast", "wait", "", "domain"),
     # Our own relay refuses us.
     ("greeting", "greeting", "554 Your access has been rejected due to poor reputation",
      "wait", "", "queue"),

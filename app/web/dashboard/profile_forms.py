@@ -115,7 +115,8 @@ class AboutForm(SettingsForm):
     name = StringField("Your name", [Checked(validation.name)])
     given_name = StringField("What clients call you", [Checked(validation.given_name)])
     headline = StringField("Headline", [Checked(_headline)])
-    about = TextAreaField("About you", [Checked(validation.text)])
+    # Its section is called "about".
+    about = TextAreaField("About you", [Checked(validation.text)], id="about-text")
     specialisms = StringField("Specialisms", [Checked(_specialisms)])
 
     def validate_given_name(self, field: Field) -> None:
