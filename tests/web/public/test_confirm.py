@@ -187,6 +187,19 @@ def test_only_the_owner_of_the_mailbox_learns_that_a_free_consultation_is_used(
     assert (made.kind, made.starts_at.hour) == (Kind.PAID, 12)
 
 
+def test_the_page_tells_the_rule_of_cancelling_for_that_time(
+    story: Story, visitor: Visitor, confirm_link: Callable[[], str]
+) -> None:
+    story.at(story.now.replace(hour=13))
+    typed(visitor, starts_at="2026-11-03T09:00:00Z")
+    near = text(visitor.get(confirm_link()))
+    assert "once accepted, cancelling costs £60.00" in near
+    assert "more than 24 hours" not in near
+    story.wait(minutes=1)
+    typed(visitor, starts_at="2026-11-05T15:00:00Z")
+    assert "cancel before Wed 4 Nov 2026, 10:00" in text(visitor.get(confirm_link()))
+
+
 def test_a_therapist_who_paused_is_told_with_other_therapists(
     story: Story, visitor: Visitor, confirm_link: Callable[[], str]
 ) -> None:
