@@ -76,7 +76,8 @@ _US = _words(
     r"black.?list", r"block.?list", r"deny.?list", r"spamhaus|spamcop|barracudacentral|sorbs",
     r"\b(?:rbl|dnsbl)\b", r"(?<!not )\blisted (?:in|at|by|on)\b", r"\bblocked\b", r"\bbanned\b",
     r"\b(?:spf|dkim|dmarc)\b", r"\bspam", r"\bjunk", r"unsolicited", r"unauthenticated",
-    r"reputation", r"invalid dns", r"dns mx\b", r"anti.?spoof", r"\bpolic(?:y|ies)\b", r"reverse dns|\bptr\b|rdns",
+    r"reputation", r"anti.?spoof", r"\bpolic(?:y|ies)\b", r"reverse dns|\bptr\b|rdns",
+    r"invalid dns", r"dns mx\b",
     r"sender (?:address )?(?:verif|reject|denied|unknown|not verified|is not)",
     r"verification failed for", r"sender verify", r"not verified", r"administrative prohibition",
     r"not authori[sz]ed", r"authentication (?:is )?required", r"client host",
@@ -95,8 +96,8 @@ _NO_SUCH = _words(
     rf"(?:unknown|invalid|non-?existent|bad) (?:local )?{_WHO}",
     r"unrout(?:e)?able (?:mail )?(?:address|domain)", r"unknown local.?part",
     rf"{_WHO}\b.{{0,40}}\b(?:is |was |has been |isn.t |not )*(?:unknown|invalid|disabled"
-    r"|deactivated|suspended|discontinued|closed|deleted|inactive|not found|no longer (?:\w+ )?(?:exists?"
-    r"|available|active|valid|in use)|(?:does not|doesn.t|did not) exist|not exist)",
+    r"|deactivated|suspended|discontinued|closed|deleted|inactive|not found"
+    r"|no longer (?:\w+ )?(?:exists?|available|active|valid|in use)|(?:does not|doesn.t|did not) exist|not exist)",
     r"doesn.t have an? .{0,30}account", r"no longer (?:works|employed) here",
     r"\b(?:is|are) unknown\b", r"not listed in .{0,30}(?:directory|address book)",
 )  # fmt: skip
