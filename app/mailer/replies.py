@@ -97,7 +97,8 @@ _NO_SUCH = _words(
     r"unrout(?:e)?able (?:mail )?(?:address|domain)", r"unknown local.?part",
     rf"{_WHO}\b.{{0,40}}\b(?:is |was |has been |isn.t |not )*(?:unknown|invalid|disabled"
     r"|deactivated|suspended|discontinued|closed|deleted|inactive|not found"
-    r"|no longer (?:\w+ )?(?:exists?|available|active|valid|in use)|(?:does not|doesn.t|did not) exist|not exist)",
+    r"|no longer (?:\w+ )?(?:exists?|available|active|valid|in use)"
+    r"|(?:does not|doesn.t|did not) exist|not exist)",
     r"doesn.t have an? .{0,30}account", r"no longer (?:works|employed) here",
     r"\b(?:is|are) unknown\b", r"not listed in .{0,30}(?:directory|address book)",
 )  # fmt: skip
