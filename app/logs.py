@@ -95,5 +95,13 @@ def configure(log_format: Literal["text", "json"]) -> None:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     # Their lines are about connections and timings, and about no booking.
-    for noisy in ("apscheduler", "werkzeug", "_granian", "mail.log", "peewee", "flask_wtf"):
+    for noisy in (
+        "apscheduler",
+        "werkzeug",
+        "_granian",
+        "mail.log",
+        "peewee",
+        "flask_wtf",
+        "flufl.bounce",
+    ):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -1,6 +1,7 @@
 """From the bytes of a message to its facts. Whatever the bytes are, nothing is raised."""
 
 import re
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import Message
 
@@ -25,24 +26,25 @@ _BESIDE = ("multipart", "message/", "application/pkcs7-", "application/x-pkcs7-"
            "application/pgp-")  # fmt: skip
 
 
-def read(raw: bytes, authserv: str | None = None) -> InboundFacts:
-    """`authserv` as in INBOUND_AUTHSERV."""
+def read(raw: bytes, authserv: str | None = None, *, may_be_report: bool = True) -> InboundFacts:
+    """`authserv` as in INBOUND_AUTHSERV. `may_be_report`: whether it came where bounces come."""
     cut = raw[:LONGEST]
     if cut.lower().count(b"boundary") > _MOST_BOUNDARIES:
         return UNREADABLE
     try:
-        return _read(message_from_bytes(cut, policy=policy.compat32), cut, authserv)
+        message = message_from_bytes(cut, policy=policy.compat32)
+        facts = _read(message, authserv)
+        return _with_report(facts, message, cut) if may_be_report else facts
     # The parser's own faults, such as too deep a recursion.
     except Exception:
         return UNREADABLE
 
 
-def _read(message: Message, raw: bytes, authserv: str | None) -> InboundFacts:
+def _read(message: Message, authserv: str | None) -> InboundFacts:
     parts = mime.leaves(message)
     answer, has_calendar = calendar.read(parts)
     text, word = words.read(parts)
     sender_key = mime.address_key(mime.field(message, "From"))
-    is_complaint = reports.is_complaint(message)
     trusted = mime.fields(message, "Authentication-Results")
     return InboundFacts(
         sender_key=sender_key,
@@ -54,11 +56,18 @@ def _read(message: Message, raw: bytes, authserv: str | None) -> InboundFacts:
         answer=word,
         has_attachments=any(map(_is_content_of_its_own, parts)),
         replies_to=_replies_to(message),
+        is_authentic=bool(authserv)
+        and authentication.is_authentic(trusted, str(authserv), sender_key),
+    )
+
+
+def _with_report(facts: InboundFacts, message: Message, raw: bytes) -> InboundFacts:
+    is_complaint = reports.is_complaint(message)
+    return replace(
+        facts,
         reports=reports.read(message),
         is_complaint=is_complaint,
         complained=reports.complained_addresses(raw) if is_complaint else (),
-        is_authentic=bool(authserv)
-        and authentication.is_authentic(trusted, str(authserv), sender_key),
     )
 
 

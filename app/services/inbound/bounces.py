@@ -120,7 +120,8 @@ def _reason(email: OutboxEmail, report: DeliveryReport) -> str:
     """One line that is safe to log."""
     # An email that was forwarded is refused for an address that we do not know.
     said = _ADDRESS.sub("***", masked(report.text, private_words.of_email(email)))
-    words = " ".join(each for each in f"{report.status} {said}".split() if each.isprintable())
+    whole = said if report.status in said else f"{report.status} {said}"
+    words = " ".join(each for each in whole.split() if each.isprintable())
     return f"bounced: {words or 'no reason given'}"[:300]
 
 

@@ -62,7 +62,11 @@ def _handle(waiting: InboundMessage, now: datetime) -> JobResult:
 
 def _facts_of(waiting: InboundMessage) -> InboundFacts:
     content = waiting.content or ""
-    return reading.read(content.encode("latin-1"), config.current().inbound_authserv)
+    return reading.read(
+        content.encode("latin-1"),
+        config.current().inbound_authserv,
+        may_be_report=waiting.kind not in _FROM_PEOPLE,
+    )
 
 
 @in_transaction
