@@ -124,6 +124,8 @@ class Settings(MailSettings):
     confirm_address: Literal["new", "always", "never"] = Field(
         "new", description="new, always or never"
     )
+    # Whether a press on a link's page that could be a mail scanner's is asked about.
+    press_guard: bool = Field(True, description="true or false")
     # Where PUBLIC_URL is https, CONFIRM_ADDRESS may be never only with this.
     visitors_are_signed_in: bool = Field(False, description="true or false")
     # For so long a request holds its time before its address is confirmed.

@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Protocol
 
-from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner, URLSafeSerializer, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from app import clock, config
@@ -41,8 +41,8 @@ TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE})
 class LinkToken:
     """A valid token; `holder` is a person's `link_holder`, `subject` a reference or key.
 
-    `email` is the number of the outbox email that carries the link: None for a link of a page, and
-    for one that was sent before tokens named it.
+    `email` is the number of the outbox email that carries the link, or whose link led to the page
+    that has it; None if neither is known.
     """
 
     purpose: LinkPurpose
@@ -51,6 +51,15 @@ class LinkToken:
     epoch: int
     minted_at: datetime
     email: int | None = None
+    is_of_page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShownForm:
+    """When a form was shown, and whether its page asked what is meant."""
+
+    at: datetime
+    is_question: bool
 
 
 class _Signer(TimestampSigner):
@@ -65,6 +74,15 @@ def _serializer(purpose: LinkPurpose, keys: tuple[str, ...]) -> URLSafeTimedSeri
         list(keys),
         salt=f"mindsum.link.{purpose}",
         signer=_Signer,
+        signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
+    )
+
+
+@lru_cache(maxsize=4)
+def _mark_serializer(keys: tuple[str, ...]) -> URLSafeSerializer:
+    return URLSafeSerializer(
+        list(keys),
+        salt="mindsum.form",
         signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
     )
 
@@ -86,9 +104,17 @@ def holder_of(purpose: LinkPurpose, *, client: _Person, therapist: _Person) -> s
 
 
 def mint(
-    purpose: LinkPurpose, *, holder: str, subject: str, epoch: int = 1, email: int | None = None
+    purpose: LinkPurpose,
+    *,
+    holder: str,
+    subject: str,
+    epoch: int = 1,
+    email: int | None = None,
+    is_of_page: bool = False,
 ) -> str:
-    payload = [holder, subject, epoch] if email is None else [holder, subject, epoch, email]
+    payload: list[str | int] = [holder, subject, epoch]
+    if email is not None:
+        payload += [email, 1] if is_of_page else [email]
     token = _serializer(purpose, _keys()).dumps(payload)
     return token.decode() if isinstance(token, bytes) else token
 
@@ -100,10 +126,11 @@ def read(purpose: LinkPurpose, token: str) -> LinkToken:
     try:
         _check_spelling(token)
         payload, minted_at = _serializer(purpose, _keys()).loads(token, return_timestamp=True)
-        holder, subject, epoch, email = _checked(payload)
+        holder, subject, epoch, *origin = _checked(payload)
     except (BadData, ValueError):
         raise LinkInvalid("The link is incomplete or has another purpose.") from None
-    return LinkToken(purpose, holder, subject, epoch, minted_at, email)
+    email = origin[0] if origin else None
+    return LinkToken(purpose, holder, subject, epoch, minted_at, email, len(origin) > 1)
 
 
 def _check_spelling(token: str) -> None:
@@ -115,12 +142,37 @@ def _check_spelling(token: str) -> None:
         raise ValueError("another spelling")
 
 
-def _checked(payload: Any) -> tuple[str, str, int, int | None]:
-    holder, subject, epoch, *more = payload
-    is_known = isinstance(holder, str) and isinstance(subject, str) and isinstance(epoch, int)
-    if not is_known or len(more) > 1 or not all(isinstance(each, int) for each in more):
+def _checked(payload: Any) -> list[Any]:
+    """Holder, subject and epoch; then the email and a mark for a link of a page, if there are."""
+    holder, subject, *numbers = payload
+    is_known = isinstance(holder, str) and isinstance(subject, str) and 1 <= len(numbers) <= 3
+    are_known = all(isinstance(each, int) for each in numbers) and numbers[2:] in ([], [1])
+    if not (is_known and are_known):
         raise ValueError("unknown payload")
-    return holder, subject, epoch, more[0] if more else None
+    return list(payload)
+
+
+def mark_form(link: LinkToken, *, is_question: bool) -> str:
+    """For a hidden field of a form on the page of that link: read back by `read_mark`."""
+    milliseconds = int(clock.now().timestamp() * 1000)
+    mark = _mark_serializer(_keys()).dumps(
+        [link.holder, link.subject, milliseconds, int(is_question)]
+    )
+    return mark.decode() if isinstance(mark, bytes) else mark
+
+
+def read_mark(link: LinkToken, mark: str) -> ShownForm | None:
+    """None if it is not a mark of ours for that link's holder and subject."""
+    if len(mark) > MAX_LENGTH:
+        return None
+    try:
+        holder, subject, milliseconds, is_question = _mark_serializer(_keys()).loads(mark)
+    except (BadData, ValueError):
+        return None
+    if (holder, subject) != (link.holder, link.subject):
+        return None
+    at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+    return ShownForm(at, bool(is_question))
 
 
 def url(

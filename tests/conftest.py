@@ -59,6 +59,8 @@ def settings(database_url: str, mail: MailServer) -> Settings:
         api_keys=("test-api-key",),
         # tests/web/public/test_confirm.py tells of the step between the form and the booking.
         confirm_address="never",
+        # tests/web/links/test_press.py tells of the page that asks.
+        press_guard=False,
         ratelimit_enabled=False,
     )
 

@@ -58,6 +58,7 @@ def settings_for(url: str, mail: MailServer) -> Settings:
         notes_key=(fixed_life.NOTES_KEY,),
         api_keys=(fixed_life.API_KEY,),
         ratelimit_enabled=False,
+        press_guard=False,
     )
 
 

@@ -137,14 +137,18 @@ def test_the_longest_token_of_ours_is_within_the_limit() -> None:
     assert links.read(LinkPurpose.SIGN_IN, token).subject == "x" * 64
 
 
-@pytest.mark.parametrize("email", [None, 5])
-def test_the_payload_is_recipient_subject_epoch_and_the_email_that_carries_it(
-    email: int | None,
+@pytest.mark.parametrize(
+    ("origin", "more"),
+    [({}, []), ({"email": 5}, [5]), ({"email": 5, "is_of_page": True}, [5, 1])],
+)
+def test_the_payload_is_recipient_subject_epoch_and_the_email_it_comes_from(
+    origin: dict[str, Any], more: list[int]
 ) -> None:
-    token = minted(email=email)
+    token = minted(**origin)
     _, payload = URLSafeTimedSerializer("any key").loads_unsafe(token)
-    assert payload == ["t7", "MB-7K3QXD", 2, *([email] if email else [])]
-    assert links.read(LinkPurpose.ACCEPT, token).email == email
+    assert payload == ["t7", "MB-7K3QXD", 2, *more]
+    link = links.read(LinkPurpose.ACCEPT, token)
+    assert (link.email, link.is_of_page) == (origin.get("email"), "is_of_page" in origin)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ def _variables(port: int, mail_port: int, door_port: int, folder: Path) -> dict[
         # In the demo one person plays everybody.
         "OPEN_PER_THERAPIST": "1000",
         "CONFIRM_ADDRESS": "",
+        # Its mailbox shows an email at once and scans none.
+        "PRESS_GUARD": "false",
         "API_KEYS": API_KEY,
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",

@@ -156,7 +156,7 @@ class Connection(flask_mail.Connection):
                     raise failure from None
             else:
                 if failure and step.stage == "data":
-                    # It waits for a message to nobody.
+                    # It waits for a message without recipients.
                     self._drop()
         if failure:
             raise failure

@@ -18,7 +18,7 @@ from app.web.dashboard import (
     sessions,
     signed_in,
 )
-from app.web.links import answer, confirm
+from app.web.links import answer, confirm, press
 from app.web.ops import health, request_metrics
 from app.web.public import directory, unconfirmed
 
@@ -53,6 +53,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.teardown_request(_close_connection)
     template_filters.register(app)
     errors.register(app)
+    press.register(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     if settings.demo_dir is not None:

@@ -41,7 +41,7 @@ def note_link(
     link: LinkToken, *, booking: Booking | None = None, therapist: Therapist | None = None
 ) -> None:
     """That a link which is good was opened, unless its button was pressed."""
-    g.has_good_link = True
+    g.good_link = link
     if request.method in ("GET", "HEAD"):
         note(
             Access(
@@ -50,9 +50,15 @@ def note_link(
                 therapist,
                 about=str(link.purpose),
                 link_made_at=link.minted_at,
-                email=link.email,
+                email=None if link.is_of_page else link.email,
             )
         )
+
+
+def good_link() -> LinkToken | None:
+    """The link that this request opened or pressed, if it is good."""
+    link: LinkToken | None = g.get("good_link")
+    return link
 
 
 def register(app: Flask) -> None:
@@ -93,7 +99,7 @@ def _refusal(status: int) -> Access | None:
     if event is None:
         return None
     session = g.get("therapist_session")
-    is_known = session is not None or "has_good_link" in g
+    is_known = session is not None or "good_link" in g
     by = None if is_known else Party.STRANGER
     return Access(
         event,
@@ -112,7 +118,7 @@ def _refused(status: int) -> AccessEvent | None:
         return _REFUSED_KEY.get(status)
     if path.startswith("/link/sign-in/") and is_post:
         return AccessEvent.SIGN_IN_REFUSED if status in _REFUSED_LINK else None
-    if path.startswith("/link/") and "has_good_link" not in g:
+    if path.startswith("/link/") and "good_link" not in g:
         return AccessEvent.LINK_REFUSED if status in _REFUSED_LINK else None
     return AccessEvent.FORM_REFUSED if is_post and status in _REFUSED_FORM else None
 

@@ -113,7 +113,10 @@ def send_sign_in_link() -> ResponseReturnValue:
         page = _sign_in_page(next_path, typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
     auth.ask_for_sign_in(address, next_path, clock.now())
-    return render_template("auth/sign_in_sent.html", address=address, next=next_path)
+    page = render_template("auth/sign_in_sent.html", address=address, next=next_path)
+    response = make_response(page)
+    cookies.remember_asked(response, address)
+    return response
 
 
 @blueprint.get("/sign-out")

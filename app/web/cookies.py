@@ -18,6 +18,9 @@ _SESSION, _ADDRESS = "mindsum-session", "mindsum-address"
 _CONFIRMED = "mindsum-confirmed"
 _ADDRESS_KEPT = timedelta(days=365)
 CONFIRMED_KEPT = timedelta(days=90)
+# The address that this browser last typed into one of our forms.
+_ASKED = "mindsum-asked"
+_ASKED_KEPT = timedelta(days=1)
 # Longer ones are not ours.
 _MAX_LENGTH = 2000
 
@@ -61,19 +64,35 @@ def forget_address(response: Response) -> None:
 
 def has_confirmed(address: str) -> bool:
     """Whether this browser confirmed that very address not long ago."""
+    return _is_known_for(_CONFIRMED, address, CONFIRMED_KEPT)
+
+
+def remember_confirmed(response: Response, address: str) -> None:
+    _set_known_for(response, _CONFIRMED, address, CONFIRMED_KEPT)
+
+
+def has_asked(address: str) -> bool:
+    """Whether this browser typed that very address into one of our forms within a day."""
+    return _is_known_for(_ASKED, address, _ASKED_KEPT)
+
+
+def remember_asked(response: Response, address: str) -> None:
+    _set_known_for(response, _ASKED, address, _ASKED_KEPT)
+
+
+def _is_known_for(plain: str, address: str, lasts: timedelta) -> bool:
+    at, value = int(clock.now().timestamp()), _read(plain).encode()
     try:
-        at = int(clock.now().timestamp())
-        lasts = int(CONFIRMED_KEPT.total_seconds())
-        kept = _cipher(_keys(), _CONFIRMED).decrypt_at_time(_read(_CONFIRMED).encode(), lasts, at)
+        kept = _cipher(_keys(), plain).decrypt_at_time(value, int(lasts.total_seconds()), at)
     except InvalidToken:
         return False
     return kept.decode() == email_key(address)
 
 
-def remember_confirmed(response: Response, address: str) -> None:
+def _set_known_for(response: Response, plain: str, address: str, lasts: timedelta) -> None:
     at = int(clock.now().timestamp())
-    value = _cipher(_keys(), _CONFIRMED).encrypt_at_time(email_key(address).encode(), at)
-    _set(response, _CONFIRMED, value.decode("ascii"), CONFIRMED_KEPT)
+    value = _cipher(_keys(), plain).encrypt_at_time(email_key(address).encode(), at)
+    _set(response, plain, value.decode("ascii"), lasts)
 
 
 def _read(plain: str) -> str:

@@ -32,7 +32,7 @@ _LABELS |= {day: day.capitalize() for day in _DAYS}
 class KeptField:
     name: str
     text: str
-    # Empty where nobody typed it.
+    # Empty if it was not typed.
     label: str
     is_long: bool
 

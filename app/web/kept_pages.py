@@ -5,12 +5,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-# A booking or a changed profile is seen this much later by whoever looks at the list.
+# A booking or a changed profile shows on the list this much later.
 SECONDS = 1.0
 
 
 class KeptPages:
-    """The last `most` pages. While one caller makes a page anew, others get the last one."""
+    """The last `most` pages. While one caller makes a new page, others get the last one."""
 
     def __init__(self, most: int) -> None:
         self._most = most

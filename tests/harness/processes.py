@@ -44,6 +44,7 @@ class Site:
             "API_KEYS": API_KEY,
             "DEMO_DIR": str(folder),
             "RATELIMIT_ENABLED": "false",
+            "PRESS_GUARD": "false",
             "OUTBOX_RETRY_SECONDS": "0.5",
             "SWEEP_SECONDS": "1",
         }

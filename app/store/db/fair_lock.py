@@ -1,4 +1,4 @@
-"""A lock between threads and processes in which whoever waits gets a turn, within a time limit."""
+"""A lock between threads and processes that waiters get in turn, within a time limit."""
 
 import fcntl
 import os

@@ -105,7 +105,7 @@ class SqliteFile(peewee.SqliteDatabase):
         if kept is not None:
             kept.close()
 
-    # A connection that met a fault is opened anew: SQLite would stay read-only after a disk was.
+    # A faulty connection is replaced: SQLite would stay read-only after a disk was.
     @contextmanager
     def _watched(self) -> Iterator[None]:
         try:

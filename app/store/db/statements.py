@@ -1,6 +1,6 @@
 """Statements built from peewee's expressions, compiled once and then executed as text.
 
-peewee compiles a query each time anew, which takes longer than the database needs to run it.
+peewee compiles a query each time it runs, which takes longer than the database needs to run it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -24,9 +24,10 @@ from app.services.availability import OpenSlot
 from app.services.bookings import alternatives, replace
 from app.store import queries
 from app.store.models import Booking
-from app.web import booking_text
+from app.web import booking_text, template_filters
 from app.web.client import manage
-from app.web.links import tokens
+from app.web.links import press, tokens
+from app.web.links.press import Verb
 from app.web.security import LINK_LIMIT, csrf, limiter
 
 blueprint = Blueprint("choose", __name__)
@@ -54,10 +55,11 @@ def show_choices(token: str) -> ResponseReturnValue:
 def choose(token: str) -> ResponseReturnValue:
     now = clock.now()
     booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
+    chosen = _meant(booking, now)
     if booking.status_at(now) is Status.EXPIRED:
         clients.record_visit(booking, now)
     try:
-        slug, start = _parse_choice(request.form.get("choice", ""))
+        slug, start = _parse_choice(chosen)
         replacement = replace.choose_another(booking, slug, start, via=Via.LINK, now=now)
     except NotReplaceable as error:
         kept = queries.booking_by_reference(error.reference)
@@ -65,6 +67,26 @@ def choose(token: str) -> ResponseReturnValue:
     except (*_NO_LONGER_POSSIBLE, InvalidFields, NotFound) as error:
         return _choices_page(booking, now, refusal=error)
     return _replacement_page(replacement.replaces, replacement, now)
+
+
+def _meant(booking: Booking, now: datetime) -> str:
+    """The choice that was sent; the guard's field has the same name, so it is also its value."""
+    chosen = request.form.get("choice", "")
+    if chosen and booking.status_at(now) not in replace.NOT_REPLACEABLE:
+        press.meant(_verb(chosen, booking), holder=booking.client.email)
+    return chosen
+
+
+def _verb(chosen: str, booking: Booking) -> Verb:
+    def label() -> str:
+        try:
+            slug, start = _parse_choice(chosen)
+            name = queries.therapist_by_slug(slug).given_name
+        except (InvalidFields, NotFound):
+            return "Ask this therapist"
+        return f"Ask {name} for {template_filters.date_time(start, booking.client_timezone)}"
+
+    return Verb(chosen, label)
 
 
 def _parse_choice(value: str) -> tuple[str, datetime]:

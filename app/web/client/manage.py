@@ -4,21 +4,23 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
 from app.errors import MessagesEnded, TermsChanged
 from app.links import LinkPurpose
-from app.rules.lifecycle import Actor, Status, Verdict, Via
+from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
 from app.services import clients, validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, replace, transitions
+from app.services.bookings.cancel import Terms
 from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
-from app.web import access, booking_text
-from app.web.links import tokens
+from app.web import access, booking_text, cookies
+from app.web.links import press, tokens
+from app.web.links.press import Verb
 from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT, csrf, limiter
 
 blueprint = Blueprint("client", __name__)
@@ -43,6 +45,7 @@ def read_words(token: str) -> ResponseReturnValue:
     """The same page with note and messages, which a program that opens links must not read."""
     now, typed = clock.now(), request.form.get("message", "")
     booking = _load_booking(token, now)
+    press.meant(Verb("show", "Show what was written"), holder=booking.client.email)
     clients.record_visit(booking, now)
     return manage_page(booking, now, typed=typed, shows_words=True)
 
@@ -59,6 +62,9 @@ def show_cancel(token: str) -> ResponseReturnValue:
 def cancel(token: str) -> ResponseReturnValue:
     now = clock.now()
     booking, agreed = _load_booking(token, now), request.form.get("agreed")
+    terms = cancelling.terms_of_cancelling(booking, by=Actor.CLIENT, now=now)
+    if terms is not None and terms.key == (agreed or terms.key):
+        press.meant(_verb_of_cancelling(booking, terms), holder=booking.client.email)
     try:
         result = cancelling.cancel(booking, by=Actor.CLIENT, via=Via.LINK, now=now, agreed=agreed)
     except TermsChanged:
@@ -80,9 +86,9 @@ def show_again(token: str) -> ResponseReturnValue:
 def send_message(token: str) -> ResponseReturnValue:
     now = clock.now()
     booking, typed = _load_booking(token, now), request.form.get("message", "")
-    clients.record_visit(booking, now)
     try:
         messages.send(booking, validation.required_text(typed), author=Actor.CLIENT, now=now)
+        clients.record_visit(booking, now)
     except ValueError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         return manage_page(booking, now, status, typed=typed, error=str(error))
@@ -119,7 +125,9 @@ def send_my_links() -> ResponseReturnValue:
         page = render_template("client/my_links.html", typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
     clients.ask_for_links(address, clock.now())
-    return render_template("client/my_links_sent.html", address=address)
+    response = make_response(render_template("client/my_links_sent.html", address=address))
+    cookies.remember_asked(response, address)
+    return response
 
 
 def manage_page(
@@ -209,6 +217,14 @@ def _cancel_page(
         reach=reach_of(booking, now),
     )
     return page, HTTPStatus.CONFLICT if has_changed else HTTPStatus.OK
+
+
+def _verb_of_cancelling(booking: Booking, terms: Terms) -> Verb:
+    if terms.move is Move.WITHDRAW:
+        return Verb("withdraw", "Withdraw my request")
+    if terms.settlement.charge_minor:
+        return Verb("cancel", booking_text.fee_for(booking, Actor.CLIENT).cancel_late)
+    return Verb("cancel", "Cancel my session")
 
 
 def _calendar_file(booking: Booking, now: datetime) -> Response:

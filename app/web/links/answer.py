@@ -17,7 +17,8 @@ from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
 from app.store.models import Booking, Therapist
 from app.web import access, auth, booking_text
-from app.web.links import tokens
+from app.web.links import press, tokens
+from app.web.links.press import Verb
 from app.web.security import LINK_LIMIT, csrf, limiter
 
 blueprint = Blueprint("links", __name__)
@@ -78,8 +79,13 @@ def show_sign_in(token: str) -> ResponseReturnValue:
 def sign_in(token: str) -> ResponseReturnValue:
     link = links.read(LinkPurpose.SIGN_IN, token)
     usable = sign_ins.usable_sign_in(link, clock.now())
-    if usable is not None and not auth.is_meant(usable.therapist):
-        return _sign_in_page(usable.therapist)
+    if usable is None:
+        return _sign_in_used_page()
+    therapist = usable.therapist
+    access.note_link(link, therapist=therapist)
+    if not auth.is_meant(therapist):
+        return _sign_in_page(therapist)
+    press.meant(Verb("sign_in", f"Sign in as {therapist.given_name}"), holder=therapist.email)
     return auth.sign_in(link) or _sign_in_used_page()
 
 
@@ -121,10 +127,27 @@ def _confirm_page(
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
 
 
-def _answer(booking: Booking, move: Move, reason: str = "") -> ResponseReturnValue:
+def _answer(booking: Booking, asked: Move, reason: str = "") -> ResponseReturnValue:
     by, via, now = Actor.THERAPIST, Via.LINK, clock.now()
+    move = Move(
+        press.meant(
+            *_verbs(asked, booking),
+            holder=booking.therapist.email,
+            does_something=lambda value: (
+                transitions.judge(booking, Move(value), by, now) is Verdict.ALLOWED
+            ),
+        )
+    )
     result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
     return _result_page(result, move)
+
+
+def _verbs(first: Move, booking: Booking) -> list[Verb]:
+    """Either answer can be chosen, since its email carries both links."""
+    other = Move.DECLINE if first is Move.ACCEPT else Move.ACCEPT
+    client = booking.client_given_name
+    words = {Move.ACCEPT: f"Accept {client}’s request", Move.DECLINE: f"Decline {client}’s request"}
+    return [Verb(str(move), words[move]) for move in (first, other)]
 
 
 def _result_page(result: MoveResult, move: Move) -> ResponseReturnValue:

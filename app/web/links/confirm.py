@@ -16,7 +16,8 @@ from app.services.bookings import confirm
 from app.store import queries
 from app.store.models import Booking, PendingRequest
 from app.web import access, booking_text, cookies
-from app.web.links import tokens
+from app.web.links import press, tokens
+from app.web.links.press import Verb
 from app.web.security import LINK_LIMIT, csrf, limiter
 
 blueprint = Blueprint("confirm", __name__)
@@ -43,6 +44,10 @@ def show_confirm(token: str) -> ResponseReturnValue:
 def confirm_request(token: str) -> ResponseReturnValue:
     now, link = clock.now(), links.read(LinkPurpose.CONFIRM, token)
     starts_at, kind = _other_choice()
+    pending = confirm.find(link, now)
+    access.note_link(link, therapist=pending.therapist)
+    if pending.booking_id is None:
+        press.meant(Verb("confirm", "Confirm my request"), holder=pending.typed["email"])
     try:
         booking = confirm.confirm(link, now, starts_at=starts_at, kind=kind)
     except confirm.REFUSALS as refusal:

@@ -53,8 +53,14 @@ def is_open_to_client(booking: Booking, now: datetime) -> bool:
 
 
 def path(purpose: LinkPurpose, booking: Booking) -> str:
+    led_here = access.good_link()
     token = links.mint(
-        purpose, holder=_holder(purpose, booking), subject=booking.reference, epoch=booking.epoch
+        purpose,
+        holder=_holder(purpose, booking),
+        subject=booking.reference,
+        epoch=booking.epoch,
+        email=led_here.email if led_here else None,
+        is_of_page=True,
     )
     return url_for(_PAGES[purpose], token=token)
 

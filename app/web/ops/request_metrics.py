@@ -1,4 +1,4 @@
-"""Request durations by endpoint, counted across the server's workers."""
+"""Request durations by endpoint, and presses of links, counted across the server's workers."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -31,6 +31,12 @@ _durations = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
     registry=None,
 )
+_presses = Counter(
+    "mindsum_presses",
+    "Presses on the pages of links, by what came of them",
+    ("outcome",),
+    registry=None,
+)
 _log = structlog.get_logger("mindsum")
 
 
@@ -51,10 +57,11 @@ class _AllWorkers(Collector):
 
 
 def add_to(registry: CollectorRegistry) -> None:
-    """Register the durations of all workers, or of this process alone where it is the only one."""
+    """Register the figures of all workers, or of this process alone where it is the only one."""
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder is None:
         registry.register(_durations)
+        registry.register(_presses)
     else:
         registry.register(_AllWorkers(Path(folder)))
 
@@ -63,8 +70,9 @@ def _reserve_file(folder: Path) -> None:
     # prometheus-client maps this file into memory as it finds it. Writing to a map for which the
     # disk has no room kills the process with SIGBUS, so take the room first.
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / f"histogram_{os.getpid()}.db").open("ab") as file:
-        os.posix_fallocate(file.fileno(), 0, _FILE_BYTES)
+    for kind in ("histogram", "counter"):
+        with (folder / f"{kind}_{os.getpid()}.db").open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, _FILE_BYTES)
 
 
 def _start_timer() -> None:
@@ -81,6 +89,12 @@ def _observe(response: Response) -> Response:
             durations = _durations.labels(request.endpoint or UNMATCHED, method, status)
             durations.observe(time.perf_counter() - started_s)
     return response
+
+
+def count_press(outcome: str) -> None:
+    # What was pressed for is done, counted or not.
+    with suppress(Exception):
+        _presses.labels(outcome).inc()
 
 
 def register(app: Flask) -> None:

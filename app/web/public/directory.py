@@ -33,10 +33,11 @@ from app.services import idempotency, limits, search
 from app.services.bookings import confirm
 from app.services.bookings.request import request_booking
 from app.services.mail.reach import reach_of
+from app.services.search import SearchFilters
 from app.store import queries, suppressions
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
-from app.web import booking_text
+from app.web import booking_text, cookies
 from app.web.forms import add_error
 from app.web.kept_pages import KeptPages
 from app.web.public import search_params, times_view, unconfirmed
@@ -63,21 +64,27 @@ def find() -> str:
     filters, errors = search_params.search_filters(request.args, now)
 
     def make() -> str:
-        return render_template(
-            "public/find.html",
-            filters=filters,
-            errors=errors,
-            results=search.find(filters, page=page, now=now),
-            page=page,
-            specialisms=directory.specialisms(),
-            now=now,
-            policy=config.current().policy,
-        )
+        return _find_page(filters, errors, page, now)
 
     # The form shows day and zone as they were typed.
     typed = request.args.get("day", ""), request.args.get("tz", "")
     is_long = max(map(len, typed)) > _MAX_KEPT_LENGTH
     return make() if is_long else pages.get((filters, page, typed), make)
+
+
+def _find_page(
+    filters: SearchFilters, errors: search_params.Errors, page: int, now: datetime
+) -> str:
+    return render_template(
+        "public/find.html",
+        filters=filters,
+        errors=errors,
+        results=search.find(filters, page=page, now=now),
+        page=page,
+        specialisms=directory.specialisms(),
+        now=now,
+        policy=config.current().policy,
+    )
 
 
 @blueprint.get("/therapists/<slug>")
@@ -103,7 +110,9 @@ def request_session(slug: str) -> AnyResponse:
         _send(therapist, form)
     except DomainError as refusal:
         return _refusal_page(therapist, form, refusal)
-    return redirect(url_for(".requested", slug=slug), HTTPStatus.SEE_OTHER)
+    response = make_response(redirect(url_for(".requested", slug=slug), HTTPStatus.SEE_OTHER))
+    cookies.remember_asked(response, form.email.checked)
+    return response
 
 
 # The form checks its token itself, so that a page that was open for too long keeps the typed text.

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
@@ -69,7 +69,9 @@ def send_again(slug: str) -> ResponseReturnValue:
     if pending is not None:
         confirm.ask_for_link(pending.key, address, clock.now())
     path = url_for("directory.requested", slug=slug, sent="again")
-    return redirect(path, HTTPStatus.SEE_OTHER)
+    response = make_response(redirect(path, HTTPStatus.SEE_OTHER))
+    cookies.remember_asked(response, address)
+    return response
 
 
 def _nothing_typed() -> str:

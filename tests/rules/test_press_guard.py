@@ -1,0 +1,100 @@
+"""Which presses act at once and which are asked about: a table of visits."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.rules.press_guard import Doubt, Opening, Press, doubt_of
+
+NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def opened(link: str, first: float, last: float | None = None) -> Opening:
+    """A link opened so many seconds ago, and perhaps again."""
+    return Opening(link, link != "session", ago(first), ago(first if last is None else last))
+
+
+CASES = [
+    ("an hour after the email, read for ten seconds", 10, 3600, [], None),
+    ("two minutes after the email", 10, 120, [], None),
+    ("within two minutes of the email", 10, 119.9, [], Doubt.TOO_EARLY),
+    ("a link was opened at the arrival", 10, 299.9, [opened("manage", 180)], Doubt.TOO_EARLY),
+    ("a page without a button was", 10, 299.9, [opened("session", 180)], Doubt.TOO_EARLY),
+    ("a link was, but the scan is over", 10, 300, [opened("manage", 181)], None),
+    ("the first link was opened two minutes later", 10, 299, [opened("manage", 179)], None),
+    ("while the email is still being handed over", 10, None, [], Doubt.TOO_EARLY),
+    ("a page read for one and a half seconds", 1.5, 3600, [], None),
+    ("a page read for less", 1.49, 3600, [], Doubt.TOO_QUICK),
+    ("a page of the future: the clock was set back", -5, 3600, [], Doubt.TOO_QUICK),
+    ("a form without its moment", None, 3600, [], Doubt.UNMARKED),
+    ("one link opened twice at once", 10, 3600, [opened("accept", 60), opened("accept", 60)], None),
+    (
+        "two links opened within ten seconds",
+        10,
+        3600,
+        [opened("accept", 3000), opened("decline", 2990.1)],
+        Doubt.OPENED_TOGETHER,
+    ),
+    (
+        "two links opened ten seconds apart",
+        10,
+        3600,
+        [opened("accept", 3000), opened("decline", 2990)],
+        None,
+    ),
+    (
+        "a link that acts and one that does not",
+        10,
+        3600,
+        [opened("accept", 3000), opened("session", 3000)],
+        None,
+    ),
+    (
+        "one link opened again and again while the other was",
+        10,
+        3600,
+        [opened("accept", 3000, 2950), opened("decline", 2980)],
+        Doubt.OPENED_TOGETHER,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("shown", "handed_over", "openings", "doubt"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_a_press_acts_only_where_nothing_speaks_for_a_program(
+    shown: float | None, handed_over: float | None, openings: list[Opening], doubt: Doubt | None
+) -> None:
+    press = Press(
+        shown_at=None if shown is None else ago(shown),
+        handed_over_at=None if handed_over is None else ago(handed_over),
+        openings=openings,
+    )
+    assert doubt_of(press, NOW) is doubt
+
+
+@given(
+    shown=st.none() | st.floats(-10, 1e6),
+    handed_over=st.none() | st.floats(-10, 1e6),
+    together=st.booleans(),
+)
+def test_a_known_browser_is_never_asked_and_a_choice_that_was_read_acts(
+    shown: float | None, handed_over: float | None, together: bool
+) -> None:
+    press = {
+        "shown_at": None if shown is None else ago(shown),
+        "handed_over_at": None if handed_over is None else ago(handed_over),
+        "openings": [opened("accept", 5), opened("decline", 5)] if together else [],
+    }
+    assert doubt_of(Press(**press, is_known_browser=True), NOW) is None  # type: ignore[arg-type]
+    was_read = shown is not None and NOW - ago(shown) >= timedelta(seconds=1.5)
+    chosen = doubt_of(Press(**press, is_choice=True), NOW)  # type: ignore[arg-type]
+    assert (chosen is None) is was_read

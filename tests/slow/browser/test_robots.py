@@ -1,0 +1,168 @@
+"""Programs that open every link of an email and press every button change and read nothing."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from random import Random
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page
+
+from app import config
+from app.rules.lifecycle import Kind, Status
+from app.services import availability
+from tests.harness.page_stories import all_rows, forms
+from tests.harness.soak import runs
+from tests.scenarios.cast import read_cast
+from tests.scenarios.scanned_mail import WRITTEN, Mail, arriving, read_links
+from tests.scenarios.story import ELI, Story
+from tests.slow.browser.conftest import Arrive
+from tests.web.conftest import Visitor, another_visitor
+
+pytestmark = pytest.mark.browser
+
+EMAILS = runs(60, 1000)
+# A page of Chromium takes a tenth of a second.
+EMAILS_IN_CHROMIUM = runs(16, 300)
+VISITS = runs(60, 1000)
+ASKED = "What would you like to do?"
+# A robot gives up on a chain of pages after so many presses.
+DEPTH = 3
+
+
+@pytest.fixture(autouse=True)
+def guarded(app: Flask) -> None:
+    config.use(config.current().model_copy(update={"press_guard": True}))
+
+
+def presses_by_http(story: Story, random: Random) -> Callable[[str], Iterator[str]]:
+    """Visits a link and posts every form it reaches, hidden fields included, without choosing."""
+    robot = another_visitor(story.app)
+
+    def visit(path: str, depth: int = 0) -> Iterator[str]:
+        story.wait(seconds=random.uniform(0, 5))
+        page = robot.get(path, follow_redirects=True)
+        yield page.text
+        yield from _post_all(robot, page, path, depth)
+        onward = set(re.findall(r'href="(/link/[^"#]+)"', page.text))
+        if depth < DEPTH:
+            for each in sorted(onward - {path}):
+                yield from visit(each, depth + DEPTH)
+
+    def _post_all(robot: Visitor, page: object, path: str, depth: int) -> Iterator[str]:
+        for form in random.sample(found := forms(page), len(found)):  # type: ignore[arg-type]
+            story.wait(seconds=random.uniform(0, 5))
+            answer = robot.post(form.action or path, data=form.fields, follow_redirects=True)
+            yield answer.text
+            if depth < DEPTH:
+                yield from _post_all(robot, answer, form.action or path, depth + 1)
+
+    return visit
+
+
+def presses_in_chromium(
+    page: Page, address: str, story: Story, random: Random
+) -> Callable[..., Iterator[str]]:
+    """Visits a link in a browser and presses every button it reaches."""
+
+    def visit(path: str) -> Iterator[str]:
+        page.goto(address + path)
+        buttons = page.locator("main button").count()
+        for number in random.sample(range(buttons), buttons):
+            page.goto(address + path)
+            yield page.content()
+            for _ in range(DEPTH):
+                if page.locator("main button").count() <= number:
+                    break
+                story.wait(seconds=random.uniform(0, 5))
+                page.locator("main button").nth(number).click()
+                page.wait_for_load_state()
+                yield page.content()
+                number = 0
+
+    return visit
+
+
+def see_nothing_happen(
+    story: Story, mail: Mail, visit: Callable[[str], Iterator[str]], random: Random
+) -> None:
+    before = all_rows()
+    story.wait(seconds=random.uniform(0, 90))
+    for path in random.sample(mail.paths, len(mail.paths)):
+        for page in visit(path):
+            assert not any(written in page for written in WRITTEN), mail.kind
+    after = all_rows()
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed, f"{mail.kind} changed {changed}"
+
+
+def test_a_program_that_posts_every_form_does_nothing(story: Story) -> None:
+    random, kinds = Random(20), set()
+    for mail in islice(arriving(story), EMAILS):
+        see_nothing_happen(story, mail, presses_by_http(story, random), random)
+        kinds.add(mail.kind)
+    assert kinds >= {"booking_requested", "answer_late_client", "confirm_request", "sign_in"}
+
+
+def test_a_browser_that_presses_every_button_does_nothing(story: Story, arrive: Arrive) -> None:
+    random, robot = Random(21), arrive()
+    for mail in islice(arriving(story), EMAILS_IN_CHROMIUM):
+        visit = presses_in_chromium(robot.page, robot.address, story, random)
+        see_nothing_happen(story, mail, visit, random)
+
+
+def test_people_are_never_refused_and_asked_once_more_only_when_the_email_is_new(
+    story: Story,
+) -> None:
+    random, late, asked_late = Random(22), 0, 0
+    for _ in range(VISITS):
+        visit = _visit(story, random)
+        late += visit.is_late
+        asked_late += visit.is_late and visit.was_asked
+    assert 0.2 * VISITS < late
+    assert asked_late <= 0.01 * late
+
+
+@dataclass(frozen=True)
+class Visit:
+    # Opened later than two minutes after the hand-over.
+    is_late: bool
+    was_asked: bool
+
+
+def _next_open_time(story: Story) -> datetime:
+    """The first of Asha's after two days."""
+    asha, from_at = read_cast().asha, story.now + timedelta(days=2)
+    until_at = from_at + timedelta(days=30)
+    return availability.open_times(
+        asha, Kind.PAID, from_at=from_at, until_at=until_at, now=story.now
+    )[0]
+
+
+def _visit(story: Story, random: Random) -> Visit:
+    """A person opens a link of a new email and presses; whoever is asked chooses the same."""
+    booking = story.ask(starts_at=_next_open_time(story), client=ELI)
+    emails = {mail.parsed["X-Mindsum-Email"]: read_links(mail) for mail in story.sent()}
+    after_s = random.choice((random.uniform(5, 150), random.uniform(5, 3 * 3600)))
+    story.wait(seconds=after_s)
+    # Half of them read the email on a second device.
+    device, verb = another_visitor(story.app), random.choice(("accept", "decline"))
+    [path] = [each for each in emails["booking_requested"].paths if f"/{verb}/" in each]
+    if random.random() < 0.5:
+        device.get(path)
+        device = another_visitor(story.app)
+        story.wait(seconds=random.uniform(11, 30))
+    [form] = forms(device.get(path))
+    story.wait(seconds=random.uniform(2, 30))
+    answer = device.post(path, data=form.fields)
+    was_asked = ASKED in answer.text
+    if was_asked:
+        story.wait(seconds=random.uniform(2, 30))
+        answer = device.post(path, data={**forms(answer)[0].fields, "choice": verb})
+    assert answer.status_code == 200 and ASKED not in answer.text
+    wanted = Status.ACCEPTED if verb == "accept" else Status.DECLINED
+    assert story.reload(booking).status is wanted
+    return Visit(after_s >= 120, was_asked)
