@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -125,16 +126,21 @@ def acting_as(origin: Origin) -> Iterator[None]:
 
 def network_hash(address: str | None) -> str:
     """16 hexadecimal digits for an IPv4 address or an IPv6 /64; none for anything else."""
+    return _network_hash(address or "", config.current().secret_key)
+
+
+@lru_cache(maxsize=1024)
+def _network_hash(address: str, secret_key: str) -> str:
     try:
-        parsed = ip_address(address or "")
+        parsed = ip_address(address)
     except ValueError:
         return ""
     network = str(parsed)
     if isinstance(parsed, IPv6Address):
         network = str(parsed.ipv4_mapped or ip_network((int(parsed), 64), strict=False))
     # Keyed, since all IPv4 addresses can be tried in minutes.
-    key = config.current().secret_key.encode()
-    return hmac.new(key, f"mindsum network {network}".encode(), sha256).hexdigest()[:16]
+    text = f"mindsum network {network}"
+    return hmac.new(secret_key.encode(), text.encode(), sha256).hexdigest()[:16]
 
 
 def record(access: Access, now: datetime) -> None:

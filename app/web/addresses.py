@@ -1,5 +1,6 @@
 """Who calls: the address of a visitor's machine, and the network that limits count."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ _IPV6_PREFIX = 64
 _log = structlog.get_logger("mindsum")
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Address | None:
     """Of `192.0.2.1`, `192.0.2.1:443`, `[2001:db8::1]:443` and the like; None if it is no address.
 

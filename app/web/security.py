@@ -56,6 +56,15 @@ CONTENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+# Of every answer.
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _STATIC = frozenset({"static", "bootstrap.static"})
 _INDEXABLE = frozenset({"directory.find", "directory.profile", *_STATIC})
@@ -112,18 +121,15 @@ def _discard_large_body(response: Response) -> Response:
 
 def _add_headers(response: Response) -> Response:
     is_link = request.path.startswith(_LINKS)
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
-    headers.setdefault("Referrer-Policy", "no-referrer" if is_link else "same-origin")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+    wanted = _HEADERS | {"Referrer-Policy": "no-referrer" if is_link else "same-origin"}
     if request.endpoint not in _INDEXABLE:
-        headers.setdefault("X-Robots-Tag", "noindex")
+        wanted["X-Robots-Tag"] = "noindex"
     if request.endpoint not in _STATIC:
-        headers.setdefault("Cache-Control", "no-store")
+        wanted["Cache-Control"] = "no-store"
+    # What a page has set itself stays.
+    for name in response.headers.keys() & wanted.keys():
+        del wanted[name]
+    response.headers.extend(wanted)
     return response
 
 

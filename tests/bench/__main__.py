@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import delivery, paths, slow_smtp, web
+from tests.bench import delivery, pages, paths, slow_smtp, web
 from tests.bench.databases import PLACES, Place
 from tests.bench.figure import IS_QUICK, Figure, show, write
 from tests.bench.measure import Row
@@ -24,7 +24,11 @@ MISBEHAVING = ("mail server", *TIMES, "speed / well", "median / well")
 RESULTS = Path("bench.json")
 
 # Each measures figures on an empty database, and has a folder for other files.
-PARTS: tuple[Callable[[str, str, Path], Iterator[Figure]], ...] = (web.figures, delivery.figures)
+PARTS: tuple[Callable[[str, str, Path], Iterator[Figure]], ...] = (
+    web.figures,
+    pages.figures,
+    delivery.figures,
+)
 
 console = Console(width=150)
 

@@ -88,7 +88,7 @@ def taking_turns(acts: Sequence[Callable[[], object]]) -> Callable[[int], Callab
 
 def answered(port: int, requests: Sequence[Request]) -> Timed:
     """Send each of them once."""
-    connections = [_Connection(port) for _ in range(CLIENTS)]
+    connections = [Connection(port) for _ in range(CLIENTS)]
     queue: SimpleQueue[Request] = SimpleQueue()
     for each in requests:
         queue.put(each)
@@ -107,7 +107,9 @@ def answered(port: int, requests: Sequence[Request]) -> Timed:
             connection.close()
 
 
-class _Connection:
+class Connection:
+    """One client's, which stays open."""
+
     # http.client would take more of the machine than the server does.
 
     def __init__(self, port: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -141,6 +142,21 @@ def spare_booking(like: Booking, reference: str) -> int:
     return int(spare.id)
 
 
+@contextmanager
+def serving(url: str, folder: Path, settings: Settings) -> Iterator[Site]:
+    """The web with its workers, without a scheduler."""
+    with MailServer() as mail:
+        site = Site(url, folder, mail)
+        site.environment |= {
+            "SECRET_KEY": settings.secret_key,
+            "PRESS_GUARD": "false",
+            "WEB_CONCURRENCY": str(WORKERS),
+        }
+        with site.spawn("-m", "app.serve"):
+            until("the web", lambda: reached(site), lambda status: status == 200)
+            yield site
+
+
 def reached(site: Site) -> int:
     try:
         return site.call("GET", "/healthz")[0]
@@ -170,17 +186,10 @@ def figures(name: str, url: str, folder: Path) -> Iterator[Figure]:
     settings = Settings(database_url=url, ratelimit_enabled=False)
     app = create_app(settings)
     database.upgrade()
-    with database.connection(), MailServer() as mail:
+    with database.connection():
         bookings = Bookings()
         raw = RawMoves(app, url, bookings)
-        site = Site(url, folder, mail)
-        site.environment |= {
-            "SECRET_KEY": settings.secret_key,
-            "PRESS_GUARD": "false",
-            "WEB_CONCURRENCY": str(WORKERS),
-        }
-        with site.spawn("-m", "app.serve"):
-            until("the web", lambda: reached(site), lambda status: status == 200)
+        with serving(url, folder, settings) as site:
             yield from accepts(name, site.port, bookings, raw)
             yield from requests(name, site.port, bookings, raw)
 
