@@ -24,11 +24,12 @@ from app.services.availability import OpenSlot
 from app.services.bookings import alternatives, replace
 from app.store import queries
 from app.store.models import Booking
-from app.web import booking_text, template_filters
+from app.web import booking_text
 from app.web.client import manage
 from app.web.links import press, tokens
 from app.web.links.press import Verb
 from app.web.security import LINK_LIMIT, csrf, limiter
+from emails import formatting
 
 blueprint = Blueprint("choose", __name__)
 # The token in the form's address authorises it; no cookie is involved.
@@ -84,7 +85,7 @@ def _verb(chosen: str, booking: Booking) -> Verb:
             name = queries.therapist_by_slug(slug).given_name
         except (InvalidFields, NotFound):
             return "Ask this therapist"
-        return f"Ask {name} for {template_filters.date_time(start, booking.client_timezone)}"
+        return f"Ask {name} for {formatting.date_time(start, booking.client_timezone)}"
 
     return Verb(chosen, label)
 

@@ -20,6 +20,7 @@ from app.web import access, auth, booking_text
 from app.web.links import press, tokens
 from app.web.links.press import Verb
 from app.web.security import LINK_LIMIT, csrf, limiter
+from emails import formatting
 
 blueprint = Blueprint("links", __name__)
 # The token in a form's address authorises it; no cookie is involved.
@@ -145,8 +146,9 @@ def _answer(booking: Booking, asked: Move, reason: str = "") -> ResponseReturnVa
 def _verbs(first: Move, booking: Booking) -> list[Verb]:
     """Either answer can be chosen, since its email carries both links."""
     other = Move.DECLINE if first is Move.ACCEPT else Move.ACCEPT
-    client = booking.client_given_name
-    words = {Move.ACCEPT: f"Accept {client}’s request", Move.DECLINE: f"Decline {client}’s request"}
+    when = formatting.date_time(booking.starts_at, booking.therapist.timezone)
+    what = f"{booking.client_given_name}’s request for {when}"
+    words = {Move.ACCEPT: f"Accept {what}", Move.DECLINE: f"Decline {what}"}
     return [Verb(str(move), words[move]) for move in (first, other)]
 
 
