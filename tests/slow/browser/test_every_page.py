@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser
 
-from app import clock, create_app
+from app import clock, config, create_app
 from app.config import Settings
 from app.demo.maildir import serve_maildir
 from app.links import LinkPurpose
@@ -105,6 +105,10 @@ def test_pages_behind_emailed_links_have_no_faults(
         )
     visitor = arrive()
     found = look_at(visitor, paths)
+    before = config.current()
+    config.use(before.model_copy(update={"press_guard": True}))
+    found += faults(visitor.open(choose).press("Ask this therapist").sees("so we ask once more"))
+    config.use(before)
     found += faults(visitor.open(choose).press("Ask this therapist"))
     found += faults(visitor.open(late).press("Decline"))
     found += faults(visitor.open(manage).press("Show your note and 2 messages"))

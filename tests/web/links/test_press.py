@@ -286,6 +286,39 @@ def test_a_page_reached_from_an_old_email_is_not_asked_about(
     assert now_of(booking).status is Status.WITHDRAWN
 
 
+def test_a_double_click_back_and_a_slow_line_show_the_same_and_act_once(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, story: Story
+) -> None:
+    booking = ask()
+    path = link(app, mail, "booking_requested", "Accept")
+    form = opened(visitor, path)
+    question = forms(send(visitor, path, form))[0]
+    story.wait(seconds=5)
+    for _ in range(2):
+        assert send(visitor, path, question, choice="accept").status_code == 200
+    # Back to the first page, and its button again.
+    assert ASKED not in send(visitor, path, form).text
+    assert story.timeline(booking) == [
+        ("requested", "client", "page"),
+        ("accepted", "therapist", "link"),
+    ]
+
+
+def test_of_two_tabs_the_second_is_shown_what_the_first_did(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, story: Story
+) -> None:
+    booking = ask()
+    tabs = [link(app, mail, "booking_requested", name) for name in ("Accept", "Decline")]
+    pages = [send(visitor, path, opened(visitor, path)) for path in tabs]
+    story.wait(seconds=5)
+    answers = [
+        send(visitor, path, forms(page)[0], choice=choice)
+        for path, page, choice in zip(tabs, pages, ("accept", "decline"), strict=True)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert now_of(booking).status is Status.ACCEPTED
+
+
 def test_what_is_over_is_shown_and_not_asked_about(
     app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, story: Story
 ) -> None:
