@@ -26,7 +26,10 @@ def commands(group: click.Group, *path: str) -> list[tuple[str, ...]]:
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         is_group = isinstance(command, click.Group)
-        found += commands(command, *path, name) if is_group else [(*path, name)]
+        found += commands(command, *path, name) if is_group else []
+        # `check` does something by itself, too.
+        if not is_group or command.invoke_without_command:
+            found.append((*path, name))
     return found
 
 
@@ -36,13 +39,16 @@ PUBLISHED = """
     therapist pause / therapist hide
     booking list / booking show / booking accept / booking decline / booking cancel
     outbox list / outbox show / outbox retry / client export / client erase
+    check mail / inbound
 """
 
 
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
           "emails preview", "therapist address", "therapist set", "booking revoke-links",
           "client address", "therapist sign-out", "therapist reachable",
-          "notes rekey", "access list"}  # fmt: skip
+          "notes rekey", "access list", "therapist revoke-addresses",
+          "client revoke-addresses", "db scrub",
+          "therapist export", "therapist erase"}  # fmt: skip
 
 
 def test_every_published_command_exists_and_no_others_but_those_named_here() -> None:

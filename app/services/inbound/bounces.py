@@ -64,7 +64,10 @@ def handle(
 
 
 def _why_ignored(email: OutboxEmail, report: DeliveryReport | None, now: datetime) -> str | None:
+    recipient = email.recipient
+    is_erased = isinstance(recipient, Client | Therapist) and recipient.is_erased
     cases = (
+        (is_erased, "erased"),
         (report is None, "no_report"),
         (report is not None and not report.is_final, "delayed"),
         (now - (email.settled_at or email.created_at) > BOUNCES_COUNT_FOR, "late_bounce"),

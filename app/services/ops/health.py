@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 
 from peewee import PeeweeException
 
+from app import config
 from app.errors import NotesKeyWrong, StoredTextMoved, StoreUnavailable
 from app.store import attempts, job_stats, outbox, queries
 from app.store.db import database, errors
 from app.store.models import Booking, JobStatistics, OutboxEmail, OutboxStatus, Outcome, Writing
 from app.store.queries import metrics
+
+_OF_THE_DOOR = "process_inbound"
 
 # The outbox is stuck once an email has waited for this long and none was sent.
 OUTBOX_STUCK_AFTER = timedelta(minutes=10)
@@ -56,7 +59,7 @@ def collect_metrics(now: datetime) -> Metrics | None:
     """None if the schema is behind. Raises StoreUnavailable or a database error."""
     if database.pending_upgrades():
         return None
-    jobs = job_stats.all_jobs()
+    jobs = _jobs()
     return Metrics(_levels(now, jobs), metrics.emails(), attempts.counts(), metrics.moves(), jobs)
 
 
@@ -103,7 +106,7 @@ def _notes() -> Check:
 
 
 def _scheduler(now: datetime) -> Check:
-    jobs = job_stats.all_jobs()
+    jobs = _jobs()
     if not jobs:
         return Check("scheduler", is_ok=False, says="has never run; start: python scheduler.py")
     latest = min(jobs, key=lambda job: abs(_age_s(job, now)))
@@ -119,6 +122,12 @@ def _scheduler(now: datetime) -> Check:
     if hanging:
         return Check("scheduler", is_ok=False, says=f"{hanging}: it hangs; restart the scheduler")
     return Check("scheduler", is_ok=True, says=_last_seen(latest, now))
+
+
+def _jobs() -> list[JobStatistics]:
+    """Those that should run: where the mail door was closed, its job is silent for good."""
+    is_closed = config.current().inbound_domain is None
+    return [job for job in job_stats.all_jobs() if not (is_closed and job.name == _OF_THE_DOOR)]
 
 
 def _last_seen(job: JobStatistics, now: datetime) -> str:
