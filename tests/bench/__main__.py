@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import delivery, pages, paths, slow_smtp, web
+from tests.bench import chart, delivery, pages, paths, slow_smtp, startup, web
 from tests.bench.databases import PLACES, Place
 from tests.bench.figure import IS_QUICK, Figure, show, write
 from tests.bench.measure import Row
@@ -21,12 +21,13 @@ from tests.harness.smtp_server import MailServer
 TIMES = ("per second", "median ms", "p99 ms")
 PATHS = ("what", *TIMES)
 MISBEHAVING = ("mail server", *TIMES, "speed / well", "median / well")
-RESULTS = Path("bench.json")
+RESULTS, PICTURE = Path("bench.json"), Path("bench.svg")
 
 # Each measures figures on an empty database, and has a folder for other files.
 PARTS: tuple[Callable[[str, str, Path], Iterator[Figure]], ...] = (
     web.figures,
     pages.figures,
+    startup.figures,
     delivery.figures,
 )
 
@@ -64,6 +65,7 @@ def main() -> None:
         show(console, f"{name}: beside its floor in the same rounds", of_database)
         measured += of_database
         write(RESULTS, measured)
+        chart.write(PICTURE, measured)
         if IS_QUICK:
             continue
         with started(place) as (url, _), MailServer() as mail:

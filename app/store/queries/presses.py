@@ -6,6 +6,7 @@ from typing import Any
 
 from peewee import JOIN
 
+from app.store.db.statements import Statement
 from app.store.models import AccessEntry, AccessEvent, OutboxEmail, OutboxStatus
 
 
@@ -27,12 +28,11 @@ class EmailFacts:
     opened: list[OpenedLink]
 
 
-def email_facts(email: int) -> EmailFacts | None:
-    """None if the outbox has no such email any more."""
+def _openings(email: Any) -> Any:
     is_opening = (AccessEntry.email_id == OutboxEmail.id) & (
         AccessEntry.event == AccessEvent.LINK_OPENED
     )
-    query = (
+    return (
         OutboxEmail.select(
             OutboxEmail.status,
             OutboxEmail.settled_at,
@@ -44,8 +44,16 @@ def email_facts(email: int) -> EmailFacts | None:
         )
         .join(AccessEntry, JOIN.LEFT_OUTER, on=is_opening)
         .where(OutboxEmail.id == email)
+        .tuples()
     )
-    rows: list[Any] = list(query.tuples())
+
+
+_OPENINGS = Statement[tuple[Any, ...]](_openings)
+
+
+def email_facts(email: int) -> EmailFacts | None:
+    """None if the outbox has no such email any more."""
+    rows = _OPENINGS.all(email)
     if not rows:
         return None
     status, settled_at = rows[0][:2]
