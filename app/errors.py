@@ -115,6 +115,30 @@ class NotReplaceable(DomainError):
         self.reference = reference
 
 
+class TimeMoveRefused(DomainError):
+    """The booking does not allow this move of its time."""
+
+    code = "move_not_allowed"
+
+    def __init__(self, reference: str, why: str) -> None:
+        super().__init__(why)
+        self.reference = reference
+
+
+class ProposalOpen(TimeMoveRefused):
+    code = "proposal_open"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(reference, "Another time is proposed already and waits for an answer.")
+
+
+class NoProposal(TimeMoveRefused):
+    code = "no_proposal"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(reference, "No other time is proposed, or not any more.")
+
+
 class IdempotencyConflict(DomainError):
     code = "idempotency_key_reused"
 
@@ -130,6 +154,17 @@ class LinkInvalid(DomainError):
 
 class LinkExpired(DomainError):
     code = "link_expired"
+
+
+class LinkOutdated(DomainError):
+    """The booking's time has changed since the link was sent; the link does nothing any more."""
+
+    code = "link_outdated"
+
+    def __init__(self, reference: str, *, is_of_client: bool) -> None:
+        super().__init__("The time of this booking has changed since this link was sent.")
+        self.reference = reference
+        self.is_of_client = is_of_client
 
 
 class LinkGone(DomainError):

@@ -31,10 +31,16 @@ class LinkPurpose(StrEnum):
     CHOOSE = "choose"
     SIGN_IN = "sign-in"
     CONFIRM = "confirm"
+    # Another time: the therapist suggests some, each side takes one or keeps the old one.
+    SUGGEST = "suggest"
+    TAKE = "take"
+    KEEP = "keep"
+    AGREE = "agree"
+    REFUSE = "refuse"
 
 
 # Sent to clients. CONFIRM is sent to visitors, all others to therapists.
-TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE})
+TO_CLIENTS = frozenset({LinkPurpose.MANAGE, LinkPurpose.CHOOSE, LinkPurpose.TAKE, LinkPurpose.KEEP})
 
 
 @dataclass(frozen=True, slots=True)

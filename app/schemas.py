@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from app.rules.lifecycle import Actor, Kind, Status, Via
 from app.rules.ranking_explanation import Factor
+from app.services.bookings import propose
 from app.services.mail.reach import Reach, reach_of
 from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 
@@ -19,9 +20,13 @@ from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
 class Out(BaseModel):
     """JSON that we send."""
 
+    def plain(self) -> dict[str, Any]:
+        """JSON values, instants in RFC 3339 with Z; absent fields are left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     def text(self) -> str:
-        """JSON in ASCII without absent fields; instants in RFC 3339 with Z."""
-        return json.dumps(self.model_dump(mode="json", exclude_none=True))
+        """JSON in ASCII."""
+        return json.dumps(self.plain())
 
 
 class Money(Out):
@@ -29,6 +34,14 @@ class Money(Out):
 
     amount: int
     currency: str
+
+
+class ProposalOut(Out):
+    """Another time for a booking, offered by one side and waiting for the other."""
+
+    by: Actor
+    starts: list[datetime]
+    until: datetime = Field(description="when it ends unanswered")
 
 
 class BookingOut(Out):
@@ -45,6 +58,11 @@ class BookingOut(Out):
     expires_at: datetime
     late: bool = Field(description="whether the answer, or the wait for one, went past answer_by")
     price: Money
+    proposal: ProposalOut | None = Field(None, description="null if none is open")
+
+    def plain(self) -> dict[str, Any]:
+        proposal = self.proposal.plain() if self.proposal else None
+        return {**super().plain(), "proposal": proposal}
 
     @classmethod
     def from_booking(cls, booking: Booking, now: datetime, **more: object) -> Self:
@@ -61,8 +79,14 @@ class BookingOut(Out):
             "expires_at": booking.expires_at,
             "late": booking.is_late_at(now),
             "price": Money(amount=booking.fee_minor, currency=booking.currency),
+            "proposal": _proposal(booking, now),
         }
         return cls(**fields, **more)
+
+
+def _proposal(booking: Booking, now: datetime) -> ProposalOut | None:
+    found = propose.open_proposal(booking, now)
+    return ProposalOut(by=found.by, starts=found.starts, until=found.until) if found else None
 
 
 class TimelineLine(Out):
@@ -230,3 +254,7 @@ class Problem(Out):
     code: str
     errors: list[FieldProblem] | None = None
     booking: BookingDetail | None = None
+
+    def plain(self) -> dict[str, Any]:
+        booking = {"booking": self.booking.plain()} if self.booking else {}
+        return {**super().plain(), **booking}

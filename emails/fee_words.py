@@ -51,6 +51,8 @@ class Rule(Protocol):
     def is_free(self) -> bool: ...
     @property
     def has_started(self) -> bool: ...
+    @property
+    def because(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +122,10 @@ def cancelling(fee: FeeWords, rule: Rule, zone: str) -> str:
     """What the client's cancelling means once the session is accepted, in sentences."""
     if rule.has_started:
         return "It has started, so it can no longer be cancelled."
-    notice = duration(rule.starts_at - rule.free_until)
     is_client = fee.reader == "client"
+    if rule.because != "notice":
+        return _after_a_move(fee, rule, zone)
+    notice = duration(rule.starts_at - rule.free_until)
     if not rule.is_free:
         if not is_client:
             return f"It starts within {notice}: if {fee.client} cancels, {fee.owed}."
@@ -137,6 +141,36 @@ def cancelling(fee: FeeWords, rule: Rule, zone: str) -> str:
     if rule.free_until >= rule.starts_at:
         return free
     return f"{free} If {'you cancel' if is_client else f'{fee.client} cancels'} later, {fee.owed}."
+
+
+def _after_a_move(fee: FeeWords, rule: Rule, zone: str) -> str:
+    """The rule where a move of the session's time has changed it."""
+    is_client = fee.reader == "client"
+    who = "you cancel" if is_client else f"{fee.client} cancels"
+    if rule.because == "moved_late":
+        moved = "You" if is_client else fee.client
+        return (
+            f"{moved} asked for this time when cancelling was no longer free: if {who},"
+            f" {fee.owed}, however early."
+        )
+    if rule.because == "therapist_asks":
+        asks = f"{fee.therapist} asks" if fee.reader != "therapist" else "You ask"
+        return f"{asks} for another time: if {who} until that is answered, {fee.returned}."
+    until = date_time(rule.free_until, zone)
+    return f"If {who} by {until}, {fee.returned}. After that, {fee.owed}."
+
+
+def if_move_is_asked(fee: FeeWords, rule: Rule, grace: timedelta) -> str:
+    """What the client's asking to move a session means for cancelling it."""
+    if rule.is_free:
+        return (
+            f"If {fee.therapist} declines or does not answer, you can still cancel within"
+            f" {duration(grace)} of hearing it: {fee.returned}."
+        )
+    return (
+        f"Cancelling is not free any more, and moving does not change that: once {fee.therapist}"
+        f" agrees, {fee.owed} if you cancel, however early, unless {fee.therapist} waives it."
+    )
 
 
 def leaving_now(fee: FeeWords, rule: Rule, zone: str) -> str:

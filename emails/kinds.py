@@ -6,11 +6,16 @@ from typing import Literal
 
 Role = Literal["client", "therapist", "ops"]
 CalendarState = Literal["tentative", "confirmed", "cancelled"]
+# Tentative for an enquiry and confirmed for a session, as the value `status` says.
+ByStatus = Literal["by_status"]
 # What has to be true when an email leaves; otherwise it is skipped.
 Condition = Literal[
     "enquiry_open",
     "enquiry_in_time",
     "session_ahead",
+    "proposal_open",
+    "time_current",
+    "booking_live",
     "reminder_due",
     "client_unreached",
     "therapist_unreached",
@@ -34,7 +39,7 @@ class EmailKind:
     """
 
     to: tuple[Role, ...]
-    calendar: CalendarState | None = None
+    calendar: CalendarState | ByStatus | None = None
     facts: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     # An email without either is never too late: its reader is told, whatever has happened since.
@@ -49,7 +54,15 @@ FIRST_IN_THREAD: dict[Role, str] = {
     "ops": "answer_late_ops",
 }
 
-_ANSWER = ("answer_by", "expires_at", "accept_url", "decline_url", "booking_url")
+_ANSWERING = (
+    "answer_by",
+    "accept_url",
+    "decline_url",
+    "suggest_url",
+    "may_suggest",
+    "booking_url",
+)
+_ANSWER = (*_ANSWERING, "expires_at")
 _OFFERS = ("offers", "choose_url", "booking_url")
 _STREAK_RULE = ("flag_streak", "deactivate_streak", "dashboard_url")
 
@@ -67,19 +80,26 @@ KINDS: dict[str, EmailKind] = {
     ),
     "booking_received": EmailKind(
         to=("client",),
-        values=("answer_by", "expires_at", "cancelling_rule", "booking_url", "other_unreached"),
+        values=(
+            "has_moved",
+            "answer_by",
+            "expires_at",
+            "cancelling_rule",
+            "booking_url",
+            "other_unreached",
+        ),
         send_while="enquiry_open",
     ),
     "booking_accepted": EmailKind(
         to=("client",),
         calendar="confirmed",
-        values=("has_new_link", "meeting_url", "cancelling_rule", "booking_url"),
+        values=("has_new_link", "has_moved", "meeting_url", "cancelling_rule", "booking_url"),
         send_while="session_ahead",
     ),
     "session_confirmed": EmailKind(
         to=("therapist",),
         calendar="confirmed",
-        values=("has_new_link", "meeting_url", "booking_url", "other_unreached"),
+        values=("has_new_link", "has_moved", "meeting_url", "booking_url", "other_unreached"),
         send_while="session_ahead",
     ),
     "booking_declined": EmailKind(to=("client",), values=_OFFERS),
@@ -134,18 +154,48 @@ KINDS: dict[str, EmailKind] = {
         facts=("within_notice",),
         values=("free_cancellation", "booking_url", "other_unreached"),
     ),
-    "therapist_cancelled": EmailKind(to=("client",), calendar="cancelled", values=_OFFERS),
+    "therapist_cancelled": EmailKind(
+        to=("client",), calendar="cancelled", values=(*_OFFERS, "in_answer")
+    ),
     "cancellation_recorded": EmailKind(
         to=("therapist",),
         calendar="cancelled",
         facts=("streak",),
         values=(
+            "in_answer",
             "warn_streak",
             "flag_streak",
             "deactivate_streak",
             "booking_url",
             "other_unreached",
         ),
+    ),
+    # Another time: to the side that did not act, and to both after a lapse.
+    "time_proposed": EmailKind(
+        to=("client", "therapist"),
+        values=(
+            "status",
+            "is_reminder",
+            "proposed_times",
+            "proposal_until",
+            "can_keep",
+            "keep_url",
+            "choose_url",
+            "booking_url",
+        ),
+        send_while="proposal_open",
+    ),
+    "time_taken": EmailKind(
+        to=("client", "therapist"),
+        calendar="by_status",
+        values=("status", "old_starts_at", "meeting_url", "cancelling_rule", *_ANSWERING),
+        send_while="time_current",
+    ),
+    "time_kept": EmailKind(
+        to=("client", "therapist"),
+        facts=("how", "proposed_by"),
+        values=("status", "cancelling_rule", *_ANSWERING),
+        send_while="booking_live",
     ),
     # The session, and what people write to one another.
     "session_reminder": EmailKind(

@@ -145,6 +145,18 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedTime:
+    """A start offered in the place of the session's own; `url` takes it. Raises UnsafeValue."""
+
+    starts_at: datetime
+    url: str
+
+    def __post_init__(self) -> None:
+        check_url("proposed url", self.url)
+        object.__setattr__(self, "starts_at", check_instant("starts_at", self.starts_at))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnconfirmedRequest:
     """A session that somebody typed a request for; `confirm_url` makes it. Raises UnsafeValue."""
 

@@ -22,7 +22,7 @@ from mjml import mjml2html
 from emails import fee_words, formatting
 from emails.addresses import mailbox, reply_address, sender_mailbox
 from emails.calendar import Entry, calendar_part
-from emails.kinds import FIRST_IN_THREAD, KINDS, EmailKind
+from emails.kinds import FIRST_IN_THREAD, KINDS, CalendarState, EmailKind
 from emails.message import CalendarPart, EmailContext, Envelope, Message, message_id
 from emails.safety import check_slug, check_url
 
@@ -79,7 +79,7 @@ def _known_to_all(row: EmailKind, context: EmailContext) -> dict[str, Any]:
         "crisis_note": envelope.crisis_note,
         "reference": envelope.reference,
         "session": context.session,
-        "calendar": row.calendar,
+        "calendar": _calendar_state(row, context.values),
         "fee": context.session.fee_for(envelope.role) if context.session else None,
     }
 
@@ -116,7 +116,8 @@ def _check(values: Mapping[str, Any]) -> None:
 
 
 def _calendar(row: EmailKind, context: EmailContext) -> CalendarPart | None:
-    if row.calendar is None:
+    state = _calendar_state(row, context.values)
+    if state is None:
         return None
     assert context.session is not None
     envelope = context.envelope
@@ -131,7 +132,13 @@ def _calendar(row: EmailKind, context: EmailContext) -> CalendarPart | None:
         url=context.entry_url,
         meeting_url=context.values["meeting_url"] if "meeting_url" in row.values else None,
     )
-    return calendar_part(row.calendar, entry, envelope.recipient)
+    return calendar_part(state, entry, envelope.recipient)
+
+
+def _calendar_state(row: EmailKind, values: Mapping[str, Any]) -> CalendarState | None:
+    if row.calendar == "by_status":
+        return "confirmed" if values["status"] == "accepted" else "tentative"
+    return row.calendar
 
 
 def _headers(kind: str, envelope: Envelope, own_id: str) -> dict[str, str]:

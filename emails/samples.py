@@ -8,7 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from emails.kinds import KINDS, Role
-from emails.message import EmailContext, Envelope, Message, Offer, Session, UnconfirmedRequest
+from emails.message import (
+    EmailContext,
+    Envelope,
+    Message,
+    Offer,
+    ProposedTime,
+    Session,
+    UnconfirmedRequest,
+)
 from emails.render import render
 
 SITE = "https://bookings.mindsum.example"
@@ -32,6 +40,7 @@ BOOKING_URLS: dict[Role, str] = {
     "client": f"{SITE}/link/manage/WyJNQi03SzNRWEQiLDFd.aQdE2w.mT7cG0cN8o1vVbA4s3LkQfYx2Zk",
     "therapist": f"{SITE}/link/session/WyJNQi03SzNRWEQiLDFd.aQdE2w.Zb3KfR9tYw6MxCj1HsLeUo8Pq4A",
 }
+TAKE_URL = f"{SITE}/link/take/WyJNQi03SzNRWEQiLDFd.aQdE2w.Hn5JqXc2VrTe8LwYb0UmKzPf3So"
 ENTRY_URLS: dict[Role, str] = {
     "client": f"{SITE}/my-links",
     "therapist": f"{SITE}/dashboard/sessions/{REFERENCE}",
@@ -113,6 +122,10 @@ OTHER_SESSIONS = (
     make_session(STARTS_AT - timedelta(hours=4), "Eli", "MB-2F8HWP"),
     make_session(STARTS_AT + timedelta(hours=2), "Eli", "MB-9TZC4M"),
 )
+PROPOSED = tuple(
+    ProposedTime(starts_at=STARTS_AT + days * ONE_DAY, url=f"{TAKE_URL}?at={days}")
+    for days in (1, 2)
+)
 # A value for every name in kinds.py; each email takes those that its row names.
 VALUES: dict[str, Any] = {
     "payout_minor": 5400,
@@ -151,6 +164,18 @@ VALUES: dict[str, Any] = {
     "is_unlisted": False,
     "command": "mindsum",
     "has_new_link": False,
+    "has_moved": False,
+    "in_answer": False,
+    "is_reminder": False,
+    "may_suggest": True,
+    "how": "declined",
+    "proposed_by": "client",
+    "proposed_times": PROPOSED,
+    "proposal_until": EXPIRES_AT,
+    "can_keep": True,
+    "old_starts_at": STARTS_AT - ONE_DAY,
+    "suggest_url": f"{SITE}/link/suggest/WyJNQi03SzNRWEQiLDFd.aQdE2w.Wd6GkYt1CsPv9RxNj4BqMaZh7Eu",
+    "keep_url": f"{SITE}/link/keep/WyJNQi03SzNRWEQiLDFd.aQdE2w.Lf8RmCz3DxUy6TwSk1VpNbQj5Gi",
     "meeting_url": "https://meet.example.com/asha-7f3k",
     "accept_url": f"{SITE}/link/accept/WyJNQi03SzNRWEQiLDFd.aQdE2w.J8sDk2LmQw0RtYb5VnXc7GhZe1U",
     "decline_url": f"{SITE}/link/decline/WyJNQi03SzNRWEQiLDFd.aQdE2w.T4yUi9OpAs6DfGh2JkLz8XcVb0N",
@@ -171,6 +196,7 @@ def rule_at(at: datetime, session: Session | None, *, is_enquiry: bool) -> Simpl
         free_until=free_until,
         is_free=at < free_until,
         has_started=at >= session.starts_at,
+        because="notice",
     )
 
 
@@ -244,6 +270,12 @@ SAMPLES: dict[str, Callable[[], Message]] = {
     "session_reminder.therapist": partial(
         sample, "session_reminder", "therapist", sent_at=FIRST_REMINDER_AT, is_first_reminder=True
     ),
+    "time_proposed.client": partial(sample, "time_proposed", "client", status="requested"),
+    "time_proposed.therapist": partial(sample, "time_proposed", "therapist"),
+    "time_taken.client": partial(sample, "time_taken", "client", sequence=2),
+    "time_taken.therapist": partial(sample, "time_taken", "therapist", sequence=2),
+    "time_kept.client": partial(sample, "time_kept", "client"),
+    "time_kept.therapist": partial(sample, "time_kept", "therapist", status="requested"),
     "no_show_recorded": partial(sample, "no_show_recorded", sent_at=STARTS_AT + timedelta(hours=2)),
     "new_message.client": partial(sample, "new_message", "client"),
     "new_message.therapist": partial(sample, "new_message", "therapist"),

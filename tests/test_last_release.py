@@ -329,7 +329,8 @@ def lasting(email: dict[str, Any]) -> dict[str, Any]:
     words = ("SUMMARY", "DESCRIPTION", "URL")
     return email | {
         "calendar": [each for each in lines if not each.startswith(words)],
-        "links": sorted(said_by(each) for each in email["links"]),
+        # Links to suggest another time are new.
+        "links": sorted(said_by(each) for each in email["links"] if "/suggest/" not in each),
     }
 
 

@@ -15,7 +15,7 @@ from app.config import Settings
 from app.errors import StoreUnavailable
 from app.store import models, queries
 from app.store.db import database
-from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
+from app.store.models import Booking, HeldTime, OutboxEmail, OutboxStatus, TimelineEntry
 from app.store.queries import metrics
 
 ROWS_OF_STEP_2 = (
@@ -360,3 +360,18 @@ def test_two_rows_of_one_client_become_one_and_two_of_a_therapist_stay_two(befor
     assert second not in ("", third)
     dead = keys("suppression", "address_key").values()
     assert sorted(dead) == ["dee@clients.example", "dee@xn--bcher-kva.example"]
+
+
+def test_bookings_from_before_moves_keep_their_time_and_their_revoked_links(before: str) -> None:
+    with database.connection():
+        database.db.execute_sql("UPDATE booking SET epoch = 3")
+        database.db.execute_sql(
+            "INSERT INTO held_time (therapist_id, cell_at, booking_id) VALUES (1, 900, 1)"
+        )
+    database.upgrade()
+    with database.connection():
+        booking, held = Booking.get(), HeldTime.get()
+        assert (booking.oldest_epoch, booking.moves, booking.asked_times) == (3, 0, 1)
+        assert booking.open_proposal is None
+        assert (held.booking, held.pending, held.proposal) == (booking, None, None)
+        assert {entry.ordinal for entry in booking.timeline} == {1}

@@ -1,6 +1,7 @@
-"""`mindsum booking`: find, read, answer and cancel bookings; end their links."""
+"""`mindsum booking`: find, read, answer, move and cancel bookings; end their links."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import click
 
@@ -21,7 +22,7 @@ from app.cli.common import (
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingOut, OpsBookingDetail, OpsTimelineLine
 from app.services import validation
-from app.services.bookings import cancel, ledger, revoke, transitions
+from app.services.bookings import cancel, ledger, propose, revoke, transitions
 from app.services.bookings.session import session_of
 from app.services.mail.reach import reach_of
 from app.store import queries
@@ -124,6 +125,26 @@ def cancel_booking(reference: str, who: str, as_json: bool) -> None:
     _print_booking(result.booking, as_json)
 
 
+@booking.command("move")
+@reference_argument
+@click.option("--to", "start", type=Checked("START", validation.instant), required=True,
+              help="Another open start, such as 2026-11-03T10:00:00Z.")  # fmt: skip
+@click.option("--by", "who", type=one_of(("client", "therapist")), required=True,
+              help="Who asks for it, or takes it if the other side has offered it.")  # fmt: skip
+@json_option
+@with_database
+def move_booking(reference: str, start: datetime, who: str, as_json: bool) -> None:
+    """Move a booking for client or therapist: offer another time, or take the one offered."""
+    row, by, now = queries.booking_by_reference(reference), Actor(who), clock.now()
+    offered = propose.open_proposal(row, now)
+    is_answer = offered is not None and offered.by is not by and start in offered.starts
+    if is_answer:
+        result = propose.take(row, start, by=by, via=Via.CLI, now=now)
+    else:
+        result = propose.propose(row, [start], by=by, via=Via.CLI, now=now)
+    _print_booking(result.booking, as_json)
+
+
 @booking.command("revoke-links")
 @reference_argument
 @json_option
@@ -152,6 +173,7 @@ def _print_booking(row: Booking, as_json: bool) -> None:
             ("answer by", utc(whole.answer_by)),
             ("expires", utc(whole.expires_at)),
             ("price", formatting.money(*money)),
+            *_proposal(whole),
             *_cancelling(row),
             *_unreached(row),
         )
@@ -173,6 +195,14 @@ def _print_booking(row: Booking, as_json: bool) -> None:
 
 def _way_in(line: OpsTimelineLine) -> str:
     return f"{line.via} ({line.api_key})" if line.api_key else line.via
+
+
+def _proposal(whole: BookingOut) -> list[tuple[str, str]]:
+    if whole.proposal is None:
+        return []
+    starts = ", ".join(utc(each) or "" for each in whole.proposal.starts)
+    until = utc(whole.proposal.until)
+    return [("proposed", f"{starts} by the {whole.proposal.by}, until {until}")]
 
 
 def _lateness(row: Booking) -> str:

@@ -7,12 +7,12 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
 from app.errors import NotFound
 from app.rules.lifecycle import Verdict
+from app.schemas import Out
 from app.services import validation
 from app.services.bookings.transitions import MoveResult
 from app.store.db import database
@@ -137,8 +137,8 @@ def print_json(data: object) -> None:
 
 
 def _to_json(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Out):
+        return value.plain()
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 

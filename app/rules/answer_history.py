@@ -47,7 +47,7 @@ def by_week(
 
 def _field(enquiry: Enquiry, now: datetime, policy: Policy) -> str:
     is_over = enquiry.outcome is EnquiryOutcome.OPEN and now >= enquiry.expires_at
-    if is_over or enquiry.outcome is EnquiryOutcome.EXPIRED:
+    if (is_over and not enquiry.waits_for_client) or enquiry.outcome is EnquiryOutcome.EXPIRED:
         return "expired"
     if enquiry.outcome is EnquiryOutcome.DECLINED:
         return "declined"

@@ -38,6 +38,32 @@ class Settlement:
     was_settled: bool
 
 
+class Because(StrEnum):
+    """What decides whether cancelling is free."""
+
+    NOTICE = "notice"
+    # The client moved the session when cancelling was no longer free.
+    MOVED_LATE = "moved_late"
+    # The client asked in time to move it, and was refused a moment ago.
+    REFUSED_MOVE = "refused_move"
+    # The therapist asks to move it.
+    THERAPIST_ASKS = "therapist_asks"
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTerms:
+    """What moves of a session's time mean for its client's cancelling."""
+
+    is_moved_late: bool = False
+    # Until when it is free after a refusal, that instant included.
+    free_until: datetime | None = None
+    # A proposal of the therapist is open.
+    therapist_asks: bool = False
+
+
+NO_MOVES = MoveTerms()
+
+
 @dataclass(frozen=True, slots=True)
 class CancellingRule:
     """What cancelling means for a client at one moment, told and applied as the same value.
@@ -52,18 +78,31 @@ class CancellingRule:
     is_free: bool
     # A session that has started can no longer be cancelled.
     has_started: bool
+    because: Because = Because.NOTICE
 
 
 def cancelling_rule(
-    status: Status, starts_at: datetime, now: datetime, policy: Policy
+    status: Status,
+    starts_at: datetime,
+    now: datetime,
+    policy: Policy,
+    moves: MoveTerms = NO_MOVES,
 ) -> CancellingRule:
-    free_until = starts_at - policy.free_cancellation
+    free_until, because = starts_at - policy.free_cancellation, Because.NOTICE
+    is_free = now < free_until
+    if moves.is_moved_late:
+        is_free, because = False, Because.MOVED_LATE
+    if moves.free_until is not None and now <= moves.free_until and not is_free:
+        free_until, is_free, because = moves.free_until, True, Because.REFUSED_MOVE
+    if moves.therapist_asks:
+        free_until, is_free, because = starts_at, True, Because.THERAPIST_ASKS
     return CancellingRule(
         is_enquiry=status is Status.REQUESTED,
         starts_at=starts_at,
         free_until=free_until,
-        is_free=now < free_until,
+        is_free=is_free,
         has_started=now >= starts_at,
+        because=because,
     )
 
 
@@ -75,11 +114,12 @@ def settle(
     starts_at: datetime,
     now: datetime,
     policy: Policy,
+    moves: MoveTerms = NO_MOVES,
 ) -> Settlement:
     """Who pays what. Raises ValueError if `move` cannot end a booking with that status."""
-    if move is Move.ACCEPT or status not in MOVES[move].sources:
+    if MOVES[move].target is Status.ACCEPTED or status not in MOVES[move].sources:
         raise ValueError(f"{move} does not end a booking that is {status}")
-    rule = cancelling_rule(status, starts_at, now, policy)
+    rule = cancelling_rule(status, starts_at, now, policy, moves)
     within_notice = move is Move.CANCEL_BY_CLIENT and not rule.is_free
     is_earned = within_notice or move in (Move.COMPLETE, Move.NO_SHOW)
     split = split_fee(fee_minor if is_earned else 0, policy.commission_percent)
@@ -89,7 +129,7 @@ def settle(
         payout_minor=split.payout_minor,
         commission_minor=split.commission_minor,
         within_notice=within_notice,
-        streak_delta=1 if move is Move.CANCEL_BY_THERAPIST else 0,
+        streak_delta=1 if MOVES[move].target is Status.CANCELLED_BY_THERAPIST else 0,
         gives_back_free_consultation=not is_earned,
         was_settled=status is Status.COMPLETED,
     )

@@ -47,8 +47,30 @@ class Move(StrEnum):
     EXPIRE = "expire"
     CANCEL_BY_CLIENT = "cancel_by_client"
     CANCEL_BY_THERAPIST = "cancel_by_therapist"
+    # The client takes a time that the therapist suggested instead of answering.
+    ACCEPT_SUGGESTION = "accept_suggestion"
+    # The client cancels because the therapist asked to move the session.
+    CANCEL_IN_ANSWER = "cancel_in_answer"
     COMPLETE = "complete"
     NO_SHOW = "no_show"
+
+
+class TimeMove(StrEnum):
+    """A move that is about a booking's time and leaves its status."""
+
+    # The therapist names other times instead of answering.
+    SUGGEST = "suggest"
+    # The client moves an enquiry, at once.
+    MOVE_ENQUIRY = "move_enquiry"
+    # One side of a session asks the other for another time.
+    ASK_AS_CLIENT = "ask_as_client"
+    ASK_AS_THERAPIST = "ask_as_therapist"
+    TAKE = "take"
+    # The other side keeps the old time.
+    KEEP = "keep"
+    # The proposer keeps the old time after all.
+    TAKE_BACK = "take_back"
+    LAPSE = "lapse"
 
 
 class Verdict(StrEnum):
@@ -60,6 +82,11 @@ class Verdict(StrEnum):
     TOO_EARLY = "too_early"
     TOO_LATE = "too_late"
     FORBIDDEN = "forbidden"
+    # Another time is offered already, or none is.
+    PROPOSAL_OPEN = "proposal_open"
+    NO_PROPOSAL = "no_proposal"
+    # It was done as often as it may be.
+    USED_UP = "used_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +119,16 @@ _OPEN = frozenset({Status.REQUESTED})
 _ACCEPTED = frozenset({Status.ACCEPTED})
 
 MOVES: dict[Move, Rule] = {
-    Move.ACCEPT: Rule(Status.ACCEPTED, _OPEN, _ANSWERERS, closes=lambda times: times.expires_at),
+    # A suggestion of other times can stay open past the old start.
+    Move.ACCEPT: Rule(
+        Status.ACCEPTED,
+        _OPEN,
+        _ANSWERERS,
+        closes=lambda times: min(times.expires_at, times.starts_at),
+    ),
+    Move.ACCEPT_SUGGESTION: Rule(
+        Status.ACCEPTED, _OPEN, frozenset({Actor.CLIENT}), closes=lambda times: times.expires_at
+    ),
     Move.DECLINE: Rule(Status.DECLINED, _OPEN, _ANSWERERS, closes=lambda times: times.expires_at),
     Move.WITHDRAW: Rule(
         Status.WITHDRAWN, _OPEN, frozenset({Actor.CLIENT}), closes=lambda times: times.expires_at
@@ -110,6 +146,12 @@ MOVES: dict[Move, Rule] = {
         frozenset({Actor.THERAPIST}),
         closes=lambda times: times.starts_at,
     ),
+    Move.CANCEL_IN_ANSWER: Rule(
+        Status.CANCELLED_BY_THERAPIST,
+        _ACCEPTED,
+        frozenset({Actor.CLIENT}),
+        closes=lambda times: times.starts_at,
+    ),
     Move.COMPLETE: Rule(
         Status.COMPLETED, _ACCEPTED, _SYSTEM, opens=lambda times: times.completes_at
     ),
@@ -125,6 +167,41 @@ MOVES: dict[Move, Rule] = {
 
 # Statuses in which a booking holds its time.
 LIVE = frozenset({Status.REQUESTED, Status.ACCEPTED})
+
+
+class Proposal(StrEnum):
+    """Whose proposal must be open for a move."""
+
+    NONE = "none"
+    OF_THE_OTHER = "of_the_other"
+    OWN = "own"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRule:
+    """A row of the table for moves of a time; `most`: how often per booking, None: no limit."""
+
+    sources: frozenset[Status]
+    actors: frozenset[Actor]
+    proposal: Proposal
+    most: int | None = None
+
+
+_CLIENT, _THERAPIST = frozenset({Actor.CLIENT}), frozenset({Actor.THERAPIST})
+_BOTH = _CLIENT | _THERAPIST
+
+TIME_MOVES: dict[TimeMove, TimeRule] = {
+    TimeMove.SUGGEST: TimeRule(_OPEN, _THERAPIST, Proposal.NONE, most=1),
+    TimeMove.MOVE_ENQUIRY: TimeRule(_OPEN, _CLIENT, Proposal.NONE, most=2),
+    TimeMove.ASK_AS_CLIENT: TimeRule(_ACCEPTED, _CLIENT, Proposal.NONE),
+    TimeMove.ASK_AS_THERAPIST: TimeRule(_ACCEPTED, _THERAPIST, Proposal.NONE, most=1),
+    TimeMove.TAKE: TimeRule(LIVE, _BOTH, Proposal.OF_THE_OTHER),
+    TimeMove.KEEP: TimeRule(LIVE, _BOTH, Proposal.OF_THE_OTHER),
+    # A suggestion is ended by accepting or declining the enquiry.
+    TimeMove.TAKE_BACK: TimeRule(_ACCEPTED, _BOTH, Proposal.OWN),
+    TimeMove.LAPSE: TimeRule(_ACCEPTED, _SYSTEM, Proposal.ANY),
+}
 # After a session its client and therapist can write to each other for so long.
 MESSAGES_LAST = timedelta(days=14)
 

@@ -26,6 +26,15 @@ class Policy:
     ranking_window: timedelta = timedelta(days=90)
     no_show_within: timedelta = timedelta(days=7)
     completes_after: timedelta = timedelta(minutes=10)
+    # A client whose timely request to move was refused may cancel for so long as if then.
+    cancel_after_refusal: timedelta = timedelta(hours=1)
+    most_proposed: int = 3
+
+    @property
+    def proposal_notice(self) -> timedelta:
+        """How far ahead a proposed start must be."""
+        # It can be taken until the minimum notice, so there is time to decide before that.
+        return max(timedelta(hours=8), 2 * self.min_notice)
 
     @property
     def cell_minutes(self) -> int:

@@ -32,6 +32,8 @@ class EnquiryOutcome(StrEnum):
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     ENDED_BY_DEACTIVATION = "ended_by_deactivation"
+    # The therapist suggested other times, and the client chose none.
+    NOT_CHOSEN = "not_chosen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,20 @@ class Enquiry:
     ended_at: datetime | None = None
     # Whether, when the enquiry ended, a mail server should long have taken the request email.
     is_email_overdue: bool = False
+    # When the client kept or moved the time, which asks the therapist again; None if never.
+    asked_at: datetime | None = None
+    # When the therapist suggested other times; None if never.
+    suggested_at: datetime | None = None
+    # How long the client had waited before the last asking.
+    earlier_delay: timedelta = timedelta(0)
     # False for a request from the public form whose client never came back: it may be a stranger's.
     expiry_counts: bool = True
+
+    @property
+    def waits_for_client(self) -> bool:
+        return self.suggested_at is not None and (
+            self.asked_at is None or self.asked_at < self.suggested_at
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +89,11 @@ class Ranking:
 
 def lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
     """How late a counted enquiry is: 0 if on time, 1 if it expired or took until expiry."""
-    return _lateness(_as_of(enquiry, now), now, policy)
+    return _lateness(_as_of(enquiry, now, policy), now, policy)
 
 
 def is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
-    return _is_counted(_as_of(enquiry, now), now, policy)
+    return _is_counted(_as_of(enquiry, now, policy), now, policy)
 
 
 def is_recent(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
@@ -90,7 +104,7 @@ def score(
     enquiries: Iterable[Enquiry], *, is_flagged: bool, now: datetime, policy: Policy
 ) -> Ranking:
     """The unrounded score of one therapist at `now`; enquiries that are too old are ignored."""
-    recent = [_as_of(each, now) for each in enquiries if is_recent(each, now, policy)]
+    recent = [_as_of(each, now, policy) for each in enquiries if is_recent(each, now, policy)]
     counted = [each for each in recent if _is_counted(each, now, policy)]
     delays = [_lateness(each, now, policy) for each in counted]
     total = sum(delays, start=Fraction(0))
@@ -114,7 +128,7 @@ def score(
         acceptance=acceptance,
         standing=standing,
         counted=len(counted),
-        late=sum(delay > 0 for delay in delays),
+        late=sum(each > 0 for each in delays),
         lateness=total,
         answered=len(answers),
         declined=declined,
@@ -147,8 +161,9 @@ def changes_next_at(enquiries: Sequence[Enquiry], now: datetime, policy: Policy)
     for enquiry in (each for each in enquiries if is_recent(each, now, policy)):
         due.append(enquiry.requested_at + policy.ranking_window)
         if (
-            _as_of(enquiry, now).outcome is EnquiryOutcome.OPEN
+            _as_of(enquiry, now, policy).outcome is EnquiryOutcome.OPEN
             and enquiry.handed_over_at is not None
+            and not enquiry.waits_for_client
         ):
             late_from = _clock_started_at(enquiry) + policy.answer_within + _TICK
             refresh_at = late_from if now < late_from else now + REFRESH_EVERY
@@ -156,27 +171,40 @@ def changes_next_at(enquiries: Sequence[Enquiry], now: datetime, policy: Policy)
     return min(due, default=None)
 
 
-def _as_of(enquiry: Enquiry, now: datetime) -> Enquiry:
+def _as_of(enquiry: Enquiry, now: datetime, policy: Policy) -> Enquiry:
     # The clock ends an enquiry, whether or not a job has stored it.
     if enquiry.outcome is EnquiryOutcome.OPEN and now >= enquiry.expires_at:
-        return replace(enquiry, outcome=EnquiryOutcome.EXPIRED, ended_at=enquiry.expires_at)
+        enquiry = replace(enquiry, outcome=EnquiryOutcome.EXPIRED, ended_at=enquiry.expires_at)
+    if enquiry.outcome is EnquiryOutcome.EXPIRED and _is_expiry_left_out(enquiry, policy):
+        return replace(enquiry, outcome=EnquiryOutcome.NOT_CHOSEN)
     return enquiry
 
 
+def _is_expiry_left_out(enquiry: Enquiry, policy: Policy) -> bool:
+    if enquiry.waits_for_client:
+        return True
+    # Asked again at the last moment: what counts is how long the client had waited before.
+    return enquiry.asked_at is not None and not _had_fair_time(enquiry, policy)
+
+
 def _clock_started_at(enquiry: Enquiry) -> datetime:
-    return max(enquiry.requested_at, enquiry.handed_over_at or enquiry.requested_at)
+    asked_at = enquiry.asked_at or enquiry.requested_at
+    return max(asked_at, enquiry.handed_over_at or asked_at)
 
 
-def _delay(enquiry: Enquiry, now: datetime) -> timedelta:
+def delay(enquiry: Enquiry, now: datetime) -> timedelta:
+    """How long the client has waited for the therapist; the longest time of several askings."""
     if enquiry.handed_over_at is None:
-        return timedelta(0)
-    return max((enquiry.ended_at or now) - _clock_started_at(enquiry), timedelta(0))
+        return enquiry.earlier_delay
+    # A suggestion is an answer; what the client then does is the client's time.
+    until = enquiry.suggested_at if enquiry.waits_for_client else enquiry.ended_at
+    return max((until or now) - _clock_started_at(enquiry), enquiry.earlier_delay)
 
 
 def _lateness(enquiry: Enquiry, now: datetime, policy: Policy) -> Fraction:
     if enquiry.outcome is EnquiryOutcome.EXPIRED:
         return Fraction(1)
-    late = (_delay(enquiry, now) - policy.answer_within) // _TICK
+    late = (delay(enquiry, now) - policy.answer_within) // _TICK
     span = (policy.expire_after - policy.answer_within) // _TICK
     return Fraction(min(max(late, 0), span), span)
 
@@ -189,7 +217,7 @@ def _is_counted(enquiry: Enquiry, now: datetime, policy: Policy) -> bool:
             is_told = enquiry.handed_over_at is not None
             return enquiry.expiry_counts and is_told and _had_fair_time(enquiry, policy)
         case _:
-            return _delay(enquiry, now) > policy.answer_within
+            return enquiry.suggested_at is not None or delay(enquiry, now) > policy.answer_within
 
 
 def _had_fair_time(enquiry: Enquiry, policy: Policy) -> bool:
@@ -203,6 +231,6 @@ def _had_fair_time(enquiry: Enquiry, policy: Policy) -> bool:
 def _median_seconds(
     answers: Sequence[Enquiry], expired: int, now: datetime, policy: Policy
 ) -> float:
-    times = [_delay(each, now) // _TICK for each in answers]
+    times = [delay(each, now) // _TICK for each in answers]
     times += [policy.expire_after // _TICK] * expired
     return median(times) / 1_000_000 if times else policy.answer_within.total_seconds()

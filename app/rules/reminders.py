@@ -22,6 +22,24 @@ class Reminder(IntEnum):
     SECOND = 1
 
 
+# More than the ordinals of one time's reminders.
+_PER_MOVE = 100
+
+
+def ordinal(reminder: Reminder, *, moves: int) -> int:
+    """Of its email, where the session's time has changed so often."""
+    return reminder + _PER_MOVE * moves
+
+
+def is_first(ordinal: int) -> bool:
+    return ordinal % _PER_MOVE == Reminder.FIRST
+
+
+def moves_at(ordinal: int) -> int:
+    """How often the time had changed when a reminder was queued."""
+    return ordinal // _PER_MOVE
+
+
 @dataclass(frozen=True, slots=True)
 class Reminders:
     """When each reminder is due; None: it will not come."""

@@ -1,7 +1,7 @@
 """Which times therapists have open."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from app.rules.policy import Policy
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.store import queries
-from app.store.models import Therapist
+from app.store.models import Booking, Therapist
 from app.store.queries import directory
 
 
@@ -80,6 +80,33 @@ def open_times(
         return []
     span = from_at, until_at
     return OpenTimes([therapist], kind, span, now)(therapist, span)
+
+
+def policy_of_offers() -> Policy:
+    """The rules with the longer notice of times that one side proposes to the other."""
+    policy = config.current().policy
+    return replace(policy, min_notice=policy.proposal_notice)
+
+
+def open_for_move(
+    booking: Booking, *, from_at: datetime, until_at: datetime, now: datetime
+) -> list[datetime]:
+    """Every other start in [from_at, until_at) to which a booking can be moved."""
+    therapist, around = booking.therapist, queries.LONGEST_SESSION
+    busy = directory.busy_spans(
+        [therapist.id], from_at - around, until_at + around, now, except_booking=booking.id
+    )
+    starts = availability.open_times(
+        windows_of(therapist),
+        ZoneInfo(therapist.timezone),
+        busy[therapist.id],
+        length_minutes=(booking.ends_at - booking.starts_at) // timedelta(minutes=1),
+        from_at=from_at,
+        until_at=until_at,
+        now=now,
+        policy=policy_of_offers(),
+    )
+    return [each for each in starts if each != booking.starts_at]
 
 
 def is_open(therapist: Therapist, kind: Kind, starts_at: datetime, now: datetime) -> bool:

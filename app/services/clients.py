@@ -114,6 +114,7 @@ def _erase_bookings(client: Client, now: datetime) -> int:
             client_timezone="UTC",
             # A link names the epoch it was made for, so raising it ends every link.
             epoch=Booking.epoch + 1,
+            oldest_epoch=Booking.epoch + 1,
         )
         .where(Booking.client == client)
         .execute()

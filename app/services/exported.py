@@ -6,6 +6,7 @@ from typing import Any
 from peewee import Expression
 
 from app.services.bookings import ledger
+from app.store import queries
 from app.store.models import AccessEntry, Booking, OutboxEmail, Role, TimelineEntry, Writing
 
 Values = dict[str, Any]
@@ -32,6 +33,15 @@ def booking(each: Booking, role: Role, written: Iterable[Writing]) -> Values:
         "timeline": [
             {"event": line.event, "by": str(line.by), "at": line.at.isoformat()}
             for line in timeline.order_by(TimelineEntry.id)
+        ],
+        "proposals": [
+            {
+                "by": str(proposal.by),
+                "starts": [start.isoformat() for start in starts],
+                "at": proposal.made_at.isoformat(),
+                "outcome": str(proposal.outcome or "open"),
+            }
+            for proposal, starts in queries.proposals_of(each)
         ],
         "ledger": [
             {"account": line.account, "amount_minor": line.amount_minor}

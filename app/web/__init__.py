@@ -8,17 +8,18 @@ from app.config import Settings
 from app.store.db import database
 from app.web import access, auth, errors, security, template_filters
 from app.web.api import endpoints
-from app.web.client import choose, manage
+from app.web.client import choose, manage, move
 from app.web.dashboard import (
     earnings,
     home,
+    move_page,
     profile,
     ranking,
     session_page,
     sessions,
     signed_in,
 )
-from app.web.links import answer, confirm, press
+from app.web.links import another_time, answer, confirm, press
 from app.web.ops import health, request_metrics
 from app.web.public import directory, unconfirmed
 
@@ -27,12 +28,15 @@ _BLUEPRINTS = (
     unconfirmed.blueprint,
     answer.blueprint,
     confirm.blueprint,
+    another_time.blueprint,
     manage.blueprint,
     choose.blueprint,
+    move.blueprint,
     auth.blueprint,
     home.blueprint,
     sessions.blueprint,
     session_page.blueprint,
+    move_page.blueprint,
     profile.blueprint,
     signed_in.blueprint,
     ranking.blueprint,

@@ -13,7 +13,7 @@ from app.services.access_trail import Access, Origin
 from app.store.models import AccessEvent, Booking, Party, Purpose, Therapist, Writing
 
 _WAYS = (("/link/", Via.LINK), ("/dashboard", Via.DASHBOARD), ("/api/", Via.API))
-_CLIENTS = ("/link/manage/", "/link/choose/")
+_CLIENTS = ("/link/manage/", "/link/choose/", "/link/take/", "/link/keep/")
 _THERAPISTS = ("/link/", "/dashboard", "/sign-out")
 _MONITORING = ("/metrics", "/readyz")
 _REFUSED_FORM = frozenset({400, 401, 403, 413, 422})

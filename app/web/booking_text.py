@@ -7,7 +7,7 @@ from typing import Any
 
 from app import config
 from app.rules import cancellation, reminders
-from app.rules.cancellation import CancellingRule
+from app.rules.cancellation import CancellingRule, MoveTerms
 from app.rules.lifecycle import Actor, Kind, Status
 from app.services.bookings import transitions
 from app.services.bookings.session import session_of
@@ -15,7 +15,7 @@ from app.services.mail.reach import Reach
 from app.store.models import Booking, Role, Therapist, TimelineEntry
 from emails import fee_words
 from emails.fee_words import FeeWords
-from emails.formatting import duration, money
+from emails.formatting import date_time, duration, money
 
 _BY_OPS = {
     "accepted": "We accepted the request for {therapist}.",
@@ -25,6 +25,7 @@ _FOR_CLIENT = {
     "requested": "You asked {therapist} for this time.",
     "reminded": "We reminded {therapist} to answer.",
     "late": "The answer was due.",
+    "proposal_lapsed": "There was no answer in time, so the old time stays.",
     "accepted": "{therapist} accepted.",
     "declined": "{therapist} declined. {money}",
     "withdrawn": "You withdrew the request. {money}",
@@ -40,6 +41,7 @@ _FOR_THERAPIST = {
     "requested": "{client} asked for this time.",
     "reminded": "We reminded you to answer.",
     "late": "Your answer was due.",
+    "proposal_lapsed": "There was no answer in time, so the old time stays.",
     "accepted": "You accepted.",
     "declined": "You declined. {money}",
     "withdrawn": "{client} withdrew the request. {money}",
@@ -50,6 +52,19 @@ _FOR_THERAPIST = {
     "no_show": "You recorded that {client} did not come. {money}",
     "client_unreachable": "An email to {client} did not arrive.",
     "therapist_unreachable": "An email to you did not arrive.",
+}
+
+
+# What one side did, as the other and they themselves read it.
+_TIMES: dict[str, tuple[str, str]] = {
+    "proposed": ("You offered other times: {times}.", "{other} offered other times: {times}."),
+    "proposal_declined": ("You kept the old time.", "{other} kept the old time."),
+    "moved": ("You moved it to {to}.", "{other} moved it to {to}."),
+    "accepted": ("With that it is booked.", "With that it is booked."),
+    "cancelled_by_therapist": (
+        "You cancelled because {other} had asked to move it. {money}",
+        "{other} cancelled because you had asked to move it. {money}",
+    ),
 }
 
 
@@ -92,7 +107,9 @@ def timeline(
 
 
 def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor, reach: Reach) -> str:
-    template = (_FOR_CLIENT if reader is Actor.CLIENT else _FOR_THERAPIST)[entry.event]
+    templates = _FOR_CLIENT if reader is Actor.CLIENT else _FOR_THERAPIST
+    template = _TIMES[entry.event][entry.by is not reader] if _is_of_time(entry) else ""
+    template = template or templates[entry.event]
     if entry.by is Actor.OPS:
         template = _BY_OPS.get(entry.event, template)
     if entry.event == "reminded" and ("answer_reminder", Role.THERAPIST) not in reach.sent:
@@ -101,8 +118,24 @@ def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor, reach: Reac
         client=booking.client_given_name,
         therapist=booking.therapist.given_name,
         money=settled(booking, entry.facts, reader),
+        **_times(booking, entry, reader),
     )
     return sentence.strip()
+
+
+def _is_of_time(entry: TimelineEntry) -> bool:
+    is_clients = entry.event in ("accepted", "cancelled_by_therapist")
+    return entry.event in _TIMES and (not is_clients or entry.by is Actor.CLIENT)
+
+
+def _times(booking: Booking, entry: TimelineEntry, reader: Actor) -> dict[str, str]:
+    """The other side's name and the times that an event names, in the reader's zone."""
+    is_client, facts = reader is Actor.CLIENT, entry.facts
+    zone = booking.client_timezone if is_client else booking.therapist.timezone
+    other = booking.therapist.given_name if is_client else booking.client_given_name
+    starts = [date_time(datetime.fromisoformat(each), zone) for each in facts.get("starts", ())]
+    to = date_time(datetime.fromisoformat(facts["to"]), zone) if "to" in facts else ""
+    return {"other": other, "times": ", ".join(starts), "to": to}
 
 
 def settled(booking: Booking, facts: dict[str, Any], reader: Actor) -> str:
@@ -133,6 +166,19 @@ def fee_of_offer(therapist: Therapist, kind: Kind) -> FeeWords:
         client="",
         therapist=therapist.given_name,
     )
+
+
+def rule_if_kept(booking: Booking, now: datetime) -> CancellingRule:
+    """The rule of a session once its therapist's question is answered with the old time."""
+    kept = MoveTerms(booking.is_moved_late, booking.cancel_free_until)
+    policy = config.current().policy
+    return cancellation.cancelling_rule(Status.ACCEPTED, booking.starts_at, now, policy, kept)
+
+
+def rule_if_taken(starts_at: datetime, now: datetime) -> CancellingRule:
+    """The rule of a time that the therapist offers, once the client has taken it."""
+    policy = config.current().policy
+    return cancellation.cancelling_rule(Status.ACCEPTED, starts_at, now, policy)
 
 
 def rule_of_offer(starts_at: datetime, now: datetime) -> CancellingRule:

@@ -45,6 +45,7 @@ PUBLISHED = """
 
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
           "emails preview", "therapist address", "therapist set", "booking revoke-links",
+          "booking move",
           "client address", "therapist sign-out", "therapist reachable",
           "notes rekey", "access list", "therapist revoke-addresses",
           "client revoke-addresses", "db scrub",
@@ -93,7 +94,7 @@ USAGE = [
     ),
     (
         ("booking",),
-        "mindsum booking needs one of: accept, cancel, decline, list, revoke-links, show",
+        "mindsum booking needs one of: accept, cancel, decline, list, move, revoke-links, show",
     ),
     (("bokking",), "no such command 'bokking'"),
     (("booking", "list", "--nope"), "no such option '--nope'"),

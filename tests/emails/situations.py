@@ -169,6 +169,27 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     "session_reminder.therapist_no_meeting_url": partial(
         sample, "session_reminder", "therapist", meeting_url=None
     ),
+    "time_proposed.asks_to_move": partial(sample, "time_proposed", "client"),
+    "time_proposed.past_the_old_time": partial(
+        sample, "time_proposed", "client", status="requested", can_keep=False
+    ),
+    "time_proposed.reminder": partial(sample, "time_proposed", "therapist", is_reminder=True),
+    "time_taken.enquiry": partial(sample, "time_taken", "therapist", status="requested"),
+    "time_kept.lapsed": partial(sample, "time_kept", "client", how="lapsed"),
+    "time_kept.taken_back": partial(
+        sample, "time_kept", "client", how="taken_back", proposed_by="therapist"
+    ),
+    "time_kept.therapist_declined": partial(
+        sample, "time_kept", "therapist", proposed_by="therapist"
+    ),
+    "time_kept.therapist_lapsed": partial(sample, "time_kept", "therapist", how="lapsed"),
+    "booking_accepted.moved": partial(sample, "booking_accepted", has_moved=True),
+    "session_confirmed.moved": partial(sample, "session_confirmed", has_moved=True),
+    "booking_received.moved": partial(received, has_moved=True),
+    "booking_expired.not_chosen": partial(expired, because="not_chosen"),
+    "enquiry_expired.not_chosen": partial(sample, "enquiry_expired", because="not_chosen"),
+    "therapist_cancelled.in_answer": partial(sample, "therapist_cancelled", in_answer=True),
+    "cancellation_recorded.in_answer": partial(recorded, streak=1, in_answer=True),
     "no_show_recorded.at_booking": partial(sample, "no_show_recorded", session=PAID),
     "no_show_recorded.free": partial(sample, "no_show_recorded", session=FREE),
     **{f"{kind}.unreached": partial(sample, kind, other_unreached=True) for kind in UNREACHED},

@@ -43,6 +43,9 @@ METHODS = {
     "booking_requested": ("REQUEST", "TENTATIVE"),
     "session_confirmed": ("REQUEST", "CONFIRMED"),
     "booking_accepted": ("REQUEST", "CONFIRMED"),
+    "time_taken.client": ("REQUEST", "CONFIRMED"),
+    "time_taken.therapist": ("REQUEST", "CONFIRMED"),
+    "time_taken.enquiry": ("REQUEST", "TENTATIVE"),
     "enquiry_declined": ("CANCEL", "CANCELLED"),
     "enquiry_expired": ("CANCEL", "CANCELLED"),
     "booking_withdrawn": ("CANCEL", "CANCELLED"),
@@ -51,28 +54,32 @@ METHODS = {
     "therapist_cancelled": ("CANCEL", "CANCELLED"),
     "cancellation_recorded": ("CANCEL", "CANCELLED"),
 }
+_KINDS_WITH_CALENDAR = {name.partition(".")[0]: method for name, method in METHODS.items()}
 # How the first words of each kind begin: the news, as a lock screen shows it.
 NEWS = {
     "client_unreachable": "^Not reached: .* (Dee|the client)",
     "therapist_unreachable": "^Not reached: .* Asha",
     "booking_requested": "^New request: .* Dee",
-    "booking_received": "^Request received",
-    "booking_accepted": "^Confirmed: Asha|^Where you meet has changed",
-    "session_confirmed": "^Confirmed: .* Dee|^Where you meet has changed",
+    "booking_received": "^Request (received|moved)",
+    "booking_accepted": "^Confirmed: Asha|^Where you meet has changed|^Moved: .* Asha",
+    "session_confirmed": "^Confirmed: .* Dee|^Where you meet has changed|^Moved: .* Dee",
+    "time_proposed": "^(Still open: )?(Asha|Dee) (suggests|asks)",
+    "time_taken": "^Moved: .* (Asha|Dee)|^Dee moved the request",
+    "time_kept": "^Not moved|^Dee keeps the old time",
     "booking_declined": "^Declined: Asha",
     "enquiry_declined": "^You declined",
     "answer_reminder": "left: please answer|^Your answer is due now",
     "answer_late": "^Late: ",
     "answer_late_client": "^No answer yet",
     "answer_late_ops": f"^Late: {REFERENCE}",
-    "booking_expired": "^Ended: Asha",
+    "booking_expired": "^Ended: (none of the times that )?Asha",
     "enquiry_expired": "^Ended: ",
     "booking_withdrawn": "^Dee withdrew",
     "withdrawal_receipt": "^Withdrawn",
     "client_cancelled": "^Dee cancelled",
     "cancellation_receipt": "^You cancelled",
-    "therapist_cancelled": "^Asha cancelled",
-    "cancellation_recorded": "^You cancelled",
+    "therapist_cancelled": "^(Asha c|C)ancelled",
+    "cancellation_recorded": "^(You|Dee) cancelled",
     "session_reminder": "(today|tomorrow) at",
     "no_show_recorded": "^Recorded: you did not attend",
     "answer_not_taken": "^(Nothing has changed|Not cancelled|Not passed on|Please confirm): ",
@@ -129,7 +136,7 @@ def test_it_parses_without_defects_into_text_and_html_and_at_most_a_calendar(
     assert kinds == [
         "text/plain",
         "text/html",
-        *(["text/calendar"] * (name.split(".")[0] in METHODS)),
+        *(["text/calendar"] * (name.split(".")[0] in _KINDS_WITH_CALENDAR)),
     ]
     assert all(each.get_content_charset() == "utf-8" for each in message.iter_parts())
     assert not any(each.defects for each in message.walk())
@@ -177,7 +184,7 @@ def test_both_parts_say_where_a_reply_goes_and_what_becomes_of_a_calendar_answer
     is_heard = name.endswith(".mail_door")
     reaches = "{}, who does not see your address" if is_heard else "not {}"
     other = {"dee": "Asha", "asha": "Dee"}.get(reader) if about_a_booking else None
-    is_invitation = METHODS.get(name.partition(".")[0], ("",))[0] == "REQUEST"
+    is_invitation = _KINDS_WITH_CALENDAR.get(name.partition(".")[0], ("",))[0] == "REQUEST"
     for words in (part(name, "plain"), HtmlText(part(name, "html")).text):
         assert words.count(SUPPORT) >= 1
         assert other is None or reaches.format(other) in words
@@ -244,7 +251,7 @@ def test_no_email_says_what_only_a_calendar_knows(name: str) -> None:
     assert not re.search(
         r"(out of|in) your calendar|calendar (entry|event) is (gone|removed)", words
     )
-    if METHODS.get(name.partition(".")[0], ("",))[0] == "CANCEL":
+    if _KINDS_WITH_CALENDAR.get(name.partition(".")[0], ("",))[0] == "CANCEL":
         assert words.count("asked your calendar to remove") == 2
 
 

@@ -20,6 +20,7 @@ class Rule:
     is_free: bool
     has_started: bool = False
     starts_at: datetime = STARTS_AT
+    because: str = "notice"
 
 
 FREE = Rule(False, STARTS_AT - 24 * HOUR, True)

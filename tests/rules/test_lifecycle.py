@@ -45,33 +45,37 @@ INSTANTS = sorted({mark + off for mark in MARKS for off in (-SECOND, timedelta(0
 # The picture in the contract, written out once more and by hand.
 TARGETS = {
     (Move.ACCEPT, Status.REQUESTED): Status.ACCEPTED,
+    (Move.ACCEPT_SUGGESTION, Status.REQUESTED): Status.ACCEPTED,
     (Move.DECLINE, Status.REQUESTED): Status.DECLINED,
     (Move.WITHDRAW, Status.REQUESTED): Status.WITHDRAWN,
     (Move.EXPIRE, Status.REQUESTED): Status.EXPIRED,
     (Move.CANCEL_BY_CLIENT, Status.ACCEPTED): Status.CANCELLED_BY_CLIENT,
     (Move.CANCEL_BY_THERAPIST, Status.ACCEPTED): Status.CANCELLED_BY_THERAPIST,
+    (Move.CANCEL_IN_ANSWER, Status.ACCEPTED): Status.CANCELLED_BY_THERAPIST,
     (Move.COMPLETE, Status.ACCEPTED): Status.COMPLETED,
     (Move.NO_SHOW, Status.ACCEPTED): Status.NO_SHOW,
     (Move.NO_SHOW, Status.COMPLETED): Status.NO_SHOW,
 }
 WHO = {
     Move.ACCEPT: {Actor.THERAPIST, Actor.OPS},
+    Move.ACCEPT_SUGGESTION: {Actor.CLIENT},
     Move.DECLINE: {Actor.THERAPIST, Actor.OPS},
     Move.WITHDRAW: {Actor.CLIENT},
     Move.EXPIRE: {Actor.SYSTEM},
     Move.CANCEL_BY_CLIENT: {Actor.CLIENT},
     Move.CANCEL_BY_THERAPIST: {Actor.THERAPIST},
+    Move.CANCEL_IN_ANSWER: {Actor.CLIENT},
     Move.COMPLETE: {Actor.SYSTEM},
     Move.NO_SHOW: {Actor.THERAPIST},
 }
 
 
 def expected_by_the_clock(move: Move, now: datetime) -> Verdict:
-    if move in (Move.ACCEPT, Move.DECLINE, Move.WITHDRAW):
+    if move in (Move.ACCEPT, Move.ACCEPT_SUGGESTION, Move.DECLINE, Move.WITHDRAW):
         return Verdict.ALLOWED if now < TIMES.expires_at else Verdict.TOO_LATE
     if move is Move.EXPIRE:
         return Verdict.ALLOWED if now >= TIMES.expires_at else Verdict.TOO_EARLY
-    if move in (Move.CANCEL_BY_CLIENT, Move.CANCEL_BY_THERAPIST):
+    if move in (Move.CANCEL_BY_CLIENT, Move.CANCEL_BY_THERAPIST, Move.CANCEL_IN_ANSWER):
         return Verdict.ALLOWED if now < STARTS_AT else Verdict.TOO_LATE
     if move is Move.COMPLETE:
         is_over = now >= ENDS_AT + timedelta(minutes=10)

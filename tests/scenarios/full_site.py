@@ -8,9 +8,9 @@ from flask import Flask
 
 from app import clock
 from app.links import LinkPurpose
-from app.rules.lifecycle import Actor, Kind, Via
-from app.services.bookings import cancel, confirm, messages
-from app.services.bookings.request import BookingRequest
+from app.rules.lifecycle import Actor, Kind, Move, Via
+from app.services.bookings import cancel, confirm, messages, propose, transitions
+from app.services.bookings.request import BookingRequest, request_booking
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
 from app.store.models import Booking, PendingRequest
@@ -98,7 +98,44 @@ def by_link(bookings: Bookings) -> list[str]:
     choose = [
         tokens.path(LinkPurpose.CHOOSE, bookings[name]) for name in ("open", "declined", "expired")
     ]
-    return [*manage, *answers, *cancel, *choose, _to_confirm(), "/link/manage/broken"]
+    return [
+        *manage,
+        *answers,
+        *cancel,
+        *choose,
+        *_about_other_times(bookings),
+        _to_confirm(),
+        "/link/manage/broken",
+    ]
+
+
+def _about_other_times(bookings: Bookings) -> list[str]:
+    """Suggesting and asking for another time, and answering with a proposal open and without."""
+    suggested, asked = _proposed(20, Actor.THERAPIST), _proposed(21, Actor.CLIENT)
+    to_propose = [tokens.path(LinkPurpose.SUGGEST, bookings["open"])]
+    to_propose += [
+        tokens.path(LinkPurpose.MANAGE, bookings[name]) + "/move" for name in ("open", "accepted")
+    ]
+    answers = [
+        (suggested, (LinkPurpose.TAKE, LinkPurpose.KEEP, LinkPurpose.MANAGE, LinkPurpose.SUGGEST)),
+        (asked, (LinkPurpose.AGREE, LinkPurpose.REFUSE, LinkPurpose.MANAGE)),
+        (bookings["open"], (LinkPurpose.TAKE, LinkPurpose.REFUSE)),
+    ]
+    return to_propose + [
+        tokens.path(aim, booking) for booking, purposes in answers for aim in purposes
+    ]
+
+
+def _proposed(day: int, by: Actor) -> Booking:
+    """An enquiry with a suggestion, or a session that its client asks to move."""
+    name, email, zone = ELI
+    at, now = _LATER + timedelta(days=day, hours=2), clock.now()
+    wanted = BookingRequest("asha", name, email, zone, at, Kind.PAID, "I sleep badly.")
+    booking = request_booking(wanted, via=Via.API, now=now)
+    if by is Actor.CLIENT:
+        transitions.make_move(booking, Move.ACCEPT, by=Actor.THERAPIST, via=Via.LINK, now=now)
+    starts = [at + timedelta(hours=hours) for hours in (2, 3)]
+    return propose.propose(booking, starts, by=by, via=Via.LINK, now=now).booking
 
 
 def _to_confirm() -> str:
@@ -127,6 +164,8 @@ def for_asha(bookings: Bookings) -> list[str]:
         "/dashboard/sessions/MB-NOTONE",
         *(f"/dashboard/sessions/{booking.reference}" for booking in bookings.values()),
         f"/dashboard/sessions/{bookings['accepted'].reference}/cancel",
+        f"/dashboard/sessions/{bookings['accepted'].reference}/move",
+        f"/dashboard/sessions/{bookings['open'].reference}/move",
         f"/dashboard/sessions/{bookings['completed'].reference}/no-show",
     ]
 

@@ -12,7 +12,8 @@ from flask import Flask
 from app import clock
 from app.mailer import Mailer
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services.bookings import cancel, request, transitions
+from app.services.bookings import cancel, propose, request, transitions
+from app.services.bookings.propose import TimeMoveResult
 from app.services.bookings.transitions import MoveResult
 from app.services.jobs import due
 from app.services.jobs.result import JobResult, PartialResults
@@ -147,6 +148,26 @@ class Story:
 
     def cancel(self, booking: Booking, by: Actor) -> MoveResult:
         return cancel.cancel(booking, by=by, via=Via.DASHBOARD, now=self.now)
+
+    def propose(
+        self, booking: Booking, *starts: datetime, by: Actor = Actor.THERAPIST
+    ) -> TimeMoveResult:
+        return propose.propose(booking, starts, by=by, via=Via.LINK, now=self.now)
+
+    def take(
+        self,
+        booking: Booking,
+        starts_at: datetime,
+        *,
+        by: Actor = Actor.CLIENT,
+        waive_notice: bool = False,
+    ) -> TimeMoveResult:
+        return propose.take(
+            booking, starts_at, by=by, via=Via.LINK, now=self.now, waive_notice=waive_notice
+        )
+
+    def keep(self, booking: Booking, *, by: Actor = Actor.CLIENT) -> TimeMoveResult:
+        return propose.keep(booking, by=by, via=Via.LINK, now=self.now)
 
     def sweep(self) -> None:
         """Run every job of the clock once; none may fail."""

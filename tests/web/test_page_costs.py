@@ -94,6 +94,8 @@ def test_every_page_of_the_site_is_listed_here(app: Flask, bookings: Bookings) -
         "profile.show_again",
         "signed_in.show_again",
         "client.show_again",
+        "client_move.show_again",
+        "move.show_again",
         "links.show_sign_in",
         "client.calendar_file",
         "sessions.export",

@@ -29,12 +29,12 @@ class Terms:
 
 def terms_of_cancelling(booking: Booking, *, by: Actor, now: datetime) -> Terms | None:
     """What cancelling (or withdrawing) at `now` would mean; None if it is not possible."""
-    move = _move_for(booking, by)
+    move = _move_for(booking, by, now)
     if transitions.judge(booking, move, by, now) is not Verdict.ALLOWED:
         return None
     settlement = transitions.settlement_of(booking, move, now)
     assert settlement is not None
-    if not settlement.streak_delta:
+    if not settlement.streak_delta or by is Actor.CLIENT:
         return Terms(move, settlement, 0)
     # A completion that is due resets the streak before this cancellation adds to it.
     is_reset = queries.has_overdue_completion(booking.therapist, now)
@@ -42,25 +42,46 @@ def terms_of_cancelling(booking: Booking, *, by: Actor, now: datetime) -> Terms 
     return Terms(move, settlement, streak)
 
 
-@in_transaction
 def cancel(
     booking: Booking, *, by: Actor, via: Via, now: datetime, agreed: str | None = None
 ) -> MoveResult:
     """`agreed` is the key of the terms that a page showed. Raises TermsChanged."""
+    if booking.has_lapsed_at(now):
+        # Stored also if the terms have changed, so that the next page shows what holds then.
+        transitions.refresh(booking.reference, via=via, now=now)
+    return _cancel(booking, by=by, via=via, now=now, agreed=agreed)
+
+
+@in_transaction
+def _cancel(
+    booking: Booking, *, by: Actor, via: Via, now: datetime, agreed: str | None
+) -> MoveResult:
     locked = transitions.lock_booking(booking)
     if agreed is not None:
         terms = terms_of_cancelling(locked, by=by, now=now)
         if terms is not None and terms.key != agreed:
             raise TermsChanged
-    move = _move_for(locked, by)
+    move = _move_for(locked, by, now)
     return transitions.make_locked_move(locked, move, by=by, via=via, now=now)
 
 
-def _move_for(booking: Booking, by: Actor) -> Move:
+def _move_for(booking: Booking, by: Actor, now: datetime) -> Move:
     if by is Actor.THERAPIST:
         return Move.CANCEL_BY_THERAPIST
+    if booking.move_terms_at(now).therapist_asks or _was_in_answer(booking):
+        return Move.CANCEL_IN_ANSWER
     is_enquiry = booking.status in (Status.REQUESTED, Status.WITHDRAWN)
     return Move.WITHDRAW if is_enquiry else Move.CANCEL_BY_CLIENT
+
+
+def _was_in_answer(booking: Booking) -> bool:
+    """Whether the client has cancelled because the therapist asked to move the session."""
+    if booking.status is not Status.CANCELLED_BY_THERAPIST:
+        return False
+    return any(
+        entry.event == booking.status and entry.by is Actor.CLIENT
+        for entry in queries.timeline_of(booking)
+    )
 
 
 def mark_no_show(booking: Booking, *, via: Via, now: datetime) -> MoveResult:

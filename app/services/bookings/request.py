@@ -141,7 +141,7 @@ def _check(
         policy=policy,
     )
     if why is not None and why is not NotOpen.TAKEN:
-        problems.append(FieldError("starts_at", _not_open(why, policy)))
+        problems.append(FieldError("starts_at", not_open(why, policy)))
     if problems:
         raise InvalidFields(*problems)
     if not therapist.takes_bookings:
@@ -149,7 +149,7 @@ def _check(
     return minutes, why is NotOpen.TAKEN
 
 
-def _not_open(why: NotOpen, policy: Policy) -> str:
+def not_open(why: NotOpen, policy: Policy) -> str:
     match why:
         case NotOpen.TOO_SOON:
             hours = policy.min_notice / timedelta(hours=1)
@@ -210,6 +210,7 @@ def _record(
 ) -> None:
     facts = {
         "fee_minor": booking.fee_minor,
+        "starts_at": booking.starts_at.isoformat(),
         "currency": booking.currency,
         "commission_percent": str(policy.commission_percent),
         "answer_within_s": policy.answer_within.total_seconds(),

@@ -14,7 +14,8 @@ from app.store.models import AccessEvent, Booking
 def revoke_links(reference: str, now: datetime) -> Booking:
     """Emails that leave later carry new links. Raises NotFound."""
     booking = transitions.lock_booking(queries.booking_by_reference(reference))
-    Booking.update(epoch=Booking.epoch + 1).where(Booking.id == booking.id).execute()
+    epoch = booking.epoch + 1
+    Booking.update(epoch=epoch, oldest_epoch=epoch).where(Booking.id == booking.id).execute()
     access_trail.record(Access(AccessEvent.LINKS_REVOKED, booking), now)
     log.booking_event("links_revoked", booking)
     return booking

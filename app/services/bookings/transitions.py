@@ -1,26 +1,35 @@
-"""Every change of a booking's status, and what follows from it: money, streak, emails, timeline."""
+"""Every change of a booking's status or time, and what follows: money, streak, emails, timeline."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app import config
-from app.rules import availability, cancellation, lifecycle, reminders
+from app.rules import acceptance, availability, cancellation, lifecycle, reminders
 from app.rules.cancellation import CancellingRule, Settlement
 from app.rules.lifecycle import LIVE, MOVES, Actor, Move, Status, Verdict, Via
 from app.rules.standing import StandingStep
 from app.services import access_trail
-from app.services.bookings import ledger, log
+from app.services.bookings import ledger, log, proposed_times
 from app.services.therapists import ranking, standing
 from app.store import outbox, queries
 from app.store.db import statements
 from app.store.db.database import in_transaction
 from app.store.db.statements import Statement
-from app.store.models import Booking, HeldTime, Purpose, Role, TimelineEntry, Writing
+from app.store.models import (
+    Booking,
+    HeldTime,
+    ProposalEnd,
+    Purpose,
+    Role,
+    TimelineEntry,
+    Writing,
+)
 
 # (kind, recipient) of the emails that each move causes.
 EMAILS: dict[Move, tuple[tuple[str, Role], ...]] = {
     Move.ACCEPT: (("booking_accepted", Role.CLIENT), ("session_confirmed", Role.THERAPIST)),
+    Move.ACCEPT_SUGGESTION: (("booking_accepted", Role.CLIENT), ("time_taken", Role.THERAPIST)),
     Move.DECLINE: (("booking_declined", Role.CLIENT), ("enquiry_declined", Role.THERAPIST)),
     Move.WITHDRAW: (("withdrawal_receipt", Role.CLIENT), ("booking_withdrawn", Role.THERAPIST)),
     Move.EXPIRE: (("booking_expired", Role.CLIENT), ("enquiry_expired", Role.THERAPIST)),
@@ -32,11 +41,16 @@ EMAILS: dict[Move, tuple[tuple[str, Role], ...]] = {
         ("therapist_cancelled", Role.CLIENT),
         ("cancellation_recorded", Role.THERAPIST),
     ),
+    Move.CANCEL_IN_ANSWER: (
+        ("therapist_cancelled", Role.CLIENT),
+        ("cancellation_recorded", Role.THERAPIST),
+    ),
     Move.COMPLETE: (),
     Move.NO_SHOW: (("no_show_recorded", Role.CLIENT),),
 }
 
-_ANSWERS = frozenset({Move.ACCEPT, Move.DECLINE})
+_ANSWERS = frozenset({Move.ACCEPT, Move.ACCEPT_SUGGESTION, Move.DECLINE})
+_BOTH = (Role.CLIENT, Role.THERAPIST)
 _RELEASE_TIME = Statement[Any](lambda booking: HeldTime.delete().where(HeldTime.booking == booking))
 
 
@@ -56,7 +70,7 @@ def judge(booking: Booking, move: Move, by: Actor, now: datetime) -> Verdict:
 
 def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | None:
     """Who pays what if `move` ends the booking at `at`; None for a move that does not end it."""
-    if move is Move.ACCEPT:
+    if MOVES[move].target is Status.ACCEPTED:
         return None
     return cancellation.settle(
         move,
@@ -65,13 +79,15 @@ def settlement_of(booking: Booking, move: Move, at: datetime) -> Settlement | No
         starts_at=booking.starts_at,
         now=at,
         policy=config.current().policy,
+        moves=booking.move_terms_at(at),
     )
 
 
 def cancelling_rule_of(booking: Booking, now: datetime) -> CancellingRule:
     """What the client's cancelling at `now` would mean."""
-    policy = config.current().policy
-    return cancellation.cancelling_rule(booking.status_at(now), booking.starts_at, now, policy)
+    policy, moves = config.current().policy, booking.move_terms_at(now)
+    status = booking.status_at(now)
+    return cancellation.cancelling_rule(status, booking.starts_at, now, policy, moves)
 
 
 def lock_booking(booking: Booking) -> Booking:
@@ -93,7 +109,7 @@ def make_locked_move(
 ) -> MoveResult:
     """`make_move` for a booking that `lock_booking` returned; the result holds the same object."""
     catch_up(booking, via=via, now=now)
-    if move is Move.CANCEL_BY_THERAPIST:
+    if MOVES[move].target is Status.CANCELLED_BY_THERAPIST:
         # A completion that is due resets the streak before this cancellation adds to it.
         catch_up_therapist(booking.therapist_id, via=via, now=now)
     verdict = judge(booking, move, by, now)
@@ -106,10 +122,17 @@ def make_locked_move(
     return MoveResult(booking, verdict)
 
 
+def make_move_with(
+    booking: Booking, move: Move, *, by: Actor, via: Via, now: datetime, facts: dict[str, Any]
+) -> None:
+    """Make a move of a locked booking that is known to be allowed; its emails get `facts` too."""
+    _apply(booking, move, by=by, via=via, at=now, now=now, due_at=now, told=facts)
+
+
 def refresh(reference: str, *, via: Via, now: datetime) -> Booking:
     """First stores a move that is due by the clock. Raises NotFound."""
     booking = queries.booking_by_reference(reference)
-    if booking.due_move(now) is None:
+    if booking.due_move(now) is None and not booking.has_lapsed_at(now):
         return booking
     return _lock_and_catch_up(booking, via=via, now=now)
 
@@ -125,6 +148,8 @@ def catch_up(
     booking: Booking, *, via: Via, now: datetime, because_of: datetime | None = None
 ) -> None:
     """Store a locked booking's due move. `because_of`: when its cause happened, if earlier."""
+    if booking.has_lapsed_at(now):
+        lapse(booking, via=via, now=now)
     # Its emails are overdue since the cause.
     due = booking.due_move(now)
     if due is not None:
@@ -137,6 +162,7 @@ def catch_up(
 def catch_up_therapist(therapist_id: int, *, via: Via, now: datetime) -> bool:
     """Store every due move on a locked therapist's bookings, in order; whether there was one."""
     is_due = queries.overdue_expiry(now) | queries.overdue_completion(now)
+    is_due |= queries.lapsed_proposal(now)
     bookings = queries.with_therapist_and_client(is_due & (Booking.therapist == therapist_id))
     due = list(bookings.order_by(Booking.completes_at))
     for booking in due:
@@ -155,6 +181,8 @@ def apply_standing(therapist_id: int, *, via: Via, now: datetime) -> StandingSte
         for booking in queries.open_enquiries_of(therapist):
             _expire_at(booking, now)
             catch_up(booking, via=via, now=now, because_of=since)
+        for booking in queries.sessions_with_proposals(therapist):
+            lapse(booking, via=via, now=now, because="deactivated")
     return step
 
 
@@ -165,14 +193,107 @@ def _expire_at(booking: Booking, now: datetime) -> None:
 
 def record_request(booking: Booking, *, by: Actor, via: Via, facts: dict[str, Any]) -> None:
     """Hold the booking's time. Raises IntegrityError if another booking holds it."""
+    _hold_time(booking)
+    at = booking.requested_at
+    add_timeline_entry(booking, "requested", by=by, via=via, at=at, facts=facts)
+
+
+def _hold_time(booking: Booking) -> None:
     cell_minutes = config.current().policy.cell_minutes
     cells = availability.cells(booking.starts_at, booking.ends_at, cell_minutes)
     therapist_id = booking.therapist_id
     statements.insert(
         *[HeldTime(therapist=therapist_id, cell_at=cell, booking=booking.id) for cell in cells]
     )
-    at = booking.requested_at
-    add_timeline_entry(booking, "requested", by=by, via=via, at=at, facts=facts)
+
+
+def move_time(
+    booking: Booking, starts_at: datetime, *, by: Actor, via: Via, at: datetime, **facts: Any
+) -> dict[str, Any]:
+    """The only writer of `Booking.starts_at`; the facts of the timeline's line.
+
+    Links and calendar entries of the old time end. Raises IntegrityError if the time is held,
+    RuntimeError if the stored time differs.
+    """
+    old_starts_at, policy = booking.starts_at, config.current().policy
+    ends_at = starts_at + (booking.ends_at - booking.starts_at)
+    changes: dict[str, Any] = {
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "completes_at": ends_at + policy.completes_after,
+        "sequence": booking.sequence + 1,
+        "epoch": booking.epoch + 1,
+        "moves": booking.moves + 1,
+        # Of a refusal to move the old time.
+        "cancel_free_until": None,
+    }
+    if booking.status is Status.ACCEPTED:
+        changes |= _session_reminders(starts_at, at)
+    _write(booking, changes, starts_at=old_starts_at)
+    _RELEASE_TIME.run(booking.id)
+    _hold_time(booking)
+    ordinal, facts = booking.moves, facts | {"from": old_starts_at.isoformat()}
+    facts |= {"to": starts_at.isoformat(), "sequence": booking.sequence}
+    add_timeline_entry(booking, "moved", by=by, via=via, at=at, facts=facts, ordinal=ordinal)
+    log.booking_event("moved", booking, by=by, via=via, starts_at=starts_at.isoformat())
+    return facts
+
+
+def ask_again(booking: Booking, at: datetime) -> None:
+    """Give the therapist of a locked enquiry the whole time to answer again, from `at`."""
+    policy, waited = config.current().policy, ranking.waited(booking, at)
+    answer_by = acceptance.answer_by(at, policy)
+    changes = {
+        "asked_at": at,
+        "asked_times": booking.asked_times + 1,
+        "earlier_delay_us": waited // timedelta(microseconds=1),
+        "answer_by": answer_by,
+        "expires_at": acceptance.expires_at(at, booking.starts_at, policy),
+        "reminder_due_at": acceptance.remind_at(at, policy),
+        "late_due_at": answer_by,
+        # Until a mail server has taken the email that asks again.
+        "handed_over_at": None,
+    }
+    _write(booking, changes)
+    ranking.schedule_refresh(booking.therapist_id, at)
+
+
+def lapse(booking: Booking, *, via: Via, now: datetime, because: str = "unanswered") -> None:
+    """End a session's proposal that has not been answered, and tell both sides."""
+    proposal = booking.open_proposal
+    assert proposal is not None
+    at = min(proposal.until, now)
+    ended = proposed_times.refuse(booking, ProposalEnd.LAPSED, at=at, now=now)
+    facts = {"by": str(ended.by), "because": because}
+    add_timeline_entry(
+        booking,
+        "proposal_lapsed",
+        by=Actor.SYSTEM,
+        via=via,
+        at=at,
+        facts=facts,
+        ordinal=queries.next_ordinal(booking, "proposal_lapsed"),
+    )
+    for role in _BOTH:
+        outbox.enqueue(
+            "time_kept",
+            role,
+            booking=booking,
+            ordinal=outbox.random_ordinal(),
+            facts={"proposed_by": str(ended.by), "how": str(ProposalEnd.LAPSED)},
+            due_at=at,
+            now=now,
+        )
+    log.booking_event("proposal_lapsed", booking, of=ended.by, because=because)
+
+
+def _write(booking: Booking, changes: dict[str, Any], **expected: Any) -> None:
+    """Raises RuntimeError if the stored row has another status, or not what is `expected`."""
+    same = {"id": booking.id, "status": booking.status, **expected}
+    if statements.update(Booking, changes, **same) != 1:
+        raise RuntimeError(f"{booking.reference} changed while its therapist was locked")
+    for name, value in changes.items():
+        setattr(booking, name, value)
 
 
 def _apply(
@@ -184,12 +305,20 @@ def _apply(
     at: datetime,
     now: datetime,
     due_at: datetime,
+    told: dict[str, Any] | None = None,
 ) -> None:
     """Make an allowed move, effective `at`; its emails are overdue from `due_at`."""
     settlement = settlement_of(booking, move, at)
     facts: dict[str, Any] = asdict(settlement) if settlement else {}
     if move is Move.EXPIRE:
-        facts["because"] = "deactivated" if booking.ended_by_deactivation else "unanswered"
+        facts["because"] = _why_expired(booking)
+    if move is Move.CANCEL_IN_ANSWER:
+        facts["in_answer"] = True
+    if booking.open_proposal is not None:
+        is_unanswered = move is Move.EXPIRE and not booking.ended_by_deactivation
+        proposed_times.end(
+            booking, ProposalEnd.LAPSED if is_unanswered else ProposalEnd.OVERTAKEN, at
+        )
     advance(booking, move, by=by, via=via, at=at, facts=facts)
     if settlement:
         ledger.post(booking, booking.status, cancellation.settlement_lines(settlement), at)
@@ -198,19 +327,24 @@ def _apply(
         facts["streak"] = streak
     facts["sequence"] = booking.sequence
     ranking.schedule_refresh(booking.therapist_id, now)
-    outbox.enqueue_each(EMAILS[move], booking=booking, due_at=due_at, now=now, facts=facts)
+    facts_for_emails = facts if told is None else {**told, **facts}
+    outbox.enqueue_each(
+        EMAILS[move], booking=booking, due_at=due_at, now=now, facts=facts_for_emails
+    )
     log.booking_event(str(booking.status), booking, by=by, via=via)
+
+
+def _why_expired(booking: Booking) -> str:
+    if booking.ended_by_deactivation:
+        return "deactivated"
+    return "not_chosen" if booking.waits_for_client else "unanswered"
 
 
 def advance(
     booking: Booking, move: Move, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
 ) -> None:
     """The only writer of `Booking.status`. Raises RuntimeError if the stored status differs."""
-    changes = _changes(booking, move, at, facts)
-    if statements.update(Booking, changes, id=booking.id, status=booking.status) != 1:
-        raise RuntimeError(f"{booking.reference} changed while its therapist was locked")
-    for name, value in changes.items():
-        setattr(booking, name, value)
+    _write(booking, _changes(booking, move, at, facts))
     if booking.status not in LIVE:
         _RELEASE_TIME.run(booking.id)
     add_timeline_entry(booking, booking.status, by=by, via=via, at=at, facts=facts)
@@ -222,14 +356,17 @@ def _changes(booking: Booking, move: Move, at: datetime, facts: dict[str, Any]) 
     if move in _ANSWERS:
         changes["answered_at"] = at
     if target is Status.ACCEPTED:
-        due = reminders.reminders(booking.starts_at, at, config.current().policy)
-        changes["day_reminder_due_at"] = due.first_at
-        changes["hour_reminder_due_at"] = due.second_at
+        changes |= _session_reminders(booking.starts_at, at)
     elif booking.ended_at is None:
         changes["ended_at"] = at
     if facts.get("gives_back_free_consultation"):
         changes["uses_free_consultation"] = False
     return changes
+
+
+def _session_reminders(starts_at: datetime, told_at: datetime) -> dict[str, Any]:
+    due = reminders.reminders(starts_at, told_at, config.current().policy)
+    return {"day_reminder_due_at": due.first_at, "hour_reminder_due_at": due.second_at}
 
 
 def set_reminders(booking: Booking, **due: datetime | None) -> None:
@@ -238,9 +375,18 @@ def set_reminders(booking: Booking, **due: datetime | None) -> None:
 
 
 def add_timeline_entry(
-    booking: Booking, event: str, *, by: Actor, via: Via, at: datetime, facts: dict[str, Any]
+    booking: Booking,
+    event: str,
+    *,
+    by: Actor,
+    via: Via,
+    at: datetime,
+    facts: dict[str, Any],
+    ordinal: int = 1,
 ) -> None:
-    """Raises IntegrityError if the booking has this event already."""
+    """Raises IntegrityError if the booking has this event with this ordinal already."""
     if via is Via.API and (api_key := access_trail.current_origin().api_key):
         facts = {**facts, "api_key": api_key}
-    TimelineEntry.create(booking=booking, event=event, by=by, via=via, at=at, facts=facts)
+    TimelineEntry.create(
+        booking=booking, event=event, by=by, via=via, at=at, facts=facts, ordinal=ordinal
+    )

@@ -90,7 +90,7 @@ def _bounced(email: OutboxEmail, report: DeliveryReport, now: datetime) -> str:
     outbox.mark_bounced(email, reason, now)
     attempts.add(email, Outcome.BOUNCED, now, reason)
     undelivered.follow_up(email, reason, now, fault=verdict.fault)
-    if email.kind == "booking_requested" and email.booking is not None:
+    if email.booking is not None and undelivered.asks_for_an_answer(email):
         _take_back_hand_over(email.booking, email, now)
     number, kind = email.id, email.kind
     on_commit(lambda: _log.warning("email_bounced", email=number, kind=kind, why=reason))

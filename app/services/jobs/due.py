@@ -44,7 +44,13 @@ PURGE_EVERY = timedelta(hours=1)
 
 def remind_answers(now: datetime) -> PartialResults:
     due = REQUESTED & (Booking.reminder_due_at <= now) & (Booking.answer_by >= now)
-    return each_booking(due, Booking.reminder_due_at, lambda booking: _chase_answer(booking, now))
+    yield from each_booking(
+        due, Booking.reminder_due_at, lambda booking: _chase_answer(booking, now)
+    )
+    asked = ACCEPTED & (Booking.proposed_until > now) & (Booking.reminder_due_at <= now)
+    yield from each_booking(
+        asked, Booking.reminder_due_at, lambda booking: _chase_move(booking, now)
+    )
 
 
 def escalate_late(now: datetime) -> PartialResults:
@@ -54,7 +60,9 @@ def escalate_late(now: datetime) -> PartialResults:
 
 def expire_enquiries(now: datetime) -> PartialResults:
     due = queries.overdue_expiry(now)
-    return each_booking(due, Booking.expires_at, lambda booking: _catch_up(booking, now))
+    yield from each_booking(due, Booking.expires_at, lambda booking: _catch_up(booking, now))
+    lapsed = queries.lapsed_proposal(now)
+    yield from each_booking(lapsed, Booking.proposed_until, lambda booking: _catch_up(booking, now))
 
 
 def complete_sessions(now: datetime) -> PartialResults:
@@ -171,9 +179,9 @@ def _delete_batch(table: type[Table], is_old: Expression) -> int:
 
 
 def _catch_up(booking: Booking, now: datetime) -> bool:
-    before = booking.status
+    before = booking.status, booking.proposed_until
     transitions.catch_up(booking, via=Via.SCHEDULER, now=now)
-    return bool(booking.status != before)
+    return (booking.status, booking.proposed_until) != before
 
 
 def _chase_answer(booking: Booking, now: datetime) -> bool:
@@ -198,27 +206,66 @@ def _chase_answer(booking: Booking, now: datetime) -> bool:
 def _remind_therapist(booking: Booking, now: datetime) -> None:
     transitions.set_reminders(booking, reminder_due_at=None)
     facts = {"answer_by": booking.answer_by.isoformat()}
-    transitions.add_timeline_entry(
-        booking, "reminded", by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts=facts
-    )
+    _add_line(booking, "reminded", facts, now, booking.asked_times)
     outbox.enqueue(
-        "answer_reminder", Role.THERAPIST, booking=booking, due_at=booking.reminder_due_at, now=now
+        "answer_reminder",
+        Role.THERAPIST,
+        booking=booking,
+        ordinal=booking.asked_times,
+        due_at=booking.reminder_due_at,
+        now=now,
     )
     log.booking_event("reminded", booking, answer_by=facts["answer_by"], next="late")
+
+
+def _chase_move(booking: Booking, now: datetime) -> bool:
+    """Remind the therapist that the client asks for another time."""
+    proposal = booking.proposal_at(now)
+    if proposal is None or booking.reminder_due_at is None or booking.reminder_due_at > now:
+        return False
+    due_at, until = booking.reminder_due_at, proposal.until.isoformat()
+    transitions.set_reminders(booking, reminder_due_at=None)
+    ordinal = queries.next_ordinal(booking, "reminded")
+    _add_line(booking, "reminded", {"answer_by": until}, now, ordinal)
+    outbox.enqueue(
+        "time_proposed",
+        Role.THERAPIST,
+        booking=booking,
+        ordinal=outbox.random_ordinal(),
+        facts={"proposed_by": str(proposal.by), "is_reminder": True},
+        due_at=due_at,
+        now=now,
+    )
+    log.booking_event("reminded", booking, answer_by=until, next="lapse")
+    return True
+
+
+def _add_line(
+    booking: Booking, event: str, facts: dict[str, str], now: datetime, ordinal: int
+) -> None:
+    by, via = Actor.SYSTEM, Via.SCHEDULER
+    transitions.add_timeline_entry(
+        booking, event, by=by, via=via, at=now, facts=facts, ordinal=ordinal
+    )
 
 
 def _report_late(booking: Booking, now: datetime) -> None:
     transitions.set_reminders(booking, reminder_due_at=None, late_due_at=None)
     facts = {"since": booking.answer_by.isoformat(), "expires_at": booking.expires_at.isoformat()}
-    transitions.add_timeline_entry(
-        booking, "late", by=Actor.SYSTEM, via=Via.SCHEDULER, at=now, facts=facts
-    )
+    _add_line(booking, "late", facts, now, booking.asked_times)
     for kind, role in (
         ("answer_late", Role.THERAPIST),
         ("answer_late_client", Role.CLIENT),
         ("answer_late_ops", Role.OPS),
     ):
-        outbox.enqueue(kind, role, booking=booking, due_at=booking.late_due_at, now=now)
+        outbox.enqueue(
+            kind,
+            role,
+            booking=booking,
+            ordinal=booking.asked_times,
+            due_at=booking.late_due_at,
+            now=now,
+        )
     log.booking_event("late", booking, warning=True, next="expire", **facts)
 
 
@@ -234,7 +281,9 @@ def _remind_session(booking: Booking, now: datetime) -> bool:
         transitions.set_reminders(booking, day_reminder_due_at=None, hour_reminder_due_at=None)
     else:
         transitions.set_reminders(booking, day_reminder_due_at=None)
-    ordinal = Reminder.SECOND if hour_due else Reminder.FIRST
+    ordinal = reminders.ordinal(
+        Reminder.SECOND if hour_due else Reminder.FIRST, moves=booking.moves
+    )
     due_at = booking.hour_reminder_due_at if hour_due else booking.day_reminder_due_at
     for role in (Role.CLIENT, Role.THERAPIST):
         outbox.enqueue(

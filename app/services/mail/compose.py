@@ -9,18 +9,19 @@ from zoneinfo import ZoneInfo
 
 from app import config, links
 from app.links import LinkPurpose
-from app.rules import money
+from app.rules import money, reminders
 from app.rules.lifecycle import Kind
 from app.rules.names import given_name
-from app.rules.reminders import Reminder
+from app.services import validation
 from app.services.auth import SIGN_IN_LASTS
-from app.services.bookings import alternatives, confirm, transitions
+from app.services.bookings import alternatives, confirm, propose, transitions
 from app.services.bookings.session import session_of
 from app.services.inbound.addresses import organizer_of, reply_to
 from app.services.mail.reach import reach_of
 from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
 from app.store.queries import pending as pending_requests
+from emails import message
 from emails.calendar import Entry, file_of_event
 from emails.kinds import KINDS
 from emails.message import EmailContext, Envelope, Message, Offer, Session, UnconfirmedRequest
@@ -146,6 +147,28 @@ def _sign_in_url(email: OutboxEmail) -> str:
     return links.url(LinkPurpose.SIGN_IN, holder=holder, subject=email.facts["key"], email=email.id)
 
 
+def _proposed_times(email: OutboxEmail, now: datetime) -> list[message.ProposedTime]:
+    booking = _booking(email)
+    found = propose.open_proposal(booking, now)
+    if found is None:
+        return []
+    base_url = _link(_of_reader(email, LinkPurpose.TAKE, LinkPurpose.AGREE), email)
+    return [
+        message.ProposedTime(
+            starts_at=each, url=f"{base_url}?{urlencode({'at': validation.instant_text(each)})}"
+        )
+        for each in found.takable
+    ]
+
+
+def _of_reader(email: OutboxEmail, client: LinkPurpose, therapist: LinkPurpose) -> LinkPurpose:
+    return client if email.role is Role.CLIENT else therapist
+
+
+def _may_suggest(email: OutboxEmail, now: datetime) -> bool:
+    return propose.may_suggest(_booking(email), now)
+
+
 def _expected_payout(email: OutboxEmail) -> int:
     percent = config.current().policy.commission_percent
     return money.split_fee(_booking(email).fee_minor, percent).payout_minor
@@ -230,6 +253,18 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "accept_url": lambda email, _: _link(LinkPurpose.ACCEPT, email),
     "decline_url": lambda email, _: _link(LinkPurpose.DECLINE, email),
     "choose_url": lambda email, _: _link(LinkPurpose.CHOOSE, email),
+    "suggest_url": lambda email, _: _link(LinkPurpose.SUGGEST, email),
+    "may_suggest": _may_suggest,
+    "keep_url": lambda email, _: _link(
+        _of_reader(email, LinkPurpose.KEEP, LinkPurpose.REFUSE), email
+    ),
+    "can_keep": lambda email, now: now < _booking(email).starts_at,
+    "proposed_times": _proposed_times,
+    "proposal_until": lambda email, _: _booking(email).proposed_until,
+    "old_starts_at": lambda email, _: datetime.fromisoformat(email.facts["from"]),
+    "is_reminder": lambda email, _: email.facts.get("is_reminder", False),
+    "has_moved": lambda email, _: email.facts.get("has_moved", False),
+    "in_answer": lambda email, _: email.facts.get("in_answer", False),
     "sign_in_url": lambda email, _: _sign_in_url(email),
     "dashboard_url": lambda *_: f"{config.current().public_url}/dashboard",
     "has_new_link": lambda email, _: email.facts.get("has_new_link", False),
@@ -256,7 +291,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "requests": _requests,
     "unconfirmed_minutes": lambda *_: config.current().unconfirmed_minutes,
     "cancelling_rule": lambda email, now: transitions.cancelling_rule_of(_booking(email), now),
-    "is_first_reminder": lambda email, _: email.ordinal == Reminder.FIRST,
+    "is_first_reminder": lambda email, _: reminders.is_first(email.ordinal),
     "free_cancellation": _rule("free_cancellation"),
     "commission_percent": _rule("commission_percent"),
     "warn_streak": _rule("warn_streak"),

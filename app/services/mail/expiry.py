@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from app.rules import reminders
-from app.rules.lifecycle import Status
-from app.rules.reminders import Reminder
+from app.rules.lifecycle import LIVE, Status
 from app.services.auth import SIGN_IN_LASTS
 from app.services.mail.reach import reach_of
 from app.store import suppressions
@@ -90,9 +89,37 @@ def _while_accepted(booking: Booking, now: datetime) -> Reason:
 def _entry(email: OutboxEmail, now: datetime) -> Reason:
     booking = email.booking
     assert booking is not None
-    if email.facts.get("has_new_link") and email.facts["sequence"] < booking.sequence:
+    is_update = email.facts.get("has_new_link") or email.facts.get("has_moved")
+    if is_update and email.facts["sequence"] < booking.sequence:
         return _while_accepted(booking, now) or "a newer change follows"
     return _while_accepted(booking, now)
+
+
+def _time_proposed(email: OutboxEmail, now: datetime) -> Reason:
+    booking = email.booking
+    assert booking is not None
+    proposal = booking.proposal_at(now)
+    if proposal is None or str(proposal.by) != email.facts["proposed_by"]:
+        return "no other time is proposed any more"
+    return None
+
+
+def _time_changed(email: OutboxEmail, now: datetime) -> Reason:
+    booking = email.booking
+    assert booking is not None
+    if booking.status_at(now) not in LIVE:
+        return f"the booking is already {booking.status_at(now)}"
+    if now >= booking.ends_at:
+        return "the session is over"
+    return None
+
+
+def _time_taken(email: OutboxEmail, now: datetime) -> Reason:
+    booking = email.booking
+    assert booking is not None
+    if email.facts["to"] != booking.starts_at.isoformat():
+        return "the time has changed again"
+    return _time_changed(email, now)
 
 
 def _session_reminder(email: OutboxEmail, now: datetime) -> Reason:
@@ -100,7 +127,9 @@ def _session_reminder(email: OutboxEmail, now: datetime) -> Reason:
     assert booking is not None
     if now >= booking.starts_at:
         return "the session has started"
-    if email.ordinal == Reminder.FIRST and now >= reminders.first_goes_until(booking.starts_at):
+    if reminders.moves_at(email.ordinal) != booking.moves:
+        return "the time has changed"
+    if reminders.is_first(email.ordinal) and now >= reminders.first_goes_until(booking.starts_at):
         return "the next reminder is near"
     return _while_accepted(booking, now)
 
@@ -150,6 +179,9 @@ _CHECKS: dict[Condition, EmailCheck] = {
     "enquiry_open": _of_booking(_while_open),
     "enquiry_in_time": _of_booking(_until_late),
     "session_ahead": _entry,
+    "proposal_open": _time_proposed,
+    "time_current": _time_taken,
+    "booking_live": _time_changed,
     "reminder_due": _session_reminder,
     "client_unreached": _of_booking(_while_client_unreached),
     "therapist_unreached": _of_booking(_while_open_and_unreached),

@@ -141,7 +141,7 @@ def _with_limits(email: OutboxEmail, result: Result, now: datetime) -> Result:
 def _act_on(email: OutboxEmail, result: Result, now: datetime) -> None:
     if result.status is OutboxStatus.SENT:
         undelivered.end(email)
-        if email.kind == "booking_requested":
+        if undelivered.asks_for_an_answer(email):
             _record_hand_over(email, now)
     is_refused_for_long = (
         result.outcome is Outcome.UNWELCOME and now - email.created_at >= backoff.GIVE_UP_AFTER

@@ -11,6 +11,8 @@ from app.store import outbox, queries, suppressions
 from app.store.db.database import on_commit
 from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
 
+# After the client has moved the enquiry or kept its time.
+_ASKING_ANEW = frozenset({"time_taken", "time_kept"})
 _FACTS = {"what": "unreachable"}
 # The client may still expect, or wait for, a session that starts later.
 _ENDED_WITHOUT_CLIENT = frozenset({Status.DECLINED, Status.EXPIRED, Status.CANCELLED_BY_THERAPIST})
@@ -35,6 +37,14 @@ def follow_up(
         _client_missed(email, reason, now, is_address=fault is not None)
     else:
         _therapist_missed(email, reason, now, is_address=fault is not None)
+
+
+def asks_for_an_answer(email: OutboxEmail) -> bool:
+    """Whether a therapist hears of an open enquiry by it: their delay counts from then on."""
+    if email.kind == "booking_requested":
+        return True
+    is_asked_anew = email.kind in _ASKING_ANEW and email.role is Role.THERAPIST
+    return is_asked_anew and email.booking is not None and email.booking.status == Status.REQUESTED
 
 
 def end(email: OutboxEmail) -> None:
@@ -85,7 +95,7 @@ def _client_of(email: OutboxEmail) -> Client | None:
 
 
 def _therapist_missed(email: OutboxEmail, reason: str, now: datetime, *, is_address: bool) -> None:
-    if not is_address and email.kind != "booking_requested":
+    if not is_address and not asks_for_an_answer(email):
         return
     assert email.recipient is not None
     # Ops gets one email for each open enquiry, or for the account where none is open.

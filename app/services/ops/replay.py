@@ -10,7 +10,7 @@ from app import config
 from app.rules import cancellation
 from app.rules import standing as standing_rules
 from app.rules.cancellation import Settlement
-from app.rules.lifecycle import MOVES, Move, Status
+from app.rules.lifecycle import LIVE, MOVES, Actor, Status
 from app.rules.standing import Standing, StandingEvent
 from app.services.therapists import ranking
 from app.store.db.database import snapshot
@@ -24,6 +24,10 @@ T = TypeVar("T", TimelineEntry, LedgerLine)
 
 # Notices that may follow any move.
 UNREACHED = frozenset({"client_unreachable", "therapist_unreachable"})
+# What happens to the time of a live booking.
+OF_TIME = frozenset({"proposed", "proposal_declined", "proposal_lapsed", "moved"})
+# They leave the status. After accepting, the therapist is reminded of a request to move it.
+OF_LIVE = OF_TIME | {"reminded"}
 
 _MOVE_TO = {rule.target.value: move for move, rule in MOVES.items()}
 _COUNTED = frozenset(event.value for event in StandingEvent)
@@ -79,6 +83,31 @@ def _check_booking(
     yield from _compare(booking.reference, "ledger", stored, replayed)
     total = sum(amount for _, _, amount in stored)
     yield from _compare(booking.reference, "ledger sum", total, 0)
+    yield from _check_time(booking, entries)
+
+
+def _check_time(booking: Booking, entries: list[TimelineEntry]) -> Iterator[Difference]:
+    """Its start, how often that changed, and whether another one is proposed."""
+    moved = [entry.facts for entry in entries if entry.event == "moved"]
+    requested = [entry.facts for entry in entries if entry.event == "requested"]
+    # Before moves existed, the request did not record its start.
+    first = requested[0].get("starts_at") if requested else None
+    starts = [first or (moved[0]["from"] if moved else booking.starts_at.isoformat())]
+    for facts in moved:
+        yield from _compare(booking.reference, "moved from", facts["from"], starts[-1])
+        starts.append(facts["to"])
+    yield from _compare(booking.reference, "starts_at", booking.starts_at.isoformat(), starts[-1])
+    yield from _compare(booking.reference, "moves", booking.moves, len(moved))
+    proposed_by = _replay_proposal(entries)
+    yield from _compare(booking.reference, "proposed_by", booking.proposed_by, proposed_by)
+
+
+def _replay_proposal(entries: list[TimelineEntry]) -> Actor | None:
+    """Who has proposed another time that is open, as stored."""
+    # A booking that was answered or has ended has no open proposal.
+    last = [entry for entry in entries if entry.event in OF_TIME | set(_MOVE_TO)]
+    is_open = bool(last) and last[-1].event == "proposed"
+    return last[-1].by if is_open else None
 
 
 def _replay_status(events: Iterable[str]) -> tuple[str, str]:
@@ -91,9 +120,9 @@ def _replay_status(events: Iterable[str]) -> tuple[str, str]:
             if status not in MOVES[_MOVE_TO[event]].sources:
                 return status, f"{event} after {status or 'nothing'}"
             status = event
-        elif event in UNREACHED and status:
+        elif (event in UNREACHED and status) or (event in OF_LIVE and status in LIVE):
             continue
-        elif event not in ("reminded", "late") or status != Status.REQUESTED:
+        elif event != "late" or status != Status.REQUESTED:
             return status, f"{event} after {status or 'nothing'}"
     return status, ""
 
@@ -103,7 +132,7 @@ def _replay_ledger(entries: list[TimelineEntry]) -> Iterator[tuple[str, str, int
     for entry in entries:
         if entry.event == "requested":
             lines = cancellation.request_lines(entry.facts["fee_minor"])
-        elif _MOVE_TO.get(entry.event) not in (None, Move.ACCEPT):
+        elif entry.event in _MOVE_TO and entry.event != Status.ACCEPTED:
             lines = cancellation.settlement_lines(_settlement(entry.facts))
         else:
             continue

@@ -57,6 +57,11 @@ def refresh(therapist_id: int, now: datetime) -> None:
     therapist.save()
 
 
+def waited(booking: Booking, at: datetime) -> timedelta:
+    """How long the client of an enquiry has waited for its therapist until `at`."""
+    return rules.delay(_enquiry(booking, expiry_counts=True), at)
+
+
 def recent_enquiries(therapist: Therapist, now: datetime) -> list[Enquiry]:
     since = now - config.current().policy.ranking_window
     never_visited = queries.never_visited_since(therapist, since)
@@ -71,6 +76,8 @@ def _enquiry(booking: Booking, *, expiry_counts: bool) -> Enquiry:
     outcome = _OUTCOMES.get(booking.status, EnquiryOutcome.ACCEPTED)
     if outcome is EnquiryOutcome.EXPIRED and booking.ended_by_deactivation:
         outcome = EnquiryOutcome.ENDED_BY_DEACTIVATION
+    elif outcome is EnquiryOutcome.EXPIRED and booking.waits_for_client:
+        outcome = EnquiryOutcome.NOT_CHOSEN
     ended_at = booking.answered_at or booking.ended_at
     return Enquiry(
         requested_at=booking.requested_at,
@@ -81,5 +88,8 @@ def _enquiry(booking: Booking, *, expiry_counts: bool) -> Enquiry:
         expiry_counts=expiry_counts,
         is_email_overdue=booking.handed_over_at is None
         and ended_at is not None
-        and ended_at - booking.requested_at > HANDOVER_GRACE,
+        and ended_at - (booking.asked_at or booking.requested_at) > HANDOVER_GRACE,
+        asked_at=booking.asked_at,
+        suggested_at=booking.suggested_at,
+        earlier_delay=timedelta(microseconds=booking.earlier_delay_us),
     )

@@ -16,6 +16,7 @@ from app.store.models import Booking, Role, StandingEntry, Therapist
 
 _COUNTED = {
     Move.CANCEL_BY_THERAPIST: StandingEvent.CANCELLED,
+    Move.CANCEL_IN_ANSWER: StandingEvent.CANCELLED,
     Move.COMPLETE: StandingEvent.COMPLETED,
 }
 # `therapist.streak_told` is an index into this: the last step that was emailed.

@@ -33,6 +33,7 @@ from app.store.models.people import (
     TimeOff,
     Window,
 )
+from app.store.models.proposals import Proposal, ProposalEnd, ProposedTime
 from app.store.models.sign_ins import SignIn, TherapistSession
 from app.store.models.system import IdempotentAnswer, JobStatistics, LimitUse
 from emails.addresses import email_key
@@ -65,6 +66,9 @@ __all__ = [
     "Outcome",
     "Party",
     "PendingRequest",
+    "Proposal",
+    "ProposalEnd",
+    "ProposedTime",
     "Purpose",
     "Role",
     "SignIn",
@@ -83,7 +87,8 @@ __all__ = [
 
 TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
-    Writing, StandingEntry, OutboxEmail, PendingRequest, HeldTime, DeliveryAttempt, SignIn,
-    TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold, MailPause, EmailLimit,
-    ManageVisit, AccessEntry, LimitUse, AskedEmail, InboundMessage, Complaint, MailKey,
+    Writing, StandingEntry, OutboxEmail, PendingRequest, Proposal, ProposedTime, HeldTime,
+    DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold,
+    MailPause, EmailLimit, ManageVisit, AccessEntry, LimitUse, AskedEmail, InboundMessage,
+    Complaint, MailKey,
 )  # fmt: skip

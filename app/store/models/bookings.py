@@ -4,11 +4,20 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from peewee import BooleanField, CharField, ForeignKeyField, IntegerField, ModelSelect
+from peewee import (
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    ForeignKeyField,
+    IntegerField,
+    ModelSelect,
+)
 
 from app import config
 from app.rules import acceptance, lifecycle
+from app.rules.cancellation import MoveTerms
 from app.rules.lifecycle import MOVES, Actor, Kind, Move, Status, Times, Via
+from app.rules.proposals import OpenProposal
 from app.store.models.base import Table, add_index
 from app.store.models.fields import EncryptedTextField, EnumField, FactsField, InstantField
 from app.store.models.people import Client, Therapist
@@ -79,6 +88,28 @@ class Booking(Table):
     hour_reminder_due_at = InstantField(null=True)
     # When an accepted session counts as completed.
     completes_at = InstantField()
+    # Whose proposal of another time is open; null if none is.
+    proposed_by = EnumField(Actor, null=True)
+    # When it ends unanswered. For a suggestion it is also `expires_at`.
+    proposed_until = InstantField(null=True)
+    # When the therapist suggested other times instead of answering.
+    suggested_at = InstantField(null=True)
+    # When the therapist asked to move the accepted session, which they can do once.
+    move_asked_at = InstantField(null=True)
+    # When the therapist was last asked again to answer: the client kept or moved the time.
+    asked_at = InstantField(null=True)
+    # How often the therapist was asked; the ordinal of what reminds of the answer.
+    asked_times = IntegerField(default=1)
+    # How long the therapist took before the last asking, in microseconds; it counts as lateness.
+    earlier_delay_us = BigIntegerField(default=0)
+    # How often its time has changed.
+    moves = IntegerField(default=0)
+    # The client moved it when cancelling was not free any more, so no notice makes it free again.
+    is_moved_late = BooleanField(default=False)
+    # After a refused move: until when cancelling is still free.
+    cancel_free_until = InstantField(null=True)
+    # Links of an earlier epoch were revoked; those from it on name a time that has changed.
+    oldest_epoch = IntegerField(default=1)
     # The booking in whose place Choose Someone Else requested this one.
     replaces = ForeignKeyField("self", null=True, backref="replacements", on_delete="SET NULL")
 
@@ -110,13 +141,51 @@ class Booking(Table):
         is_possible = lifecycle.takes_messages(self.status_at(now), self.times, now)
         return is_possible and not self.client.is_erased
 
+    @property
+    def open_proposal(self) -> OpenProposal | None:
+        """As stored; it may have lapsed by the clock."""
+        if self.proposed_by is None or self.proposed_until is None:
+            return None
+        return OpenProposal(self.proposed_by, self.proposed_until)
+
+    def proposal_at(self, now: datetime) -> OpenProposal | None:
+        """The proposal that can still be answered."""
+        proposal = self.open_proposal
+        is_open = proposal is not None and now < proposal.until
+        return proposal if is_open and self.status_at(now) in lifecycle.LIVE else None
+
+    def has_lapsed_at(self, now: datetime) -> bool:
+        """Whether a proposal of another time for a session has ended by the clock."""
+        proposal = self.open_proposal
+        return self.status is Status.ACCEPTED and proposal is not None and now >= proposal.until
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the therapist's last word was a suggestion of other times."""
+        return self.suggested_at is not None and (
+            self.asked_at is None or self.asked_at < self.suggested_at
+        )
+
+    def move_terms_at(self, now: datetime) -> MoveTerms:
+        proposal = self.proposal_at(now)
+        return MoveTerms(
+            is_moved_late=self.is_moved_late,
+            free_until=self.cancel_free_until,
+            therapist_asks=self.status is Status.ACCEPTED
+            and proposal is not None
+            and proposal.by is Actor.THERAPIST,
+        )
+
     def is_late_at(self, now: datetime) -> bool:
         waited_until = self.answered_at or self.ended_at or min(now, self.expires_at)
+        if self.suggested_at is not None and self.waits_for_client:
+            waited_until = self.suggested_at
         return acceptance.is_late(self.answer_by, waited_until)
 
 
 class TimelineEntry(Table):
     # Entries are only added, in the order in which they took effect.
+    # Beside moves and notices: proposed, proposal_declined, proposal_lapsed, moved.
 
     if TYPE_CHECKING:
         booking_id: int
@@ -124,6 +193,8 @@ class TimelineEntry(Table):
     booking = ForeignKeyField(Booking, backref="timeline", on_delete="CASCADE", index=False)
     # The status that a move led to, or: requested, reminded, late.
     event = CharField(max_length=32)
+    # Above 1 for what happens again once the time has changed.
+    ordinal = IntegerField(default=1)
     by = EnumField(Actor)
     via = EnumField(Via)
     at = InstantField()
@@ -131,8 +202,8 @@ class TimelineEntry(Table):
     facts = FactsField()
 
     class Meta:
-        # Unique: each event happens once per booking. The second one serves the metric of moves.
-        indexes = ((("booking", "event"), True), (("event", "via"), False))
+        # Unique: each step happens once. The second one serves the metric of moves.
+        indexes = ((("booking", "event", "ordinal"), True), (("event", "via"), False))
 
 
 class LedgerLine(Table):
@@ -211,6 +282,13 @@ add_index(Booking, "booking_to_expire", Booking.expires_at, where=_requested)
 add_index(Booking, "booking_to_complete", Booking.completes_at, where=_accepted)
 add_index(Booking, "booking_day_reminder", Booking.day_reminder_due_at, where=_accepted)
 add_index(Booking, "booking_hour_reminder", Booking.hour_reminder_due_at, where=_accepted)
+# Proposals that have lapsed.
+add_index(
+    Booking,
+    "booking_proposal",
+    Booking.proposed_until,
+    where=Booking.proposed_until.is_null(False),
+)
 # Open times and the dashboard: a therapist's bookings of a span.
 add_index(Booking, "booking_calendar", Booking.therapist, Booking.starts_at)
 # Job purge: bookings whose words RETENTION_MONTHS may have to remove.

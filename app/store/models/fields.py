@@ -55,11 +55,21 @@ class InstantField(_Typed[V], peewee.BigIntegerField):
 class EnumField(_Typed[E], peewee.CharField):
     if TYPE_CHECKING:
 
+        @overload
+        def __new__(
+            cls, enumeration: type[E], *, null: Literal[True], **options: Any
+        ) -> "EnumField[Any]": ...
+        @overload
         def __new__(cls, enumeration: type[E], **options: Any) -> "EnumField[E]": ...
+        def __new__(cls, enumeration: type[E], **options: Any) -> Any: ...
 
-    def __init__(self, enumeration: type[E], **options: Any) -> None:
-        super().__init__(max_length=32, **options)
-        self.enumeration = enumeration
+        enumeration: type[E]
+
+    else:
+
+        def __init__(self, enumeration, **options):
+            super().__init__(max_length=32, **options)
+            self.enumeration = enumeration
 
     def python_value(self, value: str | None) -> E | None:
         return None if value is None else self.enumeration(value)

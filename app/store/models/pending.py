@@ -12,6 +12,7 @@ from app.store.models.bookings import Booking
 from app.store.models.fields import EncryptedTextField, EnumField, InstantField
 from app.store.models.outbox import OutboxEmail
 from app.store.models.people import Therapist
+from app.store.models.proposals import Proposal
 
 
 class PendingRequest(Table):
@@ -59,7 +60,7 @@ class PendingRequest(Table):
 
 
 class HeldTime(Table):
-    """A cell of a therapist's time that a live booking or a pending request holds.
+    """A cell of a therapist's time: a live booking, pending request or open proposal holds it.
 
     The key rules out double bookings.
     """
@@ -67,13 +68,20 @@ class HeldTime(Table):
     therapist = ForeignKeyField(Therapist, on_delete="CASCADE", index=False)
     # The cell's start; cells are as long as `Policy.cell_minutes`.
     cell_at = InstantField()
-    # One of the two.
+    # One of the three.
     booking = ForeignKeyField(Booking, null=True, backref="held_times", on_delete="CASCADE")
     pending = ForeignKeyField(PendingRequest, null=True, backref="held_times", on_delete="CASCADE")
+    proposal = ForeignKeyField(Proposal, null=True, backref="held_times", on_delete="CASCADE")
 
     class Meta:
         primary_key = peewee.CompositeKey("therapist", "cell_at")
-        constraints = (Check("(booking_id IS NULL) <> (pending_id IS NULL)"),)
+        constraints = (
+            Check(
+                "(CASE WHEN booking_id IS NULL THEN 0 ELSE 1 END)"
+                " + (CASE WHEN pending_id IS NULL THEN 0 ELSE 1 END)"
+                " + (CASE WHEN proposal_id IS NULL THEN 0 ELSE 1 END) = 1"
+            ),
+        )
 
 
 # How many requests hold or were sent to one address.

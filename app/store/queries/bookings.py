@@ -90,6 +90,11 @@ def overdue_expiry(now: Any) -> Expression:
     return condition
 
 
+def lapsed_proposal(now: Any) -> Expression:
+    condition: Expression = ACCEPTED & (Booking.proposed_until <= now)
+    return condition
+
+
 def overdue_completion(now: Any) -> Expression:
     condition: Expression = ACCEPTED & (Booking.completes_at <= now)
     return condition
@@ -138,6 +143,14 @@ def timeline_of(booking: Booking) -> list[TimelineEntry]:
     entries = TimelineEntry.select().where(TimelineEntry.booking == booking)
     # Not by `at`: a transaction that waited for the therapist's lock read the clock before.
     return list(entries.order_by(TimelineEntry.id))
+
+
+def next_ordinal(booking: Booking, event: str) -> int:
+    """The ordinal of the next line of an event that can happen again."""
+    lines = TimelineEntry.select(fn.MAX(TimelineEntry.ordinal))
+    return (
+        lines.where(TimelineEntry.booking == booking, TimelineEntry.event == event).scalar() or 0
+    ) + 1
 
 
 def facts_of_request(booking: Booking) -> dict[str, Any]:

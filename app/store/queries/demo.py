@@ -12,6 +12,8 @@ _DUE_COLUMNS = (
     (Booking, Booking.reminder_due_at, REQUESTED),
     (Booking, Booking.late_due_at, REQUESTED),
     (Booking, Booking.expires_at, REQUESTED),
+    (Booking, Booking.reminder_due_at, ACCEPTED & Booking.proposed_until.is_null(False)),
+    (Booking, Booking.proposed_until, ACCEPTED),
     (Booking, Booking.day_reminder_due_at, ACCEPTED),
     (Booking, Booking.hour_reminder_due_at, ACCEPTED),
     (Booking, Booking.completes_at, ACCEPTED),

@@ -10,10 +10,19 @@ from app.rules import ranking
 from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
 from app.store.db.statements import Statement
-from app.store.models import Booking, PendingRequest, Suppression, Therapist, TimeOff
+from app.store.models import (
+    Booking,
+    PendingRequest,
+    Proposal,
+    ProposedTime,
+    Suppression,
+    Therapist,
+    TimeOff,
+)
 from app.store.models import Window as WindowRow
 from app.store.queries.bookings import LONGEST_SESSION, holding
 from app.store.queries.pending import pending_holding
+from app.store.queries.proposals import NO_BOOKING, proposed_holding
 
 # Word for word as in the index therapist_listed.
 LISTED = Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden
@@ -63,7 +72,13 @@ def free_between(start: datetime, end: datetime, now: datetime) -> Expression:
     pending = PendingRequest.select(SQL("1")).where(
         PendingRequest.therapist == Therapist.id, pending_holding(start, end, now)
     )
+    proposed = (
+        ProposedTime.select(SQL("1"))
+        .join(Proposal)
+        .where(ProposedTime.therapist == Therapist.id, proposed_holding(start, end, now))
+    )
     condition: Expression = ~fn.EXISTS(held) & ~fn.EXISTS(pending) & ~fn.EXISTS(time_off)
+    condition &= ~fn.EXISTS(proposed)
     return condition
 
 
@@ -93,9 +108,11 @@ def windows(ids: Sequence[int]) -> dict[int, list[Window]]:
     return found
 
 
-def _busy(ids: Any, start: Any, earliest: Any, end: Any, now: Any) -> Any:
+def _busy(ids: Any, start: Any, earliest: Any, end: Any, now: Any, except_booking: Any) -> Any:
     held = Booking.select(Booking.therapist, Booking.starts_at, Booking.ends_at).where(
-        Booking.therapist.in_(ids), holding(start, end, now, earliest)
+        Booking.therapist.in_(ids),
+        Booking.id != except_booking,
+        holding(start, end, now, earliest),
     )
     time_off = TimeOff.select(TimeOff.therapist, TimeOff.starts_at, TimeOff.ends_at).where(
         TimeOff.therapist.in_(ids), TimeOff.ends_at > start, TimeOff.starts_at < end
@@ -103,15 +120,27 @@ def _busy(ids: Any, start: Any, earliest: Any, end: Any, now: Any) -> Any:
     pending = PendingRequest.select(
         PendingRequest.therapist, PendingRequest.starts_at, PendingRequest.ends_at
     ).where(PendingRequest.therapist.in_(ids), pending_holding(start, end, now))
-    return held.union_all(time_off).union_all(pending).tuples()
+    proposed = (
+        ProposedTime.select(ProposedTime.therapist, ProposedTime.starts_at, ProposedTime.ends_at)
+        .join(Proposal)
+        .where(ProposedTime.therapist.in_(ids), proposed_holding(start, end, now, except_booking))
+    )
+    return held.union_all(time_off).union_all(pending).union_all(proposed).tuples()
 
 
 _BUSY = Statement[tuple[int, datetime, datetime]](_busy)
 
 
-def busy_spans(ids: Sequence[int], start: datetime, end: datetime, now: datetime) -> Spans:
+def busy_spans(
+    ids: Sequence[int],
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    except_booking: int = NO_BOOKING,
+) -> Spans:
+    """`except_booking`: the booking that is to move, whose own time is open to it."""
     found: Spans = {therapist_id: [] for therapist_id in ids}
-    rows = _BUSY.all(list(ids), start, start - LONGEST_SESSION, end, now)
+    rows = _BUSY.all(list(ids), start, start - LONGEST_SESSION, end, now, except_booking)
     for therapist_id, starts_at, ends_at in rows:
         found[therapist_id].append((starts_at, ends_at))
     return found

@@ -17,6 +17,8 @@ from app.store.models import (
     LedgerLine,
     ManageVisit,
     PendingRequest,
+    Proposal,
+    ProposedTime,
     Therapist,
     TimelineEntry,
     TimeOff,
@@ -27,11 +29,13 @@ from app.store.queries.bookings import (
     REQUESTED,
     from_public_form,
     holding,
+    lapsed_proposal,
     overdue_completion,
     overdue_expiry,
     with_therapist_and_client,
 )
 from app.store.queries.pending import pending_holding
+from app.store.queries.proposals import NO_BOOKING, proposed_holding
 
 
 def _enquiries(therapist: Therapist, now: datetime) -> Expression:
@@ -57,6 +61,11 @@ def upcoming_sessions_of(therapist: Therapist, now: datetime) -> list[Booking]:
     return list(sessions.order_by(Booking.starts_at))
 
 
+def sessions_with_proposals(therapist: Therapist) -> list[Booking]:
+    is_theirs = (Booking.therapist == therapist) & ACCEPTED
+    return list(with_therapist_and_client(is_theirs & Booking.proposed_until.is_null(False)))
+
+
 def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> list[Booking]:
     return list(
         with_therapist_and_client(
@@ -78,9 +87,13 @@ class Taken(NamedTuple):
     time_off: list[Span]
 
 
-def _taken(therapist: Any, start: Any, earliest: Any, end: Any, now: Any) -> Any:
+def _taken(
+    therapist: Any, start: Any, earliest: Any, end: Any, now: Any, except_booking: Any
+) -> Any:
     booked = Booking.select(SQL("1"), Booking.starts_at, Booking.ends_at).where(
-        Booking.therapist == therapist, holding(start, end, now, earliest)
+        Booking.therapist == therapist,
+        Booking.id != except_booking,
+        holding(start, end, now, earliest),
     )
     pending = PendingRequest.select(
         SQL("1"), PendingRequest.starts_at, PendingRequest.ends_at
@@ -88,34 +101,50 @@ def _taken(therapist: Any, start: Any, earliest: Any, end: Any, now: Any) -> Any
     off = TimeOff.select(SQL("0"), TimeOff.starts_at, TimeOff.ends_at).where(
         TimeOff.therapist == therapist, TimeOff.ends_at > start, TimeOff.starts_at < end
     )
-    return booked.union_all(pending).union_all(off).tuples()
+    proposed = (
+        ProposedTime.select(SQL("1"), ProposedTime.starts_at, ProposedTime.ends_at)
+        .join(Proposal)
+        .where(
+            ProposedTime.therapist == therapist,
+            proposed_holding(start, end, now, except_booking),
+        )
+    )
+    return booked.union_all(pending).union_all(proposed).union_all(off).tuples()
 
 
 _TAKEN = Statement[tuple[int, datetime, datetime]](_taken)
 
 
-def taken_spans(therapist: Therapist, start: datetime, end: datetime, now: datetime) -> Taken:
-    """At `now`, as far as it touches [start, end)."""
-    rows = sorted(_TAKEN.all(therapist.id, start, start - LONGEST_SESSION, end, now))
+def taken_spans(
+    therapist: Therapist,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    except_booking: int = NO_BOOKING,
+) -> Taken:
+    """At `now`, as far as it touches [start, end); without what one booking holds."""
+    earliest = start - LONGEST_SESSION
+    rows = sorted(_TAKEN.all(therapist.id, start, earliest, end, now, except_booking))
     held, time_off = ([row[1:] for row in rows if row[0] == is_held] for is_held in (1, 0))
     return Taken(held, time_off)
 
 
 def _overdue(therapist: Any, now: Any) -> Any:
-    # Three, because SQLite would use no partial index for a condition with OR.
+    # Four, because SQLite would use no partial index for a condition with OR.
     theirs = Booking.select(Booking.id).where(Booking.therapist == therapist)
     held = PendingRequest.select(PendingRequest.id).where(
         PendingRequest.therapist == therapist, PendingRequest.held_until <= now
     )
-    expired, completed = (theirs.where(each(now)) for each in (overdue_expiry, overdue_completion))
-    return expired.union_all(completed).union_all(held).tuples()
+    conditions = (overdue_expiry, overdue_completion, lapsed_proposal)
+    expired, completed, lapsed = (theirs.where(each(now)) for each in conditions)
+    return expired.union_all(completed).union_all(lapsed).union_all(held).tuples()
 
 
 _OVERDUE = Statement[tuple[int]](_overdue)
 
 
 def has_overdue(therapist: Therapist, now: datetime) -> bool:
-    """Whether a booking's move is due by the clock, or a request held its time until now."""
+    """Whether a move is due by the clock, or a request or proposal held its time until now."""
     return bool(_OVERDUE.all(therapist.id, now))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -14,11 +15,12 @@ from werkzeug.exceptions import HTTPException
 
 from app import api_keys, clock, config
 from app.api_keys import ApiKey
-from app.errors import DomainError, FieldError, InvalidFields, NotFound
+from app.errors import DomainError, FieldError, InvalidFields, NotFound, TimeMoveRefused
 from app.rules.lifecycle import Status, Verdict, Via
 from app.schemas import BookingDetail, BookingOut, TherapistDetail, TherapistOut
 from app.services import access_trail, availability, idempotency, validation
-from app.services.bookings import cancel, ledger, transitions
+from app.services.bookings import cancel, ledger, propose, transitions
+from app.services.bookings.propose import TimeMoveResult
 from app.services.bookings.request import request_booking
 from app.services.bookings.transitions import MoveResult
 from app.services.idempotency import Answer
@@ -26,7 +28,16 @@ from app.services.therapists import ranking
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.web.api import problems
-from app.web.api.input import BookingIn, CancelIn, SlotsIn, checked, json_object
+from app.web.api.input import (
+    BookingIn,
+    CancelIn,
+    DeclineIn,
+    ProposalIn,
+    SlotsIn,
+    TakeIn,
+    checked,
+    json_object,
+)
 from app.web.security import API_LIMIT, csrf, limiter
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -115,6 +126,41 @@ def cancel_booking(reference: str) -> Response:
         return _json(detail.text())
     reason = _refusal_reason(result)
     return problems.response(problems.problem("move_not_allowed", reason, booking=detail))
+
+
+@blueprint.post("/v1/bookings/<reference>/proposals")
+def propose_times(reference: str) -> Response:
+    """A client's open enquiry moves at once."""
+    booking = queries.booking_by_reference(_reference(reference))
+    given = checked(ProposalIn, json_object(request.get_data()))
+    starts, by, now = given.starts, given.by, clock.now()
+    return _time_move(
+        lambda: propose.propose(booking, starts, by=by, via=Via.API, now=now), status=201
+    )
+
+
+@blueprint.post("/v1/bookings/<reference>/proposals/take")
+def take_proposal(reference: str) -> Response:
+    booking = queries.booking_by_reference(_reference(reference))
+    given, now = checked(TakeIn, json_object(request.get_data())), clock.now()
+    return _time_move(
+        lambda: propose.take(
+            booking,
+            given.starts_at,
+            by=given.by,
+            via=Via.API,
+            now=now,
+            waive_notice=given.waive_notice,
+        )
+    )
+
+
+@blueprint.post("/v1/bookings/<reference>/proposals/decline")
+def decline_proposal(reference: str) -> Response:
+    """The proposer takes it back; the other side keeps the old time."""
+    booking = queries.booking_by_reference(_reference(reference))
+    by, now = checked(DeclineIn, json_object(request.get_data())).by, clock.now()
+    return _time_move(lambda: propose.keep(booking, by=by, via=Via.API, now=now))
 
 
 @blueprint.get("/v1/therapists")
@@ -213,6 +259,17 @@ def _detail(booking: Booking, now: datetime) -> BookingDetail:
     return BookingDetail.with_history(
         booking, queries.timeline_of(booking), ledger.lines_of(booking), now
     )
+
+
+def _time_move(move: Callable[[], TimeMoveResult], status: int = 200) -> Response:
+    now = clock.now()
+    try:
+        booking = move().booking
+    except TimeMoveRefused as error:
+        present = transitions.refresh(error.reference, via=Via.API, now=now)
+        problem = problems.problem(error.code, str(error), booking=_detail(present, now))
+        return problems.response(problem)
+    return _json(_detail(booking, now).text(), status)
 
 
 def _refusal_reason(result: MoveResult) -> str:

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from app.errors import DomainError, FieldError, InvalidFields
@@ -86,6 +94,29 @@ class BookingIn(In):
 
 
 class CancelIn(In):
+    by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
+
+
+class ProposalIn(In):
+    by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
+    starts: list[Annotated[datetime, BeforeValidator(_instant)]] = Field(
+        description="one to three starts such as 2026-11-03T10:00:00Z, each with its offset",
+        min_length=1,
+        max_length=3,
+    )
+
+
+class TakeIn(In):
+    by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
+    starts_at: Annotated[datetime, BeforeValidator(_instant)] = Field(
+        description="one of the starts offered, such as 2026-11-03T10:00:00Z"
+    )
+    waive_notice: StrictBool = Field(
+        False, description="true if the therapist lets the client cancel as if asked in time"
+    )
+
+
+class DeclineIn(In):
     by: Literal[Actor.CLIENT, Actor.THERAPIST] = Field(description="client or therapist")
 
 

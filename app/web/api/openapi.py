@@ -8,7 +8,7 @@ from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema
 from pydantic import BaseModel
 
 from app.schemas import BookingDetail, BookingOut, Problem, TherapistDetail, TherapistOut
-from app.web.api.input import BookingIn, CancelIn, SlotsIn
+from app.web.api.input import BookingIn, CancelIn, DeclineIn, ProposalIn, SlotsIn, TakeIn
 from app.web.api.problems import KINDS, MEDIA_TYPE
 
 _ANY_OPERATION = (400, 401, 429, 500, 503)
@@ -64,6 +64,7 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/api/v1/bookings/{reference}/cancel": {"post": _cancel_booking()},
+        **_time_moves(),
         "/api/v1/therapists": {
             "get": _operation(
                 "list_therapists",
@@ -80,6 +81,29 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/api/v1/therapists/{slug}/slots": {"get": _list_slots()},
+    }
+
+
+def _time_moves() -> dict[str, Any]:
+    return {
+        "/api/v1/bookings/{reference}/proposals": {
+            "post": _move_time(
+                "propose_times",
+                "Offer other times to the other side; a client's open enquiry moves at once",
+                ProposalIn,
+                success=201,
+            )
+        },
+        "/api/v1/bookings/{reference}/proposals/take": {
+            "post": _move_time("take_proposal", "Take a time that the other side offered", TakeIn)
+        },
+        "/api/v1/bookings/{reference}/proposals/decline": {
+            "post": _move_time(
+                "decline_proposal",
+                "Keep the old time: decline the other side's proposal, or take back one's own",
+                DeclineIn,
+            )
+        },
     }
 
 
@@ -129,6 +153,24 @@ def _cancel_booking() -> dict[str, Any]:
         413,
         422,
         body=CancelIn,
+        parameters=[_REFERENCE],
+    )
+
+
+def _move_time(
+    name: str, summary: str, body: type[BaseModel], success: int = 200
+) -> dict[str, Any]:
+    return _operation(
+        name,
+        f"{summary}. Repeating it shows the same result",
+        _json("The booking", _ref(BookingDetail)),
+        403,
+        404,
+        409,
+        413,
+        422,
+        success=success,
+        body=body,
         parameters=[_REFERENCE],
     )
 

@@ -21,6 +21,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "therapist_unavailable": (409, "The therapist takes no bookings right now"),
     "free_consultation_used": (409, "The free initial consultation has been used"),
     "slot_taken": (409, "The time is taken"),
+    "proposal_open": (409, "Another time is proposed already"),
+    "no_proposal": (409, "No other time is proposed"),
     "move_not_allowed": (409, "The booking does not allow this in its present state"),
     "body_too_large": (413, "The body is too large"),
     "invalid_body": (422, "The body is not a JSON object"),

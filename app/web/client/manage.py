@@ -1,8 +1,9 @@
 """The client's pages: Manage Booking with cancelling, calendar and messages; links again."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,10 +11,10 @@ from flask.typing import ResponseReturnValue
 from app import clock, config
 from app.errors import MessagesEnded, TermsChanged
 from app.links import LinkPurpose
-from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
-from app.services import clients, validation
+from app.rules.lifecycle import Actor, Kind, Move, Status, Verdict, Via
+from app.services import availability, clients, validation
 from app.services.bookings import cancel as cancelling
-from app.services.bookings import messages, replace, transitions
+from app.services.bookings import messages, propose, replace, transitions
 from app.services.bookings.cancel import Terms
 from app.services.mail.reach import reach_of
 from app.store import queries
@@ -157,6 +158,10 @@ def manage_page(
         can_write=booking.takes_messages_at(now),
         support_email=config.current().support_email,
         is_just_sent="sent" in request.args and _wrote_just_now(booking, now),
+        can_move=propose.may_propose(booking, Actor.CLIENT, now),
+        next_week=_next_week(booking, now),
+        take_path=tokens.path(LinkPurpose.TAKE, booking),
+        keep_path=tokens.path(LinkPurpose.KEEP, booking),
         replacement=replace.current_replacement(booking, now),
         typed=typed,
         error=error,
@@ -164,6 +169,17 @@ def manage_page(
         choose_path=tokens.path(LinkPurpose.CHOOSE, booking),
     )
     return page, status
+
+
+def _next_week(booking: Booking, now: datetime) -> datetime | None:
+    """The same local time a week later, if that can be asked for; None for other bookings."""
+    is_booked = booking.status_at(now) in (Status.ACCEPTED, Status.COMPLETED)
+    if not is_booked or booking.open_proposal is not None:
+        return None
+    zone, therapist = ZoneInfo(booking.therapist.timezone), booking.therapist
+    local = booking.starts_at.astimezone(zone).replace(tzinfo=None) + timedelta(days=7)
+    at = local.replace(tzinfo=zone).astimezone(UTC)
+    return at if availability.is_open(therapist, Kind.PAID, at, now) else None
 
 
 def _words(booking: Booking, *, is_pressed: bool) -> dict[str, Any]:
@@ -194,6 +210,7 @@ def booking_context(booking: Booking, now: datetime) -> dict[str, Any]:
         "fee": booking_text.fee_for(booking, Actor.CLIENT),
         "rule": transitions.cancelling_rule_of(booking, now),
         "manage_path": tokens.path(LinkPurpose.MANAGE, booking),
+        "proposal": propose.open_proposal(booking, now),
         "now": now,
     }
 

@@ -13,7 +13,7 @@ from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.services import validation
 from app.services.bookings import cancel as cancelling
-from app.services.bookings import messages, transitions
+from app.services.bookings import messages, propose, transitions
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
 from app.store import queries
@@ -95,7 +95,7 @@ def show_no_show(reference: str) -> ResponseReturnValue:
     if transitions.judge(booking, Move.NO_SHOW, Actor.THERAPIST, now) is not Verdict.ALLOWED:
         return _page(booking, HTTPStatus.CONFLICT)
     settlement = transitions.settlement_of(booking, Move.NO_SHOW, now)
-    return render_template("dashboard/no_show.html", **_context(booking), settlement=settlement)
+    return render_template("dashboard/no_show.html", **context(booking), settlement=settlement)
 
 
 @blueprint.post("/no-show")
@@ -113,7 +113,7 @@ def send_message(reference: str) -> ResponseReturnValue:
     def send(body: str) -> None:
         messages.send(booking, body, author=Actor.THERAPIST, now=now)
 
-    told = _telling(booking, "We email {client} that a message is waiting.")
+    told = telling(booking, "We email {client} that a message is waiting.")
     return _save_text(booking, "message", send, f"Sent. {told}", "messages")
 
 
@@ -129,13 +129,19 @@ def save_note(reference: str) -> ResponseReturnValue:
     return _save_text(booking, "private_note", save, "Saved. Only you can read it.", "notes")
 
 
-def _telling(booking: Booking, promise: str) -> str:
+def conflict_page(reference: str) -> ResponseReturnValue:
+    """The session as it is now, in answer to a form that was not possible any more."""
+    booking = transitions.refresh(reference, via=Via.DASHBOARD, now=clock.now())
+    return _page(booking, HTTPStatus.CONFLICT, _typed())
+
+
+def telling(booking: Booking, promise: str) -> str:
     is_unreached = reach_of(booking, clock.now()).client is not None
     sentence = "Our emails do not reach {client} just now." if is_unreached else promise
     return sentence.format(client=booking.client_given_name)
 
 
-def _context(booking: Booking) -> dict[str, Any]:
+def context(booking: Booking) -> dict[str, Any]:
     policy, now = config.current().policy, clock.now()
     return {
         **base.layout_context(),
@@ -146,6 +152,7 @@ def _context(booking: Booking) -> dict[str, Any]:
         "policy": policy,
         "fee": booking_text.fee_for(booking, Actor.THERAPIST),
         "rule": transitions.cancelling_rule_of(booking, now),
+        "proposal": propose.open_proposal(booking, now),
         "split": money.split_fee(booking.fee_minor, policy.commission_percent),
     }
 
@@ -157,7 +164,7 @@ def _page(
     errors: Mapping[str, str] = _NO_TEXTS,
 ) -> ResponseReturnValue:
     now, entries = clock.now(), queries.timeline_of(booking)
-    facts, context = booking_text.settlement_facts(booking, entries, now), _context(booking)
+    facts, shown = booking_text.settlement_facts(booking, entries, now), context(booking)
     can = {
         move: transitions.judge(booking, move, Actor.THERAPIST, now) is Verdict.ALLOWED
         for move in _DONE
@@ -166,10 +173,11 @@ def _page(
     access.note_reading(booking, writings)
     page = render_template(
         "dashboard/session.html",
-        **context,
+        **shown,
         can=can,
+        can_propose=propose.may_propose(booking, Actor.THERAPIST, now),
         settled=booking_text.settled(booking, facts, Actor.THERAPIST),
-        timeline=booking_text.timeline(booking, entries, Actor.THERAPIST, context["reach"]),
+        timeline=booking_text.timeline(booking, entries, Actor.THERAPIST, shown["reach"]),
         writings=writings,
         readings=queries.readings_of(booking, _READINGS_SHOWN),
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
@@ -204,7 +212,7 @@ def _cancel_page(booking: Booking, *, has_changed: bool = False) -> ResponseRetu
         return _page(booking, HTTPStatus.CONFLICT)
     page = render_template(
         "dashboard/cancel.html",
-        **_context(booking),
+        **context(booking),
         terms=terms,
         step=standing.step_reached(terms.streak, config.current().policy),
         has_changed=has_changed,
@@ -218,8 +226,8 @@ def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
     if status is not HTTPStatus.OK:
         return _page(booking, status, _typed())
     done = _DONE[move].format(client=booking.client_given_name)
-    flash(f"{done} {_telling(booking, 'We are letting {client} know.')}")
-    return _page_after(booking, sent="reason" if move is Move.DECLINE else "")
+    flash(f"{done} {telling(booking, 'We are letting {client} know.')}")
+    return page_after(booking, sent="reason" if move is Move.DECLINE else "")
 
 
 def _save_text(
@@ -232,10 +240,10 @@ def _save_text(
     except MessagesEnded:
         return _page(base.own_booking(booking.reference), HTTPStatus.CONFLICT, _typed())
     flash(confirmation, part)
-    return _page_after(booking, sent=field)
+    return page_after(booking, sent=field)
 
 
-def _page_after(booking: Booking, sent: str) -> ResponseReturnValue:
+def page_after(booking: Booking, sent: str = "") -> ResponseReturnValue:
     """What was done, by redirect; in place where other fields hold what was not sent."""
     if typed := _typed(sent):
         return _page(base.own_booking(booking.reference), typed=typed)

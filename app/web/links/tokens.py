@@ -6,7 +6,7 @@ from http import HTTPStatus
 from flask import url_for
 
 from app import links
-from app.errors import LinkExpired, LinkGone, NotFound
+from app.errors import LinkExpired, LinkGone, LinkOutdated, NotFound
 from app.links import LinkPurpose
 from app.rules.lifecycle import Status, Verdict
 from app.store import queries
@@ -22,11 +22,16 @@ _PAGES = {
     LinkPurpose.DECLINE: "links.show_decline",
     LinkPurpose.MANAGE: "client.manage",
     LinkPurpose.CHOOSE: "choose.show_choices",
+    LinkPurpose.SUGGEST: "another_time.show_suggest",
+    LinkPurpose.TAKE: "another_time.show_take",
+    LinkPurpose.KEEP: "another_time.show_keep",
+    LinkPurpose.AGREE: "another_time.show_agree",
+    LinkPurpose.REFUSE: "another_time.show_refuse",
 }
 
 
 def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
-    """The booking of a link. Raises LinkInvalid, LinkGone or LinkExpired."""
+    """The booking of a link. Raises LinkInvalid, LinkGone, LinkExpired or LinkOutdated."""
     link = links.read(purpose, token)
     try:
         booking = queries.booking_by_reference(link.subject)
@@ -40,11 +45,15 @@ def load_booking(purpose: LinkPurpose, token: str, now: datetime) -> Booking:
     if link.epoch > booking.epoch:
         raise LinkGone("This link was made for a database that was lost.")
     # Ops revoked the links of this booking, or the address they were sent to was changed.
-    if link.epoch < booking.epoch or link.holder != holder:
+    if link.epoch < booking.oldest_epoch or link.holder != holder:
         raise LinkExpired("This link has ended.")
     if purpose in links.TO_CLIENTS and not is_open_to_client(booking, now):
         raise LinkExpired("This link has expired.")
     access.note_link(link, booking=booking)
+    # View Session leads to a page behind a sign-in, which shows the present time.
+    if link.epoch < booking.epoch and purpose is not LinkPurpose.SESSION:
+        is_of_client = purpose in links.TO_CLIENTS
+        raise LinkOutdated(booking.reference, is_of_client=is_of_client)
     return booking
 
 

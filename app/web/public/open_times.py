@@ -70,11 +70,15 @@ class Openings:
 
 def list_openings(therapist: Therapist, view: TimesView, now: datetime) -> Openings:
     """Days from the view's first day, or from the first day with open times."""
+    until_at = now + config.current().policy.max_ahead + _ONE_DAY
+    starts = availability.open_times(therapist, view.kind, from_at=now, until_at=until_at, now=now)
+    return arrange(starts, view, now)
+
+
+def arrange(starts: Sequence[datetime], view: TimesView, now: datetime) -> Openings:
+    """All open starts as the days of one page."""
     policy, zone = config.current().policy, view.zone
     today, last_on = local_day(now, zone), local_day(now + policy.max_ahead, zone)
-    starts = availability.open_times(
-        therapist, view.kind, from_at=now, until_at=now + policy.max_ahead + _ONE_DAY, now=now
-    )
     by_day: dict[date, list[datetime]] = {}
     for starts_at in starts:
         by_day.setdefault(local_day(starts_at, zone), []).append(starts_at)

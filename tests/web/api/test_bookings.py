@@ -32,6 +32,7 @@ def test_a_request_is_answered_with_exactly_the_promised_fields(ask: Call) -> No
         "expires_at": "2026-11-03T09:00:00Z",
         "late": False,
         "price": {"amount": 6000, "currency": "GBP"},
+        "proposal": None,
     }
 
 

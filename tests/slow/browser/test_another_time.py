@@ -1,0 +1,108 @@
+"""Another time by clicking, from both mailboxes, on a phone without scripts."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.rules.lifecycle import Status
+from app.store.models import Booking
+from tests.harness.browser_site import Person
+from tests.scenarios.cast import TUESDAY_10
+from tests.scenarios.story import Story
+from tests.slow.browser.conftest import Arrive
+
+pytestmark = pytest.mark.browser
+
+WIDTH = 390
+DAY = timedelta(days=1)
+
+
+def choose(person: Person, day: str, *hours: str) -> Person:
+    for hour in hours:
+        person.page.locator("fieldset", has_text=day).get_by_text(hour, exact=True).click()
+    return person
+
+
+def kept(person: Person, name: str) -> None:
+    """The page fits the phone; its picture is kept where PICTURES names a folder."""
+    assert person.page.evaluate("document.documentElement.scrollWidth") <= WIDTH
+    if folder := os.environ.get("PICTURES"):
+        person.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def the_booking() -> Booking:
+    booking: Booking = Booking.get()
+    return booking
+
+
+def test_suggested_taken_moved_again_and_cancelled_by_both_mailboxes(
+    story: Story, arrive: Arrive
+) -> None:
+    story.ask(starts_at=TUESDAY_10 + DAY)
+    dee, asha = arrive(WIDTH, scripts=False), arrive(WIDTH, scripts=False)
+
+    asha.read("booking_requested").follow("Suggest another time")
+    choose(asha, "Thursday 5 November", "10:00", "12:00")
+    kept(asha, "1-suggest")
+    # Another week, with what was chosen kept.
+    asha.press("Later days").sees("Chosen on other days")
+    asha.press("Suggest these times").sees("can choose now")
+    kept(asha, "2-suggested")
+
+    dee.read("time_proposed")
+    kept(dee, "3-email")
+    dee.follow("Thu 5 Nov 2026, 07:00").sees("Nothing has happened yet")
+    kept(dee, "4-take")
+    assert the_booking().status is Status.REQUESTED
+    dee.press("Take this time").sees("Done.")
+    assert dee.heading == "Your session with Asha is confirmed."
+    kept(dee, "5-taken")
+    assert the_booking().starts_at == TUESDAY_10 + 2 * DAY + timedelta(hours=2)
+    asha.read("time_taken").sees("Dee took this time instead of")
+
+    dee.read("booking_accepted").follow("Manage Booking").follow("Move to another time")
+    choose(dee, "Friday 6 November", "06:00", "07:00")
+    kept(dee, "6-move")
+    dee.press("Ask Asha to move it").sees("You asked for another time")
+    kept(dee, "7-asked")
+
+    asha.read("time_proposed").follow("Fri 6 Nov 2026, 12:00").sees("asks for another time")
+    kept(asha, "8-agree")
+    asha.press("Move to this time").sees("Moved. Thank you.")
+    kept(asha, "9-moved")
+    assert the_booking().starts_at == TUESDAY_10 + 3 * DAY + timedelta(hours=2)
+    # An older link shows the new time, and does nothing.
+    dee.read("booking_received").follow("Manage Booking").sees("The time has changed")
+    kept(dee, "10-outdated")
+
+    asha.open("/dashboard").type("Your email address", "asha@therapists.example")
+    asha.press("Send me a sign-in link").read("sign_in").follow("Sign In").press("Sign in")
+    asha.follow("Upcoming Sessions").follow("View Details").follow("Ask to move")
+    choose(asha, "Saturday 7 November", "10:00")
+    kept(asha, "11-ask")
+    asha.press("Ask Dee").sees("open until")
+    kept(asha, "12-session")
+
+    dee.read("time_proposed").follow("Manage Booking").sees("asks to move it")
+    kept(dee, "13-manage")
+    dee.follow("Cancel the session").sees("nothing is charged")
+    dee.press("Cancel the session").sees("had asked to move it")
+    kept(dee, "14-cancelled")
+    ended = the_booking()
+    assert ended.status is Status.CANCELLED_BY_THERAPIST
+    assert ended.therapist.streak == 1
+    asha.read("cancellation_recorded").sees("counts as your cancellation")
+    kept(asha, "15-recorded")
+
+
+def test_the_same_time_next_week_opens_the_form_filled_in(story: Story, arrive: Arrive) -> None:
+    story.accept(story.ask(starts_at=TUESDAY_10 + DAY))
+    dee = arrive(WIDTH, scripts=False)
+    dee.read("booking_accepted").follow("Manage Booking").press("The same time next week")
+    assert dee.page.get_by_label("Your name").input_value() == "Dee Stone"
+    assert dee.page.get_by_label("Your email").input_value() == "dee@clients.example"
+    assert dee.page.locator("input[name=starts_at]:checked").input_value() == "2026-11-11T10:00:00Z"
+    kept(dee, "16-next-week")
+    assert Booking.select().count() == 1
