@@ -24,12 +24,12 @@ _DAY = timedelta(days=1)
 # Kinds of LimitUse: requests of one network, and requests whose network is hidden.
 _NETWORK, _HIDDEN = "request_network", "hidden_network"
 # In the demo one person plays everybody.
-_DEMO_TIMES = 100
+DEMO_TIMES = 100
 
 
 def widened(limit: int) -> int:
     """The limit, or a wide one in the demo."""
-    return limit if config.current().demo_dir is None else limit * _DEMO_TIMES
+    return limit if config.current().demo_dir is None else limit * DEMO_TIMES
 
 
 def address_hash(address: str) -> str:

@@ -50,6 +50,8 @@ _WITHOUT_DATABASE = frozenset(
 
 
 def register(app: Flask, settings: Settings) -> None:
+    # Otherwise an address with doubled slashes leads to the one without.
+    app.url_map.merge_slashes = False
     request_metrics.register(app)
     access.register(app)
     security.register(app, settings)

@@ -1,11 +1,12 @@
 """Security headers, rate limits, CSRF, limits on request bodies, and paths without cookies."""
 
 import logging
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from flask import Flask, Request, Response, abort, current_app, request
 from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
@@ -74,6 +75,9 @@ _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _STATIC = frozenset({"static", "bootstrap.static"})
 _INDEXABLE = frozenset({"directory.find", "directory.profile", *_STATIC})
 
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+)
 # Where the environment of a request holds its visitor's network.
 _NETWORK = "mindsum.network"
 
@@ -154,6 +158,12 @@ def _refuse_bad_encoding() -> None:
         abort(400)
 
 
+def _refuse_doubled_slash() -> None:
+    # Werkzeug reads such an address as the one with one slash.
+    if request.environ.get("PATH_INFO", "").startswith("//"):
+        abort(HTTPStatus.NOT_FOUND)
+
+
 def _refuse_other_bodies() -> None:
     # JSON and files are no texts that somebody typed: read as a form, they are empty fields,
     # which would clear what is stored. The request form answers them itself, with the form.
@@ -177,8 +187,11 @@ def network() -> str | None:
     return found
 
 
-def _with_caller(wsgi_app: "WSGIApplication", callers: Callers) -> "WSGIApplication":
+def _with_caller(wsgi_app: "WSGIApplication", callers: Callers, own_host: str) -> "WSGIApplication":
     def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        # Of another form it could not be read, and no page could be made, not even of an error.
+        if not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
+            environ["HTTP_HOST"] = own_host
         address, environ[_NETWORK] = callers.address(environ), callers.network(environ)
         environ["REMOTE_ADDR"] = str(address or "")
         return wsgi_app(environ, start_response)
@@ -198,13 +211,15 @@ def register(app: Flask, settings: Settings) -> None:
     limiter.init_app(app)
     app.before_request(_read_chunked_body)
     app.before_request(_refuse_bad_encoding)
+    app.before_request(_refuse_doubled_slash)
     app.before_request(_refuse_other_bodies)
     csrf.init_app(app)
     app.after_request(_discard_large_body)
     app.after_request(_add_headers)
     # It logs the address of each visitor over a limit.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)
-    wrapped: Any = _with_caller(app.wsgi_app, Callers(settings.trusted_proxies))
+    host = urlsplit(settings.public_url).netloc
+    wrapped: Any = _with_caller(app.wsgi_app, Callers(settings.trusted_proxies), host)
     app.wsgi_app = wrapped  # type: ignore[method-assign]
     limiter.request_filter(_is_unknown_visitor)
     if settings.is_production:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chart, delivery, pages, paths, slow_smtp, startup, web
+from tests.bench import chart, delivery, pages, paths, slow_smtp, startup, strangers, web
 from tests.bench.databases import PLACES, Place
 from tests.bench.figure import IS_QUICK, Figure, show, write
 from tests.bench.measure import Row
@@ -21,6 +21,7 @@ from tests.harness.smtp_server import MailServer
 TIMES = ("per second", "median ms", "p99 ms")
 PATHS = ("what", *TIMES)
 MISBEHAVING = ("mail server", *TIMES, "speed / well", "median / well")
+TOLD_APART = ("form", "addresses told apart best", "AUC (0.5: not at all)")
 RESULTS, PICTURE = Path("bench.json"), Path("bench.svg")
 
 # Each measures figures on an empty database, and has a folder for other files.
@@ -73,6 +74,12 @@ def main() -> None:
         with started(place) as (url, folder):
             title = f"{name}: requests and acceptances over HTTP beside a misbehaving mail server"
             show_rows(title, MISBEHAVING, slow_smtp.rows(url, folder))
+        with started(place) as (url, folder):
+            title = f"{name}: whose address it is, by the duration of {strangers.TRIES:,} answers"
+            show_rows(title, TOLD_APART, strangers.told_apart(url, folder))
+        with started(place) as (url, folder):
+            title = f"{name}: requests to /my-links"
+            show_rows(title, PATHS, strangers.beside_slow_ones(url, folder))
 
 
 if __name__ == "__main__":

@@ -194,6 +194,23 @@ def test_a_strangers_host_header_is_never_repeated(cast: Cast, visitor: Visitor)
         assert "evil.example" not in answer.text + str(answer.headers)
 
 
+def test_an_address_with_doubled_slashes_is_no_other_spelling_of_a_page(
+    cast: Cast, visitor: Visitor
+) -> None:
+    for path in ("//my-links", "///", "/therapists//asha", "//evil.example/my-links"):
+        answer = visitor.open(path="/", environ_overrides={"PATH_INFO": path})
+        assert (answer.status_code, answer.location) == (404, None), path
+
+
+@for_every(
+    ["9" * 400, f"{'a.' * 200}example", "é.example", "a b", "::1", "", "a.example:http", "<"]
+)
+def test_a_host_that_is_none_gets_the_same_page(host: str, cast: Cast, visitor: Visitor) -> None:
+    for path in ("/", "/nowhere"):
+        answer = visitor.get(path, headers={"Host": host})
+        assert answer.status_code == visitor.get(path).status_code
+
+
 def test_static_files_are_kept_for_a_year_under_addresses_that_change_with_them(
     cast: Cast, visitor: Visitor
 ) -> None:
