@@ -14,7 +14,7 @@ from flask import Flask
 from app import clock, create_app, links
 from app.config import Settings
 from app.links import LinkPurpose
-from app.rules.lifecycle import Kind, Via
+from app.rules.lifecycle import Kind, Status, Via
 from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
 from app.services.bookings.request import BookingRequest
@@ -98,6 +98,7 @@ class RawMoves:
         client = app.test_client()
         with recorded() as accepting:
             assert client.post(accept_path(self._model)).status_code == 200
+        assert Booking.get_by_id(self._model.id).status is Status.ACCEPTED
         with recorded() as requesting:
             self._asked = bookings.made()
         self._accept, self._request = Raw(url, accepting), Raw(url, requesting)
@@ -183,7 +184,7 @@ def rounds_of(
 
 def figures(name: str, url: str, folder: Path) -> Iterator[Figure]:
     """Accept by link and a request through the API."""
-    settings = Settings(database_url=url, ratelimit_enabled=False)
+    settings = Settings(database_url=url, ratelimit_enabled=False, press_guard=False)
     app = create_app(settings)
     database.upgrade()
     with database.connection():
