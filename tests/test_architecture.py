@@ -58,6 +58,7 @@ PUBLIC = {
     "/readyz",
     "/metrics",
     "/api/openapi.json",
+    "/api/reference",
     "/api/problems/<code>",
     "/static/<path:filename>",
     "/bootstrap/static/<path:filename>",

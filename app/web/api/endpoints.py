@@ -44,7 +44,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 problems.register(blueprint)
 csrf.exempt(blueprint)
 
-_PUBLIC = frozenset({"api.openapi_document", "api.problem_kind"})
+_PUBLIC = frozenset({"api.openapi_document", "api.reference", "api.problem_kind"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -86,6 +86,14 @@ def openapi_document() -> Response:
     from app.web.api import openapi  # noqa: PLC0415
 
     return Response(openapi.document(config.current().public_url), mimetype="application/json")
+
+
+@blueprint.get("/reference")
+def reference() -> str:
+    # Imported on demand for the same reason.
+    from app.web.api import reference as page  # noqa: PLC0415
+
+    return page.page(config.current().public_url)
 
 
 @blueprint.get("/problems/<code>")

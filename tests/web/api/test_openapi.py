@@ -1,13 +1,16 @@
 """The API keeps to its own description, whatever is thrown at it."""
 
+import re
 from typing import Any
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 from openapi_pydantic import OpenAPI
 
+from app.web.api import reference
 from app.web.api.problems import KINDS
 from tests.harness.api_calls import KEY, caller, wanted
 from tests.scenarios.cast import Cast
@@ -103,3 +106,36 @@ def test_the_type_of_every_problem_leads_somewhere(app: Flask) -> None:
         answer = app.test_client().get(f"/api/problems/{code}")
         assert answer.get_json() == {"code": code, "status": status, "title": title}
     assert app.test_client().get("/api/problems/nothing").status_code == 404
+
+
+def test_people_can_read_the_description_without_a_key_or_a_script(app: Flask) -> None:
+    described = app.test_client().get("/api/openapi.json").get_json()
+    page = app.test_client().get("/api/reference")
+    assert page.status_code == 200
+    assert "<script" not in page.text
+    for path, methods in described["paths"].items():
+        for method, found in methods.items():
+            assert f"{method.upper()} {path}" in page.text
+            assert escape(found["summary"]) in page.text
+            for each in found.get("parameters", ()):
+                assert f"<code>{each['name']}</code>" in page.text
+    for name, schema in described["components"]["schemas"].items():
+        assert f'id="schema-{name}"' in page.text
+        for field in schema.get("properties", {}):
+            assert f"<code>{field}</code>" in page.text
+    targets = set(re.findall(r'href="#([^"]+)"', page.text))
+    assert targets <= set(re.findall(r'id="([^"]+)"', page.text))
+
+
+def test_a_schema_is_named_in_a_few_words() -> None:
+    kinds = {
+        "list of string, or null": {
+            "anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]
+        },
+        "Money": {"$ref": "#/components/schemas/Money"},
+        "paid | free": {"type": "string", "enum": ["paid", "free"]},
+        "date-time": {"type": "string", "format": "date-time"},
+    }
+    assert {words: reference.kind_of(schema) for words, schema in kinds.items()} == {
+        words: words for words in kinds
+    }
