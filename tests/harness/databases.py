@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from app.store import models
@@ -80,6 +81,52 @@ def beside(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
+OWN_NAME = "tests"
+
+
+class TablesOf:
+    """Fills and empties the tables of a server between tests, over a connection that stays open.
+
+    A new connection costs the server more than the work: it has to read its catalogs again.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection = _connected(url)
+
+    def run(self, sql: str) -> psycopg.Cursor[Any]:
+        try:
+            return self._connection.execute(sql)
+        except psycopg.OperationalError:
+            # A test has ended every connection of the server.
+            self._connection = _connected(self._url)
+            return self._connection.execute(sql)
+
+    def empty(self) -> None:
+        """Remove every row, and let the numbers begin again."""
+        [(largest,)] = self.run(_LARGEST)
+        self.run(_TRUNCATE if largest > TRUNCATE_FROM_BYTES else _DELETE)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _connected(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(url, autocommit=True, application_name=OWN_NAME)
+
+
+_LARGEST = "SELECT MAX(pg_relation_size(name)) FROM UNNEST(ARRAY[{}]::regclass[]) AS name".format(
+    ", ".join(f"'\"{name}\"'" for name in TABLES)
+)
+_TRUNCATE = f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE"
+_DELETE = "".join(
+    [
+        *(f'DELETE FROM "{name}";' for name in reversed(TABLES)),
+        "SELECT setval(sequencename::regclass, 1, FALSE) FROM pg_sequences",
+    ]
+)
+
+
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server of this test process, with the schema in place."""
@@ -125,7 +172,14 @@ def _write_all_to(path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_cast(postgresql_url: str) -> str:
+def postgresql_tables(postgresql_url: str) -> Iterator[TablesOf]:
+    tables = TablesOf(postgresql_url)
+    yield tables
+    tables.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_cast(postgresql_url: str, postgresql_tables: TablesOf) -> str:
     """SQL that adds the cast, from copies of its rows that stay in a schema of their own."""
     database.bind(postgresql_url)
     with database.connection():
@@ -135,8 +189,8 @@ def postgresql_cast(postgresql_url: str) -> str:
         run("CREATE SCHEMA kept")
         for name in filled:
             run(f'CREATE TABLE kept."{name}" AS TABLE "{name}"')
-        run(_emptied())
     database.release()
+    postgresql_tables.empty()
     insert = "".join(f'INSERT INTO "{name}" TABLE kept."{name}";' for name in filled)
     counted = "".join(
         f"SELECT setval(pg_get_serial_sequence('\"{name}\"', 'id'), max(id)) FROM \"{name}\";"
@@ -154,11 +208,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield sqlite_copy(request, tmp_path)
         return
-    url = request.getfixturevalue("postgresql_url")
+    tables = request.getfixturevalue("postgresql_tables")
     if "cast" in request.fixturenames:
-        _run(url, request.getfixturevalue("postgresql_cast"))
-    yield url
-    _run(url, _emptied())
+        tables.run(request.getfixturevalue("postgresql_cast"))
+    yield request.getfixturevalue("postgresql_url")
+    database.release()
+    tables.empty()
 
 
 def sqlite_copy(request: pytest.FixtureRequest, folder: Path) -> str:
@@ -167,24 +222,3 @@ def sqlite_copy(request: pytest.FixtureRequest, folder: Path) -> str:
     path = folder / "mindsum.db"
     shutil.copy(request.getfixturevalue(kind), path)
     return f"sqlite:///{path}"
-
-
-def _run(url: str, sql: str) -> None:
-    database.bind(url)
-    with database.connection():
-        database.db.execute_sql(sql)
-    database.release()
-
-
-def _emptied() -> str:
-    """SQL that removes every row, and lets the numbers begin again."""
-    names = ", ".join(f"'\"{name}\"'" for name in TABLES)
-    truncate = f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY CASCADE"
-    delete = "".join(f'DELETE FROM "{name}";' for name in reversed(TABLES))
-    return f"""
-        DO $$ BEGIN
-        IF (SELECT MAX(pg_relation_size(name)) FROM UNNEST(ARRAY[{names}]::regclass[]) AS name)
-            > {TRUNCATE_FROM_BYTES}
-        THEN {truncate};
-        ELSE {delete} PERFORM setval(sequencename::regclass, 1, FALSE) FROM pg_sequences;
-        END IF; END $$"""

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from app.store.db.database import db
-from tests.harness.databases import postgresql_in
+from tests.harness.databases import OWN_NAME, postgresql_in
 
 
 class OwnServer:
@@ -72,7 +72,8 @@ def end_backends(url: str) -> int:
     ended = execute(
         url,
         "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        f" AND application_name <> '{OWN_NAME}'",
     )
     return len(ended)
 
