@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any
 
+import pytest
+
 Test = Callable[..., None]
 
 
@@ -22,9 +24,11 @@ def for_every(cases: Collection[Any]) -> Callable[[Test], Test]:
             for arguments in calls:
                 try:
                     check(*arguments, **fixtures)
-                except Exception as error:
-                    error.add_note(f"The case: {arguments!r:.500}")
-                    failures.append(error)
+                except (Exception, pytest.fail.Exception) as error:
+                    # What pytest raises is no Exception, so a group cannot hold it.
+                    failure = error if isinstance(error, Exception) else AssertionError(str(error))
+                    failure.add_note(f"The case: {arguments!r:.500}")
+                    failures.append(failure)
             if failures:
                 raise ExceptionGroup(f"{len(failures)} of {len(calls)} cases fail", failures)
 

@@ -3,7 +3,7 @@
 import re
 import threading
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from flask import Flask
@@ -11,11 +11,12 @@ from flask import Flask
 from app import clock
 from app.errors import StoreUnavailable
 from app.services import auth, clients
-from app.services.mail import results
+from app.services.mail import expiry, results
 from app.services.mail import sender as sender_module
 from app.store import outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
+from emails.kinds import KINDS, Condition
 from tests.harness.smtp_server import PATIENCE_S, Fault, FaultyServer, MailServer, unused_port
 from tests.scenarios.story import DEE, ELI, Story, sender_to, sending_in_thread, total
 from tests.services.mail.conftest import Logged
@@ -317,3 +318,8 @@ def test_the_database_holds_no_live_token(story: Story) -> None:
     assert len(tokens) >= 5
     rows = " ".join(str(row) for row in [*OutboxEmail.select().dicts(), *SignIn.select().dicts()])
     assert not any(token in rows for token in tokens)
+
+
+def test_each_condition_of_an_email_kind_has_its_check() -> None:
+    named = {row.send_while for row in KINDS.values()} - {None}
+    assert named == set(get_args(Condition)) == set(expiry._CHECKS)

@@ -149,13 +149,18 @@ def test_an_alert_about_an_address_that_is_tried_again_is_not_sent(
     assert statuses("account_alert") == ["skipped"]
 
 
-def test_an_alert_about_a_withdrawn_request_is_skipped_once_an_email_arrives(
-    story: Story, app: Flask
-) -> None:
+def withdrawn_unheard(story: Story, app: Flask) -> None:
+    """A request is withdrawn after its therapist and ops refused what was sent to them."""
     booking = story.ask()
     with refusing(app, ASHA, OPS) as (sender, _):
         total(sender.deliver())
     story.withdraw(booking)
+
+
+def test_an_alert_about_a_withdrawn_request_is_skipped_once_an_email_arrives(
+    story: Story, app: Flask
+) -> None:
+    withdrawn_unheard(story, app)
     outbox.retry_failed(OutboxEmail.get(kind="booking_requested").id, story.now)
     assert ("booking_withdrawn", ASHA) in story.deliver()
     outbox.retry_failed(None, story.now)
@@ -166,10 +171,7 @@ def test_an_alert_about_a_withdrawn_request_is_skipped_once_an_email_arrives(
 def test_an_alert_about_a_withdrawn_request_is_sent_while_the_address_is_dead(
     story: Story, app: Flask
 ) -> None:
-    booking = story.ask()
-    with refusing(app, ASHA, OPS) as (sender, _):
-        total(sender.deliver())
-    story.withdraw(booking)
+    withdrawn_unheard(story, app)
     outbox.retry_failed(OutboxEmail.get(kind="account_alert").id, story.now)
     assert OPS in [recipient for _, recipient in story.deliver()]
 
