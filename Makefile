@@ -10,7 +10,7 @@ export PORT
 # Compiled files are kept whatever the environment says: a run of the tests starts many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install install-dev lock demo run test test-all test-rest check bench soak sbom pictures
+.PHONY: install install-dev lock demo run test test-all test-rest check bench soak recipes sbom pictures
 
 install: $(RUNTIME)
 install-dev: $(DEVELOPMENT)
@@ -64,6 +64,10 @@ bench: install-dev
 
 soak: install-dev
 	@SOAK=1 $(BIN)/pytest --tier=all -n 2 --dist worksteal -q $(ARGS)
+
+# The main job through each way to run the product that can run here: wheel, Procfile, units, compose.
+recipes: install-dev
+	@$(BIN)/python -m tests.recipes
 
 # What is in a release, for those who must know it (CycloneDX, JSON).
 sbom: install-dev
