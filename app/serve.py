@@ -1,6 +1,7 @@
 """The web process, `python -m app.serve`: checks the settings, then becomes granian."""
 
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -81,12 +82,15 @@ def _check_port(settings: Settings) -> None:
 def worker() -> Server:
     """The application in a worker of granian."""
     # granian's workers go on when their server is killed; this one must free the port.
-    server = parent_process()
-    if server is not None:
-        Thread(target=_stop_after, args=(server.pid,), daemon=True).start()
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_stop_after, args=(parent.pid,), daemon=True).start()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     settings = config.load()
-    return Server(create_app(settings), settings, THREADS)
+    server = Server(create_app(settings), settings, THREADS)
+    # What is loaded stays loaded, so the collector need not look through it again and again.
+    gc.freeze()
+    return server
 
 
 def _stop_after(server_pid: int) -> None:
