@@ -105,6 +105,8 @@ def local(port: int, mail_port: int) -> dict[str, str]:
         "MAIL_USERNAME": "",
         "MAIL_PASSWORD": "",
         "WEB_CONCURRENCY": "1",
+        # A program presses at once, as a mail scanner does.
+        "PRESS_GUARD": "false",
     }
 
 
