@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from app.mailer import masked
+from app.store import queries
 from app.store.models import (
     Booking,
     Client,
@@ -25,8 +26,10 @@ def of_email(email: OutboxEmail) -> set[str]:
         typed = recipient.typed
         words |= _of_names(typed["name"], typed["given_name"]) | _of_address(recipient.email)
         words |= of_therapist(recipient.therapist)
-    elif isinstance(recipient, Client):
-        words |= _of_address(recipient.email)
+    elif isinstance(recipient, Client) and booking is None:
+        # It lists their bookings.
+        for each in queries.with_therapist_and_client(Booking.client == recipient):
+            words |= of_booking(each)
     therapist = email.therapist or (recipient if isinstance(recipient, Therapist) else None)
     return words | of_therapist(therapist) if therapist else words
 
@@ -42,7 +45,10 @@ def of_client(client: Client, bookings: Iterable[Booking]) -> set[str]:
 
 
 def of_therapist(therapist: Therapist) -> set[str]:
-    return _of_names(therapist.name, therapist.given_name) | _of_address(therapist.email)
+    words = _of_names(therapist.name, therapist.given_name) | _of_address(therapist.email)
+    # The room of a meeting, however much of its address is repeated.
+    _, _, room = (therapist.meeting_url or "").partition("://")
+    return words | ({room, *room.split("/")} - {""})
 
 
 def remove_from_refusals(words: Collection[str]) -> None:
