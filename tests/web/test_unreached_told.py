@@ -62,6 +62,7 @@ def test_a_therapist_who_is_not_reached_reads_so_on_every_page_and_why_they_are_
     page = visitor.get(f"/dashboard{path}").text
     assert "to you do not arrive" in page
     assert "reach you by email" not in page
+    assert "You are listed" not in page
     assert "because </p>" not in page
 
 
