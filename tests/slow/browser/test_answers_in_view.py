@@ -64,6 +64,30 @@ def test_a_text_is_confirmed_or_refused_where_it_was_typed(
     assert Writing.select().where(Writing.purpose != Purpose.NOTE).count() == 1
 
 
+def test_a_button_keeps_what_was_typed_beside_the_others(story: Story, asha: Person) -> None:
+    page = session_page(story, asha).page
+    for field in ("reason", "message", "private_note"):
+        page.locator(f"#{field}").fill(f"My {field}.")
+    assert "Saved." in reads(asha.press("Save the note"))
+    assert page.locator("#message").input_value() == "My message."
+    assert "Accepted" in reads(asha.press("Accept"))
+    assert page.locator("#message").input_value() == "My message."
+    asha.sees("My reason.")
+
+
+def test_enter_in_a_setting_saves_it_and_a_button_keeps_the_others(asha: Person) -> None:
+    page = asha.open("/dashboard/profile").page
+    page.locator("#headline").fill("Calm.")
+    with page.expect_navigation():
+        page.locator("#headline").press("Enter")
+    assert "Saved." in reads(asha)
+    page.locator("#about-text").fill("One.\nTwo.")
+    asha.type("Rate for one session", "65").press("Save what you offer")
+    assert "Saved." in reads(asha)
+    assert page.locator("#headline").input_value() == "Calm."
+    assert page.locator("#about-text").input_value() == "One.\nTwo."
+
+
 def test_an_answer_on_the_dashboard_is_confirmed_in_view(story: Story, asha: Person) -> None:
     session_page(story, asha).press("Accept")
     assert "Accepted" in reads(asha)
