@@ -65,7 +65,7 @@ def _with_report(facts: InboundFacts, message: Message, raw: bytes) -> InboundFa
     is_complaint = reports.is_complaint(message)
     return replace(
         facts,
-        reports=reports.read(message),
+        reports=reports.read(message, raw),
         is_complaint=is_complaint,
         complained=reports.complained_addresses(raw) if is_complaint else (),
     )
