@@ -65,7 +65,7 @@ class Entry:
         use = "Accept or Decline" if state == "tentative" else page
         if not self.hears_answers:
             answers = f"We do not see a Yes or No to this entry: please use {use} in our email."
-        elif state == "tentative":
+        elif state == "tentative" and self.role == "therapist":
             answers = "Yes to this entry accepts, No declines."
         else:
             answers = f"No to this entry does not cancel: please use {page} in our email."

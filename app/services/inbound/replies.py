@@ -146,13 +146,16 @@ def _words(reply: _Reply) -> str:
 def _act(reply: _Reply, decision: Decision, *, reason: str = "", rest: str = "") -> str:
     """`rest`: what is passed on to the other party, or given as a reason with a No."""
     match decision.reaction:
-        case Reaction.ACCEPT:
-            _move(reply, Move.ACCEPT)
+        case Reaction.ACCEPT if _move(reply, Move.ACCEPT):
             _pass_on(reply, rest)
             return "accepted"
-        case Reaction.DECLINE:
-            _move(reply, Move.DECLINE, "\n".join(filter(None, (reason, rest))))
+        case Reaction.DECLINE if _move(
+            reply, Move.DECLINE, "\n".join(filter(None, (reason, rest)))
+        ):
             return "declined"
+        case Reaction.ACCEPT | Reaction.DECLINE:
+            # Another time has been suggested, say.
+            return _act(reply, Decision(Reaction.EXPLAIN, Why.OLDER))
         case Reaction.MESSAGE:
             _pass_on(reply, rest)
             if decision.why:
@@ -166,8 +169,9 @@ def _act(reply: _Reply, decision: Decision, *, reason: str = "", rest: str = "")
             return "silent"
 
 
-def _move(reply: _Reply, move: Move, reason: str = "") -> None:
-    transitions.make_locked_move(
+def _move(reply: _Reply, move: Move, reason: str = "") -> bool:
+    """Whether it was made."""
+    result = transitions.make_locked_move(
         reply.booking,
         move,
         by=reply.by,
@@ -175,6 +179,7 @@ def _move(reply: _Reply, move: Move, reason: str = "") -> None:
         now=reply.now,
         reason=_cleaned(reason)[: validation.TEXT_LENGTH].rstrip(),
     )
+    return result.is_done
 
 
 def _pass_on(reply: _Reply, text: str) -> None:
