@@ -89,8 +89,8 @@ USAGE = [
     (
         (),
         "mindsum needs one of: "
-        "access, booking, check, client, db, demo, emails, ledger, notes, outbox, replay,"
-        " therapist",
+        "access, booking, check, client, db, demo, emails, inbound, ledger, notes, outbox,"
+        " replay, therapist",
     ),
     (
         ("booking",),
