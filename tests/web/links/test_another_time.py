@@ -52,6 +52,9 @@ def test_a_therapist_suggests_and_the_client_takes_a_time_by_links_alone(
     assert "can choose now" in done.text
     assert visitor.post(path, data={"starts": KEY[WEDNESDAY_10]}).status_code == 409
 
+    # The old time can still be accepted, and the page says what that would end.
+    accepting = visitor.get(link(app, mail, "booking_requested", "Accept"))
+    assert "the others are free again" in accepting.text
     mail_link = link(app, mail, "time_proposed", "Wed 4 Nov 2026, 05:00 (New York, EST)")
     before = all_rows()
     asked = visitor.get(mail_link)
