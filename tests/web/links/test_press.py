@@ -332,6 +332,13 @@ def test_what_is_over_is_shown_and_not_asked_about(
 
 
 GUARDED = {
+    "another_time.suggest",
+    "another_time.take",
+    "another_time.keep",
+    "another_time.agree",
+    "another_time.refuse",
+    "client_move.move",
+    "client_move.take_back",
     "links.accept",
     "links.decline",
     "links.sign_in",
