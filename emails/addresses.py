@@ -4,6 +4,7 @@ import re
 import unicodedata
 from email.headerregistry import Address
 from email.utils import parseaddr
+from functools import lru_cache
 from itertools import groupby
 
 import idna
@@ -83,6 +84,8 @@ def _small(letter: str) -> str:
     return small if len(small) == 1 and is_its_capital else letter
 
 
+# One email asks this of a few addresses several times.
+@lru_cache(maxsize=64)
 def mailbox(field: str, value: str) -> Address:
     """A bare address: the domain in punycode, the local part unchanged. Raises UnsafeValue."""
     local, at, domain = value.rpartition("@")
@@ -107,6 +110,7 @@ def reply_address(field: str, value: str) -> Address:
     return address
 
 
+@lru_cache(maxsize=64)
 def sender_mailbox(field: str, value: str) -> Address:
     """An address that may have a name: `Mindsum <bookings@mindsum.example>`. Raises UnsafeValue."""
     if not _is_printable(value):

@@ -17,10 +17,11 @@ from flask import Flask
 
 from app import create_app
 from app.errors import ConfigError
-from app.scheduler.timetable import timetable
+from app.scheduler.timetable import DELIVER_OUTBOX, timetable
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job
 from app.services.jobs.runner import JobRunner
+from app.store import wakeups
 from emails import render
 
 # Half of it for ordinary ends, half after no message may be handed over any more.
@@ -50,6 +51,7 @@ class SchedulerProcess:
         self._stopping = threading.Event()
         self._running: Counter[str] = Counter()
         self._running_changed = threading.Condition()
+        self._waking = threading.Thread(target=self._deliver_when_woken, daemon=True)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(sum(job.at_once for job in self._jobs))},
@@ -68,11 +70,13 @@ class SchedulerProcess:
                 next_run_time=datetime.now(UTC),
             )
         self._scheduler.start()
+        self._waking.start()
         _log.info("scheduler_started", jobs=len(self._jobs), pid=os.getpid())
 
     def stop(self) -> bool:
         """False if a run did not end in time."""
         self._stopping.set()
+        self._waking.join(STOPS_WITHIN_S / 2)
         self._scheduler.shutdown(wait=False)
         if not self._wait_for_runs(STOPS_WITHIN_S / 2):
             # The answer to a message that is handed over from now on might come too late.
@@ -87,6 +91,10 @@ class SchedulerProcess:
     def _wait_for_runs(self, timeout_s: float) -> bool:
         with self._running_changed:
             return self._running_changed.wait_for(lambda: not +self._running, timeout_s)
+
+    def _deliver_when_woken(self) -> None:
+        for _ in wakeups.heard(self._stopping.is_set):
+            self._scheduler.modify_job(DELIVER_OUTBOX, next_run_time=datetime.now(UTC))
 
     def _run(self, job: Job) -> None:
         self._count(job.name, 1)

@@ -12,9 +12,11 @@ from app.services.mail.sender import OutboxSender
 
 # An answer from a mailbox is heard as fast as a press.
 INBOUND_EVERY_S = 1.0
+DELIVER_OUTBOX = "deliver_outbox"
+# After a wake-up it runs at once; only where that is lost an email waits so long.
 DELIVER_EVERY_S = 0.5
 # Most of the time of an email is spent waiting for the mail server.
-DELIVERIES_AT_ONCE = 4
+DELIVERIES_AT_ONCE = 8
 
 
 def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tuple[Job, ...]:
@@ -32,7 +34,7 @@ def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tu
         Job("remind_sessions", sweep_every_s, due.remind_sessions),
         Job("purge", sweep_every_s, due.Purge()),
         Job(
-            "deliver_outbox",
+            DELIVER_OUTBOX,
             DELIVER_EVERY_S,
             lambda _now: sender.deliver(),
             at_once=DELIVERIES_AT_ONCE,

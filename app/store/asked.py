@@ -4,6 +4,8 @@ from datetime import datetime
 
 from peewee import fn
 
+from app.store import wakeups
+from app.store.db.database import on_commit
 from app.store.models import AskedEmail, AskedKind
 from app.store.queries.locking import locking
 
@@ -19,6 +21,7 @@ def add(
         network=network,
         created_at=now,
     )
+    on_commit(wakeups.ring)
 
 
 def is_empty() -> bool:

@@ -26,6 +26,12 @@ def add(
     DeliveryAttempt.insert(email=email, at=now, outcome=outcome, code=code, said=kept).execute()
 
 
+def add_sent(email_ids: Iterable[int], now: datetime) -> None:
+    rows = [{"email": each, "at": now, "outcome": Outcome.SENT} for each in email_ids]
+    if rows:
+        DeliveryAttempt.insert_many(rows).execute()
+
+
 def list_for(email: OutboxEmail) -> list[DeliveryAttempt]:
     attempts = DeliveryAttempt.select().where(DeliveryAttempt.email == email)
     return list(attempts.order_by(DeliveryAttempt.id))

@@ -1,22 +1,23 @@
 """The outbox: enqueue with the move, claim with a lease, send after the commit."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from peewee import SQL, Expression, IntegrityError, fn
+from peewee import JOIN, SQL, Expression, IntegrityError, fn
 
 from app import config
-from app.store import pauses, suppressions
+from app.store import pauses, suppressions, wakeups
 from app.store.db import statements
-from app.store.db.database import db, in_transaction, is_sqlite, savepoint
+from app.store.db.database import db, in_transaction, is_sqlite, on_commit, savepoint
 from app.store.models import (
     Booking,
     Client,
     Hold,
+    MailPause,
     OutboxEmail,
     OutboxStatus,
     Role,
@@ -24,30 +25,29 @@ from app.store.models import (
     email_key,
 )
 
-# A lease is this many MAIL_TIMEOUTs; the slowest SMTP conversation takes at most 15.
-TIMEOUTS_IN_A_LEASE = 20
+# So long after a scheduler died, others send the emails it had claimed. One that lives renews.
+LEASE = timedelta(seconds=8)
+# No message is ended with less of its lease than this left.
+LEASE_LEFT = LEASE / 2
 
 # The name of the outbox's Hold.
 OUTBOX = "outbox"
 
 # Word for word as in the partial indexes: SQLite does not use them with bound values.
 _PENDING = SQL("status IN ('queued', 'sending')")
+_SENDING = OutboxEmail.status == OutboxStatus.SENDING
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lease on one email; `email` is the row before the claim, but `attempts` counts this one."""
+    """A lease on one email; `email` is the row with its booking, therapist and client."""
 
     email: OutboxEmail
     token: str
+    # Since when it was due. If another worker had it, that is only known as its creation.
+    due_at: datetime
     # The scope of the pause that this email is to end, if it is tried for that.
     probes: str | None = None
-
-    @property
-    def due_at(self) -> datetime:
-        """Since when it was due. If another worker had it, that is only known as its creation."""
-        was_queued = self.email.status is OutboxStatus.QUEUED
-        return self.email.due_at if was_queued else self.email.created_at
 
 
 def enqueue(kind: str, role: Role, **about: Any) -> OutboxEmail:
@@ -58,6 +58,7 @@ def enqueue(kind: str, role: Role, **about: Any) -> OutboxEmail:
     """
     email = new_email(kind, role, **about)
     email.save(force_insert=True)
+    on_commit(wakeups.ring)
     return email
 
 
@@ -66,6 +67,7 @@ def enqueue_each(emails: Iterable[tuple[str, Role]], **about: Any) -> None:
     rows = [new_email(kind, role, **about) for kind, role in emails]
     if rows:
         statements.insert(*rows)
+        on_commit(wakeups.ring)
 
 
 def new_email(
@@ -137,24 +139,37 @@ def random_ordinal() -> int:
     return 1 + secrets.randbelow(2**31 - 1)
 
 
-@in_transaction
 def claim(now: datetime, limit: int) -> list[Claim]:
     """Up to `limit`; nothing while the outbox is held. After a pause, one alone to try it."""
+    token = uuid4().hex
+    due_at, probes = _take(now, limit, token)
+    emails = load(list(due_at)) if due_at else {}
+    return [Claim(emails[each], token, at, probes) for each, at in due_at.items() if each in emails]
+
+
+@in_transaction
+def _take(now: datetime, limit: int, token: str) -> tuple[dict[int, datetime], str | None]:
+    """Since when each claimed email was due, by id; and the scope of the pause that it probes."""
     for pause in pauses.over(now):
         is_any = pause.scope == pauses.EVERYTHING
-        ids = _due_ids(now, 1, "" if is_any else f"AND domain = {_mark()}", pause.scope)
-        if ids and pauses.take(pause, now, now + lease()):
-            return _claim(ids, now, probes=pause.scope)
-    return _claim(_due_ids(now, limit, f"AND {pauses.NOT_PAUSED}"), now)
+        due = _due(now, 1, "" if is_any else f"AND domain = {_mark()}", pause.scope)
+        if due and pauses.take(pause, now, now + LEASE):
+            _lease(list(due), now, token)
+            return due, pause.scope
+    due = _due(now, limit, f"AND {pauses.NOT_PAUSED}")
+    if due:
+        _lease(list(due), now, token)
+    return due, None
 
 
-def _due_ids(now: datetime, limit: int, which: str, *values: str) -> list[int]:
+def _due(now: datetime, limit: int, which: str, *values: str) -> dict[int, datetime]:
     # At most one of each thread, so that a thread's emails keep their order.
     locking = "" if is_sqlite() else "FOR UPDATE SKIP LOCKED"
     bound = values if _mark() in which else ()
     rows = db.execute_sql(
         f"""
-        SELECT id FROM outbox_email AS mail
+        SELECT id, CASE status WHEN 'queued' THEN due_at ELSE created_at END
+        FROM outbox_email AS mail
         WHERE status IN ('queued', 'sending') AND due_at <= {_mark()}
           AND NOT EXISTS (SELECT 1 FROM hold WHERE name = '{OUTBOX}')
           AND NOT EXISTS (
@@ -164,45 +179,94 @@ def _due_ids(now: datetime, limit: int, which: str, *values: str) -> list[int]:
           {which}
         ORDER BY due_at, id LIMIT {_mark()} {locking}
         """,  # noqa: S608 - our own words; the values are bound
-        (OutboxEmail.due_at.db_value(now), *bound, limit),
+        (_stored(now), *bound, limit),
     ).fetchall()
-    return [row[0] for row in rows]
+    return {email_id: _instant(at) for email_id, at in rows}
 
 
-def _claim(ids: list[int], now: datetime, *, probes: str | None = None) -> list[Claim]:
-    if not ids:
-        return []
-    claimed = OutboxEmail.id.in_(ids)
-    emails = {email.id: email for email in OutboxEmail.select().where(claimed)}
-    for email in emails.values():
-        email.attempts += 1
-    token = uuid4().hex
+def _lease(ids: list[int], now: datetime, token: str) -> None:
     OutboxEmail.update(
         status=OutboxStatus.SENDING,
         lease_token=token,
-        due_at=now + lease(),
+        due_at=now + LEASE,
         attempts=OutboxEmail.attempts + 1,
-    ).where(claimed).execute()
-    return [Claim(emails[email_id], token, probes) for email_id in ids]
+    ).where(OutboxEmail.id.in_(ids)).execute()
+
+
+_WITH_BOOKING = statements.Statement[OutboxEmail](
+    lambda ids: (
+        OutboxEmail.select(OutboxEmail, Booking, Therapist, Client)
+        .join(Booking, JOIN.LEFT_OUTER)
+        .join(Therapist, JOIN.LEFT_OUTER)
+        .switch(Booking)
+        .join(Client, JOIN.LEFT_OUTER)
+        .where(OutboxEmail.id.in_(ids))
+    )
+)
+
+
+def load(ids: list[int]) -> dict[int, OutboxEmail]:
+    """Emails by id, with their bookings and both sides of those."""
+    return {email.id: email for email in _WITH_BOOKING.all(ids)}
 
 
 @in_transaction
-def renew(claim: Claim, now: datetime) -> bool:
-    """Start the lease again just before sending; False if another worker has the email."""
-    return bool(OutboxEmail.update(due_at=now + lease()).where(_is_valid(claim)).execute())
+def renew(claims: Iterable[Claim], now: datetime) -> int:
+    """Start leases again; how many are still ours."""
+    ids = {each.email.id: each.token for each in claims}
+    ours = OutboxEmail.lease_token.in_(set(ids.values())) & OutboxEmail.id.in_(list(ids))
+    leased = OutboxEmail.update(due_at=now + LEASE).where(ours, _SENDING)
+    return int(leased.execute())
 
 
-def may_send(claim: Claim) -> bool:
-    held = fn.EXISTS(Hold.select(SQL("1")).where(Hold.name == OUTBOX))
-    return bool(OutboxEmail.select().where(_is_valid(claim) & ~held).exists())
+_MAY_SEND = statements.Statement[tuple[int]](
+    lambda email_id, token, until, scopes: (
+        OutboxEmail.select(OutboxEmail.id)
+        .where(
+            OutboxEmail.id == email_id,
+            OutboxEmail.lease_token == token,
+            OutboxEmail.due_at > until,
+            _SENDING,
+            ~fn.EXISTS(Hold.select(SQL("1")).where(Hold.name == OUTBOX)),
+            ~fn.EXISTS(MailPause.select(SQL("1")).where(MailPause.scope.in_(scopes))),
+        )
+        .tuples()
+    )
+)
+
+
+def may_send(claim: Claim, now: datetime) -> bool:
+    """Whether its lease lasts, and neither the outbox is held nor its domain paused."""
+    scopes = [""] if claim.probes else [claim.email.domain, pauses.EVERYTHING]
+    return _MAY_SEND.first(claim.email.id, claim.token, now + LEASE_LEFT, scopes) is not None
 
 
 def _is_valid(claim: Claim) -> Expression:
-    return (
-        (OutboxEmail.id == claim.email.id)
-        & (OutboxEmail.lease_token == claim.token)
-        & (OutboxEmail.status == OutboxStatus.SENDING)
+    ours: Expression = (OutboxEmail.id == claim.email.id) & (OutboxEmail.lease_token == claim.token)
+    return ours & _SENDING
+
+
+@in_transaction
+def end_sent(claims: Collection[Claim], now: datetime) -> set[int]:
+    """Record emails as sent; the ids of those whose claims are still valid, which it changes."""
+    ids = {each.email.id: each.token for each in claims}
+    valid = OutboxEmail.select(OutboxEmail.id, OutboxEmail.lease_token).where(
+        OutboxEmail.id.in_(list(ids)), _SENDING
     )
+    rows = valid if is_sqlite() else valid.for_update()
+    ours = [row.id for row in rows if ids[row.id] == row.lease_token]
+    if ours:
+        OutboxEmail.update(
+            status=OutboxStatus.SENT,
+            lease_token=None,
+            last_error=None,
+            due_at=now,
+            settled_at=now,
+            first_tried_at=fn.COALESCE(
+                OutboxEmail.first_tried_at, OutboxEmail.due_at.db_value(now)
+            ),
+        ).where(OutboxEmail.id.in_(ours)).execute()
+    return set(ours)
 
 
 def end_claim(
@@ -324,8 +388,14 @@ def oldest_due_at(now: datetime) -> datetime | None:
     return oldest.due_at if oldest else None
 
 
-def lease() -> timedelta:
-    return timedelta(seconds=TIMEOUTS_IN_A_LEASE * config.current().mail_timeout)
+def _stored(at: datetime) -> int | None:
+    return OutboxEmail.due_at.db_value(at)
+
+
+def _instant(stored: int) -> datetime:
+    at = OutboxEmail.due_at.python_value(stored)
+    assert at is not None
+    return at
 
 
 def _mark() -> str:

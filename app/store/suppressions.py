@@ -1,5 +1,6 @@
 """Addresses that our emails do not reach: since when, why, and until when none is sent."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,8 @@ def key_of(email: OutboxEmail) -> str | None:
     # Ops is never suppressed: an alarm must be tried each time, and a wrong OPS_EMAIL is corrected
     # in the settings.
     recipient = email.recipient
-    return email_key(recipient.email) if recipient else None
+    known = getattr(recipient, "email_key", None)
+    return known or (email_key(recipient.email) if recipient else None)
 
 
 def add(
@@ -42,11 +44,13 @@ def add(
     return is_believed
 
 
-def reason_for(email: OutboxEmail, now: datetime) -> str | None:
-    """Why nothing is sent to the email's recipient; None if it may be tried."""
-    key = key_of(email)
-    row = _row(key) if key is not None else None
-    return row.reason if row and row.until and now < row.until else None
+def of_emails(emails: Iterable[OutboxEmail]) -> dict[int, Suppression]:
+    """What is known of the recipients of emails that none reached, by the email's id."""
+    keys = {email.id: key for email in emails if (key := key_of(email)) is not None}
+    rows = (
+        {row.address_key: row for row in _BY_KEYS.all(sorted(set(keys.values())))} if keys else {}
+    )
+    return {email_id: rows[key] for email_id, key in keys.items() if key in rows}
 
 
 def of_address(address: str) -> Suppression | None:
@@ -77,6 +81,11 @@ def forget(address: str) -> bool:
     """Whether it had been unreachable."""
     key = email_key(address)
     return bool(Suppression.delete().where(Suppression.address_key == key).execute())
+
+
+_BY_KEYS = statements.Statement[Suppression](
+    lambda keys: Suppression.select().where(Suppression.address_key.in_(keys))
+)
 
 
 def _row(key: str) -> Suppression | None:

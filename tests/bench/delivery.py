@@ -69,7 +69,7 @@ def fill() -> None:
         wanted = request.BookingRequest(
             f"bran-{therapist}", "Eli Park", email, "UTC", first + timedelta(hours=day), Kind.PAID
         )
-        request.request_booking(wanted, via=Via.PAGE, now=now)
+        request.request_booking(wanted, via=Via.API, now=now)
 
 
 def scheduler_rate(url: str, folder: Path, sink: Sink) -> float:

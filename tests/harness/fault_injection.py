@@ -8,18 +8,19 @@ import os
 import re
 import smtplib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from signal import SIGKILL, SIGSTOP, pthread_kill
 from typing import Any
 
 from app.mailer.connection import Connection
 from app.mailer.wire import Outgoing
+from app.services.mail import leases
+from app.services.mail.sender import Prepared
 from app.store import outbox
 from app.store.db import database, sqlite
-from app.store.models import OutboxStatus
 from app.store.outbox import Claim
 
 _WRITE = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?', re.IGNORECASE)
@@ -33,7 +34,7 @@ class PlannedFault:
     """At which point a process sends itself a signal, and the file in which it notes that.
 
     Points: before_commit, after_commit (of transactions that wrote, to `table` if one is named),
-    after_claim, after_renew, smtp_sender, smtp_recipient, smtp_content (half of it is sent),
+    after_claim, smtp_sender, smtp_recipient, smtp_content (half of it is sent),
     smtp_dot (all but the final dot is sent), after_250, before_end. The process acts when it
     reaches the point for the `occurrence`th time, and never without a point. `lease_s` shortens
     the leases of this process only.
@@ -50,9 +51,10 @@ class PlannedFault:
 
 @dataclass(slots=True)
 class Delivery:
-    """The email that a thread delivers: "begun", "dot_sent" or "accepted" by the server."""
+    """An email that a thread delivers: "begun", "dot_sent" or "accepted" by the server."""
 
     message_id: str
+    email_id: int
     stage: str = "begun"
     in_content: bool = False
     is_ending: bool = False
@@ -64,7 +66,8 @@ class FaultInjector:
     def __init__(self, fault: PlannedFault) -> None:
         self._fault = fault
         self._reached = 0
-        self._deliveries: dict[int, Delivery] = {}
+        # Of each thread, until their rows say how they ended.
+        self._deliveries: dict[int, list[Delivery]] = {}
         self._written = threading.local()
         # The thread that carries out the fault never releases it: the others stay where they are.
         self._gate = threading.RLock()
@@ -77,11 +80,12 @@ class FaultInjector:
         bound.rollback = self._wrap_rollback(bound.rollback)
         mail: Any = outbox
         if self._fault.lease_s:
-            lease = timedelta(seconds=self._fault.lease_s)
-            mail.lease = lambda: lease
+            mail.LEASE = timedelta(seconds=self._fault.lease_s)
+            mail.LEASE_LEFT = mail.LEASE / 2
+            renewing: Any = leases
+            renewing.RENEW_EVERY_S = self._fault.lease_s / 4
         mail.claim = self._wrap("after_claim", outbox.claim)
-        mail.renew = self._wrap("after_renew", outbox.renew)
-        mail.end_claim = self._wrap_end_claim(outbox.end_claim)
+        mail.end_sent = self._wrap_end_sent(outbox.end_sent)
         connection: Any = Connection
         connection._begin = self._wrap_begin(Connection._begin)
         connection._finish = self._wrap_finish(Connection._finish)
@@ -111,7 +115,8 @@ class FaultInjector:
                 "stage": delivery.stage,
                 "is_own": thread == threading.get_ident(),
             }
-            for thread, delivery in self._deliveries.items()
+            for thread, deliveries in self._deliveries.items()
+            for delivery in deliveries
         ]
 
     def _write(self, event: str, **facts: Any) -> None:
@@ -121,12 +126,18 @@ class FaultInjector:
         os.fsync(journal)
         os.close(journal)
 
-    def _delivery(self) -> Delivery | None:
-        return self._deliveries.get(threading.get_ident())
+    def _own(self) -> list[Delivery]:
+        return self._deliveries.get(threading.get_ident(), [])
 
-    def _forget_delivery(self) -> None:
+    def _delivery(self) -> Delivery | None:
+        """The one that this thread has not ended yet."""
+        under_way = [each for each in self._own() if each.stage != "accepted"]
+        return under_way[0] if under_way else None
+
+    def _forget(self, *over: Delivery) -> None:
         with self._gate:
-            self._deliveries.pop(threading.get_ident(), None)
+            left = [each for each in self._own() if each not in over]
+            self._deliveries[threading.get_ident()] = left
 
     def _wrap_execute(self, bound: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def execute_sql(sql: Any, *arguments: Any, **more: Any) -> Any:
@@ -148,9 +159,7 @@ class FaultInjector:
                 self._reach("before_commit")
             original()
             self._written.tables = set()
-            delivery = self._delivery()
-            if delivery and delivery.is_ending:
-                self._forget_delivery()
+            self._forget(*[each for each in self._own() if each.is_ending])
             if counts:
                 self._reach("after_commit")
 
@@ -159,9 +168,8 @@ class FaultInjector:
     def _wrap_rollback(self, original: Callable[[], None]) -> Callable[[], None]:
         def rollback() -> None:
             self._written.tables = set()
-            delivery = self._delivery()
-            if delivery:
-                delivery.is_ending = False
+            for each in self._own():
+                each.is_ending = False
             original()
 
         return rollback
@@ -175,34 +183,32 @@ class FaultInjector:
 
         return act
 
-    def _wrap_end_claim(self, original: Callable[..., bool]) -> Callable[..., bool]:
-        def end_claim(claimed: Claim, status: OutboxStatus, **more: Any) -> bool:
-            if status is not OutboxStatus.SENT:
-                return original(claimed, status, **more)
-            delivery = self._delivery()
+    def _wrap_end_sent(self, original: Callable[..., set[int]]) -> Callable[..., set[int]]:
+        def end_sent(claims: Collection[Claim], now: datetime) -> set[int]:
             self._reach("before_end")
-            is_ours = original(claimed, status, **more)
-            if delivery and is_ours:
-                delivery.is_ending = True
-            elif delivery:
-                self._write("outlived", message_id=delivery.message_id)
-                self._forget_delivery()
-            return is_ours
+            ours = original(claims, now)
+            for delivery in self._own():
+                delivery.is_ending = delivery.email_id in ours
+                if not delivery.is_ending:
+                    self._write("outlived", message_id=delivery.message_id)
+                    self._forget(delivery)
+            return ours
 
-        return end_claim
+        return end_sent
 
     def _wrap_begin(self, original: Callable[..., None]) -> Callable[..., None]:
-        def begin(connection: Connection, message: Outgoing) -> None:
+        def begin(connection: Connection, message: Prepared) -> None:
             if (before := self._delivery()) is not None:
                 self._write("not_ended", message_id=before.message_id)
             found = _MESSAGE_ID.search(message.content)
             assert found
+            delivery = Delivery(found[1].decode(), message.claim.email.id)
             with self._gate:
-                self._deliveries[threading.get_ident()] = Delivery(found[1].decode())
+                self._deliveries[threading.get_ident()] = [*self._own(), delivery]
             try:
                 original(connection, message)
             except BaseException:
-                self._forget_delivery()
+                self._forget(delivery)
                 raise
 
         return begin
@@ -217,7 +223,7 @@ class FaultInjector:
             except BaseException as error:
                 if delivery.stage == "dot_sent" and getattr(error, "code", None) is None:
                     self._write("reply_lost", message_id=delivery.message_id)
-                self._forget_delivery()
+                self._forget(delivery)
                 raise
             with self._gate:
                 delivery.stage = "accepted"

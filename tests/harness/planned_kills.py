@@ -10,6 +10,8 @@ from tests.harness.fork_supervisor import SCHEDULER, WEB, ForkSupervisor
 COMMITS = ("before_commit", "after_commit")
 DURING_SMTP = ("smtp_sender", "smtp_recipient", "smtp_content", "smtp_dot")
 MAIL_POINTS = ("after_claim", "during_smtp", "after_250", "before_end")
+# Short, so that what a killed scheduler had claimed goes on soon.
+LEASE_S = 2.0
 Place = tuple[str, str]
 """A role, and a point at which a process of that role kills itself."""
 
@@ -87,5 +89,5 @@ class PlannedKills:
         occurrence = self._random.randint(1, self.max_occurrence)
         exact = self._random.choice(DURING_SMTP) if point == "during_smtp" else point
         more = {"table": self.table} if point in COMMITS and self.table else {}
-        child = self.forks.start(role, exact, occurrence=occurrence, **more)
+        child = self.forks.start(role, exact, occurrence=occurrence, lease_s=LEASE_S, **more)
         self._assigned[child.pid] = place

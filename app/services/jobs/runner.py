@@ -16,6 +16,9 @@ from app.services.jobs.result import Job, JobResult
 from app.store.db import database
 
 SCHEMA_LOGGED_EVERY_S = 60.0
+# Nothing is claimed for so long after the database was away: whoever holds a lease that ended in
+# that time tells it first what has been sent.
+STORE_REST_S = 2.0
 # What is left undone for longer than this is kept from us, for example by a lock in a shell.
 OVERDUE_WARNED_S = 60.0
 
@@ -27,11 +30,14 @@ class JobRunner:
         self._monitor = monitor
         self._lock = threading.Lock()
         self._schema_logged_s: float | None = None
+        self._store_lost_s: float | None = None
 
     def run(self, job: Job, is_stopping: Callable[[], bool] = lambda: False) -> bool:
         """False if it failed or the schema is behind. Stops between parts once `is_stopping`."""
         started_s, now, result = time.monotonic(), clock.now(), JobResult()
         has_started = has_succeeded = False
+        if self._store_lost_s is not None and started_s - self._store_lost_s < STORE_REST_S:
+            return False
         try:
             with database.connection():
                 # An email that is sent but cannot be recorded would be sent again by each run.
@@ -48,6 +54,7 @@ class JobRunner:
             has_succeeded = not result.has_failed
             _log_result(job, result, now, _ms_since(started_s))
         except StoreUnavailable as error:
+            self._store_lost_s = time.monotonic()
             _log.error("job_failed", job=job.name, why=str(error), took_ms=_ms_since(started_s))
         except Exception:
             _log.exception("job_failed", job=job.name, took_ms=_ms_since(started_s))

@@ -1,5 +1,6 @@
 """Recording how each try at an email ended: its row, the attempt, what follows, a log line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,10 +10,9 @@ from app import config
 from app.mailer import MailBlocked, MailDeferred, MailRefused, MailUnwelcome
 from app.mailer.replies import AddressFault
 from app.services.mail import backoff, pauses, undelivered
-from app.services.therapists import ranking
-from app.store import attempts, outbox, queries
+from app.store import attempts, outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
-from app.store.models import Booking, OutboxEmail, OutboxStatus, Outcome
+from app.store.models import Booking, OutboxEmail, OutboxStatus, Outcome, Therapist
 from app.store.outbox import Claim
 from emails.safety import UnsafeValue
 
@@ -86,16 +86,53 @@ def result_of(error: Exception) -> Result:
     return Result(OutboxStatus.QUEUED, Outcome.FAULT, type(error).__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the try of a claimed email ended, and when."""
+
+    claim: Claim
+    result: Result
+    at: datetime
+
+
 @in_transaction
-def record(claim: Claim, result: Result, now: datetime) -> Result:
-    """The result that was written: a failure after 24 hours of tries, LOST if the claim is."""
+def record(ended: Sequence[Ended]) -> list[Result]:
+    """The results that were written: a failure after 24 hours of tries, LOST if the claim is."""
+    # The therapists first, then the emails, as in every other transaction: else they deadlock.
+    about = [each.claim.email.booking or each.claim.email for each in ended]
+    queries.lock_therapists({each.therapist_id for each in about if each.therapist_id is not None})
+    sent = [each for each in ended if each.result is SENT]
+    ours = _record_sent(sent) if sent else set()
+    return [
+        each.result
+        if each.result is SENT and each.claim.email.id in ours
+        else _record_one(each.claim, each.result, each.at)
+        for each in ended
+    ]
+
+
+def _record_sent(sent: Sequence[Ended]) -> set[int]:
+    """Record what the mail server took; the ids of those whose claims were still valid."""
+    at = sent[-1].at
+    ours = outbox.end_sent([each.claim for each in sent], at)
+    attempts.add_sent(sorted(ours), at)
+    emails = [each.claim.email for each in sent if each.claim.email.id in ours]
+    for each in sent:
+        if each.claim.email.id in ours:
+            pauses.answered(each.claim, Outcome.SENT, at)
+    unreached = suppressions.of_emails(emails)
+    for email in emails:
+        if email.id in unreached:
+            undelivered.end(email)
+        _log_result(email, SENT)
+    _record_hand_over([each for each in emails if undelivered.asks_for_an_answer(each)], at)
+    return ours
+
+
+def _record_one(claim: Claim, result: Result, now: datetime) -> Result:
     email = claim.email
-    about = email.booking or email
-    if about.therapist_id is not None:
-        # The therapist first, then the email, as in every other transaction: else they deadlock.
-        queries.locked_therapist(about.therapist_id)
     result = _with_limits(email, _with_pause(claim, result, now), now)
-    is_ours = result is not LOST and outbox.end_claim(
+    is_ours = result not in (SENT, LOST) and outbox.end_claim(
         claim,
         result.status,
         now=now,
@@ -108,7 +145,7 @@ def record(claim: Claim, result: Result, now: datetime) -> Result:
     # Nothing here deletes emails, but ops may have, by hand, during the try.
     if is_ours or OutboxEmail.select().where(OutboxEmail.id == email.id).exists():
         attempts.add(email, result.outcome, now, result.reason, code=result.code)
-    _act_on(email, result, now)
+    _follow_up(email, result, now)
     # The pause that a blocked email causes has a log line of its own.
     if result.outcome is not Outcome.BLOCKED:
         _log_result(email, result)
@@ -138,11 +175,7 @@ def _with_limits(email: OutboxEmail, result: Result, now: datetime) -> Result:
     return replace(result, retry_at=result.retry_at or now + wait)
 
 
-def _act_on(email: OutboxEmail, result: Result, now: datetime) -> None:
-    if result.status is OutboxStatus.SENT:
-        undelivered.end(email)
-        if undelivered.asks_for_an_answer(email):
-            _record_hand_over(email, now)
+def _follow_up(email: OutboxEmail, result: Result, now: datetime) -> None:
     is_refused_for_long = (
         result.outcome is Outcome.UNWELCOME and now - email.created_at >= backoff.GIVE_UP_AFTER
     )
@@ -151,14 +184,16 @@ def _act_on(email: OutboxEmail, result: Result, now: datetime) -> None:
         undelivered.follow_up(email, reason, now, fault=result.address)
 
 
-def _record_hand_over(email: OutboxEmail, now: datetime) -> None:
-    # The therapist's delay counts from now on.
-    booking = email.booking
-    assert booking is not None
+def _record_hand_over(emails: Sequence[OutboxEmail], now: datetime) -> None:
+    # The therapists' delays count from now on.
+    if not emails:
+        return
+    bookings = [email.booking_id for email in emails]
     Booking.update(handed_over_at=now).where(
-        Booking.id == booking.id, Booking.handed_over_at.is_null()
+        Booking.id.in_(bookings), Booking.handed_over_at.is_null()
     ).execute()
-    ranking.schedule_refresh(booking.therapist_id, now)
+    therapists = {booking.therapist_id for email in emails if (booking := email.booking)}
+    Therapist.update(ranking_due_at=now).where(Therapist.id.in_(therapists)).execute()
 
 
 def _log_result(email: OutboxEmail, result: Result) -> None:

@@ -1,13 +1,13 @@
 """Sending what is due in the outbox: claim, compose, hand over, record."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
 
+from app import config
 from app.errors import StoreUnavailable
 from app.mailer import (
     Connection,
@@ -21,26 +21,37 @@ from app.mailer import (
 )
 from app.services.inbound.addresses import envelope_sender
 from app.services.jobs.result import JobResult, PartialResults
-from app.services.mail import asked_answers, expiry, pauses, private_words, results
+from app.services.mail import asked_answers, leases, pauses, private_words, results
+from app.services.mail.batch import Batch
 from app.services.mail.compose import compose
 from app.services.mail.results import BEHIND, Result
 from app.services.mail.throttle import SendThrottle
-from app.store import attempts, outbox, suppressions
+from app.store import attempts, outbox, wakeups
 from app.store import pauses as stored_pauses
 from app.store.db import errors
 from app.store.models import OutboxEmail, OutboxStatus, Outcome
 from app.store.outbox import Claim
 from emails.safety import UnsafeValue
 
-BATCH = 10
-# The rest is for the server's reply to the whole message, which may take 3 of the 20 timeouts.
-LEASE_UNTIL_END = 0.8
+# How many emails a connection claims together: few at first, so that each connection gets some
+# and a slow server holds up few; twice as many where they left quickly.
+FIRST_BATCH, LARGEST_BATCH = 4, 64
+QUICK_S = 0.5
+# The slowest SMTP conversation takes 15 MAIL_TIMEOUTs.
+TIMEOUTS_OF_AN_EMAIL = 20
 # Seconds between two tries while the database is down.
 STORE_RETRY_S = 0.5
 
 Identity = tuple[int, datetime]
 
 _log = structlog.get_logger("mindsum")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Outgoing):
+    """A claimed email, composed."""
+
+    claim: Claim = field(kw_only=True)
 
 
 class OutboxSender:
@@ -65,124 +76,138 @@ class OutboxSender:
     @property
     def patience_s(self) -> float:
         # One email at a slow mail server.
-        return outbox.lease().total_seconds()
+        return TIMEOUTS_OF_AN_EMAIL * config.current().mail_timeout
 
     def deliver(self) -> PartialResults:
-        """One part per email. Untried claims are given back, also if the generator is closed."""
+        """Parts of some emails each. Untried claims are given back, also if it is closed."""
         asked_answers.answer_asked(self._clock())
         if self._throttle.is_held():
             return
         oldest_at = outbox.oldest_due_at(self._clock())
         if oldest_at is None:
             return
-        connection = self._mailer.connect()
+        connection, size = self._mailer.connect(), FIRST_BATCH
         # Closed before the slot is freed: until QUIT the server counts the connection.
         with self._throttle.slot(connection) as has_room, connection:
             while has_room and not self._throttle.paused_until:
-                claims = deque(outbox.claim(self._clock(), BATCH))
+                began_s = time.monotonic()
+                claims = outbox.claim(self._clock(), size)
                 if not claims:
                     return
-                for part in self._send_all(claims, connection):
+                if len(claims) == size:
+                    # There may be more: other connections, and other schedulers, can help.
+                    wakeups.ring()
+                batch = Batch(claims)
+                for part in self._send_all(batch, connection):
                     yield replace(part, oldest_at=oldest_at)
-                yield JobResult(len(claims))
-                if claims:
+                if batch.is_stopped:
+                    yield JobResult(len(batch.open))
                     return
+                is_quick = time.monotonic() - began_s < QUICK_S
+                size = min(2 * size, LARGEST_BATCH) if is_quick else max(size // 2, 1)
 
-    def _send_all(self, claims: deque[Claim], connection: Connection) -> Iterator[JobResult]:
-        paused = list[Claim]()
+    def _send_all(self, batch: Batch, connection: Connection) -> Iterator[JobResult]:
+        claims = list(batch.open.values())
+        mine = self._take_in_hand(batch)
         try:
-            while claims and not self._throttle.paused_until:
-                claim = claims.popleft()
-                if not claim.probes and stored_pauses.covers(claim.email.domain):
-                    paused.append(claim)
-                    continue
-                try:
-                    result = self._send(claim, connection)
-                except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
-                    if not _is_store_down(error):
-                        raise
-                    # The lease goes on. Try the others first: the database may be back by then.
-                    claims.append(claim)
-                    _log.error("email_waits", email=claim.email.id, why=errors.reason(error))
-                    time.sleep(STORE_RETRY_S)
-                    yield JobResult()
-                    continue
-                if result is None:
-                    claims.appendleft(claim)
-                    return
-                yield _job_result(result)
+            with leases.kept(claims, self._clock):
+                for message, error in connection.deliver(self._prepared(batch)):
+                    if not self._note(batch, message.claim, error, connection):
+                        batch.is_stopped = True
+                        break
+                    if batch.is_due:
+                        self._store(batch)
+                        yield batch.take_stored()
+                self._store(batch)
+                yield batch.take_stored()
         finally:
-            if claims or paused:
-                left, until = [*claims, *paused], self._throttle.paused_until
+            self._store(batch)
+            self._in_hand -= mine
+            if batch.open:
+                left, until = batch.open.values(), self._throttle.paused_until
                 outbox.give_back(left, self._clock(), not_before=until)
 
-    def _send(self, claim: Claim, connection: Connection) -> Result | None:
-        """Send one claimed email; None if it was not tried and the connection must stop."""
-        email, now = claim.email, self._clock()
-        # Looked up before `_taken`, which has each email before it leaves `_in_hand`.
-        is_in_hand = _identity(email) in self._in_hand
-        # The server has taken it before, and only the record of that is missing.
-        if _identity(email) in self._taken:
-            return self._record_sent(claim)
-        if is_in_hand:
-            # The clock leapt over another thread's lease, and the server may have the message.
-            return results.LOST
-        if outbox.held_since():
-            return None
-        if not outbox.renew(claim, now):
-            return results.record(claim, results.LOST, now)
-        self._in_hand.add(_identity(email))
-        try:
-            result = self._try(claim, connection, now)
-            if result is results.SENT:
-                return self._record_sent(claim)
-            return result and results.record(claim, result, self._clock())
-        finally:
-            self._in_hand.discard(_identity(email))
+    def _take_in_hand(self, batch: Batch) -> set[Identity]:
+        """The emails that this thread alone tries; the others get their results here."""
+        mine, now = set[Identity](), self._clock()
+        for claim in list(batch.open.values()):
+            identity = _identity(claim.email)
+            # Looked up before `_taken`, which has each email before it leaves `_in_hand`.
+            is_in_hand = identity in self._in_hand
+            if identity in self._taken:
+                # Only the record of that is missing.
+                batch.end(claim, results.SENT, now)
+            elif is_in_hand:
+                # The clock leapt over another thread's lease, and the server may have the message.
+                batch.end(claim, results.LOST, now)
+            else:
+                mine.add(identity)
+        self._in_hand |= mine
+        return mine
 
-    def _try(self, claim: Claim, connection: Connection, now: datetime) -> Result | None:
-        email = claim.email
-        try:
-            if unsendable := _why_unsendable(email, now):
-                return unsendable
-            message = compose(email, now)
-            outgoing = Outgoing(
+    def _prepared(self, batch: Batch) -> Iterator[Prepared]:
+        """The emails of a batch, each composed just before it is handed over."""
+        while not self._throttle.paused_until and (claim := batch.next()):
+            email, now = claim.email, self._clock()
+            try:
+                if unsendable := batch.why_unsendable(email, now):
+                    batch.end(claim, unsendable, now)
+                    continue
+                message = compose(email, now)
+            except (StoreUnavailable, *errors.DATABASE_ERRORS):
+                raise
+            except Exception as error:
+                if not isinstance(error, UnsafeValue):
+                    _log.exception("email_fault", email=email.id, kind=email.kind)
+                batch.end(claim, results.result_of(error), now)
+                continue
+            yield Prepared(
                 message.recipient.addr_spec,
                 self._mailer.sign(message.to_bytes()),
                 message.needs_smtputf8,
-                self._may_finish(claim, now),
+                self._may_finish(claim),
                 private_words.of_email(email),
                 envelope_sender(email),
+                claim=claim,
             )
-            # No transaction is open here: the server may take minutes.
-            for _, error in connection.deliver([outgoing]):
-                if error:
-                    raise error
-        except MailWithheld:
-            return None if self._must_stop() or outbox.held_since() else results.LOST
-        except (MailError, UnsafeValue) as error:
-            return self._result_of(error, email, connection)
-        except (StoreUnavailable, *errors.DATABASE_ERRORS):
-            raise
-        except Exception as error:
-            _log.exception("email_fault", email=email.id, kind=email.kind)
-            return results.result_of(error)
-        return results.SENT
 
-    def _may_finish(self, claim: Claim, renewed_at: datetime) -> Callable[[], bool]:
+    def _may_finish(self, claim: Claim) -> Callable[[], bool]:
         # The lease and the process must last until the reply to the whole message.
-        until = renewed_at + outbox.lease() * LEASE_UNTIL_END
-        return lambda: self._clock() < until and not self._must_stop() and outbox.may_send(claim)
+        return lambda: not self._must_stop() and outbox.may_send(claim, self._clock())
+
+    def _note(
+        self, batch: Batch, claim: Claim, error: MailError | None, connection: Connection
+    ) -> bool:
+        """Take the end of a try into the batch; whether this connection goes on."""
+        if error is None:
+            self._taken.add(_identity(claim.email))
+            self._throttle.record_success()
+            batch.end(claim, results.SENT, self._clock())
+            return True
+        if isinstance(error, MailWithheld):
+            if self._must_stop() or outbox.held_since():
+                return False
+            if claim.probes or not stored_pauses.covers(claim.email.domain):
+                batch.end(claim, results.LOST, self._clock())
+            return True
+        # What an error means depends on what the server took before and since.
+        self._store(batch)
+        result = self._result_of(error, claim.email, connection)
+        if result is None:
+            return False
+        batch.end(claim, result, self._clock())
+        self._store(batch)
+        return not self._throttle.paused_until
 
     def _result_of(
-        self, error: MailError | UnsafeValue, email: OutboxEmail, connection: Connection
+        self, error: MailError, email: OutboxEmail, connection: Connection
     ) -> Result | None:
         """The result of an error; None if this connection leaves a crowded server to others."""
         result = results.result_of(error)
         if isinstance(error, MailUnwelcome) and attempts.has_sent_since_last(email, email.domain):
             # The domain takes other emails, so it must be this one that it objects to.
             return replace(result, outcome=Outcome.DEFERRED, pauses_domain=False)
-        if not (isinstance(error, MailError) and error.is_about_server):
+        if not error.is_about_server:
             return result
         if isinstance(error, MailDeferred) and self._throttle.step_back(connection, error):
             return None
@@ -197,22 +222,26 @@ class OutboxSender:
         # Requeue behind the rest, in case this message is what the server objects to.
         return replace(result, retry_at=paused_until + BEHIND)
 
-    def _record_sent(self, claim: Claim) -> Result:
-        email = claim.email
-        self._taken.add(_identity(email))
-        self._throttle.record_success()
-        # However long the database is down: only this process knows, and without the record the
-        # email would be sent again once its lease ends.
-        while True:
+    def _store(self, batch: Batch) -> None:
+        ended = batch.take_results()
+        while ended:
             try:
-                result = results.record(claim, results.SENT, self._clock())
+                written = results.record(ended)
             except StoreUnavailable as error:
-                _log.error("email_unsettled", email=email.id, why=errors.reason(error))
+                sent = [each.claim.email.id for each in ended if each.result is results.SENT]
+                if not sent:
+                    raise
+                # However long the database is down: only this process knows, and without the
+                # record the emails would be sent again once their leases end.
+                why = errors.reason(error)
+                _log.error("email_unsettled", email=sent[0], emails=len(sent), why=why)
                 time.sleep(STORE_RETRY_S)
                 continue
-            if result.status is OutboxStatus.SENT:
-                self._taken.discard(_identity(email))
-            return result
+            for each, result in zip(ended, written, strict=True):
+                if result.status is OutboxStatus.SENT:
+                    self._taken.discard(_identity(each.claim.email))
+                batch.stored += _job_result(result)
+            return
 
 
 def _identity(email: OutboxEmail) -> Identity:
@@ -220,20 +249,7 @@ def _identity(email: OutboxEmail) -> Identity:
     return email.id, email.created_at
 
 
-def _is_store_down(error: Exception) -> bool:
-    return isinstance(error, StoreUnavailable) or errors.is_environmental(error)
-
-
 def _job_result(result: Result) -> JobResult:
     has_failed = result.status is OutboxStatus.FAILED
     is_refused = has_failed and result.outcome is not Outcome.FAULT
     return JobResult(1, result.is_good, has_failed, refused=is_refused)
-
-
-def _why_unsendable(email: OutboxEmail, now: datetime) -> Result | None:
-    if stale := expiry.why_stale(email, now):
-        return Result(OutboxStatus.SKIPPED, Outcome.SKIPPED, stale)
-    if suppressed := suppressions.reason_for(email, now):
-        reason = f"the address is suppressed: {suppressed}"
-        return Result(OutboxStatus.FAILED, Outcome.SUPPRESSED, reason)
-    return None

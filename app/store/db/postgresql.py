@@ -3,7 +3,7 @@
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 import peewee
@@ -153,6 +153,24 @@ class PostgresqlServer(PooledPostgresqlDatabase):
         self.close()
         self._is_released = True
         self.close_idle()
+
+    @contextmanager
+    def listening(self, channel: str) -> Iterator[Connection | None]:
+        """A connection of its own that hears NOTIFY; None through a pooler, which hears nothing.
+
+        Raises psycopg.Error.
+        """
+        # Not the pool's.
+        unpooled: Any = peewee.PostgresqlDatabase
+        with closing(unpooled._connect(self)) as connection:
+            connection.has_limit = False
+            [(backend,)] = connection.execute("SELECT pg_backend_pid()").fetchall()
+            if backend != connection.info.backend_pid:
+                # PgBouncer tells its clients another number.
+                yield None
+                return
+            connection.execute(f"LISTEN {channel}")
+            yield connection
 
     @contextmanager
     def without_limits(self) -> Iterator[None]:

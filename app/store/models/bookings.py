@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peewee import (
     BigIntegerField,
@@ -115,6 +115,8 @@ class Booking(Table):
 
     # When RETENTION_MONTHS removed what was written in it and its emails.
     words_cleared_at = InstantField(null=True)
+    # No column: `queries.read_ahead` sets it where several bookings are read at once.
+    read_ahead: Any = None
 
     @property
     def times(self) -> Times:

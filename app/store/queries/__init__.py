@@ -50,6 +50,7 @@ from app.store.queries.emails import (
     has_left,
     locked_waiting,
     newest_emails,
+    read_ahead,
 )
 from app.store.queries.pending import therapists_with_ended_holds
 from app.store.queries.proposals import (
@@ -150,6 +151,7 @@ __all__ = [
     "overdue_since",
     "phone_of",
     "proposals_of",
+    "read_ahead",
     "readings_of",
     "replacements_of",
     "requested_since",

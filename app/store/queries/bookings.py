@@ -155,6 +155,8 @@ def next_ordinal(booking: Booking, event: str) -> int:
 
 def facts_of_request(booking: Booking) -> dict[str, Any]:
     """What was recorded when it was requested."""
+    if booking.read_ahead is not None:
+        return dict(booking.read_ahead.request_facts)
     entries = TimelineEntry.select(TimelineEntry.facts).where(TimelineEntry.booking == booking)
     first = entries.order_by(TimelineEntry.id).first()
     return first.facts if first else {}

@@ -1,5 +1,6 @@
 """Emails of the outbox: for ops, and those of one booking."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -16,6 +17,7 @@ from app.store.models import (
     Role,
     Suppression,
     Therapist,
+    TimelineEntry,
 )
 from app.store.queries.locking import locking
 
@@ -82,16 +84,19 @@ class Delivery:
     email: int | None
 
 
+_DELIVERY = (
+    OutboxEmail.role,
+    OutboxEmail.kind,
+    OutboxEmail.status,
+    OutboxEmail.created_at,
+    OutboxEmail.settled_at,
+    OutboxEmail.last_error,
+    OutboxEmail.id,
+)
+
+
 def _deliveries(booking_id: Any, client_key: Any, therapist_key: Any) -> Any:
-    emails = OutboxEmail.select(
-        OutboxEmail.role,
-        OutboxEmail.kind,
-        OutboxEmail.status,
-        OutboxEmail.created_at,
-        OutboxEmail.settled_at,
-        OutboxEmail.last_error,
-        OutboxEmail.id,
-    ).where(OutboxEmail.booking == booking_id)
+    emails = OutboxEmail.select(*_DELIVERY).where(OutboxEmail.booking == booking_id)
     # One query: every page of a booking asks this.
     addresses = _address(Role.CLIENT, client_key).union_all(_address(Role.THERAPIST, therapist_key))
     return emails.union_all(addresses).tuples()
@@ -101,6 +106,9 @@ _DELIVERIES = Statement[tuple[Any, ...]](_deliveries)
 
 
 def deliveries_of(booking: Booking) -> list[Delivery]:
+    ahead: ReadAhead | None = booking.read_ahead
+    if ahead is not None:
+        return ahead.deliveries
     rows = _DELIVERIES.all(booking.id, booking.client.email_key, booking.therapist.email_key)
     return [Delivery(*row) for row in rows]
 
@@ -115,3 +123,53 @@ def _address(role: Role, address_key: Any) -> "ModelSelect[Suppression]":
         Suppression.reason,
         Suppression.email,
     ).where(Suppression.address_key == address_key)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAhead:
+    """What was read of a booking together with others, to serve `facts_of_request` and others."""
+
+    request_facts: dict[str, Any]
+    deliveries: list[Delivery]
+
+
+_REQUESTS = Statement[TimelineEntry](
+    lambda ids: TimelineEntry.select(TimelineEntry.booking, TimelineEntry.facts).where(
+        TimelineEntry.booking.in_(ids), TimelineEntry.event == "requested"
+    )
+)
+_EMAILS_OF_EACH = Statement[OutboxEmail](
+    lambda ids: OutboxEmail.select(*_DELIVERY, OutboxEmail.booking).where(
+        OutboxEmail.booking.in_(ids)
+    )
+)
+_ADDRESSES = Statement[Suppression](
+    lambda keys: Suppression.select().where(Suppression.address_key.in_(keys))
+)
+
+
+def read_ahead(bookings: Collection[Booking]) -> None:
+    """Read several bookings' facts and deliveries at once; each keeps what it had then."""
+    ids = sorted({booking.id for booking in bookings})
+    if not ids:
+        return
+    facts = {entry.booking_id: entry.facts for entry in _REQUESTS.all(ids)}
+    emails: dict[int | None, list[Delivery]] = {}
+    for row in _EMAILS_OF_EACH.all(ids):
+        told = Delivery(
+            row.role, row.kind, row.status, row.created_at, row.settled_at, row.last_error, row.id
+        )
+        emails.setdefault(row.booking_id, []).append(told)
+    keys = {person.email_key for each in bookings for person in (each.client, each.therapist)}
+    unreached = {row.address_key: row for row in _ADDRESSES.all(sorted(keys))}
+    for booking in bookings:
+        sides = ((Role.CLIENT, booking.client), (Role.THERAPIST, booking.therapist))
+        addresses = [
+            Delivery(
+                role, "", OutboxStatus.FAILED, found.at, found.at, found.reason, found.email_id
+            )
+            for role, person in sides
+            if (found := unreached.get(person.email_key))
+        ]
+        deliveries = [*emails.get(booking.id, []), *addresses]
+        booking.read_ahead = ReadAhead(facts.get(booking.id, {}), deliveries)

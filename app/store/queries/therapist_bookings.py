@@ -66,15 +66,21 @@ def sessions_with_proposals(therapist: Therapist) -> list[Booking]:
     return list(with_therapist_and_client(is_theirs & Booking.proposed_until.is_null(False)))
 
 
+_ACCEPTED_BETWEEN = Statement[Booking](
+    lambda therapist_id, starts_after, start, end: with_therapist_and_client(
+        (Booking.therapist == therapist_id)
+        & ACCEPTED
+        & (Booking.starts_at < end)
+        & (Booking.starts_at > starts_after)
+        & (Booking.ends_at > start)
+    ).order_by(Booking.starts_at)
+)
+
+
 def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> list[Booking]:
-    return list(
-        with_therapist_and_client(
-            (Booking.therapist == therapist)
-            & ACCEPTED
-            & (Booking.starts_at < end)
-            & (Booking.ends_at > start)
-        ).order_by(Booking.starts_at)
-    )
+    # Lets the index on starts_at leave out the therapist's past.
+    starts_after = start - LONGEST_SESSION
+    return _ACCEPTED_BETWEEN.all(therapist.id, starts_after, start, end)
 
 
 Span = tuple[datetime, datetime]

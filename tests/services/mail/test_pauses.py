@@ -143,7 +143,7 @@ def test_domains_of_one_organisation_count_once(
     for domain in domains:
         email = OutboxEmail.get(OutboxEmail.booking == booking)
         email.domain = domain
-        pauses.refuse(outbox.Claim(email, "token"), "550 no", story.now)
+        pauses.refuse(outbox.Claim(email, "token", story.now), "550 no", story.now)
     assert stored.covers("unrelated.example") == is_queue_paused
 
 

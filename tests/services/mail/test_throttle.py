@@ -10,6 +10,7 @@ from flask import Flask
 from app import clock
 from app.rules.lifecycle import Actor
 from app.services.bookings import messages
+from app.services.mail import batch
 from app.services.mail import sender as sending
 from app.store import outbox
 from app.store.db import database
@@ -50,7 +51,8 @@ def status_of(kind: str) -> str:
 @pytest.fixture
 def one_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each connection claims one email at a time, so that some are left for the others."""
-    monkeypatch.setattr(sending, "BATCH", 1)
+    monkeypatch.setattr(sending, "FIRST_BATCH", 1)
+    monkeypatch.setattr(sending, "LARGEST_BATCH", 1)
 
 
 def hold(app: Flask) -> None:
@@ -233,7 +235,10 @@ def test_a_hold_during_a_message_lets_that_one_go_and_no_other(story: Story) -> 
         assert len(server.messages) == 1 < OutboxEmail.select().count()
 
 
-def test_a_hold_gives_back_what_was_claimed_and_not_yet_sent(four_due: Story, app: Flask) -> None:
+def test_a_hold_gives_back_what_was_claimed_and_not_yet_sent(
+    four_due: Story, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "STORE_AFTER_S", 0)
     with MailServer() as server:
         parts = sender_to(app, server.port).deliver()
         next(parts)

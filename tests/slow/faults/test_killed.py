@@ -38,9 +38,7 @@ BOOKINGS = runs(24, 1250)
 
 @pytest.fixture
 def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
-    """The therapists' site, with leases that last seconds."""
     with fault_cast.opened(database_url, tmp_path, mail) as opened:
-        opened.environment["MAIL_TIMEOUT"] = str(runs(25, 50) / 100)
         yield opened
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.store import outbox
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, TimelineEntry
 from tests.harness.fork_supervisor import SCHEDULER, WEB, Child, ForkSupervisor
@@ -22,10 +23,9 @@ from tests.harness.soak import runs
 from tests.harness.waiting import until
 from tests.scenarios import fault_cast, kill_report
 
-LEASE_S = 20 * 10
-"""Twenty times MAIL_TIMEOUT, which is ten seconds unless set."""
+LEASE_S = outbox.LEASE.total_seconds()
 SHORT_LEASE_S = 4
-POINTS = ("after_claim", "after_renew", "smtp_content", "smtp_sender", "smtp_recipient")
+POINTS = ("after_claim", "smtp_content", "smtp_sender", "smtp_recipient")
 ENQUIRIES = 26
 """More than a sweep handles in one transaction."""
 IMPATIENT = """

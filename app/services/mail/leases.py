@@ -1,0 +1,31 @@
+"""Keeping claims: their leases are short, and are renewed for as long as they are in hand."""
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+from app.errors import StoreUnavailable
+from app.store import outbox
+from app.store.db import database, errors
+from app.store.outbox import Claim
+
+RENEW_EVERY_S = outbox.LEASE.total_seconds() / 4
+
+
+@contextmanager
+def kept(claims: Collection[Claim], clock: Callable[[], datetime]) -> Iterator[None]:
+    """Another thread renews the leases of `claims` during the block."""
+    is_over = threading.Event()
+
+    def renew() -> None:
+        while not is_over.wait(RENEW_EVERY_S):
+            # What cannot be renewed is not ended either: `outbox.may_send` refuses.
+            with suppress(StoreUnavailable, *errors.DATABASE_ERRORS), database.connection():
+                outbox.renew(claims, clock())
+
+    threading.Thread(target=renew, name="leases", daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
