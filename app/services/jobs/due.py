@@ -171,11 +171,16 @@ def _purge_rest(now: datetime) -> PartialResults:
     yield from retention.clear(now)
 
 
-@in_transaction
 def _delete_batch(table: type[Table], is_old: Expression) -> int:
-    # In batches, so that other writers need not wait long after an outage.
-    old = table.select(table.id).where(is_old).limit(PURGE_BATCH)
-    return int(table.delete().where(table.id.in_(old)).execute())
+    # In batches, so that other writers need not wait long after an outage. Read first, so that
+    # none waits where nothing is old.
+    old = [row.id for row in table.select(table.id).where(is_old).limit(PURGE_BATCH)]
+    return _delete(table, old) if old else 0
+
+
+@in_transaction
+def _delete(table: type[Table], ids: list[int]) -> int:
+    return int(table.delete().where(table.id.in_(ids)).execute())
 
 
 def _catch_up(booking: Booking, now: datetime) -> bool:

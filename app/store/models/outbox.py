@@ -211,3 +211,5 @@ add_index(
     OutboxEmail.status,
     where=OutboxEmail.status.in_([OutboxStatus.SENT, OutboxStatus.FAILED, OutboxStatus.SKIPPED]),
 )
+# Job purge: those that limit nothing any more.
+add_index(EmailLimit, "email_limit_last", EmailLimit.last_at)

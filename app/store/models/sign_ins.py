@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from peewee import BooleanField, CharField, ForeignKeyField
 
-from app.store.models.base import Table
+from app.store.models.base import Table, add_index
 from app.store.models.fields import InstantField
 from app.store.models.outbox import OutboxEmail
 from app.store.models.people import Therapist
@@ -60,3 +60,20 @@ class TherapistSession(Table):
 
     def is_over_at(self, now: datetime) -> bool:
         return self.ended_at is not None or now >= self.expires_at
+
+
+# Job purge: links that are over, and sessions that have ended in any of three ways.
+add_index(SignIn, "sign_in_created", SignIn.created_at)
+add_index(
+    TherapistSession,
+    "therapist_session_ended",
+    TherapistSession.ended_at,
+    where=TherapistSession.ended_at.is_null(False),
+)
+add_index(
+    TherapistSession,
+    "therapist_session_idle",
+    TherapistSession.is_kept,
+    TherapistSession.last_seen_at,
+)
+add_index(TherapistSession, "therapist_session_created", TherapistSession.created_at)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from peewee import BigIntegerField, CharField, DoubleField, IntegerField, TextField
 
-from app.store.models.base import Table
+from app.store.models.base import Table, add_index
 from app.store.models.fields import FactsField, InstantField
 
 
@@ -63,3 +63,8 @@ class JobStatistics(Table):
 
     class Meta:
         table_name = "job_figures"
+
+
+# Job purge: those that are over.
+add_index(IdempotentAnswer, "idempotent_answer_created", IdempotentAnswer.created_at)
+add_index(LimitUse, "limit_use_last", LimitUse.last_at)

@@ -63,8 +63,9 @@ def sessions_over(now: datetime) -> Expression:
     seen, is_kept = TherapistSession.last_seen_at, TherapistSession.is_kept
     is_over: Expression = (
         TherapistSession.ended_at.is_null(False)
-        | (~is_kept & (seen <= now - IDLE))
-        | (is_kept & (seen <= now - IDLE_IF_KEPT))
+        # Compared, not negated: SQLite's index has no other use.
+        | ((is_kept == False) & (seen <= now - IDLE))  # noqa: E712 - SQL
+        | ((is_kept == True) & (seen <= now - IDLE_IF_KEPT))  # noqa: E712 - SQL
         | (TherapistSession.created_at <= now - LASTS_AT_MOST)
     )
     return is_over

@@ -1,0 +1,88 @@
+"""Every statement of the scheduler finds its rows by an index, however many there are."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.rules.lifecycle import Actor
+from app.scheduler.process import run_once
+from app.services import auth
+from app.store.db import database
+from tests.harness.smtp_server import FaultyServer
+from tests.scenarios.story import DEE, ELI, Story, sender_to, total
+
+pytestmark = pytest.mark.both_databases
+
+# They have a row for each job, upgrade, paused domain, held part, or form sent a moment ago.
+SMALL = {"job_figures", "schema_migration", "mail_pause", "hold", "asked_email", "sqlite_master"}
+READS_ROWS = re.compile(r"\s*(SELECT|UPDATE|DELETE)\b", re.IGNORECASE)
+# By name or by the alias that the plan shows.
+SCANNED = {
+    True: re.compile(r"^SCAN (?:TABLE )?(\w+)(?! \S*\s*USING)"),
+    False: re.compile(r"Seq Scan on (\w+)"),
+}
+ALIASES = re.compile(r'"?(\w+)"? AS "?(\w+)"?')
+
+Statements = dict[str, Any]
+
+
+@contextmanager
+def recorded() -> Iterator[Statements]:
+    """The statements of the block that look for rows, with values of one run."""
+    bound: Any = database.db.obj
+    execute, found = bound.execute_sql, Statements()
+
+    def note(sql: str, params: Any = None) -> Any:
+        if READS_ROWS.match(sql):
+            found.setdefault(sql, params)
+        return execute(sql, params)
+
+    bound.execute_sql = note
+    try:
+        yield found
+    finally:
+        del bound.execute_sql
+
+
+def scans(sql: str, params: Any) -> set[str]:
+    """The tables that the database would read as a whole."""
+    is_sqlite = database.is_sqlite()
+    explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
+    rows = database.db.execute_sql(explain + sql, params).fetchall()
+    plan = [str(row[-1]) for row in rows]
+    names = {alias: table for table, alias in ALIASES.findall(sql)}
+    found = {hit[1] for line in plan if (hit := SCANNED[is_sqlite].search(line))}
+    return {names.get(each, each) for each in found} - SMALL
+
+
+def test_the_scheduler_reads_no_table_as_a_whole(story: Story, app: Flask) -> None:
+    with recorded() as statements:
+        run_once(app)
+        first = story.ask()
+        story.accept(first)
+        story.ask("bran", client=ELI, starts_at=story.now + timedelta(hours=54))
+        auth.request_sign_in("asha@therapists.example", "/dashboard", story.now)
+        with FaultyServer({f"rcpt {DEE[1]}": "550 5.1.1 no such mailbox"}) as server:
+            total(sender_to(app, server.port).deliver())
+        for hours in (2, 2, 24, 24):
+            story.wait(hours=hours)
+            run_once(app)
+        story.cancel(story.ask(starts_at=story.now + timedelta(hours=60)), by=Actor.CLIENT)
+        story.wait(days=70)
+        run_once(app)
+    assert len(statements) > 50
+    with database.connection():
+        if not database.is_sqlite():
+            # Small tables are read as a whole unless there is no other way.
+            database.db.execute_sql("SET enable_seqscan = off")
+        found = {
+            sql: tables for sql, params in statements.items() if (tables := scans(sql, params))
+        }
+        if not database.is_sqlite():
+            database.db.execute_sql("RESET enable_seqscan")
+    assert found == {}
