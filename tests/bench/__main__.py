@@ -12,7 +12,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chart, delivery, pages, paths, scheduling, slow_smtp, startup, strangers, web
+from tests.bench import (
+    chart,
+    delivery,
+    pages,
+    paths,
+    scheduling,
+    slow_smtp,
+    startup,
+    strangers,
+    web,
+)
 from tests.bench.databases import PLACES, Place
 from tests.bench.figure import IS_QUICK, Figure, show, write
 from tests.bench.measure import Row
