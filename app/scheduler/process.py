@@ -7,10 +7,12 @@ import signal
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
@@ -76,7 +78,6 @@ class SchedulerProcess:
     def stop(self) -> bool:
         """False if a run did not end in time."""
         self._stopping.set()
-        self._waking.join(STOPS_WITHIN_S / 2)
         self._scheduler.shutdown(wait=False)
         if not self._wait_for_runs(STOPS_WITHIN_S / 2):
             # The answer to a message that is handed over from now on might come too late.
@@ -94,7 +95,9 @@ class SchedulerProcess:
 
     def _deliver_when_woken(self) -> None:
         for _ in wakeups.heard(self._stopping.is_set):
-            self._scheduler.modify_job(DELIVER_OUTBOX, next_run_time=datetime.now(UTC))
+            # There is no job any more once it stops.
+            with suppress(JobLookupError):
+                self._scheduler.modify_job(DELIVER_OUTBOX, next_run_time=datetime.now(UTC))
 
     def _run(self, job: Job) -> None:
         self._count(job.name, 1)

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from peewee import JOIN, SQL, Expression, IntegrityError, fn
@@ -215,8 +215,7 @@ def renew(claims: Iterable[Claim], now: datetime) -> int:
     """Start leases again; how many are still ours."""
     ids = {each.email.id: each.token for each in claims}
     ours = OutboxEmail.lease_token.in_(set(ids.values())) & OutboxEmail.id.in_(list(ids))
-    leased = OutboxEmail.update(due_at=now + LEASE).where(ours, _SENDING)
-    return int(leased.execute())
+    return int(OutboxEmail.update(due_at=now + LEASE).where(ours, _SENDING).execute())
 
 
 _MAY_SEND = statements.Statement[tuple[int]](
@@ -393,9 +392,7 @@ def _stored(at: datetime) -> int | None:
 
 
 def _instant(stored: int) -> datetime:
-    at = OutboxEmail.due_at.python_value(stored)
-    assert at is not None
-    return at
+    return cast("datetime", OutboxEmail.due_at.python_value(stored))
 
 
 def _mark() -> str:

@@ -38,7 +38,7 @@ def ring() -> None:
         _send(db.obj.path)
     else:
         with suppress(*DATABASE_ERRORS):
-            db.execute_sql(f"NOTIFY {_CHANNEL}")
+            db.obj.notify(_CHANNEL)
 
 
 def heard(is_over: Callable[[], bool]) -> Iterator[None]:

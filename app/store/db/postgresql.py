@@ -154,6 +154,11 @@ class PostgresqlServer(PooledPostgresqlDatabase):
         self._is_released = True
         self.close_idle()
 
+    def notify(self, channel: str) -> None:
+        """Outside of transactions: a NOTIFY within one holds up the commits of others."""
+        held: Connection = self.connection()
+        held.execute(f"NOTIFY {channel}", prepare=False)
+
     @contextmanager
     def listening(self, channel: str) -> Iterator[Connection | None]:
         """A connection of its own that hears NOTIFY; None through a pooler, which hears nothing.

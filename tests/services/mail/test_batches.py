@@ -1,0 +1,68 @@
+"""Emails are claimed, read and recorded together: what one costs, and what a batch must not mix."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app.store.db import database
+from app.store.models import DeliveryAttempt, OutboxEmail, Outcome
+from tests.harness.smtp_server import FaultyServer
+from tests.scenarios.story import DEE, ELI, Story, sender_to, total
+
+BOOKINGS = 24
+ASHA = "asha@therapists.example"
+
+
+def ask_often(story: Story) -> None:
+    first = story.now.replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    for number in range(BOOKINGS):
+        client = (f"C{number} Long", f"c{number}@domain{number}.example", "UTC")
+        story.ask(starts_at=first + timedelta(days=number), client=client)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_email_costs_at_most_three_statements(story: Story) -> None:
+    ask_often(story)
+    statements = list[str]()
+    connection = database.db.connection()
+    connection.set_trace_callback(statements.append)
+    sent = story.deliver()
+    connection.set_trace_callback(None)
+    assert len(sent) == 2 * BOOKINGS
+    assert len(statements) <= 3 * len(sent), statements
+
+
+@pytest.mark.both_databases
+def test_each_email_of_a_batch_has_its_own_end(story: Story, app: Flask) -> None:
+    ask_often(story)
+    replies = {
+        "rcpt c3@domain3.example": "550 5.1.1 no such mailbox",
+        "rcpt c7@domain7.example": "451 4.3.0 later",
+    }
+    with FaultyServer(replies) as server:
+        result = total(sender_to(app, server.port).deliver())
+        taken = [one.rcpt_tos[0] for one in server.messages]
+    # Two more tell the therapist and ops that a client cannot be reached.
+    assert (result.due, result.done, result.failed) == (2 * BOOKINGS + 2, 2 * BOOKINGS, 1)
+    assert len(taken) == 2 * BOOKINGS
+    ends = {
+        row.recipient.email: row.status.value
+        for row in OutboxEmail.select().where(OutboxEmail.role == "client")
+    }
+    assert ends.pop("c3@domain3.example") == "failed"
+    assert ends.pop("c7@domain7.example") == "queued"
+    assert set(ends.values()) == {"sent"}
+    outcomes = [row.outcome for row in DeliveryAttempt.select()]
+    assert outcomes.count(Outcome.SENT) == 2 * BOOKINGS
+
+
+@pytest.mark.both_databases
+def test_an_address_that_dies_in_a_batch_is_not_tried_again_in_it(story: Story, app: Flask) -> None:
+    for hours in (48, 50, 52):
+        story.ask(starts_at=story.now + timedelta(hours=hours), client=DEE)
+    story.ask("bran", starts_at=story.now + timedelta(hours=48), client=ELI)
+    with FaultyServer({f"rcpt {DEE[1]}": "550 5.1.1 no such mailbox"}) as server:
+        total(sender_to(app, server.port).deliver())
+        offered = [line for line in server.commands if line == f"RCPT TO:<{DEE[1]}>"]
+    assert len(offered) == 1
