@@ -161,7 +161,7 @@ def _purge_rest(now: datetime) -> PartialResults:
         (EmailLimit, limits.is_over(now)),
         (SignIn, SignIn.created_at < now - SIGN_INS_KEPT),
         (IdempotentAnswer, IdempotentAnswer.created_at < now - API_ANSWERS_KEPT),
-        (TherapistSession, queries.sessions_over(now)),
+        *[(TherapistSession, each) for each in queries.ways_sessions_end(now)],
         (AccessEntry, AccessEntry.at < now - trail_kept),
         (LimitUse, limits.uses_over(now)),
         (InboundMessage, kept.is_old(now)),

@@ -66,6 +66,7 @@ from app.store.queries.sign_ins import (
     sessions_over,
     sessions_that_last,
     sign_in_email_out,
+    ways_sessions_end,
 )
 from app.store.queries.therapist_bookings import (
     accepted_between,
@@ -170,6 +171,7 @@ __all__ = [
     "timeline_of",
     "times_off_of",
     "upcoming_sessions_of",
+    "ways_sessions_end",
     "with_therapist_and_client",
     "writings_of",
     "written_counts",

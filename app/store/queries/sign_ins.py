@@ -1,6 +1,8 @@
 """Sign In links that are out or wait; therapists' sessions: one, those that last or are over."""
 
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from peewee import Expression, ModelSelect
 
@@ -59,13 +61,17 @@ def sessions_that_last(therapist: Therapist, now: datetime) -> list[TherapistSes
 
 
 def sessions_over(now: datetime) -> Expression:
-    # As TherapistSession.is_over_at.
+    """As TherapistSession.is_over_at."""
+    return reduce(or_, ways_sessions_end(now))
+
+
+def ways_sessions_end(now: datetime) -> list[Expression]:
+    """One by one, because SQLite uses an index for each and none for all together."""
     seen, is_kept = TherapistSession.last_seen_at, TherapistSession.is_kept
-    is_over: Expression = (
-        TherapistSession.ended_at.is_null(False)
-        # Compared, not negated: SQLite's index has no other use.
-        | ((is_kept == False) & (seen <= now - IDLE))  # noqa: E712 - SQL
-        | ((is_kept == True) & (seen <= now - IDLE_IF_KEPT))  # noqa: E712 - SQL
-        | (TherapistSession.created_at <= now - LASTS_AT_MOST)
-    )
-    return is_over
+    return [
+        TherapistSession.ended_at.is_null(False),
+        # Compared, not negated: the index begins with it.
+        (is_kept == False) & (seen <= now - IDLE),  # noqa: E712 - SQL
+        (is_kept == True) & (seen <= now - IDLE_IF_KEPT),  # noqa: E712 - SQL
+        TherapistSession.created_at <= now - LASTS_AT_MOST,
+    ]
