@@ -132,6 +132,8 @@ def test_what_clients_wrote_stays_theirs_and_their_pages_still_open(
     statuses = {str(each): app.test_client().get(path).status_code for each, path in paths.items()}
     assert statuses == {
         "manage": 200, "choose": 409, "session": 404, "accept": 404, "decline": 404, "sign-in": 410,
+        # They have left; of the two for clients, no other time is proposed.
+        "suggest": 404, "agree": 404, "refuse": 404, "take": 409, "keep": 409,
     }  # fmt: skip
     page = app.test_client().post(paths[LinkPurpose.MANAGE]).text
     assert "what Dee answered" in page and leaving.NAME in page
