@@ -19,7 +19,7 @@ from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 pytestmark = pytest.mark.both_databases
 
 # They have a row for each job, upgrade, paused domain, held part, or form sent a moment ago.
-SMALL = {"job_figures", "schema_migration", "mail_pause", "hold", "asked_email", "sqlite_master"}
+SMALL = {"job_figures", "schema_migration", "mail_pause", "hold", "asked_email"}
 READS_ROWS = re.compile(r"\s*(SELECT|UPDATE|DELETE)\b", re.IGNORECASE)
 # By name or by the alias that the plan shows.
 SCANNED = {
@@ -38,7 +38,7 @@ def recorded() -> Iterator[Statements]:
     execute, found = bound.execute_sql, Statements()
 
     def note(sql: str, params: Any = None) -> Any:
-        if READS_ROWS.match(sql):
+        if READS_ROWS.match(sql) and "sqlite_master" not in sql:
             found.setdefault(sql, params)
         return execute(sql, params)
 
