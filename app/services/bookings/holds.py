@@ -6,6 +6,7 @@ from app import config
 from app.rules import availability
 from app.services import limits
 from app.store.models import HeldTime, PendingRequest, Therapist
+from app.store.models.outbox import CONFIRM_REQUEST
 from app.store.queries import pending as pending_requests
 
 
@@ -13,6 +14,8 @@ def hold_if_allowed(
     pending: PendingRequest, therapist: Therapist, *, until: datetime, now: datetime
 ) -> None:
     """Hold the time of a locked therapist, which is free, unless too much is held already."""
+    # Requests of one address to several therapists are counted one at a time.
+    limits.lock_emails(CONFIRM_REQUEST, pending.address_hash, now)
     # Beyond the limits a request is taken without holding, and no answer tells.
     of_therapist = pending_requests.holds_of_therapist(therapist, now)
     of_address = pending_requests.holds_of_address(pending.address_hash, now)
