@@ -74,6 +74,17 @@ def cancel(token: str) -> ResponseReturnValue:
     return manage_page(result.booking, now, status)
 
 
+@blueprint.post("/link/manage/<token>/next-week")
+@limiter.limit(LINK_LIMIT)
+def ask_again(token: str) -> ResponseReturnValue:
+    """The request form, filled in with what this form sends: its address is not for names."""
+    booking = _load_booking(token, clock.now())
+    press.meant(Verb("ask_again", "Fill in the request form"), holder=booking.client.email)
+    form = url_for("directory.request_session", slug=booking.therapist.slug, _anchor="request")
+    return redirect(form, HTTPStatus.TEMPORARY_REDIRECT)
+
+
+@blueprint.get("/link/manage/<token>/next-week")
 @blueprint.get("/link/manage/<token>/message")
 @limiter.limit(LINK_LIMIT)
 def show_again(token: str) -> ResponseReturnValue:

@@ -343,6 +343,7 @@ GUARDED = {
     "links.decline",
     "links.sign_in",
     "confirm.confirm_request",
+    "client.ask_again",
     "client.read_words",
     "client.cancel",
     "choose.choose",
