@@ -65,7 +65,7 @@ def wait_until_counting(site: Site, workers: int) -> None:
 
     def ask() -> int:
         site.call("GET", "/healthz")
-        return len(list(metrics_folder(site).glob("*.db")))
+        return len(list(metrics_folder(site).glob("histogram_*.db")))
 
     until(f"{workers} workers to count", ask, lambda count: count == workers)
 
