@@ -68,7 +68,7 @@ SCHEDULER_MAY_IMPORT = {
     "app": {"clock", "config", "create_app"},
     "app.errors": {"ConfigError"},
     "app.mailer": {"Mailer"},
-    "app.scheduler.timetable": {"timetable"},
+    "app.scheduler.timetable": {"DELIVER_OUTBOX", "timetable"},
     "app.services.inbound": {"addresses"},
     "app.services.inbound.handle": {"process_inbound"},
     "app.services.jobs": {"due"},
@@ -76,6 +76,7 @@ SCHEDULER_MAY_IMPORT = {
     "app.services.jobs.result": {"Job"},
     "app.services.jobs.runner": {"JobRunner"},
     "app.services.jobs.monitor": {"JobMonitor"},
+    "app.store": {"wakeups"},
     "emails": {"render"},
 }
 

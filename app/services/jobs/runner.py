@@ -16,8 +16,8 @@ from app.services.jobs.result import Job, JobResult
 from app.store.db import database
 
 SCHEMA_LOGGED_EVERY_S = 60.0
-# Nothing is claimed for so long after the database was away: whoever holds a lease that ended in
-# that time tells it first what has been sent.
+# Nothing is claimed for so long after the database was away: a worker whose lease ended in
+# that time records first what it has sent.
 STORE_REST_S = 2.0
 # What is left undone for longer than this is kept from us, for example by a lock in a shell.
 OVERDUE_WARNED_S = 60.0

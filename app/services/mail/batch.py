@@ -33,7 +33,7 @@ class Batch:
         self._since_s = 0.0
         self._unreached: dict[int, Suppression] = {}
         self._paused: set[str] = set()
-        # The end of an email to somebody whom none has reached changes what the others say.
+        # An email that ends for a person without any delivered one changes what the others say.
         self._is_news_under_way = False
         # Whether this connection leaves the rest of them.
         self.is_stopped = False

@@ -318,7 +318,9 @@ def years_of_bookings(story: Story, count: int) -> None:
     live = "WHEN 0 THEN 'accepted' WHEN 1 THEN 'requested'"
     changed["status"] = f"CASE n.i - n.i / 10 * 10 {live} ELSE 'withdrawn' END"
     copies(Booking, count, changed)
-    copies(OutboxEmail, count, {"about": "'X' || n.i", "status": "'sent'"})
+    of_its_booking = "(SELECT id FROM booking WHERE reference = 'X' || n.i)"
+    emails = {"about": "'X' || n.i", "status": "'sent'", "booking_id": of_its_booking}
+    copies(OutboxEmail, count, emails)
     database.db.execute_sql("ANALYZE")
 
 
