@@ -8,8 +8,8 @@ import os
 import re
 import smtplib
 import threading
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from signal import SIGKILL, SIGSTOP, pthread_kill
@@ -22,6 +22,7 @@ from app.services.mail.sender import Prepared
 from app.store import outbox
 from app.store.db import database, sqlite
 from app.store.outbox import Claim
+from tests.harness.waiting import PATIENCE_S
 
 _WRITE = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?', re.IGNORECASE)
 _DOT = b".\r\n"
@@ -106,7 +107,7 @@ class FaultInjector:
     def _while_no_thread_writes(self, point: str) -> AbstractContextManager[Any]:
         """Stop no other thread of this process while it holds SQLite's write lock."""
         is_end = point == self._fault.point and self._fault.signal == SIGSTOP
-        return sqlite._thread_lock if is_end and point not in _WRITING else nullcontext()
+        return _no_thread_writing() if is_end and point not in _WRITING else nullcontext()
 
     def _current_deliveries(self) -> list[dict[str, Any]]:
         return [
@@ -261,3 +262,13 @@ class FaultInjector:
         self._reach("smtp_content")
         if content[middle:]:
             original(client, content[middle:])
+
+
+@contextmanager
+def _no_thread_writing() -> Iterator[None]:
+    queue = sqlite._write_lock._queue
+    assert queue.enter(PATIENCE_S), "a thread kept SQLite's write lock"
+    try:
+        yield
+    finally:
+        queue.leave()
