@@ -158,6 +158,7 @@ def change_address(address: str, new: str, now: datetime) -> Client:
         raise InvalidFields(FieldError("new", taken)) from error
     suppressions.forget(address)
     suppressions.forget(new)
+    kept.follow_address(address, new, now)
     outbox.restart_queued(client, now)
     return client
 

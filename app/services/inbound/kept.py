@@ -30,6 +30,14 @@ def forget(person: Person, address: str) -> None:
     Complaint.delete().where(Complaint.address_key == email_key(address)).execute()
 
 
+def follow_address(old: str, new: str, now: datetime) -> None:
+    """In the transaction that changes it: a complaint is the person's, and is erased with them."""
+    if email_key(old) == email_key(new):
+        return
+    if Complaint.delete().where(Complaint.address_key == email_key(old)).execute():
+        Complaint.insert(address_key=email_key(new), at=now).on_conflict_ignore().execute()
+
+
 def _is_from(person: Person) -> Expression:
     is_client = isinstance(person, Client)
     column = InboundMessage.client if is_client else InboundMessage.therapist

@@ -13,6 +13,7 @@ from app.errors import FieldError, InvalidFields
 from app.rules.names import given_name
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
+from app.services.inbound import kept
 from app.services.therapists import sessions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
@@ -87,7 +88,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
     """Raises NotFound, or InvalidFields if taken."""
     # A suppression of the new address is lifted.
     therapist = queries.locked_therapist_by_slug(slug)
-    has_moved = therapist.email_key != queries.email_key(address)
+    has_moved, old = therapist.email_key != queries.email_key(address), therapist.email
     therapist.email, therapist.email_key = address, queries.email_key(address)
     therapist.links_epoch += has_moved
     try:
@@ -98,6 +99,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
         # What is in the old mailbox, or was opened from it, must not open the account.
         sessions.end_all_of(therapist, now)
     suppressions.forget(address)
+    kept.follow_address(old, address, now)
     outbox.restart_queued(therapist, now)
     on_commit(lambda: _log.warning("therapist_address_changed", therapist=slug))
     return therapist

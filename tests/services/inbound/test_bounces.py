@@ -3,14 +3,16 @@
 import pytest
 
 from app.mail_addresses import AddressKind
-from app.services import access_trail
+from app.services import access_trail, clients
 from app.services.access_trail import Access
 from app.services.inbound import addresses
 from app.services.mail.reach import reach_of
+from app.services.therapists import accounts, leaving
 from app.store import suppressions
 from app.store.models import (
     AccessEvent,
     Booking,
+    Complaint,
     MailPause,
     OutboxEmail,
     OutboxStatus,
@@ -141,6 +143,25 @@ def test_a_complaint_stops_reminders_and_tells_ops_and_nothing_else_stops(
     assert email_of("answer_reminder").status is OutboxStatus.SKIPPED
     story.accept(asked)
     assert ("session_confirmed", ASHA) in story.deliver()
+
+
+@pytest.mark.parametrize("who", ["client", "therapist"])
+def test_a_complaint_follows_a_changed_address_and_ends_with_the_person(
+    post: Post, story: Story, asked: Booking, who: str
+) -> None:
+    kind = {"client": "booking_received", "therapist": "booking_requested"}[who]
+    post.hear(complaint(Refusal(to=bounce_address(kind))), "complaints@in.example")
+    new = "moved@elsewhere.example"
+    if who == "client":
+        clients.change_address(DEE[1], new, story.now)
+    else:
+        accounts.change_address("asha", new, story.now)
+    assert [each.address_key for each in Complaint.select()] == [new]
+    if who == "client":
+        clients.erase(new, story.now, ends_live_bookings=True)
+    else:
+        leaving.erase("asha", story.now, ends_live_bookings=True)
+    assert Complaint.select().count() == 0
 
 
 def test_a_complaint_without_an_email_of_ours_does_nothing(post: Post, story: Story) -> None:
