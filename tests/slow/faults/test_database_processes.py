@@ -134,7 +134,7 @@ def waiting(url: str) -> int:
 
 
 def listed(site: Site) -> list[Any]:
-    return list(json.loads(site.mindsum("booking", "list", "--json")))
+    return list(json.loads(site.mindsum("booking", "list", "--limit", "1000", "--json")))
 
 
 def copies(mail: MailServer) -> Counter[tuple[str, str]]:
