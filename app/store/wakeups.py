@@ -42,7 +42,7 @@ def ring() -> None:
 
 
 def heard(is_over: Callable[[], bool]) -> Iterator[None]:
-    """Yield after each ring, and once more when others may have rung in vain, until `is_over`."""
+    """Yield after each ring, and once more if rings may have been missed, until `is_over`."""
     while not is_over():
         try:
             for _ in _datagrams(is_over) if is_sqlite() else _notifications(is_over):

@@ -1,4 +1,4 @@
-"""Whoever waits for the write lock gets a turn, in the order of coming within a process."""
+"""Each waiter for the write lock gets a turn; within a process, the first to come goes first."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Whom an address of the mail door names, how long it lasts, and which emails carry it."""
+"""Addresses of the mail door: their recipient, how long they last, which emails carry them."""
 
 from email.utils import parseaddr
 

@@ -145,7 +145,7 @@ def _next_open_time(story: Story) -> datetime:
 
 
 def _visit(story: Story, random: Random) -> Visit:
-    """A person opens a link of a new email and presses; whoever is asked chooses the same."""
+    """A person opens a link of a new email and presses; if asked, they choose the same."""
     booking = story.ask(starts_at=_next_open_time(story), client=ELI)
     emails = {mail.parsed["X-Mindsum-Email"]: read_links(mail) for mail in story.sent()}
     after_s = random.choice((random.uniform(5, 150), random.uniform(5, 3 * 3600)))

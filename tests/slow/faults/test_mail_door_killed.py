@@ -49,7 +49,7 @@ def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
 
 
 def message_of(reference: str) -> tuple[str, bytes]:
-    """Yes to that booking: whom it goes to, and its bytes."""
+    """A Yes to that booking: the address it is sent to, and its bytes."""
     with database.connection():
         booking = queries.booking_by_reference(reference)
         to = f"{addresses.of_person(booking.therapist)}@{DOMAIN}"
