@@ -129,7 +129,7 @@ class Clients:
         return True
 
     def _next_request_email(self) -> Accepted | None:
-        """A request that is not being answered yet, once its client has the receipt too."""
+        """An own request that is not being answered yet, once its client has the receipt too."""
         with self._lock:
             messages = self.site.mail.messages
             while self._read < len(messages):
@@ -140,7 +140,8 @@ class Clients:
                     self._receipts.add(about)
                 elif kind == "booking_requested":
                     self._requests.setdefault(about, mail)
-            for about in self._receipts & set(self._requests) - self._answering:
+            own = set().union(*self.references.values())
+            for about in own & self._receipts & set(self._requests) - self._answering:
                 self._answering.add(about)
                 return self._requests[about]
         return None

@@ -28,8 +28,10 @@ class OwnServer:
         """Mode `fast` ends connections cleanly, `immediate` is like a crash."""
         self._control("stop", "-m", mode)
 
-    def start(self) -> None:
-        self._control("start", "-o", f'-h "" -k {self._socket}', "-l", str(self._folder / "log"))
+    def start(self, *options: str) -> None:
+        """With these options of the program `postgres` beside the usual ones."""
+        given = " ".join(['-h ""', f"-k {self._socket}", *options])
+        self._control("start", "-o", given, "-l", str(self._folder / "log"))
 
     def end(self) -> None:
         if not (self._folder / "postmaster.pid").exists():
@@ -37,14 +39,24 @@ class OwnServer:
         self._server.cleanup()
 
     def _control(self, *arguments: str) -> None:
+        self.tool("pg_ctl", "-w", "-D", str(self._folder), *arguments)
+
+    def tool(self, name: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's own programs as the server's user."""
         subprocess.run(
-            [str(self._server.bin_path / "pg_ctl"), "-w", "-D", str(self._folder), *arguments],
+            [str(self._server.bin_path / name), *arguments],
             check=True,
-            user=self._server.system_user,
+            user=self.system_user,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
         )
+
+    @property
+    def system_user(self) -> str | None:
+        """The user whom the server runs as; None for the tests' own."""
+        user: str | None = self._server.system_user
+        return user
 
 
 @contextmanager

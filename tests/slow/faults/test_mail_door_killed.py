@@ -1,9 +1,7 @@
 """Mail door and scheduler are killed at every step: what was taken has its effect once."""
 
-import smtplib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
 
@@ -12,20 +10,16 @@ import pytest
 from app import config
 from app.config import Settings
 from app.rules.lifecycle import Status
-from app.services.inbound import addresses
-from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, InboundMessage, InboundStatus, OutboxEmail, TimelineEntry
-from emails.calendar import event_uid
 from tests.harness.fork_supervisor import INBOUND, SCHEDULER, Child, ForkSupervisor
 from tests.harness.processes import Site
-from tests.harness.smtp_server import LOOPBACK, PATIENCE_S, MailServer, unused_port
+from tests.harness.smtp_server import MailServer, unused_port
 from tests.harness.soak import runs
 from tests.harness.waiting import until
 from tests.scenarios import fault_cast
-from tests.scenarios.mailbox import Answer, google
+from tests.scenarios.mail_answers import DOMAIN, yes_to
 
-DOMAIN = "in.example"
 PLACES = [
     (role, point, table)
     for role, table in (
@@ -46,36 +40,6 @@ def site(database_url: str, tmp_path: Path, mail: MailServer) -> Iterator[Site]:
         door = {"INBOUND_DOMAIN": DOMAIN, "INBOUND_PORT": str(unused_port())}
         opened.environment |= door
         yield opened
-
-
-def message_of(reference: str) -> tuple[str, bytes]:
-    """A Yes to that booking: the address it is sent to, and its bytes."""
-    with database.connection():
-        booking = queries.booking_by_reference(reference)
-        to = f"{addresses.of_person(booking.therapist)}@{DOMAIN}"
-    answer = Answer(
-        to=to,
-        sender=booking.therapist.email,
-        uid=event_uid(reference),
-        message_id=f"<{reference}@google.com>",
-    )
-    return to, google(answer)
-
-
-def send_until_taken(port: int, reference: str) -> int:
-    """As mail servers do: again until it is taken with 250; how many tries."""
-    to, raw = message_of(reference)
-    give_up_at, tries = time.monotonic() + PATIENCE_S, 0
-    while time.monotonic() < give_up_at:
-        tries += 1
-        with (
-            suppress(OSError, smtplib.SMTPException),
-            smtplib.SMTP(LOOPBACK, port, "mx.example", timeout=PATIENCE_S) as client,
-        ):
-            client.sendmail("asha@x.example", [to], raw)
-            return tries
-        time.sleep(0.05)
-    raise AssertionError(f"{reference} was not taken")
 
 
 def handled() -> int:
@@ -105,7 +69,7 @@ def test_every_message_that_was_taken_has_its_effect_exactly_once(
                 forks.start(SCHEDULER)
             else:
                 forks.start(INBOUND)
-                tries += sum(send_until_taken(port, each) for each in new)
+                tries += sum(yes_to(each).send(port) for each in new)
                 until("the kill", lambda of=doomed: ended(forks, of), lambda s: s is not None)
                 forks.start(SCHEDULER)
             assert doomed.exit_status == -SIGKILL, forks.log()[-2000:]
@@ -119,21 +83,16 @@ def test_every_message_that_was_taken_has_its_effect_exactly_once(
 def _send_past_the_kill(
     forks: ForkSupervisor, doomed: Child, port: int, references: list[str]
 ) -> int:
-    tries = 0
-    for reference in references:
-        to, raw = message_of(reference)
+    tries, messages = 0, [yes_to(each) for each in references]
+    for message in messages:
         while ended(forks, doomed) is None:
             tries += 1
-            with (
-                suppress(OSError, smtplib.SMTPException),
-                smtplib.SMTP(LOOPBACK, port, "mx.example", timeout=PATIENCE_S) as client,
-            ):
-                client.sendmail("asha@x.example", [to], raw)
+            if message.is_taken(port):
                 break
             time.sleep(0.05)
     until("the kill", lambda: ended(forks, doomed), lambda status: status is not None)
     forks.start(INBOUND)
-    return tries + sum(send_until_taken(port, each) for each in references)
+    return tries + sum(each.send(port) for each in messages)
 
 
 def check(references: list[str]) -> None:
