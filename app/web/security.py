@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import config
 from app.config import Settings
+from app.web import scripts
 from app.web.addresses import Callers
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ API_LIMIT = "600 per minute"
 MAX_DISCARDED = 16 * 1024 * 1024
 _CHUNK = 65_536
 
-_LINKS = "/link/"
 # Requests to these paths neither read nor set the session cookie.
 _WITHOUT_COOKIES = (
     "/link/accept/",
@@ -62,7 +62,7 @@ CONTENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-# Of every answer.
+# Of every answer; the policy also names the scripts of its page.
 _HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -129,7 +129,7 @@ def _discard_large_body(response: Response) -> Response:
 
 
 def _add_headers(response: Response) -> Response:
-    is_link = request.path.startswith(_LINKS)
+    is_link = request.path.startswith(scripts.LINKS)
     wanted = _HEADERS | {"Referrer-Policy": "no-referrer" if is_link else "same-origin"}
     if request.endpoint not in _INDEXABLE:
         wanted["X-Robots-Tag"] = "noindex"
@@ -139,6 +139,9 @@ def _add_headers(response: Response) -> Response:
     for name in response.headers.keys() & wanted.keys():
         del wanted[name]
     response.headers.extend(wanted)
+    policy = response.headers["Content-Security-Policy"]
+    if policy.startswith(CONTENT_POLICY):
+        response.headers["Content-Security-Policy"] = policy + scripts.policy(response)
     return response
 
 

@@ -13,7 +13,7 @@ from flask_bootstrap import Bootstrap5
 from markupsafe import Markup
 
 from app import config
-from app.web import booking_text
+from app.web import booking_text, scripts
 from emails import fee_words, formatting
 from emails.zones import NAMES as ZONE_NAMES
 
@@ -103,6 +103,7 @@ def register(app: Flask) -> None:
     app.jinja_env.filters["sentence"] = fee_words.sentence
     app.jinja_env.globals.update(
         asset=asset,
+        script=scripts.script,
         zones=zones,
         reminder_times=booking_text.reminder_times,
         fee_of_offer=booking_text.fee_of_offer,
