@@ -5,16 +5,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
+from typing import Self
 from zoneinfo import ZoneInfo
 
 DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MIDNIGHT = 24 * 60
 _QUARTER = 15
+_TIME = re.compile(r"([0-9]{1,2})(?:[:.]([0-9]{2}))?\s*(?:([ap])\.?m\.?)?", re.IGNORECASE)
+_LIKE_A_TIME = r"[0-9][0-9:.]*\s*(?:[ap]\.?m\.?)?"
+_TO = r"(?:\s*[-–—]\s*|\s+(?:to|until|through)\s+)"
+# Days, hours, or both: what commas and "and" separate.
 _PART = re.compile(
-    r"([A-Za-z]+)(?:\s*[-–]\s*([A-Za-z]+))?\s+"
-    r"([0-9]{1,2}:[0-9]{2})\s*[-–]\s*([0-9]{1,2}:[0-9]{2})"
+    rf"(?:([a-z]+)(?:{_TO}([a-z]+))?)?(?:(?:^|[\s:]+)({_LIKE_A_TIME}){_TO}({_LIKE_A_TIME}))?",
+    re.IGNORECASE,
 )
+_BETWEEN_PARTS = re.compile(r",|\band\b", re.IGNORECASE)
+_HALF_A_DAY = 12 * 60
+# An hour before this one, without am or pm, may be meant in the afternoon.
+_EARLIEST_CLEAR_HOUR = 7
 _EXAMPLE = "Mon-Fri 09:00-17:00, Sat 10:00-12:30"
 
 
@@ -42,10 +51,34 @@ def checked(windows: Iterable[Window]) -> tuple[Window, ...]:
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:
-    """Windows of "Mon-Fri 09:00-17:00, Sat 10:00-12:30"; "" for none. Raises ValueError."""
+    """Windows of "Mon-Fri 09:00-17:00, Sat 10:00-12:30"; "" for none. Raises ValueError.
+
+    Reads what people write too: "Mon to Fri 9-5", "Tue and Thu 9am to 12pm, 1pm to 5pm".
+    """
     if not text.strip():
         return ()
-    return checked(window for part in text.split(",") for window in _parse_part(part.strip()))
+    windows: list[Window] = []
+    days: list[int] = []
+    # Days whose hours follow in a later part.
+    waiting = ""
+    for part in (each.strip() for each in _BETWEEN_PARTS.split(text)):
+        match = _PART.fullmatch(part)
+        if match is None or not part or not (days or match[1]):
+            raise _not_days_and_hours(part)
+        if match[1]:
+            days = [*(days if waiting else []), *_days_from(match[1], match[2])]
+        if match[3]:
+            windows += [window(day, match[3], match[4]) for day in days]
+        waiting = "" if match[3] else part
+    if waiting:
+        raise _not_days_and_hours(waiting)
+    return checked(windows)
+
+
+def window(weekday: int, start: str, end: str) -> Window:
+    """Of times as people write them: "9" and "17:30", "9am" and "5pm". Raises ValueError."""
+    start_minute, end_minute = _minutes(_Time.read(start), _Time.read(end))
+    return Window(weekday, start_minute, end_minute)
 
 
 def format_windows(windows: Iterable[Window]) -> str:
@@ -87,12 +120,12 @@ def _check(window: Window) -> None:
         raise ValueError(f"{window.weekday} is no weekday: use 0 for Monday up to 6 for Sunday")
     for minute in (window.start_minute, window.end_minute):
         if not 0 <= minute <= _MIDNIGHT:
-            raise ValueError(f"{_clock(minute)} is not a time of day: use 00:00 up to 24:00")
+            raise ValueError(f"{clock_text(minute)} is not a time of day: use 00:00 up to 24:00")
         if minute % _QUARTER:
             before = minute - minute % _QUARTER
             raise ValueError(
-                f"{_clock(minute)} is not on a quarter hour:"
-                f" use {_clock(before)} or {_clock(before + _QUARTER)}"
+                f"{clock_text(minute)} is not on a quarter hour:"
+                f" use {clock_text(before)} or {clock_text(before + _QUARTER)}"
             )
     if window.end_minute <= window.start_minute:
         raise ValueError(
@@ -101,14 +134,63 @@ def _check(window: Window) -> None:
         )
 
 
-def _parse_part(part: str) -> list[Window]:
-    match = _PART.fullmatch(part)
-    if match is None:
-        raise ValueError(f'"{part}" is not days and hours: write them like "{_EXAMPLE}"')
-    first = _weekday(match[1])
-    last = first if match[2] is None else _weekday(match[2])
-    start, end = _minute(match[3]), _minute(match[4])
-    return [Window((first + index) % 7, start, end) for index in range((last - first) % 7 + 1)]
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """A time of day as it was written; `half` is "a", "p" or ""."""
+
+    text: str
+    minute: int
+    half: str
+    is_bare_hour: bool
+    is_24_hours: bool
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        match = _TIME.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f'"{text}" is not a time of day: write it like 09:00 or 5pm')
+        hours, minutes, half = int(match[1]), int(match[2] or 0), (match[3] or "").lower()
+        minute = hours * 60 + minutes
+        if half and not 1 <= hours <= 12:
+            raise ValueError(f"{text} is not a time of day: use 1am up to 12pm")
+        if minutes > 59 or minute > _MIDNIGHT:
+            raise ValueError(f"{text} is not a time of day: use 00:00 up to 24:00")
+        if half:
+            minute = minute % _HALF_A_DAY + (_HALF_A_DAY if half == "p" else 0)
+        is_24_hours = not half and (match[1].startswith("0") or hours > 12)
+        return cls(text, minute, half, not (match[2] or half or is_24_hours), is_24_hours)
+
+    @property
+    def later(self) -> int:
+        """The minute half a day later."""
+        return self.minute + _HALF_A_DAY
+
+
+def _minutes(start: _Time, end: _Time) -> tuple[int, int]:
+    """Minutes after midnight. Where only one time, or none, has am or pm, the likely ones."""
+    first, last = start.minute, end.minute or _MIDNIGHT
+    if end.half and not (start.half or start.is_24_hours):
+        is_same_half = end.half == "p" and first < _HALF_A_DAY and start.later < last
+        return (start.later if is_same_half else first), last
+    is_open = not (end.half or end.is_24_hours)
+    if is_open and last <= first and (start.half or (end.is_bare_hour and not start.is_24_hours)):
+        return first, end.later
+    if start.is_bare_hour and is_open and start.minute < _EARLIEST_CLEAR_HOUR * 60:
+        raise ValueError(
+            f'"{start.text}-{end.text}" may be in the morning or in the afternoon: write it like'
+            f" {_hours(first, last)}, or with am or pm"
+        )
+    return first, last
+
+
+def _days_from(first_name: str, last_name: str | None) -> list[int]:
+    first = _weekday(first_name)
+    last = first if last_name is None else _weekday(last_name)
+    return [(first + index) % 7 for index in range((last - first) % 7 + 1)]
+
+
+def _not_days_and_hours(part: str) -> ValueError:
+    return ValueError(f'"{part}" is not days and hours: write them like "{_EXAMPLE}"')
 
 
 def _weekday(name: str) -> int:
@@ -116,13 +198,6 @@ def _weekday(name: str) -> int:
         if name.lower() in (full[:3], full):
             return weekday
     raise ValueError(f'"{name}" is not a day: use {", ".join(DAY_NAMES)}')
-
-
-def _minute(text: str) -> int:
-    hours, minutes = (int(part) for part in text.split(":"))
-    if minutes > 59 or hours * 60 + minutes > _MIDNIGHT:
-        raise ValueError(f"{text} is not a time of day: use 00:00 up to 24:00")
-    return hours * 60 + minutes
 
 
 def _runs(days: list[int]) -> list[tuple[int, int]]:
@@ -140,8 +215,8 @@ def _days(first: int, last: int) -> str:
 
 
 def _hours(start: int, end: int) -> str:
-    return f"{_clock(start)}-{_clock(end)}"
+    return f"{clock_text(start)}-{clock_text(end)}"
 
 
-def _clock(minute: int) -> str:
+def clock_text(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"

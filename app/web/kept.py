@@ -25,7 +25,11 @@ _LABELS = {
 }
 _LONG = frozenset({"message", "private_note", "reason", "note", "about"})
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_LABELS |= {day: day.capitalize() for day in _DAYS}
+_LABELS |= {
+    f"{day}_{end}": f"{day.capitalize()}, {words}"
+    for day in _DAYS
+    for end, words in (("from", "from"), ("to", "until"))
+}
 
 
 @dataclass(frozen=True, slots=True)

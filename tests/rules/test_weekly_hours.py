@@ -14,9 +14,11 @@ from app.rules.weekly_hours import (
     format_windows,
     local_instant,
     parse_windows,
+    window,
 )
 
 LONDON = ZoneInfo("Europe/London")
+MORNING_AND_AFTERNOON = [(540, 720), (780, 1020)]
 NINE_TO_FIVE = [Window(day, 9 * 60, 17 * 60) for day in range(5)]
 
 
@@ -35,6 +37,15 @@ NINE_TO_FIVE = [Window(day, 9 * 60, 17 * 60) for day in range(5)]
         ("Sat 10:00-12:30,Mon-Fri 09:00-17:00", [*NINE_TO_FIVE, Window(5, 600, 750)]),
         ("Sun-Mon 00:00-24:00", [Window(0, 0, 1440), Window(6, 0, 1440)]),
         ("Tue 13:00-17:00, Tue 09:00-13:00", [Window(1, 540, 780), Window(1, 780, 1020)]),
+        ("Mon to Fri 9-5", NINE_TO_FIVE),
+        ("Monday to Friday 9am to 5pm", NINE_TO_FIVE),
+        ("Mon until Fri: 9 a.m. – 5 p.m.", NINE_TO_FIVE),
+        ("Mon-Fri 9-17", NINE_TO_FIVE),
+        ("Mon, Wed 9-5", [Window(0, 540, 1020), Window(2, 540, 1020)]),
+        ("Tue and Thu 9.30am-12pm", [Window(1, 570, 720), Window(3, 570, 720)]),
+        ("Mon 9-12 and 13-17", [Window(0, 540, 720), Window(0, 780, 1020)]),
+        ("Mon-Tue 9-12, 1pm-5pm", [Window(d, *h) for d in (0, 1) for h in MORNING_AND_AFTERNOON]),
+        ("Sat 22:00-00:00", [Window(5, 1320, 1440)]),
     ],
 )
 def test_hours_are_read_as_people_write_them(text: str, windows: list[Window]) -> None:
@@ -45,7 +56,13 @@ def test_hours_are_read_as_people_write_them(text: str, windows: list[Window]) -
     ("text", "message"),
     [
         ("Mon", '"Mon" is not days and hours: write them like "Mon-Fri'),
-        ("Mon 9-17", '"Mon 9-17" is not days and hours'),
+        ("9-17", '"9-17" is not days and hours'),
+        ("Mon 9-17 and Tue", '"Tue" is not days and hours'),
+        ("Mon 9", '"Mon 9" is not days and hours'),
+        ("Mon 9-5-6", '"Mon 9-5-6" is not days and hours'),
+        ("Mon 1-5", '"1-5" may be in the morning or in the afternoon: write it like 01:00-05:00'),
+        ("Mon 13pm-5pm", "13pm is not a time of day: use 1am up to 12pm"),
+        ("Mon 5pm-9am", "does not end after it begins"),
         ("Mon 09:00-17:00,", '"" is not days and hours'),
         ("Mon 09:00-17:00; Tue 09:00-17:00", "is not days and hours"),
         ("Moonday 09:00-17:00", '"Moonday" is not a day: use Mon, Tue'),
@@ -67,6 +84,45 @@ def test_hours_are_read_as_people_write_them(text: str, windows: list[Window]) -
 def test_wrong_hours_are_refused_by_name(text: str, message: str) -> None:
     with pytest.raises(ValueError) as refused:
         parse_windows(text)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("9", "5", "09:00-17:00"),
+        ("10", "1", "10:00-13:00"),
+        ("12", "5", "12:00-17:00"),
+        ("9am", "5", "09:00-17:00"),
+        ("1pm", "5:30", "13:00-17:30"),
+        ("9", "5pm", "09:00-17:00"),
+        ("1", "5 PM", "13:00-17:00"),
+        ("11", "2pm", "11:00-14:00"),
+        ("05:00", "9pm", "05:00-21:00"),
+        ("12am", "12pm", "00:00-12:00"),
+        (" 9.30 ", "17", "09:30-17:00"),
+        ("22:00", "12am", "22:00-24:00"),
+    ],
+)
+def test_the_likely_half_of_the_day_is_meant(start: str, end: str, hours: str) -> None:
+    assert str(window(2, start, end)) == f"Wed {hours}"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        ("nine", "5", '"nine" is not a time of day: write it like 09:00 or 5pm'),
+        ("", "5", '"" is not a time of day'),
+        ("6", "10", '"6-10" may be in the morning or in the afternoon'),
+        ("9", "25", "25 is not a time of day: use 00:00 up to 24:00"),
+        ("9", "17:75", "17:75 is not a time of day"),
+    ],
+)
+def test_a_time_that_is_none_or_unclear_is_refused_by_name(
+    start: str, end: str, message: str
+) -> None:
+    with pytest.raises(ValueError) as refused:
+        window(0, start, end)
     assert message in str(refused.value)
 
 

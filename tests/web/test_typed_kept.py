@@ -108,7 +108,7 @@ def test_showing_all_messages_keeps_what_was_typed(app: Flask, story: Story, ash
 
 
 SETTINGS = {
-    "monday": "10:00-12:00",
+    "monday_from": "10:00",
     "first_on": "2026-12-24",
     "rate": "75.00",
     "about": "One.\r\nTwo.",
@@ -118,7 +118,7 @@ SETTINGS = {
 @pytest.mark.parametrize(
     ("button", "saved"),
     [
-        ("/hours", ("monday",)),
+        ("/hours", ("monday_from",)),
         ("/offer", ("rate",)),
         ("/about", ("about",)),
         ("/pause", ()),
@@ -155,14 +155,14 @@ def test_a_wrong_setting_keeps_what_was_typed_in_the_others(asha: Visitor) -> No
 
 def test_enter_saves_what_was_changed_and_says_what_was_not(asha: Visitor) -> None:
     before = forms(asha.get(PROFILE))[-1].fields
-    sent = {**before, "about": "Calm.", "rate": "75.00", "monday": "25:00-26:00"}
+    sent = {**before, "about": "Calm.", "rate": "75.00", "monday_from": "25:00"}
     answer = asha.post(PROFILE, data=sent)
     assert answer.status_code == 422
     found = Therapist.get(slug="asha")
     assert (found.about, found.rate_minor) == ("Calm.", 7500)
     assert answer.text.count("Not saved yet") == 1
     assert answer.text.count('class="notice-title">Saved.') == 2
-    assert forms(answer)[-1].fields["monday"] == "25:00-26:00"
+    assert forms(answer)[-1].fields["monday_from"] == "25:00"
     assert not TimeOff.select().exists()
     assert asha.post(PROFILE, data=before).status_code == 303
 

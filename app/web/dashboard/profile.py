@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.errors import InvalidFields, NotFound
 from app.rules import weekly_hours
-from app.rules.weekly_hours import Window
+from app.rules.weekly_hours import Window, clock_text
 from app.services import availability
 from app.services.therapists import accounts, profile
 from app.services.therapists.profile import Away
@@ -35,6 +35,12 @@ blueprint = Blueprint("profile", __name__, url_prefix="/dashboard/profile")
 base.require_sign_in(blueprint)
 
 _MAX_TIMES_OFF = 50
+# Where a day's hours can be copied to.
+COPY_TO = {
+    "Monday to Friday": WEEKDAYS[:5],
+    "every day": WEEKDAYS,
+    **{day.capitalize(): (day,) for day in WEEKDAYS},
+}
 _FORMS: dict[str, type[SettingsForm]] = {
     "hours": HoursForm,
     "time-off": TimeOffForm,
@@ -57,6 +63,7 @@ def save_changed() -> ResponseReturnValue:
 @blueprint.get("/about")
 @blueprint.get("/offer")
 @blueprint.get("/hours")
+@blueprint.get("/hours-rows")
 @blueprint.get("/add-time-off")
 @blueprint.get("/remove-time-off")
 @blueprint.get("/pause")
@@ -79,6 +86,23 @@ def change_offer() -> ResponseReturnValue:
 @blueprint.post("/hours")
 def change_hours() -> ResponseReturnValue:
     return _save("hours")
+
+
+@blueprint.post("/hours-rows")
+def change_rows() -> ResponseReturnValue:
+    """The page again with one more row for a day, or a day's hours copied; nothing is saved."""
+    hours, change = HoursForm(), request.form.get("rows", "")
+    added = change.removeprefix("add-")
+    day, to = request.form.get("copy_from", ""), COPY_TO.get(request.form.get("copy_to", ""))
+    if added in WEEKDAYS:
+        hours.add_row(added)
+    elif change == "copy" and day in WEEKDAYS and to:
+        hours.copy(day, to)
+        flash(f"{day.capitalize()}’s hours are copied. Save availability to keep them.", "hours")
+    else:
+        abort(HTTPStatus.BAD_REQUEST)
+    unsaved = {section: _FORMS[section]() for section in _changed_sections()}
+    return _page(unsaved | {"hours": hours}, added_to=added)
 
 
 @blueprint.post("/add-time-off")
@@ -188,7 +212,8 @@ def _changed_sections() -> list[str]:
     ]
 
 
-def _page(typed: dict[str, SettingsForm] | None = None) -> str:
+def _page(typed: dict[str, SettingsForm] | None = None, added_to: str = "") -> str:
+    """`added_to`: the day that has a new row of hours, which gets the focus."""
     therapist = base.current_therapist()
     windows = availability.windows_of(therapist)
     stored = _current_values(therapist, windows)
@@ -202,6 +227,9 @@ def _page(typed: dict[str, SettingsForm] | None = None) -> str:
         times_off=[(each.id, _time_off_text(each)) for each in _times_off(therapist)],
         state=therapist.state,
         weekdays=WEEKDAYS,
+        added_to=added_to,
+        copy_to=COPY_TO,
+        typed_copy=request.form,
         browsers=queries.sessions_that_last(therapist, clock.now()),
         current_session=auth.current_session(),
     )
@@ -231,12 +259,14 @@ def _time_off_text(time_off: TimeOff) -> str:
     return f"{' to '.join(days)}, all day ({formatting.zone_name(ends[0], zone)})"
 
 
-def _hours_by_weekday(windows: list[Window]) -> dict[str, str]:
-    """`09:00-12:30, 13:30-17:00` by the name of each weekday with hours."""
+def _hours_by_weekday(windows: list[Window]) -> dict[str, list[tuple[str, str]]]:
+    """`[("09:00", "12:30"), ("13:30", "17:00")]` by the name of each weekday with hours."""
     days = groupby(sorted(windows), lambda window: window.weekday)
     return {
-        WEEKDAYS[weekday]: ", ".join(str(window).partition(" ")[2] for window in each)
-        for weekday, each in days
+        WEEKDAYS[weekday]: [
+            (clock_text(each.start_minute), clock_text(each.end_minute)) for each in windows
+        ]
+        for weekday, windows in days
     }
 
 

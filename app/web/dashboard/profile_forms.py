@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from wtforms import BooleanField, Field, StringField, TextAreaField, ValidationError
+from wtforms.utils import unset_value
 
 from app import clock
 from app.rules import weekly_hours
@@ -22,8 +24,6 @@ from app.web.forms import Checked, SiteForm, add_error, require_given_name
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _HEADLINE_LENGTH, _SPECIALISMS_LENGTH = 200, 500
 _TIME_OFF_WITHIN = timedelta(days=5 * 365)
-_CLOCK = r"([0-9]{1,2})(?:[:.]([0-9]{2}))?"
-_HOURS = re.compile(rf"{_CLOCK}\s*(?:-|–|—|to|until)\s*{_CLOCK}", re.IGNORECASE)
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 
 
@@ -41,22 +41,6 @@ def _specialisms(value: str) -> str:
 
 def _meeting_url(value: str) -> str | None:
     return validation.web_address(value) if value.strip() else None
-
-
-def _hours_of(weekday: int) -> Callable[[str], tuple[Window, ...]]:
-    def check(value: str) -> tuple[Window, ...]:
-        parts = [part.strip() for part in re.split(r",|;|\band\b", value) if part.strip()]
-        return weekly_hours.checked(_window(weekday, part) for part in parts)
-
-    return check
-
-
-def _window(weekday: int, part: str) -> Window:
-    match = _HOURS.fullmatch(part)
-    if match is None or any(int(match[group] or 0) > 59 for group in (2, 4)):
-        raise ValueError(f"“{part}” is not a period of time: write it like 09:00-12:30.")
-    start, end = (int(match[group]) * 60 + int(match[group + 1] or 0) for group in (1, 3))
-    return Window(weekday, start, end)
 
 
 def _day(value: str) -> date:
@@ -106,8 +90,11 @@ class SettingsForm(SiteForm):
     @property
     def digest(self) -> str:
         """Of the fields' values."""
-        # A browser sends line ends as CR LF.
-        values = [str(field.data or "").split() for field in self]
+        # A browser sends line ends as CR LF, and rows of hours that were left empty.
+        values = [
+            field.periods if isinstance(field, DayField) else str(field.data or "").split()
+            for field in self
+        ]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
@@ -152,17 +139,65 @@ class OfferForm(SettingsForm):
         }
 
 
+class DayField(Field):  # type: ignore[misc]  # WTForms ships no types
+    """A weekday's hours, typed in rows of two texts, which are sent as NAME_from and NAME_to."""
+
+    def __init__(self, label: str, **more: Any) -> None:
+        super().__init__(label, **more)
+        self.data: list[tuple[str, str]]
+        self.checked: tuple[Window, ...] = ()
+
+    def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:
+        super().process(None, data, extra_filters)
+        self.data = self.data or []
+        if formdata is not None:
+            starts, ends = (formdata.getlist(f"{self.name}_{end}") for end in ("from", "to"))
+            self.raw_data = [*starts, *ends]
+            self.data = list(zip_longest(starts, ends, fillvalue=""))
+
+    @property
+    def periods(self) -> list[tuple[str, str]]:
+        """Without the rows that were left empty."""
+        return [(start, end) for start, end in self.data if start.strip() or end.strip()]
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        return self.data or [("", "")]
+
+    def pre_validate(self, _form: Any) -> None:
+        weekday = WEEKDAYS.index(self.name)
+        try:
+            self.checked = weekly_hours.checked(
+                _window(weekday, start, end) for start, end in self.periods
+            )
+        except ValueError as error:
+            raise ValidationError(f"{error}.") from None
+
+
+def _window(weekday: int, start: str, end: str) -> Window:
+    if not (start.strip() and end.strip()):
+        raise ValueError("Please give both times, or leave both empty")
+    return weekly_hours.window(weekday, start, end)
+
+
 class HoursForm(SettingsForm):
-    monday = StringField("Monday", [Checked(_hours_of(0))])
-    tuesday = StringField("Tuesday", [Checked(_hours_of(1))])
-    wednesday = StringField("Wednesday", [Checked(_hours_of(2))])
-    thursday = StringField("Thursday", [Checked(_hours_of(3))])
-    friday = StringField("Friday", [Checked(_hours_of(4))])
-    saturday = StringField("Saturday", [Checked(_hours_of(5))])
-    sunday = StringField("Sunday", [Checked(_hours_of(6))])
+    monday = DayField("Monday")
+    tuesday = DayField("Tuesday")
+    wednesday = DayField("Wednesday")
+    thursday = DayField("Thursday")
+    friday = DayField("Friday")
+    saturday = DayField("Saturday")
+    sunday = DayField("Sunday")
 
     def windows(self) -> list[Window]:
         return [window for field in self for window in field.checked]
+
+    def add_row(self, day: str) -> None:
+        self[day].data = [*self[day].rows, ("", "")]
+
+    def copy(self, day: str, to: Sequence[str]) -> None:
+        for other in (day, *to):
+            self[other].data = self[day].periods
 
 
 class TimeOffForm(SettingsForm):

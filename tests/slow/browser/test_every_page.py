@@ -123,7 +123,7 @@ def test_the_dashboards_pages_have_no_faults(app: Flask, story: Story, arrive: A
     link = asha.page.url.removeprefix(asha.address)
     found += look_at(asha.press("Sign in"), full_site.for_asha(bookings))
     found += faults(
-        asha.open("/dashboard/profile").type("Tuesday", "5pm").press("Save availability")
+        asha.open("/dashboard/profile").type("Tuesday, from", "17:05").press("Save availability")
     )
     asha.open(f"/dashboard/sessions/{bookings['open'].reference}")
     asha.context.clear_cookies()

@@ -1,6 +1,9 @@
 """Profile Settings: what is saved, what is refused by name and kept, and who may do so."""
 
+import re
 from datetime import UTC, datetime
+from html import unescape
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -45,50 +48,133 @@ def test_the_page_shows_everything_as_it_is(asha: Visitor) -> None:
     found = {name: text for form in forms(page) for name, text in form.fields.items()}
     assert found["rate"] == "60.00"
     assert found["timezone"] == "Europe/London"
-    assert found["monday"] == "09:00-17:00"
+    assert (found["monday_from"], found["monday_to"]) == ("09:00", "17:00")
     assert found["name"] == "Asha Rao"
     assert "London, GMT" in page.text
     assert "Visible" in page.text
 
 
-def test_hours_are_saved_as_typed_and_a_day_left_empty_is_off(asha: Visitor) -> None:
-    done = send(
-        asha,
-        "/hours",
-        monday="9-12:30, 13.30 to 17",
-        tuesday="00:00–24:00",
-        **dict.fromkeys(("wednesday", "thursday", "friday", "saturday", "sunday"), ""),
+Rows = dict[str, list[tuple[str, str]]]
+
+
+def rows_on(page: TestResponse) -> Rows:
+    """What the rows of hours show, by day."""
+    shown: Rows = {}
+    texts = re.findall(r'name="(\w+)_(?:from|to)" value="([^"]*)"', page.text)
+    for (day, start), (_, end) in zip(texts[::2], texts[1::2], strict=True):
+        shown.setdefault(day, []).append((start, end))
+    return shown
+
+
+def send_hours(
+    asha: Visitor, button: str, changes: Rows, page: TestResponse | None = None, **more: str
+) -> TestResponse:
+    """Press a button of Weekly availability, with other rows for some days."""
+    page = page or asha.get(PROFILE)
+    fields: dict[str, Any] = next(f for f in forms(page) if f.action.endswith("/hours")).fields
+    for day, periods in (rows_on(page) | changes).items():
+        fields[f"{day}_from"] = [start for start, _ in periods]
+        fields[f"{day}_to"] = [end for _, end in periods]
+    return asha.post(PROFILE + button, data={**fields, **more}, follow_redirects=True)
+
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+DAYS_OFF: Rows = {day: [("", "")] for day in WEEKDAYS}
+
+
+def test_hours_are_saved_as_people_write_them_and_a_day_left_empty_is_off(asha: Visitor) -> None:
+    monday = [("9", "12:30"), ("", ""), ("1.30pm", "5")]
+    done = send_hours(
+        asha, "/hours", {**DAYS_OFF, "monday": monday, "tuesday": [("00:00", "24:00")]}
     )
     assert "Saved." in done.text
     assert hours_of("asha") == "Mon 09:00-12:30, Mon 13:30-17:00, Tue 00:00-24:00"
     assert hours_of("bran") == "Mon-Sun 09:00-17:00"
-    kept = next(form for form in forms(asha.get(PROFILE)) if form.action.endswith("/hours"))
-    assert kept.fields["monday"] == "09:00-12:30, 13:30-17:00"
+    shown = rows_on(asha.get(PROFILE))
+    assert shown["monday"] == [("09:00", "12:30"), ("13:30", "17:00")]
+    assert shown["wednesday"] == [("", "")]
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("start", "end", "said"),
     [
-        ("nine to five", "“nine to five” is not a period of time"),
-        ("09:10-17:00", "09:10 is not on a quarter hour: use 09:00 or 09:15"),
-        ("17:00-09:00", "does not end after it begins"),
-        ("09:00-12:00, 11:00-13:00", "overlap: join them, or end one sooner"),
-        ("09:00-25:00", "25:00 is not a time of day: use 00:00 up to 24:00"),
-        ("09:00-17:75", "is not a period of time"),
-        ("<b>", "“&lt;b&gt;” is not"),
+        ("nine", "five", "is not a time of day: write it like 09:00 or 5pm"),
+        ("09:10", "17:00", "09:10 is not on a quarter hour: use 09:00 or 09:15"),
+        ("17:00", "09:00", "does not end after it begins"),
+        ("09:00", "", "Please give both times, or leave both empty."),
+        ("16:00", "18:00", "overlap: join them, or end one sooner"),
+        ("09:00", "25:00", "25:00 is not a time of day: use 00:00 up to 24:00"),
+        ("2", "5", "may be in the morning or in the afternoon"),
+        ("<b>", "17:00", "&lt;b&gt;"),
     ],
 )
 def test_hours_that_are_wrong_are_named_and_kept_with_the_rest(
-    typed: str, said: str, asha: Visitor
+    start: str, end: str, said: str, asha: Visitor
 ) -> None:
     rows = all_rows()
-    refused = send(asha, "/hours", thursday=typed, friday="10:00-11:00")
+    thursday = [("15:00", "17:00"), (start, end)]
+    refused = send_hours(asha, "/hours", {"thursday": thursday, "friday": [("10", "11")]})
     assert refused.status_code == 422
     assert said in refused.text
     assert 'href="#thursday"' in refused.text
-    kept = next(form for form in forms(refused) if form.action.endswith("/hours")).fields
-    assert "10:00-11:00" in kept["friday"]
+    shown = rows_on(refused)
+    assert [unescape(text) for text in shown["thursday"][1]] == [start, end]
+    assert shown["friday"] == [("10", "11")]
     assert all_rows() == rows
+
+
+def test_a_row_is_added_without_saving_or_losing_anything(asha: Visitor) -> None:
+    rows = all_rows()
+    typed: Rows = {"monday": [("9", "x")], "tuesday": [("", "")]}
+    page = send_hours(asha, "/hours-rows", typed, rows="add-monday", headline="Calm.")
+    assert page.status_code == 200
+    assert rows_on(page)["monday"] == [("9", "x"), ("", "")]
+    assert rows_on(page)["tuesday"] == [("", "")]
+    assert 'value="Calm."' in page.text
+    [focused] = re.findall(r"<input[^>]*autofocus[^>]*>", page.text)
+    assert 'aria-label="Monday, period 2, from"' in focused
+    assert all_rows() == rows
+    monday = [("9", "12"), ("14:00", "17:00")]
+    send_hours(asha, "/hours", {"monday": monday}, page)
+    assert hours_of("asha").startswith("Mon 09:00-12:00, Mon 14:00-17:00, Wed-Sun 09:00-17:00")
+
+
+@pytest.mark.parametrize(
+    ("to", "days"),
+    [
+        ("Monday to Friday", WEEKDAYS[:5]),
+        ("every day", WEEKDAYS),
+        ("Sunday", ("monday", "sunday")),
+    ],
+)
+def test_a_days_hours_are_copied_to_others_and_saved_with_them(
+    to: str, days: tuple[str, ...], asha: Visitor
+) -> None:
+    rows, monday = all_rows(), [("9", "12"), ("", ""), ("13:00", "16:15")]
+    typed = {**DAYS_OFF, "monday": monday}
+    page = send_hours(asha, "/hours-rows", typed, rows="copy", copy_from="monday", copy_to=to)
+    assert "Monday’s hours are copied. Save availability to keep them." in page.text
+    shown = rows_on(page)
+    assert {day for day in WEEKDAYS if shown[day] == [monday[0], monday[2]]} == {*days}
+    assert all_rows() == rows
+    send_hours(asha, "/hours", {}, page)
+    windows = Window.select().join(Therapist).where(Therapist.slug == "asha")
+    assert {WEEKDAYS[each.weekday] for each in windows} == {*days}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"rows": "add-someday"},
+        {"rows": "copy", "copy_from": "someday", "copy_to": "every day"},
+        {"rows": "copy", "copy_from": "monday", "copy_to": "never"},
+    ],
+)
+def test_a_change_of_rows_that_does_not_exist_is_refused(
+    sent: dict[str, str], asha: Visitor
+) -> None:
+    assert send_hours(asha, "/hours-rows", {}, **sent).status_code == 400
 
 
 def test_the_offer_is_saved_and_bookings_keep_their_price(story: Story, asha: Visitor) -> None:
