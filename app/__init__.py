@@ -43,9 +43,6 @@ def flask_config(settings: "Settings") -> dict[str, object]:
     return {
         "SECRET_KEY": settings.secret_key,
         "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
-        # Far above the longest note, far below what could fill memory.
-        "MAX_CONTENT_LENGTH": 256 * 1024,
-        "MAX_FORM_MEMORY_SIZE": 256 * 1024,
         # Holds the token of forms and the message of the next page. As in web/cookies.py, no other
         # host can set a cookie of this name.
         "SESSION_COOKIE_NAME": "__Host-mindsum" if settings.is_production else "mindsum",

@@ -63,7 +63,7 @@ _BY_STATUS = {
     413: ErrorText(
         "That was too long",
         "What you sent is larger than we accept, so nothing was done.",
-        "Please shorten the text and send it again.",
+        "Please go back, shorten the text and send it again.",
     ),
     422: ErrorText(
         "Please check what you entered",

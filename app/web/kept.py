@@ -46,7 +46,7 @@ def kept_fields() -> list[KeptField]:
     try:
         sent = list(request.form.items(multi=True))
     except HTTPException:
-        # The body is too large, or ended early.
+        # The body ended early.
         return []
     return [
         KeptField(name, text, _LABELS.get(name, "") if text.strip() else "", name in _LONG)

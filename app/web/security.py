@@ -1,14 +1,13 @@
-"""Security headers, rate limits, CSRF, limits on request bodies, and paths without cookies."""
+"""Security headers, rate limits, CSRF, refused bodies, and paths without cookies."""
 
 import logging
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from flask import Flask, Request, Response, abort, current_app, request
+from flask import Flask, Request, Response, abort, request
 from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_wtf import CSRFProtect
@@ -16,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import config
 from app.config import Settings
-from app.web import scripts
+from app.web import bodies, scripts
 from app.web.addresses import Callers
 
 if TYPE_CHECKING:
@@ -26,10 +25,6 @@ PUBLIC_FORM_LIMIT = "10 per minute"
 SIGN_IN_LIMIT = "5 per minute"
 LINK_LIMIT = "60 per minute"
 API_LIMIT = "600 per minute"
-
-# Bytes of a refused body that are still read, so that its sender gets the answer.
-MAX_DISCARDED = 16 * 1024 * 1024
-_CHUNK = 65_536
 
 # Requests to these paths neither read nor set the session cookie.
 _WITHOUT_COOKIES = (
@@ -100,32 +95,6 @@ class _Sessions(SecureCookieSessionInterface):
         if not has_cookies(request):
             return NullSession()
         return super().open_session(app, request)
-
-
-def _read_chunked_body() -> None:
-    # Werkzeug would cut such a body at the limit without an error.
-    if request.content_length is not None or request.method in {"GET", "HEAD", "OPTIONS"}:
-        return
-    limit, environ, body = current_app.config["MAX_CONTENT_LENGTH"], request.environ, b""
-    while len(body) <= limit and (chunk := environ["wsgi.input"].read(_CHUNK)):
-        body += chunk
-    if len(body) > limit:
-        abort(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-
-
-def _discard_large_body(response: Response) -> Response:
-    # A client that still sends reads no answer.
-    limit, left = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
-    if left is None:
-        is_refused = response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        left = MAX_DISCARDED if is_refused else 0
-    if limit < left <= MAX_DISCARDED:
-        body = request.environ["wsgi.input"]
-        while left > 0 and (count := len(body.read(min(left, _CHUNK)))):
-            left -= count
-    return response
 
 
 def _add_headers(response: Response) -> Response:
@@ -211,13 +180,13 @@ def _is_unknown_visitor() -> bool:
 
 def register(app: Flask, settings: Settings) -> None:
     app.session_interface = _Sessions()
+    # First, since every refusal shows what was typed.
+    app.before_request(bodies.read)
     limiter.init_app(app)
-    app.before_request(_read_chunked_body)
     app.before_request(_refuse_bad_encoding)
     app.before_request(_refuse_doubled_slash)
     app.before_request(_refuse_other_bodies)
     csrf.init_app(app)
-    app.after_request(_discard_large_body)
     app.after_request(_add_headers)
     # It logs the address of each visitor over a limit.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)

@@ -13,7 +13,7 @@ from flask import Flask
 
 from app.config import Settings
 from app.web.addresses import Callers, network
-from app.web.security import MAX_DISCARDED
+from app.web.bodies import MAX_DISCARDED, limit_at
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from granian.rsgi import Scope
 
 BODY_WITHIN_S = 10.0
-# Bodies that one worker reads at the same time: their memory is this many times the largest body.
+# Of the bodies with one limit, a worker reads so many at the same time, or what fits into the
+# memory if that is less; of one network a quarter of them.
 BODIES = 256
-BODIES_OF_A_NETWORK = 64
+BODIES_MEMORY = 64 * 1024 * 1024
 _CLOSING = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
 
 
@@ -39,8 +40,8 @@ class Server:
         self._app = app
         self._threads = ThreadPoolExecutor(threads, "request")
         self._callers = Callers(settings.trusted_proxies)
-        self._most_bytes: int = app.config["MAX_CONTENT_LENGTH"]
-        self._reading: Counter[str] = Counter()
+        # How many bodies with one limit are being read: of one network, and in all.
+        self._reading: Counter[tuple[int, str | None]] = Counter()
 
     async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
         environ = _environ(scope)
@@ -63,10 +64,11 @@ class Server:
             # The application refuses it by its length.
             return
         caller = self._callers.address(environ)
-        with self._place(network(caller) if caller else ""):
+        limit = limit_at(self._app, environ["PATH_INFO"], environ["REQUEST_METHOD"])
+        with self._place(network(caller) if caller else "", limit):
             try:
                 async with asyncio.timeout(BODY_WITHIN_S):
-                    body, length = await self._received(protocol)
+                    body, length = await _received(protocol, limit)
             except TimeoutError:
                 raise _Refused(408, "Your request took too long to arrive.") from None
         if length < declared:
@@ -74,33 +76,20 @@ class Server:
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(length)}
 
-    async def _received(self, protocol: "HTTPProtocol") -> tuple[bytes, int]:
-        """The body, and its length. A body that is too large is empty, but heard out to a bound."""
-        body, length, empty = bytearray(), 0, 0
-        async for chunk in protocol:
-            length += len(chunk)
-            empty += not chunk
-            if length > MAX_DISCARDED:
-                break
-            if length <= self._most_bytes:
-                body += chunk
-        # granian gives an empty chunk at the end, and one more where the connection broke.
-        if empty > 1:
-            raise _Refused(400, "Your request did not arrive in full.")
-        return (bytes(body) if length <= self._most_bytes else b""), length
-
     @contextmanager
-    def _place(self, network: str) -> Iterator[None]:
-        reading = self._reading
-        if reading[network] >= BODIES_OF_A_NETWORK or reading.total() >= BODIES:
+    def _place(self, network: str, limit: int) -> Iterator[None]:
+        most = min(BODIES, BODIES_MEMORY // limit)
+        places = {(limit, network): max(most // 4, 1), (limit, None): most}
+        if any(self._reading[place] >= count for place, count in places.items()):
             raise _Refused(503, "Too many requests are arriving. Please try again in a minute.")
-        reading[network] += 1
+        self._reading.update(places.keys())
         try:
             yield
         finally:
-            reading[network] -= 1
-            if not reading[network]:
-                del reading[network]
+            self._reading.subtract(places.keys())
+            for place in places:
+                if not self._reading[place]:
+                    del self._reading[place]
 
     def _answer(self, environ: "WSGIEnvironment") -> tuple[int, list[tuple[str, str]], bytes]:
         started: list[Any] = []
@@ -116,6 +105,21 @@ class Server:
                 chunks.close()
         status, headers = started
         return status, headers, body
+
+
+async def _received(protocol: "HTTPProtocol", limit: int) -> tuple[bytes, int]:
+    """The first `limit` bytes of the body, and its length: it is heard out to a bound."""
+    body, length, empty = bytearray(), 0, 0
+    async for chunk in protocol:
+        length += len(chunk)
+        empty += not chunk
+        if length > MAX_DISCARDED:
+            break
+        body += chunk[: limit - len(body)]
+    # granian gives an empty chunk at the end, and one more where the connection broke.
+    if empty > 1:
+        raise _Refused(400, "Your request did not arrive in full.")
+    return bytes(body), length
 
 
 def _has_body(environ: "WSGIEnvironment") -> bool:

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask, request
 
 from app.config import Settings
-from app.web import server
-from app.web.security import MAX_DISCARDED
+from app.web import bodies, server
+from app.web.bodies import MAX_DISCARDED
 from app.web.server import Server
 
 LIMIT = 1000
@@ -49,10 +49,11 @@ class Exchange:
 
 
 @pytest.fixture
-def echo() -> Flask:
+def echo(monkeypatch: pytest.MonkeyPatch) -> Flask:
     """An application that repeats what it reads."""
+    monkeypatch.setitem(bodies.LIMITS, "body", LIMIT)
     app = Flask("echo")
-    app.config["MAX_CONTENT_LENGTH"] = LIMIT
+    app.before_request(bodies.read)
     app.add_url_rule("/", "body", lambda: request.get_data(), methods=["GET", "POST"])
     app.add_url_rule("/environ", "environ", lambda: repr(sorted(request.environ.items())))
     return app
@@ -120,7 +121,7 @@ def test_a_body_is_heard_out_to_a_bound_only(echo: Flask) -> None:
 
 
 def test_slow_bodies_of_one_network_leave_room_for_others(echo: Flask) -> None:
-    most = server.BODIES_OF_A_NETWORK
+    most = server.BODIES // 4
     slow = [Exchange([b"a"], CHUNKED, hangs=True) for _ in range(most)]
     same = Exchange([b"b"], length(1), client="192.0.2.1:9")
     mapped = Exchange([b"b"], length(1), client="[::ffff:192.0.2.1]:9")
@@ -140,6 +141,28 @@ def test_the_bodies_in_memory_are_limited_for_all_networks_together(echo: Flask)
     asyncio.run(exchanged(echo, *slow, another, hang=len(slow)))
     assert another.answer
     assert another.answer[0] == 503
+
+
+def test_large_bodies_are_limited_by_the_memory_they_take_and_hold_up_no_small_ones(
+    echo: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bodies.LIMITS, "photo", server.BODIES_MEMORY // 2)
+    echo.add_url_rule("/photo", "photo", lambda: "", methods=["POST"])
+    slow = [
+        Exchange([b"a"], CHUNKED, hangs=True, path="/photo", client=f"192.0.2.{number}:1")
+        for number in (1, 2)
+    ]
+    third = Exchange([b"b"], length(1), path="/photo", client="192.0.2.3:1")
+    small = Exchange([b"b"], length(1), client="192.0.2.1:1")
+    asyncio.run(exchanged(echo, *slow, third, small, hang=len(slow)))
+    assert [each.answer and each.answer[0] for each in (third, small)] == [503, 200]
+
+
+def test_of_a_body_that_is_too_large_the_application_gets_the_beginning(echo: Flask) -> None:
+    echo.register_error_handler(413, lambda _error: request.form.get("note", ""))
+    form = [*length(6 * LIMIT), ("content-type", "application/x-www-form-urlencoded")]
+    sent = Exchange([b"note=", b"%E2%82%AC" * 400, b"x" * (6 * LIMIT - 3605)], form)
+    assert one(echo, sent)[2].decode() == "€" * ((LIMIT - 5) // 9)
 
 
 def test_the_application_sees_the_request_as_any_wsgi_server_shows_it(echo: Flask) -> None:

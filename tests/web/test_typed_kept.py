@@ -217,7 +217,6 @@ def test_an_error_page_without_a_form_or_texts_shows_none(cast: Cast, visitor: V
         visitor.get("/nope"),
         visitor.post("/nope", data={"choice": "x", "message": " "}),
         visitor.post("/nope", data=b"x" * (300 * 1024), content_type="text/plain"),
-        visitor.post("/nope", data={"message": "x" * (300 * 1024)}),
     ):
         assert "What you typed" not in answer.text
 
