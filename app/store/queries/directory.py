@@ -27,6 +27,9 @@ from app.store.queries.proposals import NO_BOOKING, proposed_holding
 # Word for word as in the index therapist_listed.
 LISTED = Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden
 
+# Each word is looked for in every listed name.
+_MOST_WORDS = 10
+
 # [start, end) spans by therapist id.
 Spans = dict[int, list[tuple[datetime, datetime]]]
 
@@ -51,10 +54,10 @@ def listed_ids(now: datetime) -> list[int]:
 def therapists(
     now: datetime, *, name: str, specialism: str, is_free: bool, offset: int, limit: int
 ) -> list[Therapist]:
-    """Listed therapists, best first, that fit all filters."""
+    """Listed therapists, best first, that fit all filters; the words of `name` in any order."""
     found = listed_therapists(now)
-    if name:
-        found = found.where(Therapist.name_search.contains(search_key(name)))
+    for word in search_key(name).replace(",", " ").split()[:_MOST_WORDS]:
+        found = found.where(Therapist.name_search.contains(word))
     if specialism:
         found = found.where(Therapist.specialisms_search.contains(search_key(specialism)))
     if is_free:

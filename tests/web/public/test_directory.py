@@ -41,6 +41,10 @@ def test_everyone_who_is_listed_has_a_card_with_their_next_open_times(
     [
         ("name=ash", ["asha"]),
         ("name=ASHA", ["asha"]),
+        ("name=Rao Asha", ["asha"]),
+        ("name=Rao, Asha", ["asha"]),
+        ("name=nak ch", ["chi"]),
+        ("name=Asha Cole", []),
         ("name=%25", []),
         ("specialism=sleep", ["chi"]),
         ("free=on", ["asha", "bran"]),
