@@ -84,7 +84,7 @@ class Settings(MailSettings):
         validate_default=True,
         description="one email address, ASCII before its @",
     )
-    # At the end of every email to a client: where to turn in a crisis.
+    # At the end of every page, and of every email to a client: where to turn in a crisis.
     crisis_note: str = Field(CRISIS_NOTE, description="one line of 10 to 200 characters")
     # Without a key the API refuses every request.
     api_keys: Listed = Field(

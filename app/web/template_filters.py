@@ -1,5 +1,6 @@
 """Filters and functions for templates: times, durations, money, static files."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
@@ -17,6 +18,8 @@ from app.web import booking_text, scripts
 from emails import fee_words, formatting
 from emails.zones import NAMES as ZONE_NAMES
 
+# Three digits or more; their groups may be apart.
+_PHONE = re.compile(r"(\+?\d(?:[ -]?\d){2,})")
 _REGIONS = frozenset(
     {"Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
 )
@@ -61,6 +64,17 @@ def time_left(until: datetime, now: datetime) -> str:
     return f"{words} left" if until >= now else f"{words} over"
 
 
+def phone_links(text: str) -> Markup:
+    """The text with each phone number as a link that calls it."""
+    parts = _PHONE.split(text)
+    # Every second part is a number.
+    linked = (
+        Markup('<a href="tel:{}">{}</a>').format("".join(part.split()), part) if index % 2 else part
+        for index, part in enumerate(parts)
+    )
+    return Markup("").join(linked)
+
+
 @lru_cache(maxsize=1)
 def zones() -> tuple[str, ...]:
     """Time zones to suggest: those named after a city, and UTC."""
@@ -99,12 +113,14 @@ def register(app: Flask) -> None:
         long_day=long_day,
         by_day=by_day,
         time_left=time_left,
+        phone_links=phone_links,
     )
     app.jinja_env.filters["sentence"] = fee_words.sentence
     app.jinja_env.globals.update(
         asset=asset,
         script=scripts.script,
         zones=zones,
+        crisis_note=lambda: config.current().crisis_note,
         reminder_times=booking_text.reminder_times,
         fee_of_offer=booking_text.fee_of_offer,
         rule_if_kept=booking_text.rule_if_kept,
