@@ -235,7 +235,7 @@ KINDS: dict[str, EmailKind] = {
     # One side of a booking does not get our emails.
     "client_unreachable": EmailKind(
         to=("therapist", "ops"),
-        values=("status", "therapist_slug", "booking_url", "command"),
+        values=("status", "therapist_slug", "others_unreached", "booking_url", "command"),
         send_while="client_unreached",
     ),
     "therapist_unreachable": EmailKind(

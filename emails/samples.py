@@ -147,6 +147,7 @@ VALUES: dict[str, Any] = {
     "email": 42,
     "mail_domain": "example.com",
     "other_unreached": False,
+    "others_unreached": (),
     "unreached": (),
     "was_asked_in_time": True,
     "sign_in_minutes": 15,

@@ -14,6 +14,7 @@ from emails.samples import (
     ONE_DAY,
     ONE_HOUR_BEFORE,
     SESSION,
+    SESSION_NEXT_WEEK,
     STARTS_AT,
     sample,
 )
@@ -197,6 +198,12 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
         sample, "answer_late_ops", unreached=("client", "therapist")
     ),
     "enquiry_expired.not_asked": partial(sample, "enquiry_expired", was_asked_in_time=False),
+    "client_unreachable.several": partial(
+        sample,
+        "client_unreachable",
+        "ops",
+        others_unreached=((SESSION_NEXT_WEEK, "bran"),),
+    ),
     "client_unreachable.enquiry": partial(sample, "client_unreachable", status="requested"),
     "therapist_unreachable.free": partial(sample, "therapist_unreachable", session=FREE, offers=()),
     "your_links.none": partial(sample, "your_links", session=None, live_bookings=()),

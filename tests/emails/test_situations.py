@@ -107,6 +107,7 @@ CASES: list[tuple[str, list[str], list[str]]] = [
     ("client_unreachable.therapist", ["Dee", "where to meet", "another way"], TOLD),
     ("client_unreachable.enquiry", ["answer as usual"], ["where to meet"]),
     ("client_unreachable.ops", ["MB-7K3QXD", "asha", "mindsum outbox retry"], ["View Session"]),
+    ("client_unreachable.several", ["MB-4VJ6RN with bran", "10 Nov 2026"], ["View Session"]),
     ("therapist_unreachable", ["Asha", "charged", "Bran"], TOLD),
     ("therapist_unreachable.free", ["withdrawn"], ["£", "refund"]),
     ("your_links.none", ["no open bookings"], ["/link/manage"]),

@@ -222,6 +222,12 @@ def _is_other_unreached(email: OutboxEmail, now: datetime) -> bool:
     return (reach.therapist if email.role is Role.CLIENT else reach.client) is not None
 
 
+def _others_unreached(email: OutboxEmail) -> list[tuple[Session, str]]:
+    """Further bookings of the client that ops hears of by this email, with their therapists."""
+    others = queries.bookings_of_references(email.facts.get("others", []))
+    return [(session_of(each), each.therapist.slug) for each in others]
+
+
 def _was_asked_in_time(booking: Booking) -> bool:
     asked_at, answer_within = booking.handed_over_at, config.current().policy.answer_within
     return asked_at is not None and booking.expires_at - asked_at >= answer_within
@@ -276,6 +282,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "therapist_slug": lambda email, _: _therapist(email).slug,
     "status": lambda email, now: str(_booking(email).status_at(now)),
     "other_unreached": _is_other_unreached,
+    "others_unreached": lambda email, _: _others_unreached(email),
     "unreached": lambda email, now: [
         str(side.role) for side in reach_of(_booking(email), now).unreached
     ],

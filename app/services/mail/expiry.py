@@ -8,7 +8,7 @@ from app.rules import reminders
 from app.rules.lifecycle import LIVE, Status
 from app.services.auth import SIGN_IN_LASTS
 from app.services.mail.reach import reach_of
-from app.store import suppressions
+from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
 from app.store.queries import pending as pending_requests
 from app.store.queries.inbound import has_complained
@@ -70,6 +70,13 @@ def _while_client_unreached(booking: Booking, now: datetime) -> Reason:
     if now >= booking.ends_at:
         return "the session is over"
     return None if reach_of(booking, now).client else "an email has reached the client since"
+
+
+def _client_unreached(email: OutboxEmail, now: datetime) -> Reason:
+    assert email.booking is not None
+    others = queries.bookings_of_references(email.facts.get("others", []))
+    reasons = [_while_client_unreached(each, now) for each in (email.booking, *others)]
+    return reasons[0] if all(reasons) else None
 
 
 def _while_open_and_unreached(booking: Booking, now: datetime) -> Reason:
@@ -183,7 +190,7 @@ _CHECKS: dict[Condition, EmailCheck] = {
     "time_current": _time_taken,
     "booking_live": _time_changed,
     "reminder_due": _session_reminder,
-    "client_unreached": _of_booking(_while_client_unreached),
+    "client_unreached": _client_unreached,
     "therapist_unreached": _of_booking(_while_open_and_unreached),
     "sign_in_unused": _sign_in,
     "request_unconfirmed": _confirm_request,

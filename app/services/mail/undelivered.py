@@ -3,12 +3,13 @@
 from datetime import datetime
 
 import structlog
+from peewee import IntegrityError
 
 from app.mailer.replies import AddressFault
 from app.rules.lifecycle import LIVE, Actor, Status, Via
 from app.services.bookings import log, transitions
 from app.store import outbox, queries, suppressions
-from app.store.db.database import on_commit
+from app.store.db.database import on_commit, savepoint
 from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
 
 # After the client has moved the enquiry or kept its time.
@@ -69,13 +70,17 @@ def _client_missed(email: OutboxEmail, reason: str, now: datetime, *, is_address
     if is_address and client is not None:
         about.update(queries.live_bookings_of_client(client, now))
     # In the order of their ids: two emails to one client may fail at once.
-    for booking in sorted(about, key=lambda each: each.id):
-        is_new = outbox.enqueue_once("client_unreachable", Role.OPS, booking=booking, now=now)
-        if not is_new:
-            continue
+    ordered = sorted(about, key=lambda each: each.id)
+    new = [each for each in ordered if _is_noted_first(each, "client_unreachable", now)]
+    if not new:
+        return
+    # One email for ops, whatever the number of the client's bookings.
+    first, *others = new
+    facts = {"others": [each.reference for each in others]}
+    outbox.enqueue_once("client_unreachable", Role.OPS, booking=first, facts=facts, now=now)
+    for booking in new:
         if booking.status in LIVE:
             outbox.enqueue_once("client_unreachable", Role.THERAPIST, booking=booking, now=now)
-        _note(booking, "client_unreachable", now)
         log.booking_event("client_unreachable", booking, warning=True, why=reason)
 
 
@@ -135,6 +140,16 @@ def _alert_about_account(therapist: Therapist, reason: str, now: datetime) -> No
 def _log_unreachable(therapist: Therapist, reason: str, **about: str) -> None:
     slug = therapist.slug
     on_commit(lambda: _log.error("therapist_unreachable", therapist=slug, why=reason, **about))
+
+
+def _is_noted_first(booking: Booking, event: str, now: datetime) -> bool:
+    """Note it on the timeline, where each event stands once."""
+    try:
+        with savepoint():
+            _note(booking, event, now)
+    except IntegrityError:
+        return False
+    return True
 
 
 def _note(booking: Booking, event: str, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Bookings: finding one, conditions on many, what belongs to one, which are due."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -48,6 +49,14 @@ def booking_by_reference(reference: str) -> Booking:
     if booking is None:
         raise NotFound("booking")
     return booking
+
+
+def bookings_of_references(references: Sequence[str]) -> list[Booking]:
+    """Soonest first."""
+    if not references:
+        return []
+    found = with_therapist_and_client(Booking.reference.in_(list(references)))
+    return list(found.order_by(Booking.starts_at))
 
 
 def booking_by_id(booking_id: int) -> Booking:

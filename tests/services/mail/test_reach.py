@@ -135,11 +135,56 @@ def test_every_live_booking_of_an_unreachable_client_is_told_to_its_own_therapis
     story.accept(with_asha)
     with refusing(app, DEE[1]) as (sender, server):
         total(sender.deliver())
-        to_ops = [each.parsed for each in server.messages if each.rcpt_tos == (OPS,)]
         assert "client_unreachable" in told(server, "bran@therapists.example")
-    about = {each["X-Mindsum-Booking"] for each in to_ops}
-    assert about == {with_asha.reference, with_bran.reference}
     assert reach_of(story.reload(elis), story.now).unreached == []
+    events = {booking.reference: story.timeline(booking) for booking in (with_asha, with_bran)}
+    for timeline in events.values():
+        assert ("client_unreachable", "system", "scheduler") in timeline
+
+
+def test_ops_hears_once_of_an_unreachable_client_with_all_of_their_bookings(
+    story: Story, app: Flask
+) -> None:
+    hours = (story.now.replace(hour=15) + timedelta(days=day) for day in (3, 4, 5))
+    bookings = [story.ask("bran", starts_at=each) for each in hours]
+    story.deliver()
+    story.accept(bookings[0])
+    with refusing(app, DEE[1]) as (sender, server):
+        total(sender.deliver())
+        [to_ops] = [each.parsed for each in server.messages if each.rcpt_tos == (OPS,)]
+        text = told(server, OPS)["client_unreachable"]
+    assert to_ops["X-Mindsum-Booking"] == bookings[0].reference
+    for booking in bookings:
+        assert f"{booking.reference} with bran" in text
+    # A further refusal is no news.
+    story.accept(bookings[1])
+    later = story.ask(starts_at=story.now.replace(hour=10) + timedelta(days=6))
+    with refusing(app, DEE[1]) as (sender, server):
+        total(sender.deliver())
+        text = told(server, OPS)["client_unreachable"]
+    # A new booking is.
+    assert f"{later.reference} with asha" in text
+    assert bookings[1].reference not in text
+    assert times_told("client_unreachable", Role.OPS) == 2
+
+
+def test_ops_hears_of_an_unreachable_client_while_one_of_the_bookings_is_still_ahead(
+    story: Story, app: Flask
+) -> None:
+    first, second = (
+        story.ask(starts_at=story.now.replace(hour=10) + timedelta(days=day)) for day in (1, 20)
+    )
+    story.deliver()
+    story.accept(first)
+    with refusing(app, DEE[1], OPS) as (sender, _):
+        total(sender.deliver())
+    story.at(first.ends_at)
+    OutboxEmail.update(status="queued", settled_at=None).where(
+        OutboxEmail.kind == "client_unreachable", OutboxEmail.role == Role.OPS
+    ).execute()
+    with refusing(app, DEE[1]) as (sender, server):
+        total(sender.deliver())
+        assert second.reference in told(server, OPS)["client_unreachable"]
 
 
 @pytest.mark.both_databases
