@@ -26,7 +26,7 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
     if settings.demo_dir is not None:
         clock.follow(settings.demo_dir / "clock")
     database.bind(settings.database_url)
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config.update(flask_config(settings))
     app.extensions["mailer"] = Mailer(app)
     web.register(app, settings)
@@ -51,9 +51,6 @@ def flask_config(settings: "Settings") -> dict[str, object]:
         "SESSION_COOKIE_SECURE": settings.is_production,
         # A page may stay open for as long as its session lasts.
         "WTF_CSRF_TIME_LIMIT": None,
-        # A year: a static file's address changes with its content.
-        "SEND_FILE_MAX_AGE_DEFAULT": 31_536_000,
-        "BOOTSTRAP_SERVE_LOCAL": True,
         "RATELIMIT_ENABLED": settings.ratelimit_enabled,
         "RATELIMIT_STORAGE_URI": settings.ratelimit_storage_uri,
         "RATELIMIT_HEADERS_ENABLED": True,

@@ -61,7 +61,6 @@ PUBLIC = {
     "/api/reference",
     "/api/problems/<code>",
     "/static/<path:filename>",
-    "/bootstrap/static/<path:filename>",
 }
 
 SCHEDULER_MAY_IMPORT = {

@@ -1,9 +1,11 @@
 """Open times: when a session can start, from weekly hours in the therapist's zone."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -17,6 +19,8 @@ _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
 _WEEK_MINUTES = 7 * 24 * 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Of all therapists together: nine of these weeks are what one of them can be asked for.
+_WEEKS_KEPT = 256
 
 
 class NotOpen(StrEnum):
@@ -70,7 +74,8 @@ def is_listed(
     length_minutes: int,
     policy: Policy,
 ) -> bool:
-    return start_at in _listed(windows, zone, length_minutes, start_at, start_at, policy)
+    listed = _listed(windows, zone, length_minutes, start_at, start_at, policy)
+    return any(start_at in starts for starts in listed)
 
 
 def why_not_open(
@@ -130,13 +135,18 @@ def _open(
     first_at = max(from_at, now + policy.min_notice)
     last_at = min(until_at, now + policy.max_ahead)
     blocked = _merged(each for each in busy if each[1] > first_at)
-    passed = 0  # spans of `blocked` that end at or before the present start
-    for start_at in _listed(windows, zone, length_minutes, first_at, last_at, policy):
-        while passed < len(blocked) and blocked[passed][1] <= start_at:
-            passed += 1
-        is_free = passed == len(blocked) or start_at + length <= blocked[passed][0]
-        if is_free and start_at < until_at:
-            yield start_at
+    # Behind the last start.
+    blocked.append((until_at + length, until_at + length))
+    following = iter(blocked)
+    taken_from, taken_until = next(following)
+    for starts in _listed(windows, zone, length_minutes, first_at, last_at, policy):
+        index, end = 0, bisect_left(starts, until_at)
+        while index < end:
+            while taken_until <= starts[index]:
+                taken_from, taken_until = next(following)
+            free_until = bisect_right(starts, taken_from - length, index, end)
+            yield from starts[index:free_until]
+            index = bisect_left(starts, taken_until, free_until, end)
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
@@ -157,20 +167,33 @@ def _listed(
     first_at: datetime,
     last_at: datetime,
     policy: Policy,
-) -> Iterator[datetime]:
-    """Starts that the weekly hours list in [first_at, last_at], ascending."""
-    if last_at < first_at:
-        return
-    length, step = timedelta(minutes=length_minutes), timedelta(minutes=policy.slot_minutes)
-    ahead: list[datetime] = []
-    for each in _occurrences(windows, zone, first_at, last_at):
-        # In an hour that comes twice, hours that lie close together take turns.
-        safe_until = each.begins.replace(tzinfo=UTC) - 2 * _DAY
-        yield from (start_at for start_at in ahead if start_at < safe_until)
-        ahead = [start_at for start_at in ahead if start_at >= safe_until]
-        starts = each.starts(length, step)
-        ahead = sorted([*ahead, *(at for at in starts if first_at <= at <= last_at)])
-    yield from ahead
+) -> Iterator[Sequence[datetime]]:
+    """Starts that the weekly hours list in [first_at, last_at], ascending, by weeks."""
+    hours = tuple(windows)
+    week = (first_at - _EPOCH) // _WEEK
+    while _EPOCH + week * _WEEK <= last_at:
+        starts = _listed_in_week(hours, zone, length_minutes, policy.slot_minutes, week)
+        yield starts[bisect_left(starts, first_at) : bisect_right(starts, last_at)]
+        week += 1
+
+
+# The same for every visitor until the therapist changes the weekly hours.
+@lru_cache(maxsize=_WEEKS_KEPT)
+def _listed_in_week(
+    windows: tuple[Window, ...], zone: ZoneInfo, length_minutes: int, slot_minutes: int, week: int
+) -> tuple[datetime, ...]:
+    """Of the seven days in UTC that begin so many weeks after the epoch."""
+    since = _EPOCH + week * _WEEK
+    until = since + _WEEK
+    length, step = timedelta(minutes=length_minutes), timedelta(minutes=slot_minutes)
+    starts = [
+        start_at
+        for each in _occurrences(windows, zone, since, until)
+        for start_at in each.starts(length, step)
+        if since <= start_at < until
+    ]
+    # In an hour that comes twice, hours that lie close together take turns.
+    return tuple(sorted(starts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def instant(value: str) -> datetime:
 
 def instant_text(at: datetime) -> str:
     """An aware instant as `instant` reads it, in UTC and to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{at.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def day(value: str) -> date:

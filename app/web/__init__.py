@@ -6,7 +6,7 @@ from flask import Flask, g, request
 
 from app.config import Settings
 from app.store.db import database
-from app.web import access, auth, errors, security, template_filters
+from app.web import access, auth, errors, security, static_files, template_filters
 from app.web.api import endpoints
 from app.web.client import choose, manage, move
 from app.web.dashboard import (
@@ -44,9 +44,7 @@ _BLUEPRINTS = (
     endpoints.blueprint,
     health.blueprint,
 )
-_WITHOUT_DATABASE = frozenset(
-    {None, "static", "bootstrap.static", "ops.healthz", "ops.readyz", "ops.metrics"}
-)
+_WITHOUT_DATABASE = frozenset({None, "static", "ops.healthz", "ops.readyz", "ops.metrics"})
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -58,6 +56,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.before_request(_open_connection)
     app.teardown_request(_close_connection)
     template_filters.register(app)
+    static_files.register(app)
     errors.register(app)
     press.register(app)
     for blueprint in _BLUEPRINTS:

@@ -1,29 +1,33 @@
-"""Pages that are the same for everybody, kept for a moment."""
+"""What is the same for many visitors, kept for a moment."""
 
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+P = TypeVar("P")
 
 # A booking or a changed profile shows on the list this much later.
 SECONDS = 1.0
 
 
-class KeptPages:
+class KeptPages(Generic[P]):
     """The last `most` pages. While one caller makes a new page, others get the last one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._guard = threading.Lock()
-        self._pages: OrderedDict[Hashable, tuple[str, float]] = OrderedDict()
+        self._pages: OrderedDict[Hashable, tuple[P, float]] = OrderedDict()
         self._being_made: set[Hashable] = set()
 
-    def get(self, key: Hashable, make: Callable[[], str]) -> str:
+    def get(self, key: Hashable, make: Callable[[], P]) -> P:
         with self._guard:
-            page, made_at = self._pages.get(key, ("", 0.0))
-            is_fresh = time.monotonic() < made_at + SECONDS
-            if page and (is_fresh or key in self._being_made):
-                return page
+            kept = self._pages.get(key)
+            if kept is not None:
+                is_fresh = time.monotonic() < kept[1] + SECONDS
+                if is_fresh or key in self._being_made:
+                    return kept[0]
             self._being_made.add(key)
         try:
             made = make()

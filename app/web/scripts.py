@@ -8,6 +8,8 @@ from pathlib import Path
 from flask import Response, request
 from markupsafe import Markup
 
+from app.web.compression import plain_body
+
 FOLDER = Path(__file__).parents[1] / "templates" / "scripts"
 LINKS = "/link/"
 
@@ -22,7 +24,7 @@ def policy(response: Response) -> str:
     if _is_link() or response.mimetype != "text/html" or response.is_streamed:
         return ""
     # Read from the page: one that is kept for many visitors calls no template.
-    page = response.get_data()
+    page = plain_body(response)
     sources = [source for element, source in _sources() if element in page]
     return f"; script-src {' '.join(sources)}" if sources else ""
 

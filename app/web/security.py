@@ -40,7 +40,6 @@ _WITHOUT_COOKIES = (
     "/link/confirm/",
     "/api/",
     "/static/",
-    "/bootstrap/",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -67,8 +66,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
-_STATIC = frozenset({"static", "bootstrap.static"})
-_INDEXABLE = frozenset({"directory.find", "directory.profile", *_STATIC})
+_INDEXABLE = frozenset({"directory.find", "directory.profile", "static"})
 
 _HOST = re.compile(
     r"(?:[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
@@ -102,7 +100,7 @@ def _add_headers(response: Response) -> Response:
     wanted = _HEADERS | {"Referrer-Policy": "no-referrer" if is_link else "same-origin"}
     if request.endpoint not in _INDEXABLE:
         wanted["X-Robots-Tag"] = "noindex"
-    if request.endpoint not in _STATIC:
+    if request.endpoint != "static":
         wanted["Cache-Control"] = "no-store"
     # What a page has set itself stays.
     for name in response.headers.keys() & wanted.keys():

@@ -1,20 +1,18 @@
-"""Filters and functions for templates: times, durations, money, static files."""
+"""Filters and functions for templates: times, durations, money."""
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
-from functools import cache, lru_cache
-from hashlib import sha256
+from datetime import date, datetime
+from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from flask import Flask, current_app, url_for
-from flask_bootstrap import Bootstrap5
+from flask import Flask
 from markupsafe import Markup
 
 from app import config
-from app.web import booking_text, scripts
+from app.services import validation
+from app.web import booking_text, scripts, static_files
 from emails import fee_words, formatting
 from emails.zones import NAMES as ZONE_NAMES
 
@@ -27,7 +25,7 @@ _REGIONS = frozenset(
 
 def rfc3339(at: datetime) -> str:
     """`2026-11-03T10:00:00Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return validation.instant_text(at)
 
 
 def time_tag(at: datetime, text: str) -> Markup:
@@ -82,19 +80,7 @@ def zones() -> tuple[str, ...]:
     return (*sorted(zone for zone in by_city if zone.partition("/")[0] in _REGIONS), "UTC")
 
 
-@cache
-def _fingerprint(path: str) -> str:
-    return sha256(Path(path).read_bytes()).hexdigest()[:12]
-
-
-def asset(filename: str, endpoint: str = "static") -> str:
-    """The address of a static file, with a hash of its content: browsers keep it for a year."""
-    owner = current_app if endpoint == "static" else current_app.blueprints["bootstrap"]
-    return url_for(endpoint, filename=filename, v=_fingerprint(f"{owner.static_folder}/{filename}"))
-
-
 def register(app: Flask) -> None:
-    Bootstrap5(app)
     app.jinja_env.filters.update(
         time=formatting.time,
         time_range=formatting.time_range,
@@ -117,7 +103,7 @@ def register(app: Flask) -> None:
     )
     app.jinja_env.filters["sentence"] = fee_words.sentence
     app.jinja_env.globals.update(
-        asset=asset,
+        asset=static_files.asset,
         script=scripts.script,
         zones=zones,
         crisis_note=lambda: config.current().crisis_note,

@@ -10,6 +10,7 @@ from flask import Flask, render_template_string
 
 from app.links import LinkPurpose
 from app.web import scripts
+from app.web.compression import SharedBody
 from tests.harness.every import for_every
 from tests.web.conftest import Visitor
 
@@ -46,6 +47,14 @@ def test_a_page_allows_its_scripts_by_their_hashes_alone(path: Path, app: Flask)
         html = render_template_string(page)
     assert html == f"<p><script>{path.read_text()}</script>"
     assert allowed(show(app, "/", page)) == hashes_of(html)
+
+
+def test_a_compressed_page_allows_the_same_scripts(app: Flask) -> None:
+    with app.test_request_context("/", headers={"Accept-Encoding": "gzip"}):
+        html = render_template_string(f"{{{{ script('{FILES[0].stem}') }}}}")
+        answer = app.process_response(SharedBody(html.encode(), "text/html").response())
+    assert answer.content_encoding == "gzip"
+    assert allowed(answer.headers["Content-Security-Policy"]) == hashes_of(html)
 
 
 def test_a_page_without_scripts_allows_none(app: Flask) -> None:

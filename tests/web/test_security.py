@@ -1,6 +1,5 @@
 """Headers, cookies, rate limits and tokens of pages, links and API."""
 
-import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ ASHA = "/therapists/asha"
 PAGES = ("/", ASHA, f"{ASHA}/requested", "/nope", "/my-links", "/sign-in", "/dashboard")
 LINKS = tuple(f"/link/{purpose}/cut" for purpose in LinkPurpose)
 MACHINES = ("/healthz", "/readyz", "/metrics", "/api/openapi.json", "/api/v1/therapists")
-FILES = ("/static/theme.css", "/bootstrap/static/css/bootstrap.min.css")
+FILES = ("/static/theme.css", "/static/bootstrap.min.css")
 EMAILS_THE_OWNER = ("/my-links", "/sign-in")
 """Forms that send an email to the owner of an address, whichever browser requests it."""
 COOKIELESS = ("accept", "decline", "manage", "choose")
@@ -211,20 +210,6 @@ def test_a_host_that_is_none_gets_the_same_page(host: str, cast: Cast, visitor: 
     for path in ("/", "/nowhere"):
         answer = visitor.get(path, headers={"Host": host})
         assert answer.status_code == visitor.get(path).status_code
-
-
-def test_static_files_are_kept_for_a_year_under_addresses_that_change_with_them(
-    cast: Cast, visitor: Visitor
-) -> None:
-    addresses = re.findall(r'<link rel="stylesheet" href="([^"]+)"', visitor.get("/").text)
-    assert len(addresses) == 2
-    for address in addresses:
-        assert re.search(r"\?v=[0-9a-f]{12}$", address)
-        assert "max-age=31536000" in visitor.get(address).headers["Cache-Control"]
-
-
-def test_style_sheets_stay_under_sixty_kilobytes_compressed(cast: Cast, visitor: Visitor) -> None:
-    assert sum(len(gzip.compress(visitor.get(path).data)) for path in FILES) < 60 * 1024
 
 
 @for_every(sorted(TEMPLATES.rglob("*.html")))

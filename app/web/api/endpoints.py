@@ -194,7 +194,7 @@ def list_slots(slug: str) -> Response:
     starts = availability.open_times(
         therapist, params.kind, from_at=from_at, until_at=until_at, now=now
     )
-    return _json(json.dumps([availability.OpenSlot(therapist, start).key for start in starts]))
+    return _json(json.dumps([validation.instant_text(start) for start in starts]))
 
 
 def _api_key() -> ApiKey | None:

@@ -34,42 +34,50 @@ from app.services.bookings import confirm
 from app.services.bookings.request import request_booking
 from app.services.mail.reach import reach_of
 from app.services.search import SearchFilters
-from app.store import queries, suppressions
+from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
-from app.web import booking_text, cookies
+from app.web import booking_text, cookies, kept_pages
+from app.web.compression import SharedBody
 from app.web.forms import add_error
 from app.web.kept_pages import KeptPages
-from app.web.public import search_params, times_view, unconfirmed
-from app.web.public.open_times import list_openings
+from app.web.public import search_params, therapist_page, times_view, unconfirmed
 from app.web.public.request_form import RequestForm, asks_for_times
-from app.web.public.times_view import TimesView
 from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter, network
-from app.web.template_filters import rfc3339
 
 blueprint = Blueprint("directory", __name__)
 
 # The visitor's session holds the reference of their last request, for the page that follows it.
 _SESSION_KEY = "asked"
+# When that was, in seconds since the epoch.
+_ASKED_AT = "asked_at"
 _DETAILS_SHOWN_FOR = timedelta(hours=1)
 # Longer texts are no days or zones, and would fill memory.
 _MAX_KEPT_LENGTH = 80
 # Find a Therapist, by filters and page; a page has up to 60 KB.
-pages = KeptPages(64)
+pages = KeptPages[SharedBody](64)
 
 
 @blueprint.get("/")
-def find() -> str:
+def find() -> Response:
     now, page = clock.now(), search_params.page_number(request.args)
     filters, errors = search_params.search_filters(request.args, now)
 
-    def make() -> str:
-        return _find_page(filters, errors, page, now)
+    def make() -> SharedBody:
+        return SharedBody(_find_page(filters, errors, page, now).encode(), "text/html")
 
     # The form shows day and zone as they were typed.
     typed = request.args.get("day", ""), request.args.get("tz", "")
     is_long = max(map(len, typed)) > _MAX_KEPT_LENGTH
-    return make() if is_long else pages.get((filters, page, typed), make)
+    # The time that this browser has just asked for must not be offered to it.
+    is_own = is_long or _has_just_asked(now)
+    body = make() if is_own else pages.get((filters, page, typed), make)
+    return body.response()
+
+
+def _has_just_asked(now: datetime) -> bool:
+    asked_at: int = session.get(_ASKED_AT, 0)
+    return now.timestamp() - asked_at <= kept_pages.SECONDS + 1
 
 
 def _find_page(
@@ -91,7 +99,10 @@ def _find_page(
 def profile(slug: str) -> AnyResponse:
     therapist = queries.therapist_by_slug(slug)
     view, form = times_view.read_address(therapist)
-    response = _therapist_page(therapist, view, form)
+    if therapist.takes_bookings:
+        response = make_response(therapist_page.read(therapist, view, form).kept_html())
+    else:
+        response = make_response(therapist_page.unavailable(therapist, form))
     if therapist.is_hidden:
         response.headers["X-Robots-Tag"] = "noindex"
     return response
@@ -127,6 +138,7 @@ def _send(therapist: Therapist, form: RequestForm) -> None:
     else:
         session[_SESSION_KEY] = _request(therapist, form)
         unconfirmed.forget()
+    session[_ASKED_AT] = int(clock.now().timestamp())
 
 
 def _request(therapist: Therapist, form: RequestForm) -> str:
@@ -187,37 +199,13 @@ def _recent_request(slug: str, now: datetime) -> Booking | None:
     return booking if is_recent and booking.therapist.slug == slug else None
 
 
-def _therapist_page(
-    therapist: Therapist,
-    view: TimesView,
-    form: RequestForm,
-    status: HTTPStatus = HTTPStatus.OK,
-    refusal: str = "",
-) -> Response:
-    now, policy = clock.now(), config.current().policy
-    context = {"therapist": therapist, "form": form, "now": now, "policy": policy}
-    if not therapist.takes_bookings:
-        others = search.alternatives_to(therapist, now)
-        html = render_template("public/unavailable.html", **context, others=others)
-        return make_response(html, status)
-    html = render_template(
-        "public/therapist.html",
-        **context,
-        view=view,
-        is_unreached=suppressions.of_address(therapist.email),
-        chosen=rfc3339(view.chosen_at) if view.chosen_at else "",
-        openings=list_openings(therapist, view, now),
-        shows_times=asks_for_times(),
-        refusal=refusal,
-    )
-    return make_response(html, status)
-
-
 def _form_page(
     therapist: Therapist, form: RequestForm, status: HTTPStatus, refusal: str = ""
 ) -> Response:
+    if not therapist.takes_bookings:
+        return make_response(therapist_page.unavailable(therapist, form), status)
     view = times_view.read_form(therapist, form)
-    return _therapist_page(therapist, view, form, status, refusal)
+    return make_response(therapist_page.read(therapist, view, form).html(refusal), status)
 
 
 def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError) -> Response:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from app import config
+from app.rules.lifecycle import Kind
 from app.services import availability
 from app.store.models import Therapist
 from app.web.public.times_view import TimesView
@@ -68,15 +69,14 @@ class Openings:
         return len({day.zone_name for day in self.days}) > 1
 
 
-def list_openings(therapist: Therapist, view: TimesView, now: datetime) -> Openings:
-    """Days from the view's first day, or from the first day with open times."""
+def all_starts(therapist: Therapist, kind: Kind, now: datetime) -> tuple[datetime, ...]:
+    """Every start that can be requested."""
     until_at = now + config.current().policy.max_ahead + _ONE_DAY
-    starts = availability.open_times(therapist, view.kind, from_at=now, until_at=until_at, now=now)
-    return arrange(starts, view, now)
+    return tuple(availability.open_times(therapist, kind, from_at=now, until_at=until_at, now=now))
 
 
 def arrange(starts: Sequence[datetime], view: TimesView, now: datetime) -> Openings:
-    """All open starts as the days of one page."""
+    """The days of one page: from the view's first day, or from the first one with open times."""
     policy, zone = config.current().policy, view.zone
     today, last_on = local_day(now, zone), local_day(now + policy.max_ahead, zone)
     by_day: dict[date, list[datetime]] = {}

@@ -13,6 +13,10 @@ from app.services import validation
 from app.services.bookings.request import BookingRequest
 from app.web.forms import Checked, SiteForm, require_given_name
 
+# They stand in a kept page for what is each visitor's own.
+_TOKEN, _KEY = secrets.token_hex(16), secrets.token_hex(16)
+_OWN = frozenset({"csrf_token", "form_key"})
+
 
 def _start(value: str) -> datetime:
     try:
@@ -67,6 +71,17 @@ class RequestForm(SiteForm):
         """Of this form as it was shown, with this content; its CSRF token keeps it secret."""
         sent = json.dumps(sorted(request.form.items(multi=True)))
         return hashlib.sha256(sent.encode()).hexdigest()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What it shows to every visitor alike."""
+        return tuple(str(field.data) for field in self if field.name not in _OWN)
+
+    def take_own_values(self) -> dict[str, str]:
+        """This visitor's token and key, by the marks that stand in the form instead from now on."""
+        own = {_TOKEN: self.csrf_token.current_token, _KEY: self.form_key.data}
+        self.csrf_token.current_token, self.form_key.data = own
+        return own
 
     @property
     def is_stale(self) -> bool:

@@ -1,16 +1,33 @@
-"""Find a Therapist is the same for everybody, so it is made once a second at most."""
+"""Find a Therapist and therapists' pages are made once a second at most."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from flask import Flask, template_rendered
 
 from app.store.models import Therapist
 from app.web import kept_pages
 from app.web.kept_pages import KeptPages
-from app.web.public import directory
+from app.web.public import directory, therapist_page
+from tests.harness.pages import ASHA, filled, token
 from tests.harness.waiting import PATIENCE_S
 from tests.scenarios.story import Story
-from tests.web.conftest import Visitor, counted_queries
+from tests.web.conftest import Visitor, another_visitor, counted_queries
+
+
+@contextmanager
+def rendered(app: Flask) -> Iterator[list[str]]:
+    """The templates that are rendered in the block."""
+    seen: list[str] = []
+
+    def note(_app: Flask, template: Any, **_: object) -> None:
+        seen.append(template.name)
+
+    with template_rendered.connected_to(note, app):
+        yield seen
 
 
 @pytest.fixture
@@ -18,6 +35,7 @@ def minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are kept for long."""
     monkeypatch.setattr(kept_pages, "SECONDS", 600.0)
     directory.pages.clear()
+    therapist_page.pages.clear()
 
 
 def test_a_page_is_made_once_for_all_visitors_and_again_when_it_is_old(
@@ -41,8 +59,57 @@ def test_each_search_has_a_page_of_its_own(story: Story, visitor: Visitor, minut
     assert "Nirgendwo" not in visitor.get("/?day=soon").text
 
 
+def test_a_visitor_who_has_just_asked_is_not_offered_that_time_again(
+    story: Story, visitor: Visitor, minutes: None
+) -> None:
+    taken = "at=2026-11-03T10:00:00Z"
+    query = f"/?name=Asha&day={story.now:%Y}-11-03&tz=UTC"
+    assert taken in visitor.get(query).text
+    assert visitor.post(ASHA, data=filled(visitor)).status_code == 303
+    assert taken not in visitor.get(query).text
+
+
+def test_a_therapists_page_is_rendered_once_for_all_visitors(
+    app: Flask, story: Story, visitor: Visitor, minutes: None
+) -> None:
+    with rendered(app) as pages:
+        first, other = visitor.get(ASHA), another_visitor(app).get(ASHA)
+        assert len(pages) == 1
+        visitor.get(f"{ASHA}?tz=Asia/Tokyo")
+        visitor.get(f"{ASHA}?tz=Nirgendwo")
+        assert len(pages) == 3
+    for name in ("csrf_token", "form_key"):
+        assert len(token(first, name)) > 20
+        assert token(first, name) != token(other, name)
+
+
+def test_each_visitor_can_send_the_form_of_a_kept_page(
+    app: Flask, story: Story, visitor: Visitor, minutes: None
+) -> None:
+    later = {"starts_at": "2026-11-03T12:00:00Z", "email": "eli@clients.example"}
+    for each, changed in ((visitor, {}), (another_visitor(app), later)):
+        assert each.post(ASHA, data=filled(each, **changed)).status_code == 303
+
+
+def test_a_time_that_was_just_taken_is_on_no_later_page_however_long_pages_are_kept(
+    story: Story, visitor: Visitor, minutes: None
+) -> None:
+    at = 'value="2026-11-03T10:00:00Z"'
+    assert at in visitor.get(ASHA).text
+    booking = story.ask(starts_at=story.now.replace(day=3, hour=10, minute=0))
+    assert at not in visitor.get(ASHA).text
+    story.withdraw(booking)
+    assert at in visitor.get(ASHA).text
+
+
+def test_a_changed_profile_shows_at_once(story: Story, visitor: Visitor, minutes: None) -> None:
+    assert "£60.00" in visitor.get(ASHA).text
+    Therapist.update(rate_minor=7500).where(Therapist.slug == "asha").execute()
+    assert "£75.00" in visitor.get(ASHA).text
+
+
 def test_only_so_many_pages_are_kept(minutes: None) -> None:
-    pages = KeptPages(2)
+    pages = KeptPages[str](2)
     for key in "abc":
         pages.get(key, lambda key=key: f"first {key}")
     assert [pages.get(key, lambda: "again") for key in "bca"] == ["first b", "first c", "again"]
@@ -52,7 +119,7 @@ def test_while_one_caller_makes_a_page_others_get_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kept_pages, "SECONDS", 0.0)
-    pages, is_making, may_end = KeptPages(2), threading.Event(), threading.Event()
+    pages, is_making, may_end = KeptPages[str](2), threading.Event(), threading.Event()
     pages.get("list", lambda: "old")
 
     def make() -> str:
@@ -74,7 +141,7 @@ def test_a_page_that_cannot_be_made_is_not_answered_with_an_old_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kept_pages, "SECONDS", 0.0)
-    pages = KeptPages(2)
+    pages = KeptPages[str](2)
     pages.get("list", lambda: "old")
 
     def fail() -> str:
