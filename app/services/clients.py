@@ -112,6 +112,7 @@ def _erase_bookings(client: Client, now: datetime) -> int:
             client_name="Erased",
             client_given_name="Erased",
             client_timezone="UTC",
+            unread_since=None,
             # A link names the epoch it was made for, so raising it ends every link.
             epoch=Booking.epoch + 1,
             oldest_epoch=Booking.epoch + 1,

@@ -18,6 +18,7 @@ from app.web.dashboard import (
     session_page,
     sessions,
     signed_in,
+    week,
 )
 from app.web.links import another_time, answer, confirm, press
 from app.web.ops import health, request_metrics
@@ -34,6 +35,7 @@ _BLUEPRINTS = (
     move.blueprint,
     auth.blueprint,
     home.blueprint,
+    week.blueprint,
     sessions.blueprint,
     session_page.blueprint,
     move_page.blueprint,

@@ -1,5 +1,6 @@
 """Messages between the client and the therapist of a booking, and the therapist's private notes."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from app.errors import MessagesEnded
@@ -22,6 +23,8 @@ def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writin
     if not booking.takes_messages_at(now):
         raise MessagesEnded
     message = _write(booking, Purpose.MESSAGE, author, body, now)
+    if author is Actor.CLIENT and booking.unread_since is None:
+        _set_unread(booking, now)
     outbox.enqueue(
         "new_message",
         _RECIPIENT[author],
@@ -31,6 +34,19 @@ def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writin
     )
     log.booking_event("message_written", booking, by=author)
     return message
+
+
+@in_transaction
+def note_read(booking: Booking, shown: Iterable[Writing]) -> None:
+    """The therapist has opened what is `shown`; a message that came since stays unread."""
+    booking = transitions.lock_booking(booking)
+    newest_id = max((each.id for each in shown), default=0)
+    since = queries.first_message_after(booking, Actor.CLIENT, newest_id)
+    _set_unread(booking, since)
+
+
+def _set_unread(booking: Booking, since: datetime | None) -> None:
+    Booking.update(unread_since=since).where(Booking.id == booking.id).execute()
 
 
 @in_transaction

@@ -69,7 +69,7 @@ def _clear_bookings(before: datetime, now: datetime) -> int:
     for entry in list(requested):
         rest = {name: value for name, value in entry.facts.items() if name not in _WORDS}
         TimelineEntry.update(facts=rest).where(TimelineEntry.id == entry.id).execute()
-    Booking.update(words_cleared_at=now).where(Booking.id.in_(ids)).execute()
+    Booking.update(words_cleared_at=now, unread_since=None).where(Booking.id.in_(ids)).execute()
     return len(ids)
 
 

@@ -110,6 +110,8 @@ class Booking(Table):
     cancel_free_until = InstantField(null=True)
     # Links of an earlier epoch were revoked; those from it on name a time that has changed.
     oldest_epoch = IntegerField(default=1)
+    # When the client wrote the first message that the therapist has not opened; null if none.
+    unread_since = InstantField(null=True)
     # The booking in whose place Choose Someone Else requested this one.
     replaces = ForeignKeyField("self", null=True, backref="replacements", on_delete="SET NULL")
 
@@ -311,5 +313,13 @@ add_index(
 # Home, and what is due of one therapist: their open enquiries, their sessions to come.
 add_index(Booking, "booking_enquiries", Booking.therapist, Booking.expires_at, where=_requested)
 add_index(Booking, "booking_sessions", Booking.therapist, Booking.completes_at, where=_accepted)
+# Home: a therapist's bookings with unread messages.
+add_index(
+    Booking,
+    "booking_unread",
+    Booking.therapist,
+    Booking.unread_since,
+    where=Booking.unread_since.is_null(False),
+)
 # Ranking: a therapist's enquiries of the last 90 days.
 add_index(Booking, "booking_history", Booking.therapist, Booking.requested_at)

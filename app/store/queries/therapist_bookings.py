@@ -235,10 +235,13 @@ class _Listing:
         )
 
     def page(self, therapist: Therapist, now: datetime, number: int, size: int) -> Page:
-        given = therapist.id, now, now - LONGEST_SESSION
-        ((total,),) = self._count.all(*given)
+        given, total = (therapist.id, now, now - LONGEST_SESSION), self.count(therapist, now)
         number = min(max(number, 1), max(1, -(-total // size)))
         return Page(number, size, self._rows.all(size, (number - 1) * size, *given), total)
+
+    def count(self, therapist: Therapist, now: datetime) -> int:
+        ((total,),) = self._count.all(therapist.id, now, now - LONGEST_SESSION)
+        return total
 
     def each(self, therapist: Therapist, now: datetime) -> Iterator[Booking]:
         return self._all.each(therapist.id, now, now - LONGEST_SESSION)
@@ -283,6 +286,14 @@ def _in_view(view: View, kind: Kind | None) -> _Listing:
 
 def enquiries_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:
     return _OPEN_ENQUIRIES.page(therapist, now, number, size)
+
+
+def enquiries_count(therapist: Therapist, now: datetime) -> int:
+    return _OPEN_ENQUIRIES.count(therapist, now)
+
+
+def upcoming_count(therapist: Therapist, now: datetime) -> int:
+    return _UPCOMING.count(therapist, now)
 
 
 def upcoming_page(therapist: Therapist, now: datetime, number: int, size: int) -> Page:

@@ -1,5 +1,6 @@
 """What all dashboard pages share: the sign-in guard, the current therapist, the layout."""
 
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -9,10 +10,14 @@ from flask_wtf.csrf import CSRFError
 
 from app import clock, config
 from app.errors import NotFound
+from app.rules.lifecycle import Status
 from app.store import queries, suppressions
 from app.store.models import Booking, Therapist
 from app.web import auth, kept
 from app.web.security import csrf
+
+# How long before its start a session can be joined.
+JOIN_BEFORE = timedelta(minutes=10)
 
 
 def require_sign_in(blueprint: Blueprint) -> None:
@@ -36,6 +41,11 @@ def own_booking(reference: str) -> Booking:
     return booking
 
 
+def is_time_to_join(booking: Booking, now: datetime) -> bool:
+    is_accepted = booking.status_at(now) is Status.ACCEPTED
+    return is_accepted and booking.starts_at - JOIN_BEFORE <= now < booking.ends_at
+
+
 def layout_context() -> dict[str, Any]:
     """Values for dashboard/layout.html; `zone` is the therapist's time zone.
 
@@ -46,6 +56,8 @@ def layout_context() -> dict[str, Any]:
         "current_therapist": therapist,
         "zone": therapist.timezone,
         "now": clock.now(),
+        "join_before": JOIN_BEFORE,
+        "is_time_to_join": is_time_to_join,
         "unreached": suppressions.of_address(therapist.email),
         "support_email": config.current().support_email,
     }

@@ -1,6 +1,7 @@
 """The page of one enquiry or session: answering, cancelling, no-show, messages and notes."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
-from app.errors import MessagesEnded, TermsChanged
+from app.errors import MessagesEnded, StoreUnavailable, TermsChanged
 from app.rules import money, standing
 from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.services import validation
@@ -187,6 +188,10 @@ def _page(
         can_write=booking.takes_messages_at(now),
         can_keep_notes=not booking.client.is_erased,
     )
+    if booking.unread_since is not None:
+        # A database that cannot be written can still be read, and the page with it.
+        with suppress(StoreUnavailable):
+            messages.note_read(booking, writings)
     return page, status
 
 
