@@ -43,13 +43,3 @@ def take_oldest() -> AskedEmail | None:
     if asked is not None:
         AskedEmail.delete().where(AskedEmail.id == asked.id).execute()
     return asked
-
-
-def newest_about(kind: AskedKind, about: str) -> AskedEmail | None:
-    asked: AskedEmail | None = (
-        AskedEmail.select()
-        .where(AskedEmail.kind == kind, AskedEmail.about == about)
-        .order_by(AskedEmail.id.desc())
-        .first()
-    )
-    return asked

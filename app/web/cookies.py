@@ -21,6 +21,8 @@ CONFIRMED_KEPT = timedelta(days=90)
 # The address that this browser last typed into one of our forms.
 _ASKED = "mindsum-asked"
 _ASKED_KEPT = timedelta(days=1)
+# What a form typed in this browser.
+_SEALED = "mindsum typed text"
 # Longer ones are not ours.
 _MAX_LENGTH = 2000
 
@@ -78,6 +80,19 @@ def has_asked(address: str) -> bool:
 
 def remember_asked(response: Response, address: str) -> None:
     _set_known_for(response, _ASKED, address, _ASKED_KEPT)
+
+
+def sealed(text: str) -> str:
+    """Encrypted, for a cookie of this browser."""
+    return _cipher(_keys(), _SEALED).encrypt(text.encode()).decode("ascii")
+
+
+def opened(value: str) -> str:
+    """What was sealed, or an empty text."""
+    try:
+        return _cipher(_keys(), _SEALED).decrypt(value.encode()).decode()
+    except InvalidToken:
+        return ""
 
 
 def _is_known_for(plain: str, address: str, lasts: timedelta) -> bool:

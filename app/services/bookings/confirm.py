@@ -23,7 +23,6 @@ from app.services import asked, limits
 from app.services.bookings import holds, request
 from app.services.bookings.request import BookingRequest
 from app.store import outbox, queries, suppressions
-from app.store.asked import newest_about
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import AskedKind, Booking, EmailLimit, PendingRequest, Role
 from app.store.models.outbox import CONFIRM_REQUEST
@@ -77,26 +76,15 @@ def ask_for_link(key: str, address: str, now: datetime) -> None:
     asked.ask_for(AskedKind.CONFIRM_REQUEST, address, now, about=key)
 
 
-def address_of(pending: PendingRequest) -> str:
-    """The address as typed last."""
-    newest = newest_about(AskedKind.CONFIRM_REQUEST, pending.key)
-    return newest.address if newest is not None else pending.email
-
-
 @in_transaction
 def send_link(key: str, address: str, now: datetime) -> None:
-    """Queue the link, to a corrected address where it differs; none once it is confirmed or over.
-
-    The page that shows the address to the visitor looks the same in each case.
-    """
+    """Queue the link, to a corrected address where it differs; once it is confirmed, nothing."""
     pending = _locked(key)
-    if pending is None:
+    if pending is None or pending.booking_id is not None or pending.expires_at <= now:
         return
     hashed = limits.address_hash(address)
     if address != pending.email:
         _set(pending, details=json.dumps({**pending.typed, "email": address}))
-    if pending.booking_id is not None or pending.expires_at <= now:
-        return
     counted = limits.lock_emails(CONFIRM_REQUEST, hashed, now)
     suppressions.try_again(address)
     if hashed != pending.address_hash:

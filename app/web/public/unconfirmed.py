@@ -15,8 +15,9 @@ from app.web.security import PUBLIC_FORM_LIMIT, limiter
 
 blueprint = Blueprint("unconfirmed", __name__)
 
-# The visitor's session holds the key of their last request.
-_SESSION_KEY = "unconfirmed"
+# The visitor's session holds the key of their last request, and a corrected address, encrypted. The
+# row takes no correction once the request is confirmed, but the page must not tell that.
+_SESSION_KEY, _CORRECTED = "unconfirmed", "corrected"
 
 
 def must_confirm(address: str) -> bool:
@@ -30,10 +31,12 @@ def must_confirm(address: str) -> bool:
 
 def remember(key: str) -> None:
     session[_SESSION_KEY] = key
+    session.pop(_CORRECTED, None)
 
 
 def forget() -> None:
     session.pop(_SESSION_KEY, None)
+    session.pop(_CORRECTED, None)
 
 
 def current(slug: str) -> PendingRequest | None:
@@ -44,7 +47,7 @@ def current(slug: str) -> PendingRequest | None:
 
 def page(pending: PendingRequest, *, typed: str | None = None, error: str = "") -> str:
     # It stays the same when the request is confirmed: that is for the mailbox's owner to know.
-    address = confirm.address_of(pending)
+    address = cookies.opened(session.get(_CORRECTED, "")) or pending.email
     return render_template(
         "public/unconfirmed.html",
         pending=pending,
@@ -68,6 +71,7 @@ def send_again(slug: str) -> ResponseReturnValue:
         return shown, HTTPStatus.UNPROCESSABLE_ENTITY
     if pending is not None:
         confirm.ask_for_link(pending.key, address, clock.now())
+        session[_CORRECTED] = cookies.sealed(address)
     path = url_for("directory.requested", slug=slug, sent="again")
     response = make_response(redirect(path, HTTPStatus.SEE_OTHER))
     cookies.remember_asked(response, address)

@@ -9,7 +9,9 @@ import pytest
 from flask import Flask
 
 from app import config
+from app.errors import NotFound
 from app.rules.lifecycle import Kind, Status
+from app.services import clients
 from app.services.therapists import accounts
 from app.store.models import (
     Booking,
@@ -239,6 +241,32 @@ def test_a_corrected_address_gets_the_link_and_the_first_one_ends(
     assert visitor.post(wrong).status_code == 404
     assert visitor.post(right).status_code == 200
     assert Client.get().email == "dee@clients.example"
+
+
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_an_address_typed_as_a_correction_is_found_by_erasing_or_was_never_stored(
+    story: Story, visitor: Visitor, confirm_link: Callable[[], str], is_confirmed: bool
+) -> None:
+    typed(visitor)
+    path = confirm_link()
+    if is_confirmed:
+        assert visitor.post(path).status_code == 200
+    for _ in range(2):
+        shown = press(visitor, CHECK_EMAIL, email="Victim@clients.example")
+        assert "Victim@clients.example" in text(shown)
+        story.deliver()
+    [pending] = PendingRequest.select()
+    assert (pending.email == "Victim@clients.example") is not is_confirmed
+    # The browser keeps it, and cannot be read either.
+    with visitor.session_transaction() as kept:
+        assert "corrected" in kept
+        assert "ictim" not in str(dict(kept))
+    if is_confirmed:
+        with pytest.raises(NotFound):
+            clients.erase("victim@clients.example", story.now)
+    else:
+        assert clients.erase("victim@clients.example", story.now) == 0
+        assert not PendingRequest.select().exists()
 
 
 @pytest.mark.both_databases
