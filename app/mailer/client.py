@@ -187,7 +187,8 @@ def _log_in(client: smtplib.SMTP, mail: Any) -> None:
             stage="login",
         )
     name, password = mail.username, mail.password or ""
-    with mail_errors("login", hide=(name, password)):
+    local, _, domain = name.rpartition("@")
+    with mail_errors("login", hide=(name, local, domain, password)):
         try:
             client.login(name, password)
         except (smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected):

@@ -124,6 +124,14 @@ def test_a_failed_login_blocks_the_queue_unless_it_is_temporary(
     assert error.stage == "login"
 
 
+def test_a_refused_login_names_neither_the_account_nor_its_owner() -> None:
+    login = {**LOGIN, "MAIL_USERNAME": "asha.rao@narwhal.example"}
+    words = "535 5.7.8 Asha.Rao of NARWHAL.example <asha.rao@narwhal.example> must pay first"
+    with FaultyServer({"auth": words}) as server:
+        error = delivery_error(mailer_for(server, **login))
+    assert str(error) == "login: 535 5.7.8 *** of *** <***> must pay first"
+
+
 @pytest.mark.parametrize(
     ("offers", "settings"),
     [
