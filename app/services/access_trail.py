@@ -31,6 +31,7 @@ _TRIES = frozenset(
         AccessEvent.READ_ONLY_KEY,
         AccessEvent.LINK_REFUSED,
         AccessEvent.FORM_REFUSED,
+        AccessEvent.SESSION_REFUSED,
         AccessEvent.LIMIT_REACHED,
     }
 )
@@ -55,7 +56,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One event; a booking stands for its therapist and client too."""
+    """One event; a booking stands for its client too, and for its therapist if none is named."""
 
     event: AccessEvent
     booking: Booking | None = None
@@ -205,7 +206,7 @@ def _row(access: Access, now: datetime) -> dict[str, Any]:
         "by": access.by or origin.by,
         "via": origin.via,
         "booking": booking.id if booking else None,
-        "therapist": booking.therapist_id if booking else therapist and therapist.id,
+        "therapist": therapist.id if therapist else booking and booking.therapist_id,
         "client": booking.client_id if booking else client and client.id,
         "network": origin.network,
         "link_made_at": access.link_made_at,

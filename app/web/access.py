@@ -37,6 +37,12 @@ def note_export(therapist: Therapist, what: str) -> None:
     note(Access(AccessEvent.EXPORTED, therapist=therapist, about=what))
 
 
+def note_refused_session(therapist: Therapist, booking: Booking | None) -> None:
+    """That `therapist` tried to open a session of somebody else, or one that there is not."""
+    about = request.endpoint or ""
+    note(Access(AccessEvent.SESSION_REFUSED, booking, therapist, about=about))
+
+
 def note_link(
     link: LinkToken, *, booking: Booking | None = None, therapist: Therapist | None = None
 ) -> None:

@@ -14,7 +14,7 @@ from app.services import access_trail, clients
 from app.services.bookings import messages
 from app.store.models import AccessEntry, Booking, OutboxEmail, SignIn
 from app.web.links import tokens
-from tests.harness.page_stories import HOUR, all_rows, ask, link, press, sign_in
+from tests.harness.page_stories import HOUR, all_rows, ask, forms, link, press, sign_in
 from tests.harness.pages import text
 from tests.harness.smtp_server import MailServer
 from tests.scenarios.cast import TUESDAY_10, Cast
@@ -241,6 +241,34 @@ def test_a_therapists_refused_form_names_the_therapist(
     assert trail(therapist=booking.therapist)[-1][:3] == (
         "form_refused", "session.send_message", "therapist",
     )  # fmt: skip
+
+
+@pytest.mark.both_databases
+def test_a_therapist_who_opens_the_session_of_another_is_on_record_and_told_to_its_own(
+    app: Flask, cast: Cast, booking: Booking, mail: MailServer
+) -> None:
+    bran, asha, page = another_visitor(app), another_visitor(app), "/dashboard/sessions"
+    sign_in(app, mail, bran, "bran@therapists.example")
+    statuses = [
+        bran.get(f"{page}/{booking.reference}").status_code,
+        bran.post(f"{page}/{booking.reference}/note", data=form_token(bran)).status_code,
+        bran.get(path_of(app, LinkPurpose.SESSION, booking)).status_code,
+        bran.get(f"{page}/MB-222222").status_code,
+    ]
+    assert statuses == [404] * 4
+    endpoints = ["session.show", "session.save_note", "links.view_session"]
+    tried = [each for each in trail(therapist=cast.bran) if each[0] == "session_refused"]
+    assert [each[1] for each in tried] == [*endpoints, "session.show"]
+    assert {each[2] for each in tried} == {"therapist"}
+    assert [each[1] for each in trail(booking=booking) if each[0] == "session_refused"] == endpoints
+    sign_in(app, mail, asha, "asha@therapists.example")
+    shown = text(asha.get(f"{page}/{booking.reference}"))
+    assert shown.count("Another therapist tried to open it") == 3
+
+
+def form_token(signed_in: Visitor) -> dict[str, str]:
+    fields = forms(signed_in.get("/dashboard/profile"))[0].fields
+    return {"csrf_token": fields["csrf_token"], "private_note": "Mine."}
 
 
 def test_a_reached_limit_is_on_record(cast: Cast, limited: Visitor) -> None:

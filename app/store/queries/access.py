@@ -6,6 +6,7 @@ from peewee import JOIN, ModelSelect
 
 from app.store.models import AccessEntry, AccessEvent, Booking, Client, Party, Therapist
 
+_READINGS = (AccessEvent.READ, AccessEvent.SESSION_REFUSED)
 _OTHERS = (Party.THERAPIST, Party.OPS)
 
 
@@ -43,9 +44,9 @@ def access_of_therapist(therapist: Therapist) -> list[AccessEntry]:
 
 
 def readings_of(booking: Booking, limit: int) -> list[AccessEntry]:
-    """When its therapist or ops read what people wrote in it, the newest first."""
+    """When its therapist or ops read what people wrote in it or others tried, the newest first."""
     # What the client opens is not the therapist's to know.
-    is_read = (AccessEntry.booking == booking) & (AccessEntry.event == AccessEvent.READ)
+    is_read = (AccessEntry.booking == booking) & AccessEntry.event.in_(_READINGS)
     is_exported = (
         (AccessEntry.client == booking.client_id)
         & AccessEntry.booking.is_null()

@@ -13,7 +13,7 @@ from app.errors import NotFound
 from app.rules.lifecycle import Status
 from app.store import queries, suppressions
 from app.store.models import Booking, Therapist
-from app.web import auth, kept
+from app.web import access, auth, kept
 from app.web.security import csrf
 
 # How long before its start a session can be joined.
@@ -35,8 +35,14 @@ def current_therapist() -> Therapist:
 
 def own_booking(reference: str) -> Booking:
     """The signed-in therapist's booking. Raises NotFound, also where it is another therapist's."""
-    booking = queries.booking_by_reference(reference)
-    if booking.therapist_id != current_therapist().id:
+    therapist = current_therapist()
+    try:
+        booking = queries.booking_by_reference(reference)
+    except NotFound:
+        access.note_refused_session(therapist, None)
+        raise
+    if booking.therapist_id != therapist.id:
+        access.note_refused_session(therapist, booking)
         raise NotFound("booking")
     return booking
 

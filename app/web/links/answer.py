@@ -62,6 +62,7 @@ def view_session(token: str) -> ResponseReturnValue:
     if therapist is None:
         return redirect(url_for("auth.show_sign_in", next=page))
     if therapist.id != booking.therapist_id:
+        access.note_refused_session(therapist, booking)
         raise NotFound("such session in the account you are signed in to")
     return redirect(page)
 
