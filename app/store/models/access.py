@@ -39,7 +39,7 @@ class AccessEvent(StrEnum):
     READ_ONLY_KEY = "read_only_key"
     LINK_REFUSED = "link_refused"
     FORM_REFUSED = "form_refused"
-    # A signed-in therapist, whom the row names, tried to open another's session.
+    # The therapist of the row, who is signed in, tried to open another's session.
     SESSION_REFUSED = "session_refused"
     LIMIT_REACHED = "limit_reached"
 
