@@ -11,6 +11,7 @@ from peewee import JOIN, SQL, Expression, fn
 
 from app.rules.cancellation import Account
 from app.rules.lifecycle import Kind, Status
+from app.rules.search_key import search_key
 from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
@@ -183,6 +184,9 @@ def has_overdue_completion(therapist: Therapist, now: datetime) -> bool:
     return bool(Booking.select().where(due).exists())
 
 
+_BY_IDS = Statement[Booking](lambda ids: with_therapist_and_client(Booking.id.in_(ids)))
+
+
 class View(StrEnum):
     ALL = "all"
     UPCOMING = "upcoming"
@@ -211,6 +215,28 @@ class Page:
         return max(1, -(-self.total // self.size))
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Bookings that start in [since, until), of whose client and reference all `words` are part."""
+
+    words: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Search()
+
+    def finds(self, booking: Booking) -> bool:
+        if self.since and booking.starts_at < self.since:
+            return False
+        if self.until and booking.starts_at >= self.until:
+            return False
+        names = booking.client_name, booking.client_given_name, booking.reference
+        text = search_key(" ".join(names))
+        return all(word in text for word in search_key(self.words).split())
+
+
 class _Listing:
     """A therapist's bookings under a condition, in an order."""
 
@@ -230,6 +256,19 @@ class _Listing:
                 .offset(offset)
             )
         )
+        self._searched = Statement[Booking](
+            lambda *given: (
+                Booking.select(
+                    Booking.id,
+                    Booking.reference,
+                    Booking.client_name,
+                    Booking.client_given_name,
+                    Booking.starts_at,
+                )
+                .where(under(*given))
+                .order_by(order, Booking.id)
+            )
+        )
         self._all = Statement[Booking](
             lambda *given: Booking.select().where(under(*given)).order_by(order, Booking.id)
         )
@@ -238,6 +277,18 @@ class _Listing:
         given, total = (therapist.id, now, now - LONGEST_SESSION), self.count(therapist, now)
         number = min(max(number, 1), max(1, -(-total // size)))
         return Page(number, size, self._rows.all(size, (number - 1) * size, *given), total)
+
+    def found(
+        self, therapist: Therapist, search: Search, now: datetime, number: int, size: int
+    ) -> Page:
+        """A page of what a search finds."""
+        # Not by the database: SQLite and PostgreSQL fold accents and cases differently.
+        rows = self._searched.each(therapist.id, now, now - LONGEST_SESSION)
+        ids = [row.id for row in rows if search.finds(row)]
+        number = min(max(number, 1), max(1, -(-len(ids) // size)))
+        shown = ids[(number - 1) * size : number * size]
+        by_id = {row.id: row for row in _BY_IDS.all(shown)} if shown else {}
+        return Page(number, size, [by_id[each] for each in shown], len(ids))
 
     def count(self, therapist: Therapist, now: datetime) -> int:
         ((total,),) = self._count.all(therapist.id, now, now - LONGEST_SESSION)
@@ -301,16 +352,26 @@ def upcoming_page(therapist: Therapist, now: datetime, number: int, size: int) -
 
 
 def view_page(
-    therapist: Therapist, view: View, kind: Kind | None, now: datetime, *, number: int, size: int
+    therapist: Therapist,
+    view: View,
+    kind: Kind | None,
+    search: Search,
+    now: datetime,
+    *,
+    number: int,
+    size: int,
 ) -> Page:
-    return _in_view(view, kind).page(therapist, now, number, size)
+    listing = _in_view(view, kind)
+    if search.is_empty:
+        return listing.page(therapist, now, number, size)
+    return listing.found(therapist, search, now, number, size)
 
 
 def each_in_view(
-    therapist: Therapist, view: View, kind: Kind | None, now: datetime
+    therapist: Therapist, view: View, kind: Kind | None, search: Search, now: datetime
 ) -> Iterator[Booking]:
     """Without therapist and client, as the rows come."""
-    return _in_view(view, kind).each(therapist, now)
+    return filter(search.finds, _in_view(view, kind).each(therapist, now))
 
 
 def _payouts(therapist: Any) -> Expression:

@@ -2,8 +2,11 @@
 
 import csv
 import io
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from html import escape, unescape
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -220,3 +223,82 @@ def test_my_sessions_needs_no_more_queries_as_bookings_grow(
     assert asha.get("/dashboard/sessions?page=2").text.count('class="line"') == 6
     assert asha.get("/dashboard/sessions?page=99").text.count('class="line"') == 6
     assert len(sheet_of(asha)) == Client.select().count() == 31
+
+
+def found(asha: Visitor, told: dict[str, str], **parameters: str) -> set[str]:
+    """What a search shows; its spreadsheet has the same."""
+    query = urlencode({"from" if name == "since" else name: t for name, t in parameters.items()})
+    page = asha.get(f"/dashboard/sessions?{query}")
+    assert page.status_code == 200
+    assert references(asha.get(f"/dashboard/sessions.csv?{query}").text, told) == references(
+        page.text, told
+    )
+    for name, text in parameters.items():
+        assert name in ("show", "kind") or f'value="{escape(text)}"' in page.text
+    return references(page.text, told)
+
+
+@pytest.mark.both_databases
+def test_a_search_finds_by_client_reference_and_days(told: dict[str, str], asha: Visitor) -> None:
+    dees = set(told) - {"free"}
+    cases: list[tuple[dict[str, str], set[str]]] = [
+        ({"q": "dee"}, dees),
+        ({"q": "STONE dee"}, dees),
+        ({"q": " d\u00e9e "}, dees),
+        ({"q": "nobody"}, set()),
+        ({"q": told["over"].lower()}, {"over"}),
+        ({"q": f"dee {told['over']}"}, {"over"}),
+        ({"q": "%"}, set()),
+        ({"since": "2026-11-05"}, {"ahead", "called off", "dropped", "asked"}),
+        ({"to": "2026-11-04"}, {"over", "missed", "free", "declined"}),
+        ({"since": "2026-11-05", "to": "2026-11-05"}, {"ahead", "called off", "dropped"}),
+        ({"q": "dee", "to": "2026-11-04", "show": "past"}, {"over", "missed"}),
+        ({"q": "dee", "kind": str(FREE)}, set()),
+    ]
+    for parameters, expected in cases:
+        assert (parameters, found(asha, told, **parameters)) == (parameters, expected)
+
+
+def test_the_days_of_a_search_are_the_therapists_own(
+    app: Flask, mail: MailServer, story: Story, visitor: Visitor
+) -> None:
+    sign_in(app, mail, visitor, "chi@therapists.example")
+    # 09:00 on the 5th on Lord Howe is still the 4th in UTC.
+    booking = story.ask("chi", starts_at=datetime(2026, 11, 4, 22, tzinfo=UTC))
+    told = {"it": booking.reference}
+    assert found(visitor, told, since="2026-11-05", to="2026-11-05") == {"it"}
+    assert found(visitor, told, to="2026-11-04") == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "typed", "said"),
+    [
+        ("from=soon", "from", "soon", "Please give a date from 2000-01-01"),
+        ("to=2026-13-01", "to", "2026-13-01", "Please give a date from 2000-01-01"),
+        ("from=2026-11-05&to=2026-11-04", "to", "2026-11-04", "not before the first one"),
+        (f"q={'x' * 121}", "q", "x" * 121, "120 characters or fewer"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_by_name_and_kept(
+    query: str, name: str, typed: str, said: str, told: dict[str, str], asha: Visitor
+) -> None:
+    for path in ("sessions", "sessions.csv"):
+        page = asha.get(f"/dashboard/{path}?{query}")
+        assert page.status_code == 422
+        assert said in page.text
+        assert f'name="{name}" type="text" value="{typed}"' in page.text
+        assert references(page.text, told) == set()
+
+
+def test_the_tabs_and_pages_of_a_search_keep_it(story: Story, asha: Visitor) -> None:
+    for number in range(26):
+        day, hour = divmod(number, 7)
+        start = story.now.replace(hour=9) + timedelta(days=3 + day, hours=hour)
+        story.ask(starts_at=start, client=("Dee Stone", "dee@clients.example", "Europe/London"))
+    page = asha.get("/dashboard/sessions?q=dee&from=2026-11-01")
+    links = re.findall(r'href="(/dashboard/sessions[.?][^"]*)"', page.text)
+    kept = [unescape(link) for link in links if "q=dee" in link]
+    assert len(kept) == 6 + 3 + 1 + 1
+    assert all("from=2026-11-01" in link for link in kept)
+    assert "Page 1 of 2" in page.text
+    assert asha.get("/dashboard/sessions?q=dee&page=2").text.count('class="line"') == 1
