@@ -1,17 +1,25 @@
 """A booking's calendar entry: one event from its first request to its end (RFC 5545)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import quote
 
-from icalendar import Alarm, Calendar, Event, vCalAddress, vUri
-
+from emails import ical
 from emails.addresses import mailbox, sender_mailbox
 from emails.kinds import CalendarState, Role
 from emails.message import CalendarPart, Method, Session
 from emails.safety import UnsafeValue, check_instant, check_url
 
-THERAPIST_ALARM = timedelta(minutes=15)
+# A quarter of an hour before a therapist's session.
+_ALARM = ical.component(
+    "VALARM",
+    (
+        ical.line("ACTION", "DISPLAY"),
+        ical.line("DESCRIPTION", "Session"),
+        ical.line("TRIGGER", "-PT15M"),
+    ),
+)
 # Others may see the calendar: a title has a given name, and nothing of what the session is.
 _TITLES: dict[CalendarState, str] = {
     "tentative": "Request from",
@@ -73,67 +81,61 @@ class Entry:
 
 
 def calendar_part(state: CalendarState, entry: Entry, recipient: str) -> CalendarPart:
-    event = _event(state, entry)
-    if state != "cancelled" and entry.role == "therapist":
-        alarm = Alarm()
-        alarm.add("action", "DISPLAY")
-        alarm.add("description", "Session")
-        alarm.add("trigger", -THERAPIST_ALARM)
-        event.add_component(alarm)
-    attendee = vCalAddress(_mailto(mailbox("recipient", recipient).addr_spec))
+    method: Method = "CANCEL" if state == "cancelled" else "REQUEST"
     partstat = "ACCEPTED" if state == "confirmed" else "NEEDS-ACTION"
     # Without RSVP some programs have no buttons, and others do not send what was pressed.
     rsvp = "TRUE" if entry.hears_answers and state != "cancelled" else "FALSE"
-    attendee.params.update(ROLE="REQ-PARTICIPANT", PARTSTAT=partstat, RSVP=rsvp)
-    event.add("attendee", attendee)
-    method: Method = "CANCEL" if state == "cancelled" else "REQUEST"
-    return CalendarPart(content=_calendar(event, method), method=method)
+    attendee = ical.line(
+        "ATTENDEE",
+        _mailto(mailbox("recipient", recipient).addr_spec),
+        {"PARTSTAT": partstat, "ROLE": "REQ-PARTICIPANT", "RSVP": rsvp},
+    )
+    alarm = _ALARM if state != "cancelled" and entry.role == "therapist" else ""
+    return CalendarPart(content=_calendar(state, entry, method, attendee, alarm), method=method)
 
 
 def file_of_event(entry: Entry) -> bytes:
     """The confirmed event as a file to download: the emailed entry without attendee or alarm."""
-    return _calendar(_event("confirmed", entry), "PUBLISH")
+    return _calendar("confirmed", entry, "PUBLISH")
 
 
-def _event(state: CalendarState, entry: Entry) -> Event:
-    event = Event()
-    event.add("uid", event_uid(entry.session.reference))
-    event.add("sequence", entry.sequence)
-    event.add("dtstamp", entry.stamped_at)
-    event.add("dtstart", entry.session.starts_at)
-    event.add("dtend", entry.session.ends_at)
-    event.add("summary", entry.title(state))
-    event.add("description", entry.description(state))
-    event.add("class", "PRIVATE")
-    event.add("status", state.upper())
-    event.add("url", vUri(entry.url))
-    organizer = sender_mailbox("organizer", entry.organizer)
-    address = vCalAddress(_mailto(organizer.addr_spec))
-    address.params["CN"] = organizer.display_name
-    event.add("organizer", address)
+def _calendar(
+    state: CalendarState, entry: Entry, method: str, attendee: str = "", alarm: str = ""
+) -> bytes:
+    head = (
+        ical.line("VERSION", "2.0"),
+        ical.line("PRODID", "-//Mindsum//Bookings//EN"),
+        ical.line("CALSCALE", "GREGORIAN"),
+        ical.line("METHOD", method),
+    )
+    event = ical.component("VEVENT", (*_event(state, entry, attendee), alarm))
+    return ical.component("VCALENDAR", (*head, event)).encode()
+
+
+def _event(state: CalendarState, entry: Entry, attendee: str) -> Iterator[str]:
+    session, organizer = entry.session, sender_mailbox("organizer", entry.organizer)
+    yield ical.line("SUMMARY", ical.text(entry.title(state)))
+    yield ical.line("DTSTART", ical.instant(session.starts_at))
+    yield ical.line("DTEND", ical.instant(session.ends_at))
+    yield ical.line("DTSTAMP", ical.instant(entry.stamped_at))
+    yield ical.line("UID", event_uid(session.reference))
+    yield ical.line("SEQUENCE", str(entry.sequence))
+    yield attendee
+    yield ical.line("CLASS", "PRIVATE")
+    yield ical.line("DESCRIPTION", ical.text(entry.description(state)))
+    if entry.meeting_url is not None and state != "cancelled":
+        yield ical.line("LOCATION", ical.text(entry.meeting_url))
+    yield ical.line("ORGANIZER", _mailto(organizer.addr_spec), {"CN": organizer.display_name})
+    yield ical.line("STATUS", state.upper())
+    yield ical.line("TRANSP", "TRANSPARENT" if state == "cancelled" else "OPAQUE")
+    yield ical.line("URL", entry.url)
     if state == "cancelled":
-        event.add("transp", "TRANSPARENT")
-        return event
-    event.add("transp", "OPAQUE")
+        return
     # Outlook shows STATUS only through its own property.
-    event.add("x-microsoft-cdo-busystatus", "BUSY" if state == "confirmed" else "TENTATIVE")
+    yield ical.line("X-MICROSOFT-CDO-BUSYSTATUS", "BUSY" if state == "confirmed" else "TENTATIVE")
     if entry.hears_answers:
         # Outlook then offers no other time, which an answer by calendar cannot settle.
-        event.add("x-microsoft-disallow-counter", "TRUE")
-    if entry.meeting_url is not None:
-        event.add("location", entry.meeting_url)
-    return event
-
-
-def _calendar(event: Event, method: str) -> bytes:
-    calendar = Calendar()
-    calendar.add("prodid", "-//Mindsum//Bookings//EN")
-    calendar.add("version", "2.0")
-    calendar.add("calscale", "GREGORIAN")
-    calendar.add("method", method)
-    calendar.add_component(event)
-    content: bytes = calendar.to_ical()
-    return content
+        yield ical.line("X-MICROSOFT-DISALLOW-COUNTER", "TRUE")
 
 
 def _mailto(address: str) -> str:

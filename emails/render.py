@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import (
-    ChoiceLoader,
     Environment,
     FileSystemLoader,
     FunctionLoader,
@@ -27,6 +26,7 @@ from emails.message import CalendarPart, EmailContext, Envelope, Message, messag
 from emails.safety import check_slug, check_url
 
 _EMPTY_LINES = re.compile(r"\n\s*\n")
+_INCLUDE = re.compile(r"""\{% include ["'](.+?)["'] %\}""")
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,8 +46,8 @@ def render(kind: str, context: EmailContext) -> Message:
     _check(values)
     variables: dict[str, Any] = {**values, **_known_to_all(row, context)}
     of_thread = {**variables, "session": context.thread or context.session}
-    subject = _text_templates().get_template(_subject(kind, envelope)).render(of_thread).strip()
-    text = _tidy(_text_templates().get_template(f"{kind}/body.txt").render(variables))
+    subject = _templates().get_template(_subject(kind, envelope)).render(of_thread).strip()
+    text = _tidy(_templates().get_template(f"{kind}/body.txt").render(variables))
     # The first line of every text is its news: a lock screen shows it beside the subject.
     variables.update(subject=subject, preheader=text.partition("\n")[0])
     own_id = _message_id(envelope, kind, envelope.ordinal)
@@ -61,7 +61,7 @@ def render(kind: str, context: EmailContext) -> Message:
         sent_at=envelope.sent_at,
         headers=_headers(kind, envelope, own_id),
         text=text,
-        html=_html_templates().get_template(kind).render(variables),
+        html=_templates().get_template(f"{kind}/body.html").render(variables),
         calendar=_calendar(row, context),
     )
 
@@ -96,10 +96,10 @@ def _reply_to(envelope: Envelope) -> Address:
 def warm_up() -> None:
     """Compile every template, so that a broken one stops the start and no email waits for one."""
     for kind in KINDS:
-        _html_templates().get_template(kind)
-        _text_templates().get_template(f"{kind}/body.txt")
+        for ending in ("txt", "html"):
+            _templates().get_template(f"{kind}/body.{ending}")
     for subject in (THREAD_SUBJECT, *OWN_SUBJECTS):
-        _text_templates().get_template(subject)
+        _templates().get_template(subject)
 
 
 def _subject(kind: str, envelope: Envelope) -> str:
@@ -166,30 +166,36 @@ def _tidy(text: str) -> str:
 
 
 @cache
-def _text_templates() -> Environment:
-    # Plain text has nothing to escape (no template ends in .html).
+def _templates() -> Environment:
     return _with_formatting(
         Environment(
-            loader=FileSystemLoader(TEMPLATES),
+            loader=FunctionLoader(_source),
             undefined=StrictUndefined,
+            # Plain text has nothing to escape.
             autoescape=select_autoescape(("html",)),
+            # Looking at the files for each email takes as long as rendering it.
+            auto_reload=False,
         )
     )
 
 
-@cache
-def _html_templates() -> Environment:
-    # An HTML template is named after its kind; the sentences it shares with the text are files.
-    loader = ChoiceLoader([FunctionLoader(_html_source), FileSystemLoader(TEMPLATES)])
-    return _with_formatting(Environment(loader=loader, undefined=StrictUndefined, autoescape=True))
-
-
-def _html_source(kind: str) -> str | None:
-    """That kind's MJML body in the layout as HTML; {{ }} and {% %} of the values still in it."""
-    if kind not in KINDS:
-        return None
+def _source(name: str) -> str:
+    """A text is a file; for `<kind>/body.html` there is `<kind>/body.mjml`."""
+    if not name.endswith(".html"):
+        return _joined((TEMPLATES / name).read_text("utf-8"))
+    mjml = _mjml_templates().get_template(name.removesuffix("html") + "mjml").render()
     # Without fonts={} the page would fetch its type from a font host.
-    return mjml2html(_mjml_templates().get_template(f"{kind}/body.mjml").render(), fonts={})
+    return _joined(mjml2html(mjml, fonts={}))
+
+
+def _joined(source: str) -> str:
+    """With the sentences it includes: looking them up for each email takes as long as all else."""
+
+    def included(found: re.Match[str]) -> str:
+        # As Jinja reads a file: without its last line end.
+        return _joined((TEMPLATES / found[1]).read_text("utf-8").removesuffix("\n"))
+
+    return _INCLUDE.sub(included, source)
 
 
 @cache

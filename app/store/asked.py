@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from peewee import fn
+from peewee import SQL, fn
 
 from app.store import wakeups
 from app.store.db.database import on_commit
+from app.store.db.statements import Statement
 from app.store.models import AskedEmail, AskedKind
 from app.store.queries.locking import locking
 
@@ -24,8 +25,11 @@ def add(
     on_commit(wakeups.ring)
 
 
+_ANY = Statement[tuple[int]](lambda: AskedEmail.select(SQL("1")).limit(1).tuples())
+
+
 def is_empty() -> bool:
-    return not AskedEmail.select().exists()
+    return _ANY.first() is None
 
 
 def take_oldest() -> AskedEmail | None:

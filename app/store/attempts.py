@@ -6,6 +6,7 @@ from typing import Any
 
 from peewee import SQL, fn
 
+from app.store.db import statements
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome
 
 MAX_SAID = 300
@@ -27,9 +28,9 @@ def add(
 
 
 def add_sent(email_ids: Iterable[int], now: datetime) -> None:
-    rows = [{"email": each, "at": now, "outcome": Outcome.SENT} for each in email_ids]
+    rows = [DeliveryAttempt(email=each, at=now, outcome=Outcome.SENT) for each in email_ids]
     if rows:
-        DeliveryAttempt.insert_many(rows).execute()
+        statements.insert(*rows)
 
 
 def list_for(email: OutboxEmail) -> list[DeliveryAttempt]:

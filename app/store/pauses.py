@@ -1,9 +1,11 @@
 """Pauses of recipient domains, or of the whole queue, shared by all schedulers."""
 
 from datetime import datetime
+from typing import Any
 
 from peewee import SQL, Expression, fn
 
+from app.store.db.statements import Statement
 from app.store.models import MailPause, OutboxEmail
 
 # The scope of a pause of the whole queue.
@@ -15,8 +17,11 @@ NOT_PAUSED = (
 )
 
 
+_ALL = Statement[MailPause](lambda: MailPause.select().order_by(MailPause.id))
+
+
 def all_pauses() -> list[MailPause]:
-    return list(MailPause.select().order_by(MailPause.id))
+    return _ALL.all()
 
 
 def get(scope: str) -> MailPause | None:
@@ -28,7 +33,7 @@ def covers(domain: str) -> bool:
     return bool(MailPause.select().where(MailPause.scope.in_([domain, EVERYTHING])).exists())
 
 
-def may_be_tried(now: datetime) -> Expression:
+def may_be_tried(now: Any) -> Expression:
     """A condition on OutboxEmail: no pause is about the email, or only one that is over."""
     lasting = MailPause.select(MailPause.scope).where(MailPause.until > now)
     is_free: Expression = OutboxEmail.domain.not_in(lasting) & ~fn.EXISTS(

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.rules.lifecycle import Kind, Via
 from app.services.bookings import request
 from app.services.jobs import due
-from app.store import outbox
+from app.store import claiming
 from app.store.db import database
 from app.store.models import (
     Booking,
@@ -90,7 +90,7 @@ def _wait_ms(sink: Sink, number: int) -> float:
 def goes_on(name: str, url: str, folder: Path) -> Figure:
     """Nobody renews what this process claims, as if it had been killed."""
     _queue_again(20)
-    claims = outbox.claim(clock.now(), 20)
+    claims = claiming.claim(clock.now(), 20)
     claimed_s = time.monotonic()
     with Sink() as sink, Site(url, folder, sink).spawn("scheduler.py"):
         taken_at = sink.wait_until_taken(len(claims))
@@ -173,7 +173,7 @@ def _sweep() -> None:
     now = clock.now()
     assert not due.run_all_sweeps(now).due
     assert not list(due.purge(now))
-    assert outbox.oldest_due_at(now) is None
+    assert claiming.oldest_due_at(now) is None
 
 
 def _claim_ms() -> float:
@@ -182,10 +182,10 @@ def _claim_ms() -> float:
     took = list[float]()
     for _ in range(7):
         began = time.perf_counter()
-        claims = outbox.claim(clock.now(), CLAIMED)
+        claims = claiming.claim(clock.now(), CLAIMED)
         took.append((time.perf_counter() - began) * 1000)
         assert len(claims) == CLAIMED
-        outbox.give_back(claims, clock.now())
+        claiming.give_back(claims, clock.now())
     return median(took)
 
 

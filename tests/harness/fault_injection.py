@@ -19,9 +19,9 @@ from app.mailer.connection import Connection
 from app.mailer.wire import Outgoing
 from app.services.mail import leases
 from app.services.mail.sender import Prepared
-from app.store import outbox
+from app.store import claiming
+from app.store.claiming import Claim
 from app.store.db import database, sqlite
-from app.store.outbox import Claim
 from tests.harness.waiting import PATIENCE_S
 
 _WRITE = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?', re.IGNORECASE)
@@ -79,14 +79,14 @@ class FaultInjector:
         bound.execute_sql = self._wrap_execute(bound, bound.execute_sql)
         bound.commit = self._wrap_commit(bound.commit)
         bound.rollback = self._wrap_rollback(bound.rollback)
-        mail: Any = outbox
+        mail: Any = claiming
         if self._fault.lease_s:
             mail.LEASE = timedelta(seconds=self._fault.lease_s)
             mail.LEASE_LEFT = mail.LEASE / 2
             renewing: Any = leases
             renewing.RENEW_EVERY_S = self._fault.lease_s / 4
-        mail.claim = self._wrap("after_claim", outbox.claim)
-        mail.end_sent = self._wrap_end_sent(outbox.end_sent)
+        mail.claim = self._wrap("after_claim", claiming.claim)
+        mail.end_sent = self._wrap_end_sent(claiming.end_sent)
         connection: Any = Connection
         connection._begin = self._wrap_begin(Connection._begin)
         connection._finish = self._wrap_finish(Connection._finish)

@@ -9,9 +9,9 @@ from datetime import datetime
 from app.services.jobs.result import JobResult
 from app.services.mail import expiry
 from app.services.mail.results import Ended, Result
-from app.store import outbox, pauses, queries, suppressions
+from app.store import claiming, pauses, queries, suppressions
+from app.store.claiming import Claim
 from app.store.models import OutboxEmail, OutboxStatus, Outcome, Suppression
-from app.store.outbox import Claim
 
 # An email tells what was true at most so long before it was composed.
 FRESH_S = 1.0
@@ -82,7 +82,7 @@ class Batch:
     def _read(self) -> None:
         left = [self.open[each] for each in self._untried if each in self.open]
         if self._read_s is not None:
-            emails = outbox.load([each.email.id for each in left])
+            emails = claiming.load([each.email.id for each in left])
             for each in left:
                 email = emails.get(each.email.id, each.email)
                 self.open[each.email.id] = replace(each, email=email)

@@ -6,11 +6,11 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from app.errors import StoreUnavailable
-from app.store import outbox
+from app.store import claiming
+from app.store.claiming import Claim
 from app.store.db import database, errors
-from app.store.outbox import Claim
 
-RENEW_EVERY_S = outbox.LEASE.total_seconds() / 4
+RENEW_EVERY_S = claiming.LEASE.total_seconds() / 4
 
 
 @contextmanager
@@ -20,9 +20,9 @@ def kept(claims: Collection[Claim], clock: Callable[[], datetime]) -> Iterator[N
 
     def renew() -> None:
         while not is_over.wait(RENEW_EVERY_S):
-            # What cannot be renewed is not ended either: `outbox.may_send` refuses.
+            # What cannot be renewed is not ended either: `claiming.may_send` refuses.
             with suppress(StoreUnavailable, *errors.DATABASE_ERRORS), database.connection():
-                outbox.renew(claims, clock())
+                claiming.renew(claims, clock())
 
     threading.Thread(target=renew, name="leases", daemon=True).start()
     try:

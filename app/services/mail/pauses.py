@@ -9,9 +9,9 @@ from publicsuffixlist import PublicSuffixList
 from app import config
 from app.services.mail import backoff
 from app.store import pauses
+from app.store.claiming import Claim
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import MailPause, Outcome
-from app.store.outbox import Claim
 from app.store.pauses import EVERYTHING
 
 LONGEST = timedelta(minutes=15)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -10,10 +11,11 @@ from app import config
 from app.mailer import MailBlocked, MailDeferred, MailRefused, MailUnwelcome
 from app.mailer.replies import AddressFault
 from app.services.mail import backoff, pauses, undelivered
-from app.store import attempts, outbox, queries, suppressions
+from app.store import attempts, claiming, queries, suppressions
+from app.store.claiming import Claim
 from app.store.db.database import in_transaction, on_commit
+from app.store.db.statements import Statement
 from app.store.models import Booking, OutboxEmail, OutboxStatus, Outcome, Therapist
-from app.store.outbox import Claim
 from emails.safety import UnsafeValue
 
 _EVENTS = {
@@ -99,7 +101,9 @@ class Ended:
 def record(ended: Sequence[Ended]) -> list[Result]:
     """The results that were written: a failure after 24 hours of tries, LOST if the claim is."""
     # The therapists first, then the emails, as in every other transaction: else they deadlock.
-    about = [each.claim.email.booking or each.claim.email for each in ended]
+    # Only those of whom something follows, so that sending does not wait for their bookings' moves.
+    emails = [each.claim.email for each in ended if _concerns_therapist(each)]
+    about = [each.booking or each for each in emails]
     queries.lock_therapists({each.therapist_id for each in about if each.therapist_id is not None})
     sent = [each for each in ended if each.result is SENT]
     ours = _record_sent(sent) if sent else set()
@@ -111,10 +115,14 @@ def record(ended: Sequence[Ended]) -> list[Result]:
     ]
 
 
+def _concerns_therapist(ended: Ended) -> bool:
+    return ended.result is not SENT or undelivered.asks_for_an_answer(ended.claim.email)
+
+
 def _record_sent(sent: Sequence[Ended]) -> set[int]:
     """Record what the mail server took; the ids of those whose claims were still valid."""
     at = sent[-1].at
-    ours = outbox.end_sent([each.claim for each in sent], at)
+    ours = claiming.end_sent([each.claim for each in sent], at)
     attempts.add_sent(sorted(ours), at)
     emails = [each.claim.email for each in sent if each.claim.email.id in ours]
     for each in sent:
@@ -132,7 +140,7 @@ def _record_sent(sent: Sequence[Ended]) -> set[int]:
 def _record_one(claim: Claim, result: Result, now: datetime) -> Result:
     email = claim.email
     result = _with_limits(email, _with_pause(claim, result, now), now)
-    is_ours = result not in (SENT, LOST) and outbox.end_claim(
+    is_ours = result not in (SENT, LOST) and claiming.end_claim(
         claim,
         result.status,
         now=now,
@@ -184,16 +192,24 @@ def _follow_up(email: OutboxEmail, result: Result, now: datetime) -> None:
         undelivered.follow_up(email, reason, now, fault=result.address)
 
 
+_SET_HANDED_OVER = Statement[Any](
+    lambda now, ids: Booking.update(handed_over_at=now).where(
+        Booking.id.in_(ids), Booking.handed_over_at.is_null()
+    )
+)
+_SET_RANKING_DUE = Statement[Any](
+    lambda now, ids: Therapist.update(ranking_due_at=now).where(Therapist.id.in_(ids))
+)
+
+
 def _record_hand_over(emails: Sequence[OutboxEmail], now: datetime) -> None:
     # The therapists' delays count from now on.
     if not emails:
         return
-    bookings = [email.booking_id for email in emails]
-    Booking.update(handed_over_at=now).where(
-        Booking.id.in_(bookings), Booking.handed_over_at.is_null()
-    ).execute()
-    therapists = {booking.therapist_id for email in emails if (booking := email.booking)}
-    Therapist.update(ranking_due_at=now).where(Therapist.id.in_(therapists)).execute()
+    bookings = {booking.id: booking for email in emails if (booking := email.booking)}
+    stored = Booking.handed_over_at.db_value(now)
+    _SET_HANDED_OVER.run(stored, sorted(bookings))
+    _SET_RANKING_DUE.run(stored, sorted({each.therapist_id for each in bookings.values()}))
 
 
 def _log_result(email: OutboxEmail, result: Result) -> None:

@@ -26,11 +26,11 @@ from app.services.mail.batch import Batch
 from app.services.mail.compose import compose
 from app.services.mail.results import BEHIND, Result
 from app.services.mail.throttle import SendThrottle
-from app.store import attempts, outbox, wakeups
+from app.store import attempts, claiming, outbox, wakeups
 from app.store import pauses as stored_pauses
+from app.store.claiming import Claim
 from app.store.db import errors
 from app.store.models import OutboxEmail, OutboxStatus, Outcome
-from app.store.outbox import Claim
 from emails.safety import UnsafeValue
 
 # How many emails a connection claims together: few at first, so that each connection gets some
@@ -83,7 +83,7 @@ class OutboxSender:
         asked_answers.answer_asked(self._clock())
         if self._throttle.is_held():
             return
-        oldest_at = outbox.oldest_due_at(self._clock())
+        oldest_at = claiming.oldest_due_at(self._clock())
         if oldest_at is None:
             return
         connection, size = self._mailer.connect(), FIRST_BATCH
@@ -91,7 +91,7 @@ class OutboxSender:
         with self._throttle.slot(connection) as has_room, connection:
             while has_room and not self._throttle.paused_until:
                 began_s = time.monotonic()
-                claims = outbox.claim(self._clock(), size)
+                claims = claiming.claim(self._clock(), size)
                 if not claims:
                     return
                 if len(claims) == size:
@@ -125,7 +125,7 @@ class OutboxSender:
             self._in_hand -= mine
             if batch.open:
                 left, until = batch.open.values(), self._throttle.paused_until
-                outbox.give_back(left, self._clock(), not_before=until)
+                claiming.give_back(left, self._clock(), not_before=until)
 
     def _take_in_hand(self, batch: Batch) -> set[Identity]:
         """The emails that this thread alone tries; the others get their results here."""
@@ -173,7 +173,7 @@ class OutboxSender:
 
     def _may_finish(self, claim: Claim) -> Callable[[], bool]:
         # The lease and the process must last until the reply to the whole message.
-        return lambda: not self._must_stop() and outbox.may_send(claim, self._clock())
+        return lambda: not self._must_stop() and claiming.may_send(claim, self._clock())
 
     def _note(
         self, batch: Batch, claim: Claim, error: MailError | None, connection: Connection

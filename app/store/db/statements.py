@@ -62,7 +62,8 @@ class Statement(Generic[R]):
     """A query with parameters: `build` makes it of placeholders, without looking at them.
 
     `R` is a row: an object of the selected model, with those it is joined to, or a tuple where
-    `build` returns `tuples()`. A parameter is never None; for IN it is a list.
+    `build` returns `tuples()`. A parameter is never None; for IN it is a list. What it is compared
+    with converts it; a value to set is given as its column stores it.
     """
 
     def __init__(self, build: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 from app.services import auth
 from app.services.mail import pauses
 from app.services.mail.sender import OutboxSender
-from app.store import outbox
+from app.store import claiming
 from app.store import pauses as stored
 from app.store.models import MailPause, OutboxEmail, Suppression
 from tests.harness.smtp_server import Action, FaultyServer
@@ -143,7 +143,7 @@ def test_domains_of_one_organisation_count_once(
     for domain in domains:
         email = OutboxEmail.get(OutboxEmail.booking == booking)
         email.domain = domain
-        pauses.refuse(outbox.Claim(email, "token", story.now), "550 no", story.now)
+        pauses.refuse(claiming.Claim(email, "token", story.now), "550 no", story.now)
     assert stored.covers("unrelated.example") == is_queue_paused
 
 
@@ -175,14 +175,14 @@ def test_of_several_schedulers_one_alone_tries_an_email_after_a_pause(story: Sto
     story.ask()
     OutboxEmail.delete().where(OutboxEmail.kind == "booking_requested").execute()
     stored.put("clients.example", "550 no", until=story.now, now=story.now)
-    first = outbox.claim(story.now, 10)
+    first = claiming.claim(story.now, 10)
     assert [each.probes for each in first] == ["clients.example"]
     story.ask(client=ELI, starts_at=story.now.replace(hour=12) + timedelta(days=2))
-    others = outbox.claim(story.now, 10)
+    others = claiming.claim(story.now, 10)
     assert [each.email.role.value for each in others] == ["therapist"]
     # Its process died: after the lease somebody else tries.
     story.wait(minutes=10)
-    assert [each.probes for each in outbox.claim(story.now, 1)] == ["clients.example"]
+    assert [each.probes for each in claiming.claim(story.now, 1)] == ["clients.example"]
 
 
 def test_a_message_that_alone_is_refused_pauses_its_domain_once_and_is_given_up(

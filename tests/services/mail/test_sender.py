@@ -13,7 +13,7 @@ from app.errors import StoreUnavailable
 from app.services import auth, clients
 from app.services.mail import expiry, leases, results
 from app.services.mail import sender as sender_module
-from app.store import outbox
+from app.store import claiming, outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus, Role, SignIn
 from emails.kinds import KINDS, Condition
@@ -112,15 +112,15 @@ def test_emails_of_one_thread_keep_their_order_when_the_first_must_wait(
 @pytest.mark.both_databases
 def test_a_claimed_email_belongs_to_one_worker_until_its_lease_runs_out(story: Story) -> None:
     story.ask()
-    first = outbox.claim(story.now, 10)
+    first = claiming.claim(story.now, 10)
     assert len(first) == 2
-    assert outbox.claim(story.now, 10) == []
+    assert claiming.claim(story.now, 10) == []
     story.wait(minutes=10)
-    second = outbox.claim(story.now, 10)
+    second = claiming.claim(story.now, 10)
     assert len(second) == 2
-    assert not outbox.renew(first, story.now)
-    assert not outbox.end_claim(first[0], OutboxStatus.SENT, now=story.now)
-    assert outbox.end_claim(second[0], OutboxStatus.SENT, now=story.now)
+    assert not claiming.renew(first, story.now)
+    assert not claiming.end_claim(first[0], OutboxStatus.SENT, now=story.now)
+    assert claiming.end_claim(second[0], OutboxStatus.SENT, now=story.now)
 
 
 @pytest.mark.both_databases
@@ -128,7 +128,7 @@ def test_an_email_whose_lease_runs_out_while_it_is_sent_is_withheld_and_sent_aga
     story: Story, app: Flask
 ) -> None:
     story.ask()
-    late_at = story.now + outbox.LEASE + timedelta(seconds=1)
+    late_at = story.now + claiming.LEASE + timedelta(seconds=1)
     with MailServer(on_recipient=lambda _: story.at(late_at) and None) as server:
         result = total(sender_to(app, server.port).deliver())
         taken = [each.kind for each in server.messages]
@@ -146,17 +146,17 @@ def test_an_email_that_another_worker_claims_while_it_is_sent_is_withheld(
     story.ask()
     OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
     # Another machine's clock may be ahead of ours.
-    ahead = story.now + outbox.LEASE
+    ahead = story.now + claiming.LEASE
 
     def claim(_address: str) -> None:
         with app.app_context(), database.connection():
-            assert len(outbox.claim(ahead, 10)) == 1
+            assert len(claiming.claim(ahead, 10)) == 1
 
     with MailServer(on_recipient=claim) as server:
         assert total(sender_to(app, server.port).deliver()).done == 0
         assert server.messages == []
     row = OutboxEmail.get()
-    assert (row.status.value, row.due_at) == ("sending", ahead + outbox.LEASE)
+    assert (row.status.value, row.due_at) == ("sending", ahead + claiming.LEASE)
 
 
 @pytest.mark.both_databases
@@ -185,7 +185,7 @@ def test_an_email_that_is_claimed_again_before_it_is_recorded_is_not_sent_again(
     story.ask()
     OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
     sender = sender_to(app, story.mail.port)
-    record, outages = results.record, [outbox.LEASE + timedelta(seconds=1)]
+    record, outages = results.record, [claiming.LEASE + timedelta(seconds=1)]
 
     def record_after_outage(*arguments: Any) -> list[results.Result]:
         if outages:
@@ -207,21 +207,21 @@ def test_a_lease_is_renewed_for_as_long_as_the_server_takes(
 ) -> None:
     story.ask()
     renewed = threading.Event()
-    renew = outbox.renew
+    renew = claiming.renew
 
     def note_renewal(*arguments: Any) -> int:
         count = renew(*arguments)
         renewed.set()
         return count
 
-    monkeypatch.setattr(outbox, "renew", note_renewal)
+    monkeypatch.setattr(claiming, "renew", note_renewal)
     monkeypatch.setattr(leases, "RENEW_EVERY_S", 0.01)
-    due_at = story.now + 2 * outbox.LEASE
+    due_at = story.now + 2 * claiming.LEASE
 
     def wait_for_renewal() -> None:
         if story.now < due_at:
             # Almost the whole lease goes by before the first message is taken.
-            story.at(due_at - outbox.LEASE - timedelta(milliseconds=1))
+            story.at(due_at - claiming.LEASE - timedelta(milliseconds=1))
             renewed.clear()
             assert renewed.wait(PATIENCE_S)
             story.at(due_at)
@@ -267,7 +267,7 @@ def test_another_email_under_the_id_of_one_that_was_taken_is_sent(story: Story, 
 
     def claim() -> None:
         with app.app_context(), database.connection():
-            outbox.claim(story.now + outbox.LEASE, 10)
+            claiming.claim(story.now + claiming.LEASE, 10)
 
     with MailServer(on_message=claim) as server:
         sender = sender_to(app, server.port)

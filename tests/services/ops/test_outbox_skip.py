@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import InvalidFields
 from app.services.ops import outbox_skip
-from app.store import outbox
+from app.store import claiming
 from app.store.models import OutboxEmail, OutboxStatus
 from tests.scenarios.story import ELI, Story
 
@@ -40,13 +40,13 @@ def test_naming_one_that_was_sent_or_is_unknown_skips_none(story: Story) -> None
 @pytest.mark.both_databases
 def test_one_that_is_being_sent_is_refused_until_its_lease_has_run_out(story: Story) -> None:
     story.ask()
-    claimed, _ = outbox.claim(story.now, 2)
+    claimed, _ = claiming.claim(story.now, 2)
     with pytest.raises(InvalidFields, match="not waiting"):
         outbox_skip.skip([claimed.email.id], story.now)
     assert outbox_skip.skip_due_before(story.now, story.now).skipped == 0
     story.wait(days=1)
     assert outbox_skip.skip([claimed.email.id], story.now) == 1
-    assert not outbox.end_claim(claimed, OutboxStatus.SENT, now=story.now)
+    assert not claiming.end_claim(claimed, OutboxStatus.SENT, now=story.now)
 
 
 def test_all_that_were_due_before_an_instant_are_skipped_and_no_other(story: Story) -> None:

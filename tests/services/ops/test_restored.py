@@ -17,7 +17,7 @@ from app.services.mail import batch
 from app.services.ops import backup as backups
 from app.services.ops import outbox_skip
 from app.services.therapists import sessions
-from app.store import outbox
+from app.store import claiming, outbox
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, SignIn, Therapist
 from tests.harness.databases import beside, postgresql_tool
@@ -147,7 +147,7 @@ def test_an_email_that_was_claimed_when_the_backup_was_made_is_queued_again(
     story.ask()
     asked_at = story.now
     story.wait(minutes=5)
-    claims = outbox.claim(story.now, 9)
+    claims = claiming.claim(story.now, 9)
     backups.backup(tmp_path / "one.db")
     lost_at = story.wait(seconds=1)
     database.release()
@@ -155,14 +155,14 @@ def test_an_email_that_was_claimed_when_the_backup_was_made_is_queued_again(
     assert [
         (each.status, each.lease_token, each.due_at) for each in OutboxEmail.select()
     ] == [(OutboxStatus.QUEUED, None, asked_at)] * 2  # fmt: skip
-    assert outbox.renew(claims, story.now) == 0
+    assert claiming.renew(claims, story.now) == 0
     assert outbox_skip.skip([claims[0].email.id], story.now) == 1
     assert outbox_skip.skip_due_before(lost_at, story.now).skipped == 1
 
 
 def test_emails_of_a_lost_scheduler_count_as_due_before_it_claimed_them(story: Story) -> None:
     story.ask()
-    outbox.claim(story.now, 9)
+    claiming.claim(story.now, 9)
     lost_at = story.wait(seconds=1)
     left = outbox_skip.skip_due_before(lost_at, story.now)
     assert (left.skipped, left.in_hand, left.is_complete) == (0, 2, False)
@@ -217,7 +217,7 @@ def test_ops_hears_of_emails_that_a_scheduler_has_in_hand(
     story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.ask()
-    outbox.claim(story.now, 1)
+    claiming.claim(story.now, 1)
     lost_at = story.wait(seconds=1)
     assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 1
     said = capsys.readouterr()

@@ -15,7 +15,7 @@ import pytest
 import time_machine
 from flask import Flask
 
-from app.store import outbox, queries
+from app.store import claiming, queries
 from app.store.models import (
     Booking,
     LedgerLine,
@@ -129,7 +129,7 @@ def claimed_again(site: Site) -> set[str]:
             row.ordinal,
             host,
         )
-        for row in outbox.load([row.id for row in rows]).values()
+        for row in claiming.load([row.id for row in rows]).values()
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.store import outbox
+from app.store import claiming
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, TimelineEntry
 from tests.harness.fork_supervisor import SCHEDULER, WEB, Child, ForkSupervisor
@@ -23,7 +23,7 @@ from tests.harness.soak import runs
 from tests.harness.waiting import until
 from tests.scenarios import fault_cast, kill_report
 
-LEASE_S = outbox.LEASE.total_seconds()
+LEASE_S = claiming.LEASE.total_seconds()
 SHORT_LEASE_S = 4
 POINTS = ("after_claim", "smtp_content", "smtp_sender", "smtp_recipient")
 ENQUIRIES = 26

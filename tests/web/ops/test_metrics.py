@@ -12,7 +12,7 @@ from app.rules.lifecycle import Actor
 from app.services import clients
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import JobResult
-from app.store import attempts, outbox
+from app.store import attempts, claiming, outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome
 from tests.harness.ops_pages import (
@@ -70,7 +70,7 @@ def test_an_email_in_a_senders_hands_has_waited_since_it_was_written(
     visitor: Visitor, at: Any
 ) -> None:
     queue_email()
-    outbox.claim(clock.now(), 1)
+    claiming.claim(clock.now(), 1)
     at(MONDAY + timedelta(seconds=7))
     found = scrape(visitor)
     assert found["mindsum_outbox_oldest_due_age_seconds"] == 7

@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import clock
 from app.services.mail.sender import OutboxSender
-from app.store import attempts, outbox
+from app.store import attempts, claiming, outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, Outcome, Role
 from tests.harness.ops_pages import (
@@ -56,7 +56,7 @@ def test_an_outbox_that_a_mail_server_refuses_for_hours_is_stuck(
     story.ask("bran", starts_at=MONDAY + timedelta(days=3, hours=9))
     wait_with(sender_to(app, unused_port()), at, 180)
     assert {each.outcome for each in DeliveryAttempt.select()} == {Outcome.DEFERRED}
-    assert outbox.oldest_due_at(clock.now() - timedelta(minutes=10)) is None
+    assert claiming.oldest_due_at(clock.now() - timedelta(minutes=10)) is None
     assert scrape(visitor)["mindsum_outbox_oldest_due_age_seconds"] == 3 * 3600
     first = OutboxEmail.select().order_by(OutboxEmail.id).first()
     show = f"mindsum outbox show {first.id}"
