@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from emails import mime
@@ -25,6 +26,7 @@ from emails.safety import (
 
 # Brackets included. CPython encodes a longer `References`, and the thread breaks.
 MAX_MESSAGE_ID_LENGTH = 64
+_NAME_LENGTH = 26
 
 Method = Literal["REQUEST", "CANCEL"]
 
@@ -36,11 +38,17 @@ def message_id(reference: str | None, kind: str, recipient: str, ordinal: int, d
     too long loses labels from the left.
     """
     origin = "\0".join((reference or "", kind, recipient.strip().lower(), str(ordinal)))
-    name = hashlib.sha256(origin.encode("utf-8", "surrogatepass")).hexdigest()[:26]
+    name = hashlib.sha256(origin.encode("utf-8", "surrogatepass")).hexdigest()[:_NAME_LENGTH]
+    return f"<{name}@{_host(domain)}>"
+
+
+# One for all emails.
+@lru_cache(maxsize=4)
+def _host(domain: str) -> str:
     host = ascii_domain("domain", domain)
-    while len(name) + len(host) + 3 > MAX_MESSAGE_ID_LENGTH:
+    while _NAME_LENGTH + len(host) + len("<@>") > MAX_MESSAGE_ID_LENGTH:
         host = host.partition(".")[2] or "mindsum.invalid"
-    return f"<{name}@{host}>"
+    return host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +79,7 @@ class Envelope:
         reply_address("support_email", self.support_email)
         check_line("crisis_note", self.crisis_note)
         sender_mailbox("sender", self.sender)
-        ascii_domain("domain", self.domain)
+        _host(self.domain)
         check_zone("zone", self.zone)
         if self.reference is not None:
             check_reference("reference", self.reference)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from emails import zones
 
@@ -36,7 +37,13 @@ def clean_name(value: str, fallback: str) -> str:
     Removes control characters, bidi overrides and line ends, and breaks up what mail programs
     would turn into a link (`evil.example/x`) or decode in a subject (`=?utf-8?q?…`).
     """
-    head = unicodedata.normalize("NFC", value[: 4 * _MAX_NAME_LENGTH])
+    return _clean_name(value[: 4 * _MAX_NAME_LENGTH], fallback)
+
+
+# One email asks this of a few names several times, and so do the others of its booking.
+@lru_cache(maxsize=256)
+def _clean_name(value: str, fallback: str) -> str:
+    head = unicodedata.normalize("NFC", value)
     kept = "".join(
         " " if char.isspace() or char in "/\\@<>" else char
         for char in head
@@ -54,6 +61,8 @@ def check_url(field: str, value: str) -> str:
     return value
 
 
+# The same in every email.
+@lru_cache(maxsize=4)
 def check_line(field: str, value: str) -> str:
     """One line that fits into a footer."""
     is_printable = not any(unicodedata.category(char)[0] in "CZ" for char in value.replace(" ", ""))

@@ -35,11 +35,12 @@ def compose(email: OutboxEmail, now: datetime) -> Message:
     """Render the email with what is true at `now`. Raises UnsafeValue."""
     kind, booking = KINDS[email.kind], email.booking
     organizer = organizer_of(booking, email.role) if booking and kind.calendar else None
+    session = session_of(booking) if booking else None
     facts = {name: email.facts[name] for name in kind.facts if name in email.facts}
     context = EmailContext(
         envelope=_envelope(email, now),
-        session=session_of(booking) if booking else None,
-        thread=_thread_of(booking) if booking else None,
+        session=session,
+        thread=_thread_of(booking, session) if booking and session else None,
         sequence=email.facts.get("sequence", booking.sequence) if booking else 0,
         organizer=organizer.sender if organizer else "",
         hears_answers=organizer is not None and organizer.hears,
@@ -64,15 +65,15 @@ def calendar_file(booking: Booking, now: datetime) -> bytes:
     return file_of_event(entry)
 
 
-def _thread_of(booking: Booking) -> Session:
+def _thread_of(booking: Booking, session: Session) -> Session:
     """The session as the thread's first email named it, whatever its therapist changed since."""
-    session, facts = session_of(booking), queries.facts_of_request(booking)
+    facts = queries.facts_of_request(booking)
     # Release 0.1 did not record them.
-    return replace(
-        session,
-        therapist_name=facts.get("therapist_given_name", session.therapist_name),
-        therapist_zone=facts.get("therapist_timezone", session.therapist_zone),
-    )
+    name = facts.get("therapist_given_name", booking.therapist.given_name)
+    zone = facts.get("therapist_timezone", session.therapist_zone)
+    if (name, zone) == (booking.therapist.given_name, session.therapist_zone):
+        return session
+    return replace(session, therapist_name=name, therapist_zone=zone)
 
 
 def _entry_url(booking: Booking, role: Role) -> str:
