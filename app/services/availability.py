@@ -32,13 +32,19 @@ class OpenTimes:
     """Everything within `span` is read at once: as many queries for many therapists as for one."""
 
     def __init__(
-        self, therapists: Sequence[Therapist], kind: Kind, span: Span, now: datetime
+        self,
+        therapists: Sequence[Therapist],
+        kind: Kind,
+        span: Span,
+        now: datetime,
+        windows: dict[int, list[Window]] | None = None,
     ) -> None:
+        """`windows` by therapist id, where they were read before."""
         ids = [therapist.id for therapist in therapists]
         # A session that started before the span may still run, and one that starts at its end must
         # not run into the next.
         busy_span = span[0] - queries.LONGEST_SESSION, span[1] + queries.LONGEST_SESSION
-        self._windows = directory.windows(ids)
+        self._windows = directory.windows(ids) if windows is None else windows
         self._busy = directory.busy_spans(ids, *busy_span, now)
         self._policy = config.current().policy
         self._length_minutes = length_minutes(kind, self._policy)

@@ -42,7 +42,7 @@ from app.store.queries.clients import (
     names_of_client,
     newest_booking_of_client,
 )
-from app.store.queries.directory import listed_ids, listed_therapists
+from app.store.queries.directory import best_listed, listed_ids, listed_therapists
 from app.store.queries.emails import (
     Delivery,
     deliveries_of,
@@ -105,6 +105,7 @@ __all__ = [
     "accepted_between",
     "access_of_therapist",
     "access_to_client",
+    "best_listed",
     "booking_by_id",
     "booking_by_reference",
     "bookings_of_references",

@@ -36,7 +36,11 @@ Spans = dict[int, list[tuple[datetime, datetime]]]
 
 def listed_therapists(now: datetime) -> "ModelSelect[Therapist]":
     """Listed therapists, best first; equals take turns from day to day."""
-    product = Therapist.tie_seed * ranking.daily_multiplier(now.date())
+    return _listed(ranking.daily_multiplier(now.date()))
+
+
+def _listed(multiplier: Any) -> "ModelSelect[Therapist]":
+    product = Therapist.tie_seed * multiplier
     # ranking.tie_break in SQL, spelled out because peewee's % is LIKE.
     turn = product - product / ranking.TIE_PRIME * ranking.TIE_PRIME
     return (
@@ -45,6 +49,13 @@ def listed_therapists(now: datetime) -> "ModelSelect[Therapist]":
         .where(LISTED, Therapist.email_key.not_in(Suppression.select(Suppression.address_key)))
         .order_by(Therapist.score.desc(), Therapist.median_answer_s, turn, Therapist.id)
     )
+
+
+_BEST_LISTED = Statement[Therapist](lambda multiplier, limit: _listed(multiplier).limit(limit))
+
+
+def best_listed(now: datetime, limit: int) -> list[Therapist]:
+    return _BEST_LISTED.all(ranking.daily_multiplier(now.date()), limit)
 
 
 def listed_ids(now: datetime) -> list[int]:

@@ -131,6 +131,8 @@ class ReadAhead:
 
     request_facts: dict[str, Any]
     deliveries: list[Delivery]
+    # Of all bookings that were read together: what their emails have in common.
+    shared: dict[Any, Any]
 
 
 _REQUESTS = Statement[TimelineEntry](
@@ -162,6 +164,7 @@ def read_ahead(bookings: Collection[Booking]) -> None:
         emails.setdefault(row.booking_id, []).append(told)
     keys = {person.email_key for each in bookings for person in (each.client, each.therapist)}
     unreached = {row.address_key: row for row in _ADDRESSES.all(sorted(keys))}
+    shared = dict[Any, Any]()
     for booking in bookings:
         sides = ((Role.CLIENT, booking.client), (Role.THERAPIST, booking.therapist))
         addresses = [
@@ -172,4 +175,4 @@ def read_ahead(bookings: Collection[Booking]) -> None:
             if (found := unreached.get(person.email_key))
         ]
         deliveries = [*emails.get(booking.id, []), *addresses]
-        booking.read_ahead = ReadAhead(facts.get(booking.id, {}), deliveries)
+        booking.read_ahead = ReadAhead(facts.get(booking.id, {}), deliveries, shared)
