@@ -3,8 +3,6 @@
 import hmac
 from datetime import datetime, timedelta
 
-from peewee import Expression
-
 from app import config
 from app.errors import TooManyOpen, TooManyRequests
 from app.store import queries
@@ -21,6 +19,8 @@ OPEN_PER_CLIENT = 3
 EMAILS_PER_HOUR = 6
 _EMAIL_EVERY, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 _DAY = timedelta(days=1)
+# After that a row of EmailLimit limits nothing any more, and one of LimitUse says nothing.
+EMAILS_KEPT, USES_KEPT = _HOUR, _DAY
 # Kinds of LimitUse: requests of one network, and requests whose network is hidden.
 _NETWORK, _HIDDEN = "request_network", "hidden_network"
 # In the demo one person plays everybody.
@@ -99,12 +99,6 @@ def merge(email: OutboxEmail, counted: EmailLimit, now: datetime, *, is_link_out
     OutboxEmail.update(changes).where(OutboxEmail.id == email.id).execute()
 
 
-def is_over(now: datetime) -> Expression:
-    """Which rows of EmailLimit limit nothing any more."""
-    over: Expression = EmailLimit.last_at <= now - _HOUR
-    return over
-
-
 def count_request(network: str | None, now: datetime) -> None:
     """Count a request from the public form, within its transaction. Raises TooManyRequests.
 
@@ -131,12 +125,6 @@ def hides_networks(now: datetime) -> bool:
     """Whether a proxy that TRUSTED_PROXIES does not count has hidden visitors within a day."""
     is_it = (LimitUse.kind == _HIDDEN) & (LimitUse.last_at > now - _DAY)
     return bool(LimitUse.select().where(is_it).exists())
-
-
-def uses_over(now: datetime) -> Expression:
-    """Which rows of LimitUse limit nothing any more and say nothing any more."""
-    over: Expression = LimitUse.last_at <= now - _DAY
-    return over
 
 
 def _network_hash(network: str) -> str:

@@ -58,6 +58,21 @@ def test_one_parameter_takes_any_number_of_values(story: Story) -> None:
         assert [each.slug for each in therapists.all(wanted)] == sorted(wanted)
 
 
+def test_lists_of_many_lengths_need_few_texts(story: Story) -> None:
+    built = list[int]()
+
+    def build(ids: list[Any]) -> Any:
+        built.append(len(ids))
+        return Therapist.select(Therapist.id).where(Therapist.id.in_(ids)).tuples()
+
+    statement = Statement[tuple[int]](build)
+    known = sorted(row.id for row in Therapist.select(Therapist.id))
+    for length in range(9):
+        found = statement.all([*known, *range(1000, 1010)][:length])
+        assert sorted(row[0] for row in found) == known[:length]
+    assert built == [0, 1, 2, 4, 8]
+
+
 def test_a_parameter_is_stored_as_each_field_it_is_compared_with(story: Story) -> None:
     booking = story.ask()
     around = Statement[tuple[Any, ...]](

@@ -43,8 +43,3 @@ def _is_from(person: Person) -> Expression:
     column = InboundMessage.client if is_client else InboundMessage.therapist
     condition: Expression = column == person
     return condition
-
-
-def is_old(now: datetime) -> Expression:
-    condition: Expression = InboundMessage.received_at < now - KEPT
-    return condition

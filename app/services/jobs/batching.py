@@ -1,10 +1,10 @@
 """Applies a step to everything that is due, in batches; one failure stops nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
-from peewee import Expression, Field
+from peewee import Field
 
 from app.errors import StoreUnavailable
 from app.services.jobs.result import JobResult, PartialResults
@@ -12,25 +12,30 @@ from app.store import queries
 from app.store.db import errors
 from app.store.db.database import in_transaction, savepoint
 from app.store.models import Booking, Therapist
+from app.store.queries import DueBookings
 
 BATCH = 25
 
 _log = structlog.get_logger("mindsum")
 
 
-def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]) -> PartialResults:
-    """Apply `step`, which returns whether it changed the booking, to all that are `due`."""
+def each_booking(
+    due: DueBookings, given: Sequence[datetime], step: Callable[[Booking], bool]
+) -> PartialResults:
+    """Apply `step`, which returns whether it changed the booking, to all that are `due`.
+
+    `given`: the values of its condition.
+    """
     left: list[int] = []
     while True:
-        remaining = due & Booking.id.not_in(left) if left else due
         # Usually nothing is due. Reading first keeps others from waiting for the write lock.
-        oldest_at = queries.overdue_since(remaining, due_at)
+        oldest_at = due.since(left, *given)
         if oldest_at is None:
             return
-        result, unchanged = _batch(remaining, due_at, step)
+        result, unchanged = _batch(due, left, given, oldest_at, step)
         if not result.due:
             # Somebody else has locked the rest; the next run takes them.
-            if locked := Booking.select().where(remaining).count():
+            if locked := due.count(left, *given):
                 yield JobResult(due=locked, oldest_at=oldest_at)
             return
         left += unchanged
@@ -39,11 +44,15 @@ def each_booking(due: Expression, due_at: Field, step: Callable[[Booking], bool]
 
 @in_transaction
 def _batch(
-    due: Expression, due_at: Field, step: Callable[[Booking], bool]
+    due: DueBookings,
+    left: list[int],
+    given: Sequence[datetime],
+    oldest_at: datetime,
+    step: Callable[[Booking], bool],
 ) -> tuple[JobResult, list[int]]:
     """The result, and ids of the bookings that failed or did not change."""
     # Together, because a commit for each booking would be slow.
-    bookings = queries.lock_due_bookings(due, due_at, BATCH)
+    bookings = due.locked(BATCH, left, *given)
     done, failed, unchanged = 0, 0, []
     for booking in bookings:
         try:
@@ -58,8 +67,7 @@ def _batch(
         done += has_changed
         if not has_changed:
             unchanged.append(booking.id)
-    oldest_at = getattr(bookings[0], due_at.name) if bookings else None
-    return JobResult(len(bookings), done, failed, oldest_at), unchanged
+    return JobResult(len(bookings), done, failed, oldest_at if bookings else None), unchanged
 
 
 def each_therapist(

@@ -1,6 +1,8 @@
 """The sweeps: find what has fallen due, and take each booking to where it should be now."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from peewee import Expression
 
@@ -18,6 +20,7 @@ from app.services.jobs.result import JobResult, PartialResults
 from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
+from app.store.db.statements import Statement
 from app.store.models import (
     AccessEntry,
     Booking,
@@ -33,7 +36,7 @@ from app.store.models import (
     Therapist,
     TherapistSession,
 )
-from app.store.queries import ACCEPTED, REQUESTED
+from app.store.queries import ACCEPTED, REQUESTED, DueBookings
 
 # Counted from their creation.
 SIGN_INS_KEPT = timedelta(days=1)
@@ -42,32 +45,55 @@ PURGE_BATCH = 1000
 PURGE_EVERY = timedelta(hours=1)
 
 
+_UNANSWERED = DueBookings(
+    Booking.reminder_due_at,
+    lambda now: REQUESTED & (Booking.reminder_due_at <= now) & (Booking.answer_by >= now),
+)
+_ASKED_TO_MOVE = DueBookings(
+    Booking.reminder_due_at,
+    lambda now: ACCEPTED & (Booking.proposed_until > now) & (Booking.reminder_due_at <= now),
+)
+_LATE = DueBookings(
+    Booking.late_due_at,
+    lambda now: REQUESTED & (Booking.late_due_at < now) & (Booking.expires_at > now),
+)
+_EXPIRED = DueBookings(Booking.expires_at, queries.overdue_expiry)
+_LAPSED = DueBookings(Booking.proposed_until, queries.lapsed_proposal)
+_OVER = DueBookings(Booking.completes_at, queries.overdue_completion)
+# Each with how long before the start it must be.
+_SESSIONS_AHEAD = tuple(
+    (
+        DueBookings(
+            due_at,
+            lambda now, until, due_at=due_at: (
+                ACCEPTED & (Booking.starts_at > until) & (due_at <= now)
+            ),
+        ),
+        before,
+    )
+    for due_at, before in (
+        (Booking.hour_reminder_due_at, timedelta(0)),
+        (Booking.day_reminder_due_at, reminders.FIRST_GOES_UNTIL),
+    )
+)
+
+
 def remind_answers(now: datetime) -> PartialResults:
-    due = REQUESTED & (Booking.reminder_due_at <= now) & (Booking.answer_by >= now)
-    yield from each_booking(
-        due, Booking.reminder_due_at, lambda booking: _chase_answer(booking, now)
-    )
-    asked = ACCEPTED & (Booking.proposed_until > now) & (Booking.reminder_due_at <= now)
-    yield from each_booking(
-        asked, Booking.reminder_due_at, lambda booking: _chase_move(booking, now)
-    )
+    yield from each_booking(_UNANSWERED, [now], lambda booking: _chase_answer(booking, now))
+    yield from each_booking(_ASKED_TO_MOVE, [now], lambda booking: _chase_move(booking, now))
 
 
 def escalate_late(now: datetime) -> PartialResults:
-    due = REQUESTED & (Booking.late_due_at < now) & (Booking.expires_at > now)
-    return each_booking(due, Booking.late_due_at, lambda booking: _chase_answer(booking, now))
+    return each_booking(_LATE, [now], lambda booking: _chase_answer(booking, now))
 
 
 def expire_enquiries(now: datetime) -> PartialResults:
-    due = queries.overdue_expiry(now)
-    yield from each_booking(due, Booking.expires_at, lambda booking: _catch_up(booking, now))
-    lapsed = queries.lapsed_proposal(now)
-    yield from each_booking(lapsed, Booking.proposed_until, lambda booking: _catch_up(booking, now))
+    yield from each_booking(_EXPIRED, [now], lambda booking: _catch_up(booking, now))
+    yield from each_booking(_LAPSED, [now], lambda booking: _catch_up(booking, now))
 
 
 def complete_sessions(now: datetime) -> PartialResults:
-    due = queries.overdue_completion(now)
-    return each_booking(due, Booking.completes_at, lambda booking: _catch_up(booking, now))
+    return each_booking(_OVER, [now], lambda booking: _catch_up(booking, now))
 
 
 def apply_standing(now: datetime) -> PartialResults:
@@ -84,12 +110,10 @@ def apply_standing(now: datetime) -> PartialResults:
 
 
 def remind_sessions(now: datetime) -> PartialResults:
-    for due_at, must_be_before in (
-        (Booking.hour_reminder_due_at, timedelta(0)),
-        (Booking.day_reminder_due_at, reminders.FIRST_GOES_UNTIL),
-    ):
-        due = ACCEPTED & (Booking.starts_at > now + must_be_before) & (due_at <= now)
-        yield from each_booking(due, due_at, lambda booking: _remind_session(booking, now))
+    for due, before in _SESSIONS_AHEAD:
+        yield from each_booking(
+            due, [now, now + before], lambda booking: _remind_session(booking, now)
+        )
 
 
 def run_all_sweeps(now: datetime) -> JobResult:
@@ -121,15 +145,22 @@ def _release_ended(therapist: Therapist, now: datetime) -> int:
     return holds.release_ended(therapist, now) if is_free else 0
 
 
-@in_transaction
-def _delete_pending(now: datetime) -> int:
-    ended = list(
+_ENDED_PENDING = Statement[PendingRequest](
+    lambda now: (
         PendingRequest.select(PendingRequest.id, PendingRequest.told_by)
         .where(PendingRequest.expires_at <= now)
         .limit(PURGE_BATCH)
     )
-    if not ended:
-        return 0
+)
+
+
+def _delete_pending(now: datetime) -> int:
+    ended = _ENDED_PENDING.all(now)
+    return _delete_ended(ended) if ended else 0
+
+
+@in_transaction
+def _delete_ended(ended: list[PendingRequest]) -> int:
     # A domain may name its owner.
     told = [pending.told_by_id for pending in ended]
     OutboxEmail.update(domain="").where(OutboxEmail.id.in_(told)).execute()
@@ -155,27 +186,35 @@ def purge(now: datetime) -> PartialResults:
     yield from _purge_rest(now)
 
 
+def _old(table: type[Table], is_old: Callable[[Any], Expression]) -> Statement[Any]:
+    """Rows of a table that nothing needs any more at the moment that `is_old` gets."""
+    return Statement(lambda before: table.select(table.id).where(is_old(before)).limit(PURGE_BATCH))
+
+
+# With how long they are kept after that moment.
+_OLD = (
+    (_old(EmailLimit, lambda before: EmailLimit.last_at <= before), limits.EMAILS_KEPT),
+    (_old(SignIn, lambda before: SignIn.created_at < before), SIGN_INS_KEPT),
+    (
+        _old(IdempotentAnswer, lambda before: IdempotentAnswer.created_at < before),
+        API_ANSWERS_KEPT,
+    ),
+    *((_old(TherapistSession, is_over), after) for is_over, after in queries.WAYS_SESSIONS_END),
+    (_old(LimitUse, lambda before: LimitUse.last_at <= before), limits.USES_KEPT),
+    (_old(InboundMessage, lambda before: InboundMessage.received_at < before), kept.KEPT),
+)
+_OLD_TRAIL = _old(AccessEntry, lambda before: AccessEntry.at < before)
+
+
 def _purge_rest(now: datetime) -> PartialResults:
     trail_kept = timedelta(days=float(config.current().access_trail_days))
-    for table, is_old in (
-        (EmailLimit, limits.is_over(now)),
-        (SignIn, SignIn.created_at < now - SIGN_INS_KEPT),
-        (IdempotentAnswer, IdempotentAnswer.created_at < now - API_ANSWERS_KEPT),
-        *[(TherapistSession, each) for each in queries.ways_sessions_end(now)],
-        (AccessEntry, AccessEntry.at < now - trail_kept),
-        (LimitUse, limits.uses_over(now)),
-        (InboundMessage, kept.is_old(now)),
-    ):
-        while deleted := _delete_batch(table, is_old):
+    for old, kept_for in (*_OLD, (_OLD_TRAIL, trail_kept)):
+        # In batches, so that other writers need not wait long after an outage. Read first, so that
+        # none waits where nothing is old.
+        while rows := old.all(now - kept_for):
+            deleted = _delete(type(rows[0]), [row.id for row in rows])
             yield JobResult(due=deleted, done=deleted)
     yield from retention.clear(now)
-
-
-def _delete_batch(table: type[Table], is_old: Expression) -> int:
-    # In batches, so that other writers need not wait long after an outage. Read first, so that
-    # none waits where nothing is old.
-    old = [row.id for row in table.select(table.id).where(is_old).limit(PURGE_BATCH)]
-    return _delete(table, old) if old else 0
 
 
 @in_transaction

@@ -99,6 +99,7 @@ class Statement(Generic[R]):
 
     def _executed(self, given: Sequence[Any]) -> tuple[_Compiled, Any]:
         database = db.obj
+        given = [_filled(each) if isinstance(each, list) else each for each in given]
         shape = type(database), *[len(each) if isinstance(each, list) else -1 for each in given]
         compiled = self._compiled.get(shape)
         if compiled is None:
@@ -119,6 +120,12 @@ class Statement(Generic[R]):
         )
         sql, values = db.obj.get_sql_context().sql(query).query()
         return _Compiled(sql, values, _loader(query) if _returns_rows(query) else None)
+
+
+def _filled(values: list[Any]) -> list[Any]:
+    """Up to a power of two, so that lists of many lengths need few texts: IN takes repetitions."""
+    size = 1 << (len(values) - 1).bit_length()
+    return values + values[-1:] * (size - len(values))
 
 
 def insert(*rows: Any) -> None:

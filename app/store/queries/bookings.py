@@ -1,10 +1,10 @@
 """Bookings: finding one, conditions on many, what belongs to one, which are due."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from peewee import SQL, Expression, Field, ModelSelect, fn
+from peewee import SQL, Expression, ModelSelect, fn
 
 from app.errors import NotFound
 from app.rules.lifecycle import Actor, Status, Via
@@ -18,6 +18,7 @@ from app.store.models import (
     TimelineEntry,
     Writing,
 )
+from app.store.models.fields import InstantField
 from app.store.queries.locking import locking
 
 # Word for word as in the partial indexes: SQLite does not use them with bound values.
@@ -130,18 +131,55 @@ def is_first_visit(booking: Booking) -> bool:
     return bool(public.where(~fn.EXISTS(visited)).exists())
 
 
-def lock_due_bookings(due: Expression, due_at: Field, limit: int) -> list[Booking]:
-    """The `limit` most overdue, each locked with its therapist; skips those already locked."""
-    query = Booking.select(Booking.id).join(Therapist).where(due).order_by(due_at).limit(limit)
-    ids = [row.id for row in locking(query, skip_locked=True)]
-    # Read again: another transaction may have changed them until just before we got the lock.
-    return list(with_therapist_and_client(Booking.id.in_(ids)).order_by(due_at)) if ids else []
+class DueBookings:
+    """Bookings for which a step is due, the most overdue by the column `due_at` first.
 
+    `condition` gets placeholders for the values that each method gets; `left` are ids to leave out.
+    """
 
-def overdue_since(due: Expression, due_at: Field) -> datetime | None:
-    """Since when the most overdue of these bookings has been due; None if there is none."""
-    first: Booking | None = Booking.select(due_at).where(due).order_by(due_at).first()
-    return getattr(first, due_at.name) if first else None
+    def __init__(self, due_at: "InstantField[Any]", condition: Callable[..., Expression]) -> None:
+        def under(left: Any, given: Sequence[Any]) -> Expression:
+            due: Expression = condition(*given) & Booking.id.not_in(left)
+            return due
+
+        self._since = Statement[tuple[datetime]](
+            lambda left, *given: (
+                Booking.select(due_at).where(under(left, given)).order_by(due_at).limit(1).tuples()
+            )
+        )
+        self._count = Statement[tuple[int]](
+            lambda left, *given: (
+                Booking.select(fn.COUNT(Booking.id)).where(under(left, given)).tuples()
+            )
+        )
+        self._locked_ids = Statement[Booking](
+            lambda limit, left, *given: locking(
+                Booking.select(Booking.id)
+                .join(Therapist)
+                .where(under(left, given))
+                .order_by(due_at)
+                .limit(limit),
+                skip_locked=True,
+            )
+        )
+        self._of_ids = Statement[Booking](
+            lambda ids: with_therapist_and_client(Booking.id.in_(ids)).order_by(due_at)
+        )
+
+    def since(self, left: list[int], *given: Any) -> datetime | None:
+        """Since when the most overdue one has been due; None if there is none."""
+        first = self._since.first(left, *given)
+        return first[0] if first else None
+
+    def count(self, left: list[int], *given: Any) -> int:
+        found = self._count.first(left, *given)
+        return found[0] if found else 0
+
+    def locked(self, limit: int, left: list[int], *given: Any) -> list[Booking]:
+        """Each locked with its therapist; without those that somebody else has locked."""
+        ids = [row.id for row in self._locked_ids.all(limit, left, *given)]
+        # Read again: another transaction may have changed them until just before we got the lock.
+        return self._of_ids.all(ids) if ids else []
 
 
 def replacements_of(booking: Booking) -> list[Booking]:

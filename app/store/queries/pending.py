@@ -6,6 +6,7 @@ from typing import Any
 
 from peewee import Expression
 
+from app.store.db.statements import Statement
 from app.store.models import (
     OutboxEmail,
     OutboxStatus,
@@ -63,9 +64,17 @@ def unconfirmed_of_email(email: OutboxEmail, now: datetime) -> list[PendingReque
     return list(found.order_by(PendingRequest.id.desc()))
 
 
+_WITH_ENDED_HOLDS = Statement[Therapist](
+    lambda now: Therapist.select().where(
+        Therapist.id.in_(
+            PendingRequest.select(PendingRequest.therapist).where(PendingRequest.held_until <= now)
+        )
+    )
+)
+
+
 def therapists_with_ended_holds(now: datetime) -> list[Therapist]:
-    ended = PendingRequest.select(PendingRequest.therapist).where(PendingRequest.held_until <= now)
-    return list(Therapist.select().where(Therapist.id.in_(ended)))
+    return _WITH_ENDED_HOLDS.all(now)
 
 
 def holds_of_therapist(therapist: Therapist, now: datetime) -> int:

@@ -1,8 +1,10 @@
 """Sign In links that are out or wait; therapists' sessions: one, those that last or are over."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from peewee import Expression, ModelSelect
 
@@ -62,16 +64,15 @@ def sessions_that_last(therapist: Therapist, now: datetime) -> list[TherapistSes
 
 def sessions_over(now: datetime) -> Expression:
     """As TherapistSession.is_over_at."""
-    return reduce(or_, ways_sessions_end(now))
+    return reduce(or_, (is_over(now - after) for is_over, after in WAYS_SESSIONS_END))
 
 
-def ways_sessions_end(now: datetime) -> list[Expression]:
-    """One by one, because SQLite uses an index for each and none for all together."""
-    seen, is_kept = TherapistSession.last_seen_at, TherapistSession.is_kept
-    return [
-        TherapistSession.ended_at.is_null(False),
-        # Compared, not negated: the index begins with it.
-        (is_kept == False) & (seen <= now - IDLE),  # noqa: E712 - SQL
-        (is_kept == True) & (seen <= now - IDLE_IF_KEPT),  # noqa: E712 - SQL
-        TherapistSession.created_at <= now - LASTS_AT_MOST,
-    ]
+_seen, _is_kept = TherapistSession.last_seen_at, TherapistSession.is_kept
+# Conditions on a moment so long ago. One by one, because SQLite uses an index for each and none
+# for all together. `is_kept` is compared, not negated: the index begins with it.
+WAYS_SESSIONS_END: tuple[tuple[Callable[[Any], Expression], timedelta], ...] = (
+    (lambda _: TherapistSession.ended_at.is_null(False), timedelta(0)),
+    (lambda before: (_is_kept == False) & (_seen <= before), IDLE),  # noqa: E712 - SQL
+    (lambda before: (_is_kept == True) & (_seen <= before), IDLE_IF_KEPT),  # noqa: E712 - SQL
+    (lambda before: TherapistSession.created_at <= before, LASTS_AT_MOST),
+)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 
 from peewee import Field
 
@@ -86,21 +87,35 @@ def lock_therapists(therapist_ids: Iterable[int]) -> None:
         _LOCK.all(list(set(therapist_ids)))
 
 
+_LOCKED_IF_FREE = Statement[Therapist](
+    lambda wanted: locking(
+        Therapist.select(Therapist.id).where(Therapist.id == wanted), skip_locked=True
+    )
+)
+
+
 def lock_therapist_if_free(therapist_id: int) -> bool:
-    query = Therapist.select(Therapist.id).where(Therapist.id == therapist_id)
-    return locking(query, skip_locked=True).first() is not None
+    return _LOCKED_IF_FREE.first(therapist_id) is not None
+
+
+@cache
+def _due(due_at: str) -> Statement[Therapist]:
+    column = Therapist._meta.fields[due_at]
+    return Statement(
+        lambda now, except_ids, limit: (
+            Therapist.select(Therapist.id, Therapist.slug, column)
+            .where((column <= now) & Therapist.id.not_in(except_ids))
+            .order_by(column)
+            .limit(limit)
+        )
+    )
 
 
 def therapists_due(
     due_at: Field, now: datetime, limit: int, except_ids: list[int]
 ) -> list[Therapist]:
     """Therapists whose `due_at` (a column) has come, the most overdue first."""
-    return list(
-        Therapist.select(Therapist.id, Therapist.slug, due_at)
-        .where((due_at <= now) & Therapist.id.not_in(except_ids))
-        .order_by(due_at)
-        .limit(limit)
-    )
+    return _due(due_at.name).all(now, except_ids, limit)
 
 
 def times_off_of(therapist: Therapist, now: datetime, limit: int) -> list[TimeOff]:

@@ -13,6 +13,7 @@ from app.services.bookings import log, transitions
 from app.services.jobs import batching, due
 from app.store.db.database import db
 from app.store.models import Booking, OutboxEmail, Therapist
+from app.store.queries import DueBookings
 from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import ELI, Story, total
 from tests.slow.faults.test_database_file import file_of
@@ -111,6 +112,10 @@ def ask_twice(story: Story) -> list[Booking]:
     return [story.ask(), story.ask("bran", client=ELI, starts_at=later)]
 
 
+def all_with_reminders() -> DueBookings:
+    return DueBookings(Booking.expires_at, lambda: Booking.reminder_due_at.is_null(False))
+
+
 @pytest.mark.both_databases
 def test_a_database_that_goes_away_ends_the_run_and_undoes_its_batch(story: Story) -> None:
     ask_twice(story)
@@ -122,7 +127,7 @@ def test_a_database_that_goes_away_ends_the_run_and_undoes_its_batch(story: Stor
         return True
 
     with pytest.raises(StoreUnavailable, match="it is gone"):
-        total(batching.each_booking(Booking.id > 0, Booking.expires_at, step))
+        total(batching.each_booking(all_with_reminders(), [], step))
     assert not Booking.select().where(Booking.reminder_due_at.is_null()).exists()
 
 
@@ -139,8 +144,7 @@ def test_a_booking_that_fails_is_undone_alone_with_what_it_would_have_logged(
             raise RuntimeError("a fault of one")
         return True
 
-    due_and_unmarked = Booking.reminder_due_at.is_null(False)
-    run = total(batching.each_booking(due_and_unmarked, Booking.expires_at, step))
+    run = total(batching.each_booking(all_with_reminders(), [], step))
     assert (run.due, run.done, run.failed) == (2, 1, 1)
     assert story.reload(good).reminder_due_at is None
     assert story.reload(bad).reminder_due_at is not None

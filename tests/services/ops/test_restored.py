@@ -17,7 +17,7 @@ from app.services.mail import batch
 from app.services.ops import backup as backups
 from app.services.ops import outbox_skip
 from app.services.therapists import sessions
-from app.store import claiming, outbox
+from app.store import claiming, outbox, queries
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, SignIn, Therapist
 from tests.harness.databases import beside, postgresql_tool
@@ -232,7 +232,7 @@ def test_ops_hears_of_a_step_that_another_process_has_locked(
 ) -> None:
     story.ask()
     lost_at = story.wait(hours=3, minutes=1)
-    monkeypatch.setattr("app.store.queries.lock_due_bookings", lambda *_: [])
+    monkeypatch.setattr(queries.DueBookings, "locked", lambda *_: [])
     assert run(["outbox", "skip", "--due-before", lost_at.isoformat()], create=lambda: app) == 1
     error = capsys.readouterr().err
     assert "steps are still to be taken" in error
