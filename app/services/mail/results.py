@@ -101,7 +101,7 @@ class Ended:
 def record(ended: Sequence[Ended]) -> list[Result]:
     """The results that were written: a failure after 24 hours of tries, LOST if the claim is."""
     # The therapists first, then the emails, as in every other transaction: else they deadlock.
-    # Only those of whom something follows, so that sending does not wait for their bookings' moves.
+    # Only where something follows for them: sending must not wait for the moves of their bookings.
     emails = [each.claim.email for each in ended if _concerns_therapist(each)]
     about = [each.booking or each for each in emails]
     queries.lock_therapists({each.therapist_id for each in about if each.therapist_id is not None})
