@@ -60,13 +60,14 @@ def percent(value: Decimal) -> str:
 
 def time(at: datetime, zone: str) -> str:
     """`14:00`; `01:30 GMT` in an hour that clocks show twice."""
-    shown = _clock(at, zone)
-    return f"{shown} {zone_abbreviation(at, zone)}" if _is_shown_twice(at, zone) else shown
+    local = at.astimezone(ZoneInfo(zone))
+    shown = _clock(local)
+    return f"{shown} {zone_abbreviation(at, zone)}" if _is_shown_twice(local) else shown
 
 
-def _clock(at: datetime, zone: str) -> str:
+def _clock(local: datetime) -> str:
     # Digits need no Babel, and a page of open times has many.
-    return f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
+    return local.isoformat()[11:16]
 
 
 def short_date(at: datetime, zone: str) -> str:
@@ -81,14 +82,16 @@ def date(at: datetime, zone: str) -> str:
 
 def date_time(at: datetime, zone: str) -> str:
     """`Tue 3 Nov 2026, 14:00 (London, GMT)`."""
-    return f"{date(at, zone)}, {_clock(at, zone)} ({zone_name(at, zone)})"
+    clock = _clock(at.astimezone(ZoneInfo(zone)))
+    return f"{date(at, zone)}, {clock} ({zone_name(at, zone)})"
 
 
 def time_range(starts_at: datetime, ends_at: datetime, zone: str) -> str:
     """`14:00–14:50`; `01:30 BST–01:20 GMT` if the clocks change in between."""
     end_zone = zone_abbreviation(ends_at, zone)
     has_changed = zone_abbreviation(starts_at, zone) != end_zone
-    suffix = f" {end_zone}" if has_changed and not _is_shown_twice(ends_at, zone) else ""
+    is_twice = _is_shown_twice(ends_at.astimezone(ZoneInfo(zone)))
+    suffix = f" {end_zone}" if has_changed and not is_twice else ""
     return f"{time(starts_at, zone)}–{time(ends_at, zone)}{suffix}"
 
 
@@ -122,8 +125,7 @@ def is_same_local_time(at: datetime, zone: str, other_zone: str) -> bool:
     return len(offsets) == 1
 
 
-def _is_shown_twice(at: datetime, zone: str) -> bool:
-    local = at.astimezone(ZoneInfo(zone))
+def _is_shown_twice(local: datetime) -> bool:
     return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
 
 

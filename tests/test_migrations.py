@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,16 @@ from app.config import Settings
 from app.errors import StoreUnavailable
 from app.store import models, queries
 from app.store.db import database
-from app.store.models import Booking, HeldTime, OutboxEmail, OutboxStatus, TimelineEntry
-from app.store.queries import metrics
+from app.store.db.database import in_transaction
+from app.store.models import (
+    Booking,
+    HeldTime,
+    OutboxEmail,
+    OutboxStatus,
+    Therapist,
+    TimelineEntry,
+)
+from app.store.queries import earnings, metrics
 
 ROWS_OF_STEP_2 = (
     "INSERT INTO therapist (id, slug, name, email, email_key, timezone, rate_minor, currency,"
@@ -144,6 +153,42 @@ def test_a_stored_zone_that_is_none_becomes_utc(before: str, stored: str, zone: 
     database.upgrade()
     assert rows("therapist")[0]["timezone"] == zone
     assert rows("booking")[0]["client_timezone"] == zone
+
+
+EARNINGS = (
+    # Half past eleven in the evening of 31 October in London, and of 30 June, already July there.
+    (1, "completed", "therapist", 5400, "GBP", datetime(2026, 10, 31, 23, 30, tzinfo=UTC)),
+    (1, "completed", "commission", 600, "GBP", datetime(2026, 10, 31, 23, 30, tzinfo=UTC)),
+    (2, "no_show", "therapist", 4500, "GBP", datetime(2026, 6, 30, 23, 30, tzinfo=UTC)),
+    (3, "completed", "therapist", 3000, "EUR", datetime(2026, 7, 9, tzinfo=UTC)),
+    (3, "requested", "held", 6000, "EUR", datetime(2026, 7, 1, tzinfo=UTC)),
+)
+
+
+@pytest.mark.both_databases
+def test_what_was_earned_is_summed_by_the_months_of_the_therapist(before: str) -> None:
+    with database.connection():
+        database.db.execute_sql(REPLACEMENTS[0])
+        for booking, event, account, amount, currency, at in EARNINGS:
+            database.db.execute_sql(
+                "INSERT INTO ledger_line (booking_id, event, account, amount_minor, currency, at)"
+                f" VALUES ({booking}, '{event}', '{account}', {amount}, '{currency}',"
+                f" {at.timestamp() * 1_000_000:.0f})"
+            )
+    database.upgrade()
+    with database.connection():
+        asha = Therapist.get(slug="asha")
+        sums = [
+            (each.month, each.currency, each.sessions, each.payout_minor, each.fee_minor)
+            for each in earnings.months(asha)
+        ]
+        assert sums == [
+            ("2026-10", "GBP", 1, 5400, 6000),
+            ("2026-07", "EUR", 1, 3000, 6000),
+            ("2026-07", "GBP", 1, 4500, 6000),
+        ]
+        in_transaction(earnings.recount)(asha)
+        assert len(earnings.months(asha)) == 3
 
 
 NAMES = ("Dr. Dee Stone", "Rao, Asha", "Hello Rao,,")

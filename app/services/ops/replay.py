@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 from app import config
 from app.rules import cancellation
 from app.rules import standing as standing_rules
-from app.rules.cancellation import Settlement
+from app.rules.cancellation import Account, Settlement
 from app.rules.lifecycle import LIVE, MOVES, Actor, Status
 from app.rules.standing import Standing, StandingEvent
 from app.services.therapists import ranking
 from app.store.db.database import snapshot
 from app.store.models import Booking, LedgerLine, StandingEntry, Therapist, TimelineEntry
+from app.store.queries import earnings
 
 # Scores are exact fractions, but stored as floats.
 SCORE_TOLERANCE = 1e-9
@@ -81,6 +82,9 @@ def _check_booking(
     stored = sorted((line.event, line.account, line.amount_minor) for line in lines)
     replayed = sorted(_replay_ledger(entries))
     yield from _compare(booking.reference, "ledger", stored, replayed)
+    for line in lines:
+        earner = booking.therapist_id if line.account == Account.THERAPIST else None
+        yield from _compare(booking.reference, "ledger therapist", line.therapist_id, earner)
     total = sum(amount for _, _, amount in stored)
     yield from _compare(booking.reference, "ledger sum", total, 0)
     yield from _check_time(booking, entries)
@@ -152,6 +156,7 @@ def _check_therapist(therapist: Therapist, now: datetime) -> Iterator[Difference
         .order_by(StandingEntry.id)
         if entry.event in _COUNTED
     )
+    yield from _check_earnings(therapist)
     replayed = standing_rules.replay(events, config.current().policy)
     yield from _compare(therapist.slug, "streak", therapist.streak, replayed.streak)
     if therapist.standing_due_at is None:
@@ -159,6 +164,14 @@ def _check_therapist(therapist: Therapist, now: datetime) -> Iterator[Difference
     is_current = therapist.ranking_due_at is None or therapist.ranking_due_at > now
     if is_current:
         yield from _check_score(therapist, therapist.ranked_at or now)
+
+
+def _check_earnings(therapist: Therapist) -> Iterator[Difference]:
+    stored, replayed = (
+        [(row.month, row.currency, row.sessions, row.payout_minor, row.fee_minor) for row in rows]
+        for rows in (earnings.months(therapist), earnings.sums_of_lines(therapist))
+    )
+    yield from _compare(therapist.slug, "earnings", stored, replayed)
 
 
 def _check_standing(therapist: Therapist, replayed: Standing) -> Iterator[Difference]:

@@ -1,14 +1,15 @@
 """What a therapist earned per month; a month begins and ends in the therapist's time zone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.rules import weekly_hours
 from app.services.bookings import ledger
 from app.services.bookings.ledger import Earning
 from app.store.models import Therapist
-from app.store.queries import therapist_bookings
+from app.store.queries import earnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ Months = dict[date, dict[str, Total]]
 
 
 def by_month(therapist: Therapist) -> Months:
-    zone, months = ZoneInfo(therapist.timezone), Months()
-    for earned_at, payout_minor, fee_minor, currency in therapist_bookings.payouts(therapist):
-        first_on = earned_at.astimezone(zone).date().replace(day=1)
-        _add(months.setdefault(first_on, {}), Total(currency, 1, fee_minor, payout_minor))
+    months = Months()
+    for each in earnings.months(therapist):
+        first_on = date.fromisoformat(f"{each.month}-01")
+        total = Total(each.currency, each.sessions, each.fee_minor, each.payout_minor)
+        months.setdefault(first_on, {})[each.currency] = total
     return months
 
 
@@ -50,17 +52,26 @@ def totals_of_year(months: Months, year: int) -> list[Total]:
     for first_on, by_currency in months.items():
         if first_on.year == year:
             for total in by_currency.values():
-                _add(totals, total)
+                totals[total.currency] = totals.get(total.currency, Total(total.currency)) + total
     return list(totals.values())
 
 
-def _add(totals: dict[str, Total], more: Total) -> None:
-    totals[more.currency] = totals.get(more.currency, Total(more.currency)) + more
-
-
-def lines_of_month(therapist: Therapist, first_on: date) -> list[Earning]:
+def page_of_month(
+    therapist: Therapist, first_on: date, *, offset: int, limit: int
+) -> list[Earning]:
     """Newest first."""
-    zone = ZoneInfo(therapist.timezone)
+    return ledger.earnings_page(therapist, *_span(therapist, first_on), offset=offset, limit=limit)
+
+
+def each_of_month(therapist: Therapist, first_on: date) -> Iterator[Earning]:
+    """As `page_of_month`, all of them; read in batches."""
+    return ledger.earnings_of(therapist, *_span(therapist, first_on))
+
+
+def _span(therapist: Therapist, first_on: date) -> tuple[datetime, datetime]:
     next_on = (first_on + timedelta(days=31)).replace(day=1)
-    since, until = (weekly_hours.day_starts_at(day, zone) for day in (first_on, next_on))
-    return list(ledger.earnings_of(therapist, since, until))
+    return _begins_at(therapist, first_on), _begins_at(therapist, next_on)
+
+
+def _begins_at(therapist: Therapist, day: date) -> datetime:
+    return weekly_hours.day_starts_at(day, ZoneInfo(therapist.timezone))

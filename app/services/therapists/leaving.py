@@ -43,6 +43,7 @@ from app.store.models import (
     Window,
     Writing,
 )
+from app.store.queries import earnings
 
 # What clients and ops read in the place of the name.
 NAME = "Former therapist"
@@ -208,6 +209,7 @@ def _erase_account(therapist: Therapist) -> None:
         is_hidden=True,
         links_epoch=Therapist.links_epoch + 1,
     ).where(Therapist.id == therapist.id).execute()
+    earnings.recount(queries.therapist_by_id(therapist.id))
 
 
 def _erase_words(own_bookings: "ModelSelect[Booking]") -> None:

@@ -11,6 +11,7 @@ from app.services.therapists import accounts
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Therapist, TimeOff
+from app.store.queries import earnings
 
 # Columns of Therapist. Bookings that exist keep their price and their times.
 EDITABLE = frozenset(
@@ -48,10 +49,12 @@ def update(slug: str, changes: Mapping[str, object], now: datetime) -> Therapist
     if unknown:
         raise InvalidFields(*(FieldError(name, "cannot be changed here") for name in unknown))
     therapist = queries.locked_therapist_by_slug(slug)
-    old_link = therapist.meeting_url
+    old_link, old_zone = therapist.meeting_url, therapist.timezone
     for name, value in changes.items():
         setattr(therapist, name, value)
     therapist.save()
+    if therapist.timezone != old_zone:
+        earnings.recount(therapist)
     if therapist.meeting_url != old_link:
         meeting_link.announce(therapist, now)
     return therapist

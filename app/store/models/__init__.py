@@ -7,6 +7,7 @@ from app.store.models.bookings import (
     Booking,
     LedgerLine,
     ManageVisit,
+    MonthEarned,
     Purpose,
     StandingEntry,
     TimelineEntry,
@@ -61,6 +62,7 @@ __all__ = [
     "MailKey",
     "MailPause",
     "ManageVisit",
+    "MonthEarned",
     "OutboxEmail",
     "OutboxStatus",
     "Outcome",
@@ -87,8 +89,8 @@ __all__ = [
 
 TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
-    Writing, StandingEntry, OutboxEmail, PendingRequest, Proposal, ProposedTime, HeldTime,
-    DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer, JobStatistics, Suppression, Hold,
-    MailPause, EmailLimit, ManageVisit, AccessEntry, LimitUse, AskedEmail, InboundMessage,
-    Complaint, MailKey,
+    MonthEarned, Writing, StandingEntry, OutboxEmail, PendingRequest, Proposal, ProposedTime,
+    HeldTime, DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer, JobStatistics,
+    Suppression, Hold, MailPause, EmailLimit, ManageVisit, AccessEntry, LimitUse, AskedEmail,
+    InboundMessage, Complaint, MailKey,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from peewee import (
     BigIntegerField,
     BooleanField,
     CharField,
+    CompositeKey,
     ForeignKeyField,
     IntegerField,
     ModelSelect,
@@ -215,6 +216,7 @@ class LedgerLine(Table):
 
     if TYPE_CHECKING:
         booking_id: int
+        therapist_id: int | None
 
     booking = ForeignKeyField(Booking, backref="ledger", on_delete="RESTRICT", index=False)
     # The event of the timeline that moved the money.
@@ -224,10 +226,30 @@ class LedgerLine(Table):
     amount_minor = IntegerField()
     currency = CharField(max_length=3)
     at = InstantField()
+    # Of the account therapist: who earned it. Null for the others.
+    therapist = ForeignKeyField(Therapist, null=True, on_delete="RESTRICT", index=False)
 
     class Meta:
         # Unique: no event moves money twice.
         indexes = ((("booking", "event", "account"), True),)
+
+
+class MonthEarned(Table):
+    """Sums of the ledger's lines of one therapist, written with them."""
+
+    if TYPE_CHECKING:
+        therapist_id: int
+
+    therapist = ForeignKeyField(Therapist, on_delete="RESTRICT", index=False)
+    # 2026-11, by the therapist's time zone; counted again when that changes.
+    month = CharField(max_length=7)
+    currency = CharField(max_length=3)
+    sessions = IntegerField()
+    payout_minor = BigIntegerField()
+    fee_minor = BigIntegerField()
+
+    class Meta:
+        primary_key = CompositeKey("therapist", "month", "currency")
 
 
 class Writing(Table):
@@ -323,3 +345,11 @@ add_index(
 )
 # Ranking: a therapist's enquiries of the last 90 days.
 add_index(Booking, "booking_history", Booking.therapist, Booking.requested_at)
+# Earnings: what a therapist earned in a span.
+add_index(
+    LedgerLine,
+    "ledger_line_earned",
+    LedgerLine.therapist,
+    LedgerLine.at,
+    where=LedgerLine.therapist.is_null(False),
+)

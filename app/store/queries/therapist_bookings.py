@@ -1,4 +1,4 @@
-"""One therapist's bookings: enquiries, sessions, held time, pages of the dashboard, earnings."""
+"""One therapist's bookings: enquiries, sessions, held time, pages of the dashboard."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Expression, fn
 
-from app.rules.cancellation import Account
 from app.rules.lifecycle import Kind, Status
 from app.rules.search_key import search_key
 from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
-    LedgerLine,
     ManageVisit,
     PendingRequest,
     Proposal,
@@ -24,6 +22,7 @@ from app.store.models import (
     TimelineEntry,
     TimeOff,
 )
+from app.store.queries.batches import in_batches
 from app.store.queries.bookings import (
     ACCEPTED,
     LONGEST_SESSION,
@@ -237,6 +236,9 @@ class Search:
         return all(word in text for word in search_key(self.words).split())
 
 
+_ROWS_BY_IDS = Statement[Booking](lambda ids: Booking.select().where(Booking.id.in_(ids)))
+
+
 class _Listing:
     """A therapist's bookings under a condition, in an order."""
 
@@ -269,8 +271,10 @@ class _Listing:
                 .order_by(order, Booking.id)
             )
         )
-        self._all = Statement[Booking](
-            lambda *given: Booking.select().where(under(*given)).order_by(order, Booking.id)
+        self._ids = Statement[tuple[int]](
+            lambda *given: (
+                Booking.select(Booking.id).where(under(*given)).order_by(order, Booking.id).tuples()
+            )
         )
 
     def page(self, therapist: Therapist, now: datetime, number: int, size: int) -> Page:
@@ -295,7 +299,8 @@ class _Listing:
         return total
 
     def each(self, therapist: Therapist, now: datetime) -> Iterator[Booking]:
-        return self._all.each(therapist.id, now, now - LONGEST_SESSION)
+        ids = self._ids.all(therapist.id, now, now - LONGEST_SESSION)
+        return in_batches(_ROWS_BY_IDS, [booking_id for (booking_id,) in ids])
 
 
 def _is_upcoming(now: Any, earliest: Any) -> Expression:
@@ -370,43 +375,5 @@ def view_page(
 def each_in_view(
     therapist: Therapist, view: View, kind: Kind | None, search: Search, now: datetime
 ) -> Iterator[Booking]:
-    """Without therapist and client, as the rows come."""
+    """Without therapist and client; read in batches."""
     return filter(search.finds, _in_view(view, kind).each(therapist, now))
-
-
-def _payouts(therapist: Any) -> Expression:
-    theirs: Expression = (Booking.therapist == therapist) & (
-        LedgerLine.account == Account.THERAPIST
-    )
-    return theirs
-
-
-_PAYOUTS = Statement[tuple[datetime, int, int, str]](
-    lambda therapist: (
-        LedgerLine.select(
-            LedgerLine.at, LedgerLine.amount_minor, Booking.fee_minor, LedgerLine.currency
-        )
-        .join(Booking)
-        .where(_payouts(therapist))
-        .order_by(LedgerLine.at.desc())
-        .tuples()
-    )
-)
-_PAYOUT_LINES = Statement[LedgerLine](
-    lambda therapist, start, end: (
-        LedgerLine.select(LedgerLine, Booking)
-        .join(Booking)
-        .where(_payouts(therapist), LedgerLine.at >= start, LedgerLine.at < end)
-        .order_by(LedgerLine.at.desc(), LedgerLine.id.desc())
-    )
-)
-
-
-def payouts(therapist: Therapist) -> list[tuple[datetime, int, int, str]]:
-    """(earned at, payout, fee, currency) of each payout ever, newest first."""
-    return _PAYOUTS.all(therapist.id)
-
-
-def payout_lines(therapist: Therapist, start: datetime, end: datetime) -> Iterator[LedgerLine]:
-    """Ledger lines of payouts in [start, end), each with its booking, newest first."""
-    return _PAYOUT_LINES.each(therapist.id, start, end)

@@ -2,10 +2,11 @@
 
 import csv
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from io import StringIO
+from itertools import chain, islice
 from zoneinfo import ZoneInfo
 
 from flask import Response
@@ -15,6 +16,7 @@ from emails import formatting
 
 _FORMULA_STARTS = frozenset("=+-@")
 _WHITESPACE_STARTS = frozenset("\t\r\n")
+_ROWS_AT_ONCE = 200
 
 
 def text(value: str) -> str:
@@ -38,17 +40,27 @@ def amount(minor: int, currency: str) -> str:
 
 def local(at: datetime, zone: str) -> str:
     """`2026-11-03 10:00` in that time zone; `2026-10-25 01:30 GMT` where clocks show it twice."""
-    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d} {formatting.time(at, zone)}"
+    return f"{at.astimezone(ZoneInfo(zone)).date()} {formatting.time(at, zone)}"
 
 
-def download(name: str, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Response:
-    # Without a byte order mark, Excel would guess another encoding than UTF-8.
-    sheet = StringIO(newline="")
-    writer = csv.writer(sheet)
-    writer.writerow(header)
-    writer.writerows(rows)
+def download(name: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Response:
+    """Sent as the rows come. They are read after the request, so they bring their connection."""
+    parts = _parts(header, rows)
+    # Read before the answer begins, so that a fault of the first rows is an error page.
+    first = next(parts)
     return Response(
-        sheet.getvalue().encode("utf-8-sig"),
+        chain([first], parts),
         mimetype="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
+
+
+def _parts(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[bytes]:
+    # Without a byte order mark, Excel would guess another encoding than UTF-8.
+    encoding, rest = "utf-8-sig", iter(rows)
+    part: Sequence[Sequence[str]] = [header, *islice(rest, _ROWS_AT_ONCE)]
+    while part:
+        sheet = StringIO(newline="")
+        csv.writer(sheet).writerows(part)
+        yield sheet.getvalue().encode(encoding)
+        encoding, part = "utf-8", list(islice(rest, _ROWS_AT_ONCE))

@@ -44,7 +44,7 @@ def show() -> ResponseReturnValue:
         totals=earnings.totals_of_year(months, month.year),
         percent=config.current().policy.commission_percent,
         reasons=REASONS,
-        **_sessions_page(month),
+        **_sessions_page(month, months),
     )
 
 
@@ -56,15 +56,17 @@ def export() -> ResponseReturnValue:
     if month is None:
         name, lines = "earnings", ledger.earnings_of(therapist)
     else:
-        name, lines = f"earnings-{month:%Y-%m}", earnings.lines_of_month(therapist, month)
+        name, lines = f"earnings-{month:%Y-%m}", earnings.each_of_month(therapist, month)
     return csv_export.download(name, _COLUMNS, (_row(each, therapist.timezone) for each in lines))
 
 
-def _sessions_page(month: date) -> dict[str, Any]:
-    lines = earnings.lines_of_month(base.current_therapist(), month)
-    last = max(1, -(-len(lines) // PAGE_SIZE))
+def _sessions_page(month: date, months: earnings.Months) -> dict[str, Any]:
+    count = sum(total.sessions for total in months.get(month, {}).values())
+    last = max(1, -(-count // PAGE_SIZE))
     number = min(max(base.page_number(), 1), last)
-    sessions = lines[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    sessions = earnings.page_of_month(
+        base.current_therapist(), month, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE
+    )
     return {"sessions": sessions, "number": number, "last": last}
 
 

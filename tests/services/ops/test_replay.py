@@ -11,7 +11,7 @@ from app.services.bookings import cancel
 from app.services.ops import replay
 from app.services.ops.replay import Difference
 from app.services.therapists import standing
-from app.store.models import Booking, LedgerLine, Therapist, TimelineEntry
+from app.store.models import Booking, LedgerLine, MonthEarned, Therapist, TimelineEntry
 from tests.harness.soak import runs
 from tests.scenarios.story import DEE, ELI, Story
 
@@ -103,7 +103,30 @@ def test_a_changed_amount_is_found(story: Story, played: Booking) -> None:
     LedgerLine.update(amount_minor=LedgerLine.amount_minor + 1).where(
         LedgerLine.booking == played, LedgerLine.account == "therapist"
     ).execute()
-    assert found(story) == [(played.reference, "ledger"), (played.reference, "ledger sum")]
+    assert found(story) == [
+        (played.reference, "ledger"),
+        (played.reference, "ledger sum"),
+        ("asha", "earnings"),
+    ]
+
+
+@pytest.mark.both_databases
+def test_a_changed_sum_of_a_month_is_found(story: Story, played: Booking) -> None:
+    MonthEarned.update(payout_minor=MonthEarned.payout_minor + 1).execute()
+    assert found(story) == [("asha", "earnings")]
+    MonthEarned.delete().execute()
+    assert found(story) == [("asha", "earnings")]
+
+
+@pytest.mark.both_databases
+def test_an_earning_of_another_therapist_is_found(story: Story, played: Booking) -> None:
+    bran = Therapist.get(slug="bran")
+    LedgerLine.update(therapist=bran.id).where(LedgerLine.account == "therapist").execute()
+    assert found(story) == [
+        (played.reference, "ledger therapist"),
+        ("asha", "earnings"),
+        ("bran", "earnings"),
+    ]
 
 
 @pytest.mark.both_databases
@@ -114,7 +137,7 @@ def test_money_moved_between_accounts_is_found_though_the_sum_is_right(
         LedgerLine.update(amount_minor=amount).where(
             LedgerLine.booking == played, LedgerLine.account == account
         ).execute()
-    assert found(story) == [(played.reference, "ledger")]
+    assert found(story) == [(played.reference, "ledger"), ("asha", "earnings")]
 
 
 @pytest.mark.both_databases

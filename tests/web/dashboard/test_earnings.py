@@ -10,7 +10,11 @@ from flask import Flask
 from app.rules.lifecycle import Actor, Kind
 from app.services import clients
 from app.services.jobs import due
+from app.services.ops import replay
+from app.services.therapists import profile
+from app.store.db.database import in_transaction
 from app.store.models import Booking, LedgerLine
+from app.store.queries import earnings
 from tests.harness.page_stories import sign_in
 from tests.harness.pages import has_word
 from tests.harness.smtp_server import MailServer
@@ -32,6 +36,12 @@ def held(story: Story, **more: object) -> Booking:
     story.at(booking.completes_at)
     total(due.complete_sessions(story.now))
     return booking
+
+
+def earned_at(booking: Booking, at: datetime) -> None:
+    """Move what a booking brought to another moment."""
+    LedgerLine.update(at=at).where(LedgerLine.booking == booking).execute()
+    in_transaction(earnings.recount)(booking.therapist)
 
 
 def rows(visitor: Visitor, query: str = "") -> list[dict[str, str]]:
@@ -70,9 +80,7 @@ def test_months_begin_at_midnight_in_the_therapists_zone(
 ) -> None:
     booking = held(story, therapist="bran", starts_at=datetime(2026, 11, 4, 15, tzinfo=UTC))
     # Half past eleven in the evening of 31 October in New York, already November in UTC.
-    LedgerLine.update(at=datetime(2026, 11, 1, 3, 30, tzinfo=UTC)).where(
-        LedgerLine.booking == booking
-    ).execute()
+    earned_at(booking, datetime(2026, 11, 1, 3, 30, tzinfo=UTC))
     sign_in(app, mail, visitor, "bran@therapists.example")
     page = visitor.get("/dashboard/earnings").text
     assert "October 2026" in page
@@ -116,11 +124,22 @@ def test_an_erased_client_leaves_the_earnings_and_takes_the_name(
 
 
 @pytest.mark.both_databases
+def test_another_time_zone_counts_the_months_again(story: Story, asha: Visitor) -> None:
+    # Half past eleven in the evening of 30 November in London.
+    earned_at(held(story), datetime(2026, 11, 30, 23, 30, tzinfo=UTC))
+    held(story, client=ELI)
+    assert "from 2 sessions" in asha.get("/dashboard/earnings?month=2026-11").text
+    profile.update("asha", {"timezone": "Europe/Athens"}, story.now)
+    for month in ("2026-11", "2026-12"):
+        assert "from one session" in asha.get(f"/dashboard/earnings?month={month}").text
+        assert len(rows(asha, f"?month={month}")) == 1
+    assert list(replay.find_differences(story.now)) == []
+
+
+@pytest.mark.both_databases
 def test_each_year_has_its_own_sum(story: Story, asha: Visitor) -> None:
     first, second = held(story), held(story, client=ELI)
-    LedgerLine.update(at=datetime(2025, 12, 9, tzinfo=UTC)).where(
-        LedgerLine.booking == first
-    ).execute()
+    earned_at(first, datetime(2025, 12, 9, tzinfo=UTC))
     page = asha.get("/dashboard/earnings").text
     assert "month=2025-12" in page
     assert "December" not in page
@@ -154,7 +173,9 @@ def test_earnings_need_no_more_queries_as_sessions_grow(story: Story, asha: Visi
             amount_minor=5400,
             currency="GBP",
             at=datetime(2026, 11, 4, tzinfo=UTC) - timedelta(days=number % 3),
+            therapist=stored.therapist_id,
         )
+    in_transaction(earnings.recount)(booking.therapist)
     with counted_queries() as many:
         page = asha.get("/dashboard/earnings")
     assert len(many) == len(few) <= 5
