@@ -21,7 +21,7 @@ _ALARM = ical.component(
     ),
 )
 # Others may see the calendar: a title has a given name, and nothing of what the session is.
-_TITLES: dict[CalendarState, str] = {
+TITLES: dict[CalendarState, str] = {
     "tentative": "Request from",
     "confirmed": "Session with",
     "cancelled": "Cancelled:",
@@ -63,7 +63,7 @@ class Entry:
     def title(self, state: CalendarState) -> str:
         session = self.session
         other = session.client_name if self.role == "therapist" else session.therapist_name
-        return f"{_TITLES[state]} {other}"
+        return f"{TITLES[state]} {other}"
 
     def description(self, state: CalendarState) -> str:
         reference = f"Reference {self.session.reference}"

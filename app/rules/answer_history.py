@@ -10,6 +10,14 @@ from app.rules.policy import Policy
 from app.rules.ranking import Enquiry, EnquiryOutcome
 
 _WEEK = timedelta(days=7)
+# Fewer answers say little about what is usual.
+FEWEST_ANSWERS = 5
+# Up to so long, a usual answer time is rounded up to the step beside it.
+_STEPS = (
+    (timedelta(hours=1), timedelta(minutes=5)),
+    (timedelta(hours=3), timedelta(minutes=15)),
+    (timedelta.max, timedelta(hours=1)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,17 @@ def by_week(
             count = _field(enquiry, now, policy)
             weeks[week.starts_on] = replace(week, **{count: getattr(week, count) + 1})
     return list(weeks.values())
+
+
+def usual_answer_time(median: timedelta, counted: int, policy: Policy) -> timedelta | None:
+    """Within which at least half of the answers came; None where too few did to say so.
+
+    `median` and `counted` are the ranking's, in which an expiry counts as an answer at expiry.
+    """
+    if counted < FEWEST_ANSWERS or median >= policy.expire_after:
+        return None
+    step = next(step for most, step in _STEPS if median <= most)
+    return max(-(-median // step), 1) * step
 
 
 def _field(enquiry: Enquiry, now: datetime, policy: Policy) -> str:

@@ -216,8 +216,10 @@ def _row(access: Access, now: datetime) -> dict[str, Any]:
 
 def _merge_key(row: dict[str, Any]) -> str:
     same = [str(value) for name, value in row.items() if name not in ("at", "last_at")]
-    minute = f"{row['at']:%Y-%m-%dT%H:%M}"
-    return sha256("|".join([minute, *same]).encode()).hexdigest()[:32]
+    # Calendar programs come every few minutes.
+    is_of_a_day = row["event"] is AccessEvent.FEED_READ
+    span = f"{row['at']:{'%Y-%m-%d' if is_of_a_day else '%Y-%m-%dT%H:%M'}}"
+    return sha256("|".join([span, *same]).encode()).hexdigest()[:32]
 
 
 def _log_event(access: Access, row: dict[str, Any]) -> None:

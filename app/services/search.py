@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from app import config
@@ -15,19 +16,32 @@ from app.store.queries import directory
 
 PAGE_SIZE = 20
 OPEN_TIMES_SHOWN = 3
-# A filter by day checks this many of the best-ranked therapists.
-_CHECKED_BY_DAY = 500
+# A filter by day, and the order by open times, look at this many of the best-ranked therapists.
+_CHECKED = 500
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Sort(StrEnum):
+    RANKING = "ranking"
+    PRICE = "price"
+    SOONEST = "soonest"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchFilters:
-    """What a visitor looks for; empty means anything. `zone` is the visitor's, if known."""
+    """What a visitor looks for; empty means anything. `zone` is the visitor's, if known.
+
+    `most_minor`: the highest price of a session, in minor units of the site's currency.
+    """
 
     name: str = ""
     specialism: str = ""
+    language: str = ""
+    most_minor: int | None = None
     is_free: bool = False
     on: date | None = None
     zone: str | None = None
+    sort: Sort = Sort.RANKING
 
     @property
     def kind(self) -> Kind:
@@ -42,7 +56,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """Best first."""
+    """In the order that was asked for."""
 
     cards: list[Card]
     has_more: bool
@@ -51,13 +65,16 @@ class SearchPage:
 def find(filters: SearchFilters, *, page: int, now: datetime) -> SearchPage:
     """`page` counts from 1."""
     first = (page - 1) * PAGE_SIZE
-    if filters.on is None:
+    if filters.on is None and filters.sort is not Sort.SOONEST:
         listed = _listed(filters, now, offset=first, limit=PAGE_SIZE + 1)
         cards = _with_open_times(listed[:PAGE_SIZE], filters, now)
         return SearchPage(cards, len(listed) > PAGE_SIZE)
-    listed = _listed(filters, now, offset=0, limit=_CHECKED_BY_DAY)
-    free = [card for card in _with_open_times(listed, filters, now) if card.open_times]
-    return SearchPage(free[first : first + PAGE_SIZE], len(free) > first + PAGE_SIZE)
+    cards = _with_open_times(_listed(filters, now, offset=0, limit=_CHECKED), filters, now)
+    if filters.on is not None:
+        cards = [card for card in cards if card.open_times]
+    if filters.sort is Sort.SOONEST:
+        cards.sort(key=lambda card: card.open_times[0] if card.open_times else _NEVER)
+    return SearchPage(cards[first : first + PAGE_SIZE], len(cards) > first + PAGE_SIZE)
 
 
 def alternatives_to(therapist: Therapist, now: datetime) -> list[Card]:
@@ -69,14 +86,16 @@ def alternatives_to(therapist: Therapist, now: datetime) -> list[Card]:
 
 
 def _listed(filters: SearchFilters, now: datetime, *, offset: int, limit: int) -> list[Therapist]:
-    return directory.therapists(
-        now,
+    currency = config.current().currency
+    wanted = directory.Wanted(
         name=filters.name,
         specialism=filters.specialism,
+        language=filters.language,
         is_free=filters.is_free,
-        offset=offset,
-        limit=limit,
+        most=None if filters.most_minor is None else (filters.most_minor, currency),
+        is_cheapest_first=filters.sort is Sort.PRICE,
     )
+    return directory.therapists(now, wanted, offset=offset, limit=limit)
 
 
 def _with_open_times(

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from email_validator import EmailNotValidError, validate_email
 
 from app.rules.names import is_visible
+from app.rules.search_key import search_key
 from app.store import queries
 from emails.addresses import MAX_LENGTH, looks_like_another_letter, mailbox
 from emails.formatting import minor_digits
@@ -17,6 +18,8 @@ NAME_LENGTH = 120
 GIVEN_NAME_LENGTH = 60
 TEXT_LENGTH = 4000
 WEB_ADDRESS_LENGTH = 500
+HEADLINE_LENGTH, SPECIALISMS_LENGTH = 200, 500
+QUALIFICATIONS_LENGTH, LANGUAGES_LENGTH = 300, 200
 # Without 0/O, 1/I/L and U: a reference is read aloud and typed from a screen.
 REFERENCE_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 _YEARS = range(2000, 3000)
@@ -195,6 +198,31 @@ def line(value: str, longest: int) -> str:
     if _has_control(clean) or _has_format(clean):
         raise ValueError("Please leave control characters and invisible characters out of it.")
     return clean
+
+
+def headline(value: str) -> str:
+    return line(value, HEADLINE_LENGTH)
+
+
+def qualifications(value: str) -> str:
+    return line(value, QUALIFICATIONS_LENGTH)
+
+
+def specialisms(value: str) -> str:
+    return _list(value, SPECIALISMS_LENGTH)
+
+
+def languages(value: str) -> str:
+    return _list(value, LANGUAGES_LENGTH)
+
+
+def _list(value: str, longest: int) -> str:
+    """Words with commas between them, each once however it is written."""
+    by_key: dict[str, str] = {}
+    for part in line(value, longest).split(","):
+        if part.strip():
+            by_key.setdefault(search_key(part), part.strip())
+    return ", ".join(by_key.values())
 
 
 def slug(value: str) -> str:

@@ -11,8 +11,10 @@ from app.web.api import endpoints
 from app.web.client import choose, manage, move
 from app.web.dashboard import (
     earnings,
+    feed,
     home,
     move_page,
+    photo,
     profile,
     ranking,
     session_page,
@@ -22,10 +24,12 @@ from app.web.dashboard import (
 )
 from app.web.links import another_time, answer, confirm, press
 from app.web.ops import health, request_metrics
-from app.web.public import directory, unconfirmed
+from app.web.public import calendar_feed, directory, photos, unconfirmed
 
 _BLUEPRINTS = (
     directory.blueprint,
+    photos.blueprint,
+    calendar_feed.blueprint,
     unconfirmed.blueprint,
     answer.blueprint,
     confirm.blueprint,
@@ -40,6 +44,8 @@ _BLUEPRINTS = (
     session_page.blueprint,
     move_page.blueprint,
     profile.blueprint,
+    photo.blueprint,
+    feed.blueprint,
     signed_in.blueprint,
     ranking.blueprint,
     earnings.blueprint,

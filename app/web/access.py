@@ -12,9 +12,14 @@ from app.services import access_trail
 from app.services.access_trail import Access, Origin
 from app.store.models import AccessEvent, Booking, Party, Purpose, Therapist, Writing
 
-_WAYS = (("/link/", Via.LINK), ("/dashboard", Via.DASHBOARD), ("/api/", Via.API))
+_WAYS = (
+    ("/link/", Via.LINK),
+    ("/calendar/", Via.LINK),
+    ("/dashboard", Via.DASHBOARD),
+    ("/api/", Via.API),
+)
 _CLIENTS = ("/link/manage/", "/link/choose/", "/link/take/", "/link/keep/")
-_THERAPISTS = ("/link/", "/dashboard", "/sign-out")
+_THERAPISTS = ("/link/", "/calendar/", "/dashboard", "/sign-out")
 _MONITORING = ("/metrics", "/readyz")
 _REFUSED_FORM = frozenset({400, 401, 403, 413, 422})
 _REFUSED_LINK = frozenset({400, 404, 410})
@@ -124,7 +129,7 @@ def _refused(status: int) -> AccessEvent | None:
         return _REFUSED_KEY.get(status)
     if path.startswith("/link/sign-in/") and is_post:
         return AccessEvent.SIGN_IN_REFUSED if status in _REFUSED_LINK else None
-    if path.startswith("/link/") and "good_link" not in g:
+    if path.startswith(("/link/", "/calendar/")) and "good_link" not in g:
         return AccessEvent.LINK_REFUSED if status in _REFUSED_LINK else None
     return AccessEvent.FORM_REFUSED if is_post and status in _REFUSED_FORM else None
 

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app.errors import (
     DomainError,
@@ -103,6 +103,11 @@ _FORM_TOO_OLD = ErrorText(
     " form. Nothing was done.",
     "Please check what you typed below, if anything, and send it again.",
 )
+_PHOTO_TOO_LARGE = ErrorText(
+    "That photo is too large",
+    "A photo may have 5 MB at most, so nothing was done.",
+    "Please go back, where what you typed is still there, and choose a smaller photo.",
+)
 _OUTCOME_UNKNOWN = ErrorText(
     "We lost the connection while saving",
     "Your request either went through completely or not at all.",
@@ -162,12 +167,18 @@ def _http_error_page(error: HTTPException) -> Response | HTTPException:
         return error
     if request.path.startswith(API):
         return problems.http_error_response(error)
-    response = _page(status, _FORM_TOO_OLD if isinstance(error, CSRFError) else None, error)
+    response = _page(status, _text_of(error), error)
     # Headers such as Allow and Retry-After.
     for name, value in error.get_headers():
         if name != "Content-Type":
             response.headers[name] = value
     return response
+
+
+def _text_of(error: HTTPException) -> ErrorText | None:
+    if isinstance(error, RequestEntityTooLarge) and request.endpoint == "photo.change":
+        return _PHOTO_TOO_LARGE
+    return _FORM_TOO_OLD if isinstance(error, CSRFError) else None
 
 
 def _database_error_page(error: Exception) -> Response:

@@ -20,6 +20,8 @@ _LABELS = {
     "headline": "Headline",
     "about": "About you",
     "specialisms": "Specialisms",
+    "qualifications": "Qualifications",
+    "languages": "Languages",
     "meeting_url": "Meeting link",
     "rate": "Rate for one session",
 }

@@ -25,6 +25,8 @@ PUBLIC_FORM_LIMIT = "10 per minute"
 SIGN_IN_LIMIT = "5 per minute"
 LINK_LIMIT = "60 per minute"
 API_LIMIT = "600 per minute"
+# Of one address: some devices of one therapist, each asking every few minutes.
+FEED_LIMIT = "30 per minute"
 
 # Requests to these paths neither read nor set the session cookie.
 _WITHOUT_COOKIES = (
@@ -39,6 +41,8 @@ _WITHOUT_COOKIES = (
     "/link/refuse/",
     "/link/confirm/",
     "/api/",
+    "/photos/",
+    "/calendar/",
     "/static/",
     "/healthz",
     "/readyz",
@@ -66,6 +70,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+_TAKING_OTHER_BODIES = frozenset({"directory.request_session", "photo.change"})
 _INDEXABLE = frozenset({"directory.find", "directory.profile", "static"})
 
 _HOST = re.compile(
@@ -136,10 +141,10 @@ def _refuse_doubled_slash() -> None:
 
 def _refuse_other_bodies() -> None:
     # JSON and files are no texts that somebody typed: read as a form, they are empty fields,
-    # which would clear what is stored. The request form answers them itself, with the form.
+    # which would clear what is stored. These pages answer them themselves, with the form.
     if request.method != "POST" or request.path.startswith("/api/"):
         return
-    if request.endpoint == "directory.request_session":
+    if request.endpoint in _TAKING_OTHER_BODIES:
         return
     has_body = request.content_length not in (None, 0)
     if request.files or (has_body and request.mimetype not in _FORMS):

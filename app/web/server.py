@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from granian.rsgi import Scope
 
 BODY_WITHIN_S = 10.0
+# A photo may take longer: what is sent more slowly, in bytes a second, is given up.
+SLOWEST = 128 * 1024
 # Of the bodies with one limit, a worker reads so many at the same time, or what fits into the
 # memory if that is less; of one network a quarter of them.
 BODIES = 256
@@ -67,7 +69,7 @@ class Server:
         limit = limit_at(self._app, environ["PATH_INFO"], environ["REQUEST_METHOD"])
         with self._place(network(caller) if caller else "", limit):
             try:
-                async with asyncio.timeout(BODY_WITHIN_S):
+                async with asyncio.timeout(max(BODY_WITHIN_S, limit / SLOWEST)):
                     body, length = await _received(protocol, limit)
             except TimeoutError:
                 raise _Refused(408, "Your request took too long to arrive.") from None

@@ -66,6 +66,37 @@ def test_an_enquiry_that_does_not_count_is_in_no_bar(one: Enquiry) -> None:
     assert not [week for week in weeks(one).values() if week.total]
 
 
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("median", "counted", "said"),
+    [
+        (38 * MINUTE, 5, 40 * MINUTE),
+        (38 * MINUTE, 4, None),
+        (38 * MINUTE, 0, None),
+        # The ranking's stand-in where there is no answer.
+        (3 * HOUR, 0, None),
+        (timedelta(0), 9, 5 * MINUTE),
+        (40 * MINUTE, 9, 40 * MINUTE),
+        (40 * MINUTE + timedelta(seconds=1), 9, 45 * MINUTE),
+        (HOUR, 9, HOUR),
+        (61 * MINUTE, 9, 75 * MINUTE),
+        (3 * HOUR, 9, 3 * HOUR),
+        (181 * MINUTE, 9, 4 * HOUR),
+        (23.5 * HOUR, 9, 24 * HOUR),
+        # At least half of them expired.
+        (24 * HOUR, 9, None),
+    ],
+)
+def test_a_usual_answer_time_is_told_where_it_is_true_and_never_too_short(
+    median: timedelta, counted: int, said: timedelta | None
+) -> None:
+    found = answer_history.usual_answer_time(median, counted, Policy())
+    assert found == said
+    assert found is None or found >= median
+
+
 def test_weeks_begin_on_monday_in_the_therapists_zone() -> None:
     sunday_night = datetime(2026, 11, 9, 3, tzinfo=UTC)
     one = enquiry(EnquiryOutcome.ACCEPTED, requested_at=sunday_night)

@@ -11,10 +11,11 @@ from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services.bookings import cancel, confirm, messages, propose, transitions
 from app.services.bookings.request import BookingRequest, request_booking
-from app.services.therapists import accounts, profile
+from app.services.therapists import accounts, feed, photos, profile
 from app.services.therapists.profile import Away
-from app.store.models import Booking, PendingRequest
+from app.store.models import Booking, PendingRequest, Therapist
 from app.web.links import tokens
+from tests.harness.portraits import portrait
 from tests.scenarios.cast import MONDAY
 from tests.scenarios.story import ELI, Story
 
@@ -73,6 +74,9 @@ def public() -> list[str]:
         "/?name=nobody&day=2026-11-10",
         "/?day=someday&tz=Nowhere",
         "/?page=7",
+        "/?sort=price&price=70&language=english&specialism=sleep",
+        "/?sort=soonest&free=on&tz=Asia/Tokyo",
+        "/?sort=newest&price=cheap",
         "/therapists/asha",
         "/therapists/asha?kind=free_consultation&tz=America/New_York",
         "/therapists/asha/requested",
@@ -82,6 +86,14 @@ def public() -> list[str]:
         "/sign-out",
         "/nowhere",
     ]
+
+
+def files() -> list[str]:
+    """What visitors and programs read beside pages: Asha's photo and her calendar."""
+    photos.replace("asha", portrait(), clock.now())
+    key = Therapist.get(Therapist.slug == "asha").photo_key
+    address = feed.address(feed.start("asha", clock.now()))
+    return [f"/photos/large/{key}.webp", urlsplit(address or "").path]
 
 
 def by_link(bookings: Bookings) -> list[str]:

@@ -67,7 +67,9 @@ def assert_cheap(visitor: Visitor, paths: list[str], story: Story) -> None:
 
 
 @pytest.mark.parametrize(
-    "whose", [full_site.by_link, lambda _: full_site.public()], ids=["link", "public"]
+    "whose",
+    [full_site.by_link, lambda _: [*full_site.public(), *full_site.files()]],
+    ids=["link", "public"],
 )
 def test_a_visitors_pages_need_few_queries_and_no_more_as_bookings_grow(
     app: Flask, story: Story, bookings: Bookings, whose: Callable[[Bookings], list[str]]
@@ -87,12 +89,15 @@ def test_a_therapists_pages_need_few_queries_and_no_more_as_bookings_grow(
 
 def test_every_page_of_the_site_is_listed_here(app: Flask, bookings: Bookings) -> None:
     with app.test_request_context():
-        paths = [*full_site.public(), *full_site.by_link(bookings), *full_site.for_asha(bookings)]
+        paths = [*full_site.public(), *full_site.files(), *full_site.by_link(bookings)]
+        paths += full_site.for_asha(bookings)
     elsewhere = {
         "links.view_session",  # goes on to the session's page
         "session.show_again",
         "profile.show_again",
         "signed_in.show_again",
+        "photo.show_again",
+        "feed.show_again",
         "client.show_again",
         "client_move.show_again",
         "move.show_again",

@@ -79,7 +79,7 @@ def test_no_page_reads_a_whole_table(
         paths = (
             full_site.for_asha(bookings)
             if whose == "therapists"
-            else [*full_site.public(), *full_site.by_link(bookings)]
+            else [*full_site.public(), *full_site.files(), *full_site.by_link(bookings)]
         )
     read = {path: scanned(visitor, path) for path in paths}
     assert {path: found for path, found in read.items() if found} == {}

@@ -25,7 +25,7 @@ ASHA = "/therapists/asha"
 PAGES = ("/", ASHA, f"{ASHA}/requested", "/nope", "/my-links", "/sign-in", "/dashboard")
 LINKS = tuple(f"/link/{purpose}/cut" for purpose in LinkPurpose)
 MACHINES = ("/healthz", "/readyz", "/metrics", "/api/openapi.json", "/api/v1/therapists")
-FILES = ("/static/theme.css", "/static/bootstrap.min.css")
+FILES = ("/static/theme.css", "/static/bootstrap.min.css", "/photos/small/x.webp")
 EMAILS_THE_OWNER = ("/my-links", "/sign-in")
 """Forms that send an email to the owner of an address, whichever browser requests it."""
 COOKIELESS = ("accept", "decline", "manage", "choose")

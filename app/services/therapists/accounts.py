@@ -14,7 +14,7 @@ from app.rules.names import given_name
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
 from app.services.inbound import kept
-from app.services.therapists import sessions
+from app.services.therapists import feed, sessions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
 from app.store.db.errors import Key, violated
@@ -42,6 +42,8 @@ class NewTherapist:
     headline: str = ""
     about: str = ""
     specialisms: str = ""
+    qualifications: str = ""
+    languages: str = ""
 
 
 @in_transaction
@@ -62,6 +64,8 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
             headline=new.headline,
             about=new.about,
             specialisms=new.specialisms,
+            qualifications=new.qualifications,
+            languages=new.languages,
             # Decides the order of equal scores; a new draw per therapist keeps it fair.
             tie_seed=1 + secrets.randbelow(TIE_PRIME - 1),
             created_at=now,
@@ -98,6 +102,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
     if has_moved:
         # What is in the old mailbox, or was opened from it, must not open the account.
         sessions.end_all_of(therapist, now)
+        feed.end_of(therapist, now)
     suppressions.forget(address)
     kept.follow_address(old, address, now)
     outbox.restart_queued(therapist, now)

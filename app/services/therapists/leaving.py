@@ -1,6 +1,7 @@
 """A therapist who leaves: exporting what is held on them, and erasing it."""
 
 import secrets
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from app.store.models import (
     AccessEvent,
     AskedEmail,
     Booking,
+    CalendarFeed,
     DeliveryAttempt,
     EmailLimit,
     IdempotentAnswer,
@@ -37,13 +39,14 @@ from app.store.models import (
     Suppression,
     Therapist,
     TherapistPhone,
+    TherapistPhoto,
     TherapistSession,
     TimelineEntry,
     TimeOff,
     Window,
     Writing,
 )
-from app.store.queries import earnings
+from app.store.queries import earnings, feeds, photos
 
 # What clients and ops read in the place of the name.
 NAME = "Former therapist"
@@ -89,7 +92,7 @@ def _rows(table: type[TimeOff | StandingEntry], therapist: Therapist) -> Iterato
 
 
 def _account(therapist: Therapist) -> dict[str, Any]:
-    unreachable = suppressions.of_address(therapist.email)
+    unreachable, calendar = suppressions.of_address(therapist.email), feeds.feed_of(therapist)
     return {
         "slug": therapist.slug,
         "name": therapist.name,
@@ -109,8 +112,23 @@ def _account(therapist: Therapist) -> dict[str, Any]:
         "headline": therapist.headline,
         "about": therapist.about,
         "specialisms": therapist.specialisms,
+        "qualifications": therapist.qualifications,
+        "languages": therapist.languages,
         "available": format_windows(availability.windows_of(therapist)),
+        "photo": _photo(therapist),
+        "calendar_feed_since": calendar and calendar.created_at.isoformat(),
         "no_emails_because": unreachable.reason if unreachable else None,
+    }
+
+
+def _photo(therapist: Therapist) -> dict[str, str] | None:
+    photo = photos.photo_of(therapist)
+    if photo is None:
+        return None
+    return {
+        "uploaded_at": photo.uploaded_at.isoformat(),
+        "type": "image/webp",
+        "base64": b64encode(photo.large).decode(),
     }
 
 
@@ -179,7 +197,9 @@ def _end_live(therapist: Therapist, now: datetime) -> None:
 
 
 def _erase_account(therapist: Therapist) -> None:
-    for table in (Window, TimeOff, TherapistPhone, SignIn, TherapistSession):
+    for table in (
+        Window, TimeOff, TherapistPhone, TherapistPhoto, CalendarFeed, SignIn, TherapistSession
+    ):  # fmt: skip
         table.delete().where(table.therapist == therapist).execute()
     hashes = limits.address_hashes(therapist.email)
     for asked in (AskedEmail, EmailLimit):
@@ -201,10 +221,14 @@ def _erase_account(therapist: Therapist) -> None:
         timezone="UTC",
         rate_minor=0,
         meeting_url=None,
+        photo_key=None,
         headline="",
         about="",
         specialisms="",
         specialisms_search="",
+        qualifications="",
+        languages="",
+        languages_search="",
         is_paused=True,
         is_hidden=True,
         links_epoch=Therapist.links_epoch + 1,

@@ -25,6 +25,8 @@ EDITABLE = frozenset(
         "headline",
         "about",
         "specialisms",
+        "qualifications",
+        "languages",
         "is_paused",
         "is_hidden",
     }

@@ -51,6 +51,7 @@ def refresh(therapist_id: int, now: datetime) -> None:
     ranking = rules.score(enquiries, is_flagged=therapist.is_flagged, now=now, policy=policy)
     therapist.score = float(ranking.score)
     therapist.median_answer_s = round(ranking.median_answer_seconds)
+    therapist.answers_counted = ranking.answered + ranking.expired
     therapist.ranked_at = now
     # None if only an event can change it.
     therapist.ranking_due_at = rules.changes_next_at(enquiries, now, policy)

@@ -28,9 +28,11 @@ from app.store.models.outbox import (
 from app.store.models.pending import HeldTime, PendingRequest
 from app.store.models.people import (
     AccountState,
+    CalendarFeed,
     Client,
     Therapist,
     TherapistPhone,
+    TherapistPhoto,
     TimeOff,
     Window,
 )
@@ -47,6 +49,7 @@ __all__ = [
     "AskedEmail",
     "AskedKind",
     "Booking",
+    "CalendarFeed",
     "Client",
     "Complaint",
     "DeliveryAttempt",
@@ -79,6 +82,7 @@ __all__ = [
     "Table",
     "Therapist",
     "TherapistPhone",
+    "TherapistPhoto",
     "TherapistSession",
     "TimeOff",
     "TimelineEntry",
@@ -92,5 +96,5 @@ TABLES: tuple[type[Table], ...] = (
     MonthEarned, Writing, StandingEntry, OutboxEmail, PendingRequest, Proposal, ProposedTime,
     HeldTime, DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer, JobStatistics,
     Suppression, Hold, MailPause, EmailLimit, ManageVisit, AccessEntry, LimitUse, AskedEmail,
-    InboundMessage, Complaint, MailKey,
+    InboundMessage, Complaint, MailKey, TherapistPhoto, CalendarFeed,
 )  # fmt: skip

@@ -32,6 +32,10 @@ class AccessEvent(StrEnum):
     SIGN_IN_ASKED = "sign_in_asked"
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
+    # The address of a therapist's calendar was made or ended; a program read it (a row each day).
+    FEED_STARTED = "feed_started"
+    FEED_ENDED = "feed_ended"
+    FEED_READ = "feed_read"
     # What was refused; `about` is the endpoint.
     SIGN_IN_REFUSED = "sign_in_refused"
     WRONG_KEY = "wrong_key"
@@ -52,7 +56,8 @@ class AccessEntry(Table):
 
     # Larger than other tables' numbers: on PostgreSQL a merged event uses one up too.
     id = BigAutoField()
-    # The same within one minute is one row: the first moment, the last one, and how often.
+    # The same within one minute, or one day for FEED_READ, is one row: the first moment, the last
+    # one, and how often.
     at = InstantField()
     last_at = InstantField()
     times = IntegerField(default=1)

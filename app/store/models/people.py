@@ -1,5 +1,6 @@
 """Tables of people: therapists with their availability, and clients."""
 
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import (
     BigIntegerField,
+    BlobField,
     BooleanField,
     CharField,
     DoubleField,
@@ -16,7 +18,8 @@ from peewee import (
     TextField,
 )
 
-from app.rules import ranking
+from app import config
+from app.rules import answer_history, ranking
 from app.rules.search_key import search_key
 from app.store.models.base import Table, add_index
 from app.store.models.fields import EncryptedTextField, InstantField
@@ -60,9 +63,16 @@ class Therapist(Table):
     about = TextField(default="")
     # Comma separated.
     specialisms = CharField(max_length=500, default="")
-    # `search_key` of name and specialisms, since SQLite knows letter case in ASCII only.
+    # Degrees and registrations, as the therapist writes them.
+    qualifications = CharField(max_length=300, default="")
+    # Comma separated, in their English or own names.
+    languages = CharField(max_length=200, default="")
+    # `search_key` of these columns, since SQLite knows letter case in ASCII only.
     name_search = TextField(default="")
     specialisms_search = TextField(default="")
+    languages_search = TextField(default="")
+    # Names the present photo (TherapistPhoto.key); null where there is none.
+    photo_key = CharField(max_length=32, null=True)
     # Temporarily deactivated by the therapist: not listed, takes no new bookings.
     is_paused = BooleanField(default=False)
     # Not listed, but can be booked by direct link.
@@ -81,6 +91,8 @@ class Therapist(Table):
     score = DoubleField(default=100.0)
     # Ranking's first tie-break; three hours while nothing was answered.
     median_answer_s = IntegerField(default=10_800)
+    # How many answers and expiries that median is of.
+    answers_counted = IntegerField(default=0)
     ranked_at = InstantField(null=True)
     # When the score has to be computed next: something happened, or time alone changes it.
     ranking_due_at = InstantField(null=True)
@@ -98,10 +110,9 @@ class Therapist(Table):
         return _link_holder("t", self.id, self.links_epoch)
 
     def save(self, *args: Any, **options: Any) -> Any:
-        if Therapist.name in self.dirty_fields:
-            self.name_search = search_key(self.name)
-        if Therapist.specialisms in self.dirty_fields:
-            self.specialisms_search = search_key(self.specialisms)
+        for field in (Therapist.name, Therapist.specialisms, Therapist.languages):
+            if field in self.dirty_fields:
+                setattr(self, f"{field.name}_search", search_key(getattr(self, field.name)))
         return super().save(*args, **options)
 
     @property
@@ -132,6 +143,11 @@ class Therapist(Table):
     @property
     def takes_bookings(self) -> bool:
         return self.state in (AccountState.ACTIVE, AccountState.HIDDEN)
+
+    @property
+    def usual_answer_time(self) -> timedelta | None:
+        median, policy = timedelta(seconds=self.median_answer_s), config.current().policy
+        return answer_history.usual_answer_time(median, self.answers_counted, policy)
 
     @property
     def shown_score(self) -> Decimal:
@@ -179,6 +195,37 @@ class TherapistPhone(Table):
     number = EncryptedTextField(bound_to=("therapist",))
 
 
+class TherapistPhoto(Table):
+    # A table of its own: what reads a therapist does not read the pictures.
+
+    if TYPE_CHECKING:
+        therapist_id: int
+
+    therapist = ForeignKeyField(Therapist, on_delete="CASCADE", unique=True)
+    # Part of its address; a hash, so another photo has another address.
+    key = CharField(max_length=32, unique=True)
+    # Square WebP, without metadata: for lists, and for the therapist's own page.
+    small = BlobField()
+    large = BlobField()
+    uploaded_at = InstantField()
+
+
+class CalendarFeed(Table):
+    """A private address at which calendar programs read a therapist's sessions."""
+
+    if TYPE_CHECKING:
+        therapist_id: int
+
+    therapist = ForeignKeyField(Therapist, on_delete="CASCADE", unique=True)
+    # SHA-256 of the secret in the address, by which it is found.
+    secret_hash = CharField(max_length=64, unique=True)
+    # Shown to the therapist again, for a second device.
+    secret = EncryptedTextField(bound_to=("therapist", "secret_hash"))
+    # Whether titles say the client's given name; otherwise only that the time is taken.
+    shows_names = BooleanField()
+    created_at = InstantField()
+
+
 class Client(Table):
     """A person who requests sessions, identified by their email address.
 
@@ -221,11 +268,21 @@ add_index(
     Therapist.ranking_due_at,
     where=Therapist.ranking_due_at.is_null(False),
 )
+_listed = Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden
 # Find a Therapist: listed therapists, best first.
 add_index(
     Therapist,
     "therapist_listed",
     Therapist.score.desc(),
     Therapist.median_answer_s,
-    where=Therapist.deactivated_at.is_null() & ~Therapist.is_paused & ~Therapist.is_hidden,
+    where=_listed,
+)
+# The same, the cheapest first.
+add_index(
+    Therapist,
+    "therapist_price",
+    Therapist.rate_minor,
+    Therapist.score.desc(),
+    Therapist.median_answer_s,
+    where=_listed,
 )

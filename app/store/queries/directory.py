@@ -1,8 +1,8 @@
 """Find a Therapist: listed therapists, and many therapists' time in a fixed number of queries."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import SQL, Expression, ModelSelect, fn
 
@@ -35,20 +35,23 @@ Spans = dict[int, list[tuple[datetime, datetime]]]
 
 
 def listed_therapists(now: datetime) -> "ModelSelect[Therapist]":
-    """Listed therapists, best first; equals take turns from day to day."""
+    """Listed therapists, best first."""
     return _listed(ranking.daily_multiplier(now.date()))
 
 
 def _listed(multiplier: Any) -> "ModelSelect[Therapist]":
+    # No request would reach the others.
+    unreached = Suppression.select(Suppression.address_key)
+    listed = Therapist.select().where(LISTED, Therapist.email_key.not_in(unreached))
+    return listed.order_by(*_best_first(multiplier))
+
+
+def _best_first(multiplier: Any) -> tuple[Any, ...]:
+    # Equals take turns from day to day: ranking.tie_break in SQL, spelled out because peewee's % is
+    # LIKE.
     product = Therapist.tie_seed * multiplier
-    # ranking.tie_break in SQL, spelled out because peewee's % is LIKE.
     turn = product - product / ranking.TIE_PRIME * ranking.TIE_PRIME
-    return (
-        Therapist.select()
-        # No request would reach the others.
-        .where(LISTED, Therapist.email_key.not_in(Suppression.select(Suppression.address_key)))
-        .order_by(Therapist.score.desc(), Therapist.median_answer_s, turn, Therapist.id)
-    )
+    return Therapist.score.desc(), Therapist.median_answer_s, turn, Therapist.id
 
 
 _BEST_LISTED = Statement[Therapist](lambda multiplier, limit: _listed(multiplier).limit(limit))
@@ -62,17 +65,40 @@ def listed_ids(now: datetime) -> list[int]:
     return [therapist.id for therapist in listed_therapists(now).select(Therapist.id)]
 
 
-def therapists(
-    now: datetime, *, name: str, specialism: str, is_free: bool, offset: int, limit: int
-) -> list[Therapist]:
-    """Listed therapists, best first, that fit all filters; the words of `name` in any order."""
-    found = listed_therapists(now)
-    for word in search_key(name).replace(",", " ").split()[:_MOST_WORDS]:
+class Wanted(NamedTuple):
+    """What a listed therapist must fit; "" and None fit all. `most` is (minor units, currency)."""
+
+    name: str = ""
+    specialism: str = ""
+    language: str = ""
+    is_free: bool = False
+    most: tuple[int, str] | None = None
+    is_cheapest_first: bool = False
+
+
+def therapists(now: datetime, wanted: Wanted, *, offset: int, limit: int) -> list[Therapist]:
+    """Listed therapists that fit, best first; the words of `name` in any order.
+
+    `is_cheapest_first`: the best of equal price.
+    """
+    multiplier = ranking.daily_multiplier(now.date())
+    found = _listed(multiplier)
+    for word in search_key(wanted.name).replace(",", " ").split()[:_MOST_WORDS]:
         found = found.where(Therapist.name_search.contains(word))
-    if specialism:
-        found = found.where(Therapist.specialisms_search.contains(search_key(specialism)))
-    if is_free:
+    for column, words in (
+        (Therapist.specialisms_search, wanted.specialism),
+        (Therapist.languages_search, wanted.language),
+    ):
+        if words:
+            found = found.where(column.contains(search_key(words)))
+    if wanted.is_free:
         found = found.where(Therapist.offers_free_consultation)
+    if wanted.most is not None:
+        minor, currency = wanted.most
+        # Amounts of other currencies cannot be compared.
+        found = found.where(Therapist.rate_minor <= minor, Therapist.currency == currency)
+    if wanted.is_cheapest_first:
+        found = found.order_by(Therapist.rate_minor, *_best_first(multiplier))
     return list(found.offset(offset).limit(limit))
 
 
@@ -96,9 +122,21 @@ def free_between(start: datetime, end: datetime, now: datetime) -> Expression:
     return condition
 
 
-def specialisms() -> list[str]:
-    rows = Therapist.select(Therapist.specialisms).where(LISTED).distinct()
-    names = sorted({part.strip() for row in rows for part in row.specialisms.split(",")} - {""})
+class Offered(NamedTuple):
+    """What the listed therapists offer, in order."""
+
+    specialisms: list[str]
+    languages: list[str]
+
+
+def offered() -> Offered:
+    columns = Therapist.specialisms, Therapist.languages
+    rows: list[Any] = list(Therapist.select(*columns).where(LISTED).distinct().tuples())
+    return Offered(*(_parts(row[index] for row in rows) for index in range(len(columns))))
+
+
+def _parts(lists: Iterable[str]) -> list[str]:
+    names = sorted({part.strip() for each in lists for part in each.split(",")} - {""})
     # Of several ways to write one, the first.
     by_key = {search_key(name): name for name in reversed(names)}
     return [by_key[key] for key in sorted(by_key)]

@@ -20,6 +20,7 @@ from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
 from app.web import access, booking_text, cookies
+from app.web.client import calendar_links
 from app.web.links import press, tokens
 from app.web.links.press import Verb
 from app.web.security import LINK_LIMIT, PUBLIC_FORM_LIMIT, SIGN_IN_LIMIT, csrf, limiter
@@ -178,6 +179,7 @@ def manage_page(
         error=error,
         shows_all_messages=request.form.get("messages") == "all",
         choose_path=tokens.path(LinkPurpose.CHOOSE, booking),
+        calendar_links=calendar_links.links(booking),
     )
     return page, status
 

@@ -13,10 +13,11 @@ from app.errors import InvalidFields, NotFound
 from app.rules import weekly_hours
 from app.rules.weekly_hours import Window, clock_text
 from app.services import availability
-from app.services.therapists import accounts, profile
+from app.services.therapists import accounts, feed, profile
 from app.services.therapists.profile import Away
 from app.store import queries
 from app.store.models import Therapist, TimeOff
+from app.store.queries import feeds
 from app.web import auth
 from app.web.dashboard import base, csv_export
 from app.web.dashboard.profile_forms import (
@@ -192,6 +193,12 @@ def page_after(message: str, section: str) -> ResponseReturnValue:
     return _page_after({}, done=())
 
 
+def page_refusing(section: str, message: str) -> ResponseReturnValue:
+    """What is wrong, said in its section, with what was typed in the others and not saved."""
+    unsaved = {each: _FORMS[each]() for each in _changed_sections()}
+    return _page(unsaved, refusals={section: message}), HTTPStatus.UNPROCESSABLE_ENTITY
+
+
 def _page_after(refused: dict[str, SettingsForm], done: tuple[str, ...]) -> ResponseReturnValue:
     unsaved = {section: _FORMS[section]() for section in _changed_sections() if section not in done}
     if refused or unsaved:
@@ -212,17 +219,22 @@ def _changed_sections() -> list[str]:
     ]
 
 
-def _page(typed: dict[str, SettingsForm] | None = None, added_to: str = "") -> str:
+def _page(
+    typed: dict[str, SettingsForm] | None = None,
+    added_to: str = "",
+    refusals: dict[str, str] | None = None,
+) -> str:
     """`added_to`: the day that has a new row of hours, which gets the focus."""
     therapist = base.current_therapist()
     windows = availability.windows_of(therapist)
-    stored = _current_values(therapist, windows)
+    stored, calendar_feed = _current_values(therapist, windows), feeds.feed_of(therapist)
     return render_template(
         "dashboard/profile.html",
         **base.layout_context(),
         forms={**stored, **(typed or {})},
         digests={section: form.digest for section, form in stored.items()},
         unsaved=typed or {},
+        refusals=refusals or {},
         hours_text=weekly_hours.format_windows(windows),
         times_off=[(each.id, _time_off_text(each)) for each in _times_off(therapist)],
         state=therapist.state,
@@ -230,6 +242,8 @@ def _page(typed: dict[str, SettingsForm] | None = None, added_to: str = "") -> s
         added_to=added_to,
         copy_to=COPY_TO,
         typed_copy=request.form,
+        feed=calendar_feed,
+        feed_address=calendar_feed and feed.address(calendar_feed),
         browsers=queries.sessions_that_last(therapist, clock.now()),
         current_session=auth.current_session(),
     )

@@ -15,28 +15,14 @@ from wtforms.utils import unset_value
 from app import clock
 from app.rules import weekly_hours
 from app.rules.names import given_name
-from app.rules.search_key import search_key
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
 from app.web.forms import Checked, SiteForm, add_error, require_given_name
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_HEADLINE_LENGTH, _SPECIALISMS_LENGTH = 200, 500
 _TIME_OFF_WITHIN = timedelta(days=5 * 365)
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
-
-
-def _headline(value: str) -> str:
-    return validation.line(value, _HEADLINE_LENGTH)
-
-
-def _specialisms(value: str) -> str:
-    by_key: dict[str, str] = {}
-    for part in validation.line(value, _SPECIALISMS_LENGTH).split(","):
-        if part.strip():
-            by_key.setdefault(search_key(part), part.strip())
-    return ", ".join(by_key.values())
 
 
 def _meeting_url(value: str) -> str | None:
@@ -101,10 +87,12 @@ class SettingsForm(SiteForm):
 class AboutForm(SettingsForm):
     name = StringField("Your name", [Checked(validation.name)])
     given_name = StringField("What clients call you", [Checked(validation.given_name)])
-    headline = StringField("Headline", [Checked(_headline)])
+    headline = StringField("Headline", [Checked(validation.headline)])
     # Its section is called "about".
     about = TextAreaField("About you", [Checked(validation.text)], id="about-text")
-    specialisms = StringField("Specialisms", [Checked(_specialisms)])
+    specialisms = StringField("Specialisms", [Checked(validation.specialisms)])
+    qualifications = StringField("Qualifications", [Checked(validation.qualifications)])
+    languages = StringField("Languages", [Checked(validation.languages)])
 
     def validate_given_name(self, field: Field) -> None:
         require_given_name(self.name, field)

@@ -52,7 +52,7 @@ _SESSION_KEY = "asked"
 # When that was, in seconds since the epoch.
 _ASKED_AT = "asked_at"
 _DETAILS_SHOWN_FOR = timedelta(hours=1)
-# Longer texts are no days or zones, and would fill memory.
+# Longer texts are no days, zones or prices, and would fill memory.
 _MAX_KEPT_LENGTH = 80
 # Find a Therapist, by filters and page; a page has up to 60 KB.
 pages = KeptPages[SharedBody](64)
@@ -66,8 +66,7 @@ def find() -> Response:
     def make() -> SharedBody:
         return SharedBody(_find_page(filters, errors, page, now).encode(), "text/html")
 
-    # The form shows day and zone as they were typed.
-    typed = request.args.get("day", ""), request.args.get("tz", "")
+    typed = search_params.typed(request.args)
     is_long = max(map(len, typed)) > _MAX_KEPT_LENGTH
     # The time that this browser has just asked for must not be offered to it.
     is_own = is_long or _has_just_asked(now)
@@ -89,7 +88,11 @@ def _find_page(
         errors=errors,
         results=search.find(filters, page=page, now=now),
         page=page,
-        specialisms=directory.specialisms(),
+        offered=directory.offered(),
+        address_args=search_params.address_args(filters),
+        active=search_params.active(filters),
+        sorts=search_params.SORT_WORDS,
+        currency=config.current().currency,
         now=now,
         policy=config.current().policy,
     )

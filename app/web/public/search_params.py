@@ -2,19 +2,26 @@
 
 import unicodedata
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from werkzeug.datastructures import MultiDict
 
 from app import config
 from app.rules.lifecycle import Kind
 from app.services import validation
-from app.services.search import SearchFilters
+from app.services.search import SearchFilters, Sort
 from app.web.template_filters import local_day, long_day
+from emails import formatting
 
 Args = MultiDict[str, str]
 # Sentences by the name of the parameter that they are about.
 Errors = dict[str, str]
 
+SORT_WORDS = {
+    Sort.RANKING: "Best ranking first",
+    Sort.PRICE: "Lowest price first",
+    Sort.SOONEST: "Soonest time first",
+}
 _MAX_TEXT_LENGTH = 120
 _MAX_PAGE = 500
 # How far a visitor's date may be from UTC's.
@@ -26,11 +33,52 @@ def search_filters(args: Args, now: datetime) -> tuple[SearchFilters, Errors]:
     filters = SearchFilters(
         name=_clean(args.get("name", "")),
         specialism=_clean(args.get("specialism", "")),
+        language=_clean(args.get("language", "")),
+        most_minor=_most_minor(args, errors),
         is_free=args.get("free") in {"on", "1", "true", "yes"},
         on=_day(args, errors, now),
         zone=zone(args, errors),
+        sort=_sort(args, errors),
     )
     return filters, errors
+
+
+def typed(args: Args) -> tuple[str, ...]:
+    """What the form shows again as it came, right or wrong."""
+    return tuple(args.get(name, "") for name in ("day", "tz", "price", "sort"))
+
+
+def address_args(filters: SearchFilters) -> dict[str, str]:
+    """The parameters that ask for the same therapists in the same order."""
+    is_ranked = filters.sort is Sort.RANKING
+    args = {
+        "name": filters.name,
+        "specialism": filters.specialism,
+        "language": filters.language,
+        "price": "" if filters.most_minor is None else _amount(filters.most_minor),
+        "free": "on" if filters.is_free else "",
+        "day": filters.on.isoformat() if filters.on else "",
+        "tz": filters.zone or "",
+        "sort": "" if is_ranked else str(filters.sort),
+    }
+    return {name: value for name, value in args.items() if value}
+
+
+def active(filters: SearchFilters) -> dict[str, str]:
+    """In words, what narrows or orders the list, by the name of its parameter."""
+    currency = config.current().currency
+    words = {
+        "name": f"Name: {filters.name}" if filters.name else "",
+        "specialism": f"Specialism: {filters.specialism}" if filters.specialism else "",
+        "language": f"Speaks {filters.language}" if filters.language else "",
+        "price": "",
+        "free": "Free first consultation" if filters.is_free else "",
+        "day": f"Available on {long_day(filters.on)}" if filters.on else "",
+        "sort": SORT_WORDS[filters.sort] if filters.sort is not Sort.RANKING else "",
+    }
+    if filters.most_minor is not None:
+        words["price"] = f"Up to {formatting.money(filters.most_minor, currency)}"
+    return {name: text for name, text in words.items() if text}
 
 
 def page_number(args: Args) -> int:
@@ -65,6 +113,34 @@ def from_day(args: Args) -> date | None:
 def _clean(value: str) -> str:
     printable = (character for character in value if unicodedata.category(character)[0] != "C")
     return " ".join("".join(printable).split())[:_MAX_TEXT_LENGTH]
+
+
+def _most_minor(args: Args, errors: Errors) -> int | None:
+    given, currency = args.get("price", "").strip(), config.current().currency
+    if not given:
+        return None
+    try:
+        # As people write prices.
+        return validation.rate(given.strip("£€$").removeprefix(currency), currency)
+    except ValueError as error:
+        errors["price"] = f"Please give {error}."
+        return None
+
+
+def _amount(minor: int) -> str:
+    digits = formatting.minor_digits(config.current().currency)
+    return f"{Decimal(minor).scaleb(-digits):.{digits}f}"
+
+
+def _sort(args: Args, errors: Errors) -> Sort:
+    given = args.get("sort", "").strip()
+    if not given:
+        return Sort.RANKING
+    try:
+        return Sort(given)
+    except ValueError:
+        errors["sort"] = "Please choose one of these orders."
+        return Sort.RANKING
 
 
 def _day(args: Args, errors: Errors, now: datetime) -> date | None:

@@ -44,6 +44,7 @@ SLUG = "quetzal"
 ADDRESS = "quetzal@therapists.example"
 WORDS = (
     "Quetzal", "quetzal", "Marquesas", "axolotl", "narwhal", "okapi", "ibex", "wombat", "7946",
+    "quokka", "numbat",
 )  # fmt: skip
 
 
@@ -55,6 +56,8 @@ def done(story: Story) -> Booking:
         "headline": "headline axolotl",
         "about": "about narwhal",
         "specialisms": "wombats",
+        "qualifications": "Diploma quokka",
+        "languages": "numbat",
         "meeting_url": "https://meet.example/okapi",
     }
     profile.update(SLUG, fields, story.now)

@@ -102,6 +102,7 @@ def test_the_stored_score_equals_the_computed_one_after_every_event(story: Story
     by_hand = 100 * (1 - (2 / 21 + 6 / 21 + 1) / 8) * (1 - 0.25 * 2 / 8)
     assert stored().score == pytest.approx(by_hand, abs=1e-9)
     assert stored().median_answer_s == (5 + 9) / 2 * 3600
+    assert stored().answers_counted == 4
 
 
 @pytest.mark.both_databases

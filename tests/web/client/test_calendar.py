@@ -1,8 +1,11 @@
 """Add to calendar: one entry, whether it comes by email or from the Manage Booking page."""
 
+import html
+import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from flask import Flask
@@ -51,6 +54,42 @@ def only_event(content: bytes) -> dict[str, str]:
     """The properties of the one event in it, as they are written."""
     [event] = Calendar.from_ical(content).walk("VEVENT")
     return {name: value.to_ical() for name, value in event.items()}
+
+
+def addresses(page: str) -> dict[str, dict[str, str]]:
+    """What the links to calendar services carry, by the name of the service."""
+    found = re.findall(r'<a href="(https://[^"]+)" rel="noreferrer">([A-Za-z ]+)</a>', page)
+    return {
+        name: dict(parse_qsl(urlsplit(html.unescape(address)).query)) for address, name in found
+    }
+
+
+def test_calendar_services_are_told_the_time_and_a_given_name_and_no_more(
+    story: Story, visitor: Visitor
+) -> None:
+    booking = story.ask(starts_at=datetime(2026, 11, 10, 10, 30, tzinfo=UTC))
+    path = manage(story)
+    story.accept(booking)
+    page = visitor.get(path)
+    assert addresses(page.text) == {
+        "Google Calendar": {
+            "action": "TEMPLATE",
+            "text": "Session with Asha",
+            "dates": "20261110T103000Z/20261110T112000Z",
+            "details": "Where you meet, and any change: http://mindsum.test/my-links",
+        },
+        "Outlook": {
+            "path": "/calendar/action/compose",
+            "rru": "addevent",
+            "subject": "Session with Asha",
+            "startdt": "2026-11-10T10:30:00Z",
+            "enddt": "2026-11-10T11:20:00Z",
+            "body": "Where you meet, and any change: http://mindsum.test/my-links",
+        },
+    }
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    story.cancel(booking, Actor.THERAPIST)
+    assert addresses(visitor.get(path).text) == {}
 
 
 @pytest.mark.parametrize("kind", list(Kind))

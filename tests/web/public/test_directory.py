@@ -10,7 +10,8 @@ from flask import Flask
 
 from app import clock
 from app.services.therapists import accounts, profile
-from app.store.models import TimeOff
+from app.services.therapists.profile import Away
+from app.store.models import Therapist, TimeOff
 from app.store.queries import directory
 from tests.harness.pages import ASHA, TUESDAY_10, ask, filled, text
 from tests.scenarios.cast import MONDAY, Cast, therapist
@@ -103,6 +104,113 @@ def test_a_search_knows_letter_case_and_accents_of_every_script(
     assert sorted(names(visitor.get(f"/?{query}"))) == left
 
 
+@pytest.fixture
+def priced(cast: Cast) -> None:
+    """Asha at £60 speaks Hindi, Bran at £80, Chi at £70 speaks Japanese and offers nothing free."""
+    profile.update("asha", {"languages": "English, Hindī"}, MONDAY)
+    profile.update("chi", {"languages": "日本語", "offers_free_consultation": False}, MONDAY)
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("language=hindi", ["asha"]),
+        ("language=HINDI", ["asha"]),
+        ("language=日本", ["chi"]),
+        ("language=%25", []),
+        ("price=70", ["asha", "chi"]),
+        ("price=69.99", ["asha"]),
+        ("price=%C2%A370.00", ["asha", "chi"]),
+        ("price=GBP 70", ["asha", "chi"]),
+        ("price=1", []),
+        ("price=80&free=on", ["asha", "bran"]),
+        ("price=75&sort=price", ["asha", "chi"]),
+    ],
+)
+def test_a_filter_by_language_or_price_leaves_only_those_who_fit(
+    priced: None, visitor: Visitor, query: str, left: list[str]
+) -> None:
+    assert sorted(names(visitor.get(f"/?{query}"))) == left
+
+
+@pytest.mark.both_databases
+def test_amounts_of_another_currency_are_not_compared(priced: None, visitor: Visitor) -> None:
+    Therapist.update(currency="JPY").where(Therapist.slug == "asha").execute()
+    assert names(visitor.get("/?price=70")) == ["chi"]
+
+
+@pytest.mark.both_databases
+def test_the_order_is_by_ranking_price_or_soonest_time(
+    app: Flask, cast: Cast, visitor: Visitor
+) -> None:
+    for slug, score in (("asha", 80.0), ("bran", 90.0), ("chi", 70.0)):
+        Therapist.update(score=score).where(Therapist.slug == slug).execute()
+    Therapist.update(rate_minor=7000).where(Therapist.slug == "asha").execute()
+    assert names(visitor.get("/")) == ["bran", "asha", "chi"]
+    # Of equal price, the better one first.
+    assert names(visitor.get("/?sort=price")) == ["asha", "chi", "bran"]
+    # At nine in London: Asha at one, Bran at nine in New York, Chi tomorrow on Lord Howe.
+    assert names(visitor.get("/?sort=soonest")) == ["asha", "bran", "chi"]
+    profile.add_time_off("asha", Away(MONDAY, MONDAY + timedelta(days=90)), MONDAY)
+    assert names(visitor.get("/?sort=soonest")) == ["bran", "chi", "asha"]
+    assert names(visitor.get("/?sort=soonest&day=2026-11-04&tz=Europe/London")) == ["chi", "bran"]
+
+
+def test_what_is_in_use_is_told_and_each_can_be_removed(priced: None, visitor: Visitor) -> None:
+    page = visitor.get("/?language=Hindi&price=£60&sort=price&free=on&tz=Europe/London&day=")
+    in_use = page.text.partition('aria-label="In use"')[2].partition("</ul>")[0]
+    links = {
+        re.sub(r"<[^>]+>|×", "", html.unescape(words)).strip(): html.unescape(address)
+        for address, words in re.findall(r'<a href="([^"]+)"[^>]*>(.*?)</a>', in_use)
+    }
+    assert links == {
+        "Speaks Hindi": "/?price=60.00&free=on&tz=Europe/London&sort=price",
+        "Up to £60.00": "/?language=Hindi&free=on&tz=Europe/London&sort=price",
+        "Free first consultation": "/?language=Hindi&price=60.00&tz=Europe/London&sort=price",
+        "Lowest price first": "/?language=Hindi&price=60.00&free=on&tz=Europe/London",
+        "Clear filters": "/?tz=Europe/London",
+    }
+    for address in links.values():
+        assert "asha" in names(visitor.get(address))
+    assert 'aria-label="In use"' not in visitor.get("/?tz=Europe/London").text
+
+
+@pytest.mark.parametrize("query", ["price=cheap", "sort=newest", "day=soon", "tz=Mars"])
+def test_the_filters_are_folded_unless_one_has_to_be_corrected(
+    cast: Cast, visitor: Visitor, query: str
+) -> None:
+    assert '<details class="fold">' in visitor.get("/?price=60").text
+    assert '<details class="fold" open>' in visitor.get(f"/?{query}").text
+
+
+def test_qualifications_and_languages_are_on_cards_and_on_the_page(
+    cast: Cast, visitor: Visitor
+) -> None:
+    fields = {"qualifications": "MBACP (Accred) <b>", "languages": "English, Hindi"}
+    profile.update("asha", fields, MONDAY)
+    for path in ("/", ASHA):
+        page = visitor.get(path)
+        assert "MBACP (Accred) &lt;b&gt;" in page.text
+        assert "English, Hindi" in text(page)
+    assert directory.offered().languages == ["English", "Hindi"]
+
+
+def test_a_usual_answer_time_is_told_once_there_are_enough_answers(
+    cast: Cast, visitor: Visitor
+) -> None:
+    def told(median_s: int, counted: int) -> list[bool]:
+        stored = {"median_answer_s": median_s, "answers_counted": counted}
+        Therapist.update(stored).where(Therapist.slug == "asha").execute()
+        pages = [text(visitor.get(path)) for path in ("/", ASHA)]
+        return ["Usually answers in 40 minutes" in page for page in pages]
+
+    assert told(2300, 5) == [True, True]
+    assert told(2300, 4) == [False, False]
+    told(24 * 3600, 9)
+    assert "answers in" not in text(visitor.get("/"))
+
+
 @pytest.mark.both_databases
 def test_a_search_follows_a_changed_name(cast: Cast, visitor: Visitor) -> None:
     profile.update("asha", {"name": "Älva Rao", "specialisms": "Schlaf"}, MONDAY)
@@ -115,13 +223,16 @@ def test_a_search_follows_a_changed_name(cast: Cast, visitor: Visitor) -> None:
 def test_one_specialism_is_offered_once_however_it_is_written(cast: Cast) -> None:
     for slug, written in (("asha", "Ängste, sleep"), ("bran", "ängste, Sleep"), ("chi", "")):
         profile.update(slug, {"specialisms": written}, MONDAY)
-    assert directory.specialisms() == ["Ängste", "Sleep"]
+    assert directory.offered().specialisms == ["Ängste", "Sleep"]
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
         ("day=2029-01-01", "Please choose a day from today"),
+        ("price=cheap", "Please give an amount in GBP above zero, such as 60.00."),
+        ("price=0", "Please give an amount in GBP above zero, such as 60.00."),
+        ("price=60,50", "Please give an amount in GBP above zero, such as 60.00."),
         ("day=31.12.2026", "Please give a day such as"),
         ("day=20261104", "Please give a day such as"),
         ("day=2026-W45-3", "Please give a day such as"),
@@ -166,17 +277,25 @@ def test_the_next_page_keeps_the_filters_and_nothing_else(
     at(MONDAY)
     for letter in "abcdefghijklmnopqrstuvw":
         therapist(f"{letter}{letter} Marsh", "Europe/London")
-    query = "name=Marsh&free=on&day=2026-11-04&tz=Europe/London"
+    query = "name=Marsh&price=60.00&free=on&day=2026-11-04&tz=Europe/London&sort=price"
     page = visitor.get(f"/?{query}&_external=1&endpoint=x&_anchor=y&page=1")
     following = re.search(r'rel="next" href="([^"]+)"', page.text)[1]
     assert html.unescape(following) == (
-        "/?name=Marsh&free=on&day=2026-11-04&tz=Europe/London&page=2"
+        "/?name=Marsh&price=60.00&free=on&day=2026-11-04&tz=Europe/London&sort=price&page=2"
     )
     assert len(names(visitor.get(html.unescape(following)))) == 3
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/?day=2026-11-04&free=on", ASHA, "/therapists/bran?tz=Asia/Tokyo"]
+    "path",
+    [
+        "/",
+        "/?day=2026-11-04&free=on",
+        "/?sort=soonest&price=90&language=e",
+        "/?sort=price",
+        ASHA,
+        "/therapists/bran?tz=Asia/Tokyo",
+    ],
 )
 def test_a_page_needs_few_queries_and_no_more_as_bookings_increase(
     cast: Cast, visitor: Visitor, path: str
@@ -198,7 +317,7 @@ def test_a_paused_therapists_page_needs_few_queries(cast: Cast, visitor: Visitor
     assert len(seen) <= MOST_QUERIES
 
 
-def test_the_longest_pages_stay_under_forty_kilobytes(
+def test_the_longest_pages_stay_under_forty_eight_kilobytes(
     app: Flask, at: Any, visitor: Visitor
 ) -> None:
     at(MONDAY)
@@ -208,9 +327,11 @@ def test_the_longest_pages_stay_under_forty_kilobytes(
             "America/New_York",
             headline="Talking it through, at your own pace, in plain words",
             specialisms="Anxiety, Depression, Trauma, Relationships",
+            languages="English, Hindi",
+            qualifications="BSc Psychology, MBACP (Accred)",
         )
     for path in ("/?tz=America/New_York", "/therapists/n1?tz=America/New_York"):
-        assert len(visitor.get(path).data) < 40 * 1024
+        assert len(visitor.get(path).data) < 48 * 1024
 
 
 def test_a_hidden_therapist_is_not_listed_but_takes_requests_from_those_with_the_link(
