@@ -105,8 +105,9 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
     if restored.set_aside:
         click.echo(f"The replaced database is kept as {restored.set_aside}; delete it in the end.")
     click.echo(f"The outbox is on hold with {restored.emails_waiting} emails waiting.")
-    click.echo("Look at them (mindsum outbox list), skip those sent since the backup was taken")
-    click.echo("(mindsum outbox skip), then send the others (mindsum outbox release).")
+    command = config.current().command
+    click.echo(f"Look at them ({command} outbox list), skip those sent since the backup was taken")
+    click.echo(f"({command} outbox skip), then send the others ({command} outbox release).")
 
 
 @db.command()
@@ -234,7 +235,7 @@ def _check_database() -> Iterator[CheckResult]:
         yield CheckResult("database", False, detail)
         return
     if pending:
-        detail = f"{kind} lacks {', '.join(pending)}: run mindsum db upgrade"
+        detail = f"{kind} lacks {', '.join(pending)}: run {config.current().command} db upgrade"
         yield CheckResult("database", False, detail)
         return
     if hides_networks:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from app import config
 from app.errors import NotFound
 from app.rules.lifecycle import Verdict
 from app.schemas import Out
@@ -108,7 +109,7 @@ def with_database(command: Callable[P, R]) -> Callable[P, R]:
             pending = database.pending_upgrades()
             if pending:
                 what = f"the database is not up to date (missing: {', '.join(pending)})"
-                raise Mistake(f"{what}: run mindsum db upgrade")
+                raise Mistake(f"{what}: run {config.current().command} db upgrade")
             try:
                 return command(*args, **kwargs)
             except NotFound as error:

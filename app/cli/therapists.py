@@ -125,7 +125,7 @@ def list_(as_json: bool) -> None:
             )
             for each in rows
         ],
-        empty="No therapist yet: mindsum therapist add opens an account.",
+        empty=f"No therapist yet: {config.current().command} therapist add opens an account.",
     )
 
 
@@ -191,8 +191,9 @@ def address(slug: str, email: str, as_json: bool) -> None:
         print_json({**_json(changed), "failed_emails": failed})
         return
     click.echo(f"Emails to {slug} now go to {changed.email}.")
+    retry = f"{config.current().command} outbox retry"
     for number in failed:
-        click.echo(f"One email failed before; to send it again: mindsum outbox retry {number}")
+        click.echo(f"One email failed before; to send it again: {retry} {number}")
 
 
 @therapist.command("set")
@@ -230,7 +231,8 @@ def set_(
         except ValueError as error:
             raise Mistake(f"--rate should be {error}, not {rate[:60]!r}") from None
     if not changes and email is None and available is None and phone is None:
-        raise Mistake("therapist set needs something to change: see mindsum therapist set --help")
+        usage = f"{config.current().command} therapist set --help"
+        raise Mistake(f"therapist set needs something to change: see {usage}")
     try:
         changed = profile.change(slug, changes, now, address=email, windows=available, phone=phone)
     except InvalidFields as error:
@@ -326,7 +328,8 @@ def _unreachable(row: Therapist) -> str | None:
     if unreachable is None:
         return None
     what = f"since {utc(unreachable.at)}: {unreachable.reason}"
-    return f"{what}; not listed until an email arrives, or: mindsum therapist reachable {row.slug}"
+    command = f"{config.current().command} therapist reachable {row.slug}"
+    return f"{what}; not listed until an email arrives, or: {command}"
 
 
 def _print_account(row: Therapist, as_json: bool) -> None:

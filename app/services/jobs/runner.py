@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from app import clock
+from app import clock, config
 from app.errors import StoreUnavailable
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job, JobResult
@@ -74,7 +74,8 @@ class JobRunner:
             elif not is_logged:
                 self._schema_logged_s = now_s
         if is_behind and not is_logged:
-            _log.error("jobs_wait", why="the schema waits for upgrades: mindsum db upgrade")
+            command = config.current().command
+            _log.error("jobs_wait", why=f"the schema waits for upgrades: {command} db upgrade")
         return is_behind
 
 

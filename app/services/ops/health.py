@@ -81,7 +81,8 @@ def _levels(now: datetime, jobs: list[JobStatistics]) -> dict[str, float]:
 
 def _schema() -> Check:
     if database.pending_upgrades():
-        return Check("schema", is_ok=False, says="waits for upgrades; run: mindsum db upgrade")
+        says = f"waits for upgrades; run: {_command()} db upgrade"
+        return Check("schema", is_ok=False, says=says)
     return Check("schema", is_ok=True, says="is current")
 
 
@@ -147,11 +148,11 @@ def _outbox(now: datetime) -> Check:
     says = f"oldest waits {_waited_s(waiting, now):.0f} s" if waiting else "has nothing waiting"
     fault = _outbox_fault(now)
     if outbox.held_since() is not None:
-        says += "; it is held: look, then run: mindsum outbox release"
+        says += f"; it is held: look, then run: {_command()} outbox release"
     elif fault:
         says += f"; {fault}"
     elif waiting and _waited_s(waiting, now) > OUTBOX_STUCK_AFTER.total_seconds():
-        says += f"; it is not stuck; look: mindsum outbox show {waiting.id}"
+        says += f"; it is not stuck; look: {_command()} outbox show {waiting.id}"
     return Check("outbox", fault is None, says)
 
 
@@ -163,14 +164,19 @@ def _outbox_fault(now: datetime) -> str | None:
         return None
     none_was_sent = f"none was sent for {OUTBOX_STUCK_AFTER // timedelta(minutes=1)} min"
     if late.not_put_off is not None:
-        return f"{none_was_sent}; look: mindsum outbox show {late.not_put_off}"
+        return f"{none_was_sent}; look: {_command()} outbox show {late.not_put_off}"
     # If the server has taken other emails since, then it is only these addresses that it defers.
     has_sent_others = late.all_tried_at is not None and attempts.has_sent_between(
         late.all_tried_at, now
     )
     if late.addresses == 1 or has_sent_others:
         return None
-    return f"{none_was_sent}: {late.addresses} addresses are deferred; look: mindsum outbox list"
+    deferred = f"{late.addresses} addresses are deferred"
+    return f"{none_was_sent}: {deferred}; look: {_command()} outbox list"
+
+
+def _command() -> str:
+    return config.current().command
 
 
 def _waited_s(email: OutboxEmail, now: datetime) -> float:

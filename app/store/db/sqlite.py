@@ -10,6 +10,7 @@ from typing import Any
 
 import peewee
 
+from app import config
 from app.store.db.errors import Unreachable
 from app.store.db.fair_lock import FairLock
 
@@ -82,7 +83,8 @@ class SqliteFile(peewee.SqliteDatabase):
             found = self.path.stat()
         except FileNotFoundError:
             # SQLite would create an empty file and hide that the real one is gone.
-            advice = "is its disk mounted? (mindsum db upgrade creates a new one)"
+            command = config.current().command
+            advice = f"is its disk mounted? ({command} db upgrade creates a new one)"
             raise Unreachable(f"there is no database at {self.path}: {advice}") from None
         except OSError:
             return None  # SQLite reports it
