@@ -8,6 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 
 from app.rules.names import is_visible
 from app.rules.search_key import search_key
+from app.services import places
+from app.services.places import AmbiguousPlace
 from app.store import queries
 from emails.addresses import MAX_LENGTH, looks_like_another_letter, mailbox
 from emails.formatting import minor_digits
@@ -91,6 +93,24 @@ def timezone(value: str) -> str:
         return check_zone("timezone", value.strip())
     except UnsafeValue:
         raise ValueError("Please give a time zone such as Europe/London.") from None
+
+
+def place(value: str) -> str:
+    """The time zone of a city, a country, an abbreviation or an IANA name, as people type them.
+
+    Raises AmbiguousPlace where the words fit several zones; it names them.
+    """
+    try:
+        return places.zone_of(value)
+    except AmbiguousPlace as error:
+        cities = [places.city_of(zone) for zone in error.zones]
+        words = f"{', '.join(cities[:-1])} or {cities[-1]}"
+        message = f"Several time zones have that name. Please choose one: {words}."
+        raise AmbiguousPlace(message, error.zones) from None
+    except ValueError:
+        raise ValueError(
+            "Please give a time zone such as Europe/London. A large city near you will do."
+        ) from None
 
 
 def instant(value: str) -> datetime:

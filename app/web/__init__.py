@@ -6,7 +6,7 @@ from flask import Flask, g, request
 
 from app.config import Settings
 from app.store.db import database
-from app.web import access, auth, errors, security, static_files, template_filters
+from app.web import access, auth, errors, security, static_files, template_filters, zones
 from app.web.api import endpoints
 from app.web.client import choose, manage, move
 from app.web.dashboard import (
@@ -65,6 +65,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.teardown_request(_close_connection)
     template_filters.register(app)
     static_files.register(app)
+    zones.register(app)
     errors.register(app)
     press.register(app)
     for blueprint in _BLUEPRINTS:

@@ -1,4 +1,4 @@
-"""Cookies: a session's secret, and the addresses that this browser is known for."""
+"""Cookies: their names and attributes, a session's secret, the addresses of this browser."""
 
 from base64 import urlsafe_b64encode
 from datetime import timedelta
@@ -32,24 +32,42 @@ def name(plain: str) -> str:
     return f"__Host-{plain}" if config.current().is_production else plain
 
 
+def read(plain: str) -> str:
+    """Empty if the browser sent none that can be ours."""
+    value = request.cookies.get(name(plain), "")
+    return value if len(value) <= _MAX_LENGTH and value.isascii() else ""
+
+
+def put(response: Response, plain: str, value: str, lasts: timedelta | None) -> None:
+    is_https = config.current().is_production
+    response.set_cookie(
+        name(plain), value, max_age=lasts, httponly=True, secure=is_https, samesite="Lax"
+    )
+
+
+def drop(response: Response, plain: str) -> None:
+    is_https = config.current().is_production
+    response.delete_cookie(name(plain), httponly=True, secure=is_https, samesite="Lax")
+
+
 def session_secret() -> str:
     """Empty if the browser sent none."""
-    return _read(_SESSION)
+    return read(_SESSION)
 
 
 def set_session(response: Response, secret: str, *, is_kept: bool) -> None:
     """Without `is_kept` it ends with the browser; the server ends it in any case."""
-    _set(response, _SESSION, secret, LASTS_AT_MOST if is_kept else None)
+    put(response, _SESSION, secret, LASTS_AT_MOST if is_kept else None)
 
 
 def drop_session(response: Response) -> None:
-    _drop(response, _SESSION)
+    drop(response, _SESSION)
 
 
 def remembered_address() -> str:
     """The address last used to sign in with this browser, or an empty text."""
     try:
-        return validation.email(_cipher(_keys()).decrypt(_read(_ADDRESS).encode()).decode())
+        return validation.email(_cipher(_keys()).decrypt(read(_ADDRESS).encode()).decode())
     except (InvalidToken, ValueError):
         return ""
 
@@ -57,11 +75,11 @@ def remembered_address() -> str:
 def remember_address(response: Response, address: str) -> None:
     # Encrypted: only the sign-in page can show it, and no other site can plant one.
     value = _cipher(_keys()).encrypt(address.encode()).decode("ascii")
-    _set(response, _ADDRESS, value, _ADDRESS_KEPT)
+    put(response, _ADDRESS, value, _ADDRESS_KEPT)
 
 
 def forget_address(response: Response) -> None:
-    _drop(response, _ADDRESS)
+    drop(response, _ADDRESS)
 
 
 def has_confirmed(address: str) -> bool:
@@ -96,7 +114,7 @@ def opened(value: str) -> str:
 
 
 def _is_known_for(plain: str, address: str, lasts: timedelta) -> bool:
-    at, value = int(clock.now().timestamp()), _read(plain).encode()
+    at, value = int(clock.now().timestamp()), read(plain).encode()
     try:
         kept = _cipher(_keys(), plain).decrypt_at_time(value, int(lasts.total_seconds()), at)
     except InvalidToken:
@@ -107,24 +125,7 @@ def _is_known_for(plain: str, address: str, lasts: timedelta) -> bool:
 def _set_known_for(response: Response, plain: str, address: str, lasts: timedelta) -> None:
     at = int(clock.now().timestamp())
     value = _cipher(_keys(), plain).encrypt_at_time(email_key(address).encode(), at)
-    _set(response, plain, value.decode("ascii"), lasts)
-
-
-def _read(plain: str) -> str:
-    value = request.cookies.get(name(plain), "")
-    return value if len(value) <= _MAX_LENGTH and value.isascii() else ""
-
-
-def _set(response: Response, plain: str, value: str, lasts: timedelta | None) -> None:
-    is_https = config.current().is_production
-    response.set_cookie(
-        name(plain), value, max_age=lasts, httponly=True, secure=is_https, samesite="Lax"
-    )
-
-
-def _drop(response: Response, plain: str) -> None:
-    is_https = config.current().is_production
-    response.delete_cookie(name(plain), httponly=True, secure=is_https, samesite="Lax")
+    put(response, plain, value.decode("ascii"), lasts)
 
 
 def _keys() -> tuple[str, ...]:

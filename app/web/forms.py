@@ -9,6 +9,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Field, ValidationError
 
 from app.rules.names import tells_given_name
+from app.services import validation
 
 
 class SiteForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF ships no types
@@ -29,6 +30,25 @@ class Checked:
             field.checked = self._check(field.data or "")
         except ValueError as error:
             raise ValidationError(str(error)) from None
+
+
+def zone(field: Field) -> str:
+    """The time zone that a field means. Raises ValueError, AmbiguousPlace too.
+
+    The value that the page was made with is a name of ours already, such as GMT, which would ask
+    for more if it were typed.
+    """
+    value = (field.data or "").strip()
+    check = validation.timezone if value == field.object_data else validation.place
+    return check(value)
+
+
+def check_zone(_form: FlaskForm, field: Field) -> None:
+    """A validator: `field.checked` is the zone that the words mean."""
+    try:
+        field.checked = zone(field)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def add_error(form: FlaskForm, field: str, message: str) -> None:

@@ -159,6 +159,7 @@ def _saved(form: SettingsForm) -> str | None:
     therapist, now = base.current_therapist(), clock.now()
     if isinstance(form, OfferForm):
         form.currency = therapist.currency
+        form.timezone.object_data = therapist.timezone
     if not form.validate():
         return None
     match form:

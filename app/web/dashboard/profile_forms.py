@@ -18,7 +18,7 @@ from app.rules.names import given_name
 from app.rules.weekly_hours import Window
 from app.services import validation
 from app.services.therapists.profile import Away
-from app.web.forms import Checked, SiteForm, add_error, require_given_name
+from app.web.forms import Checked, SiteForm, add_error, check_zone, require_given_name
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME_OFF_WITHIN = timedelta(days=5 * 365)
@@ -108,7 +108,7 @@ class OfferForm(SettingsForm):
 
     rate = StringField("Rate for one session")
     offers_free_consultation = BooleanField("I offer a free initial consultation")
-    timezone = StringField("Your time zone", [Checked(validation.timezone)])
+    timezone = StringField("Your time zone", [check_zone])
     meeting_url = StringField("Meeting link", [Checked(_meeting_url)])
     currency = ""
 

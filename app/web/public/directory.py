@@ -89,7 +89,7 @@ def _find_page(
         results=search.find(filters, page=page, now=now),
         page=page,
         offered=directory.offered(),
-        address_args=search_params.address_args(filters),
+        address_args=search_params.address_args(request.args, filters),
         active=search_params.active(filters),
         sorts=search_params.SORT_WORDS,
         currency=config.current().currency,

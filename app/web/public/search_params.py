@@ -28,7 +28,10 @@ _MAX_PAGE = 500
 _ONE_DAY = timedelta(days=1)
 
 
-def search_filters(args: Args, now: datetime) -> tuple[SearchFilters, Errors]:
+def search_filters(
+    args: Args, now: datetime, known_zone: str | None
+) -> tuple[SearchFilters, Errors]:
+    """`known_zone` is the visitor's where the address names none."""
     errors: Errors = {}
     filters = SearchFilters(
         name=_clean(args.get("name", "")),
@@ -37,7 +40,7 @@ def search_filters(args: Args, now: datetime) -> tuple[SearchFilters, Errors]:
         most_minor=_most_minor(args, errors),
         is_free=args.get("free") in {"on", "1", "true", "yes"},
         on=_day(args, errors, now),
-        zone=zone(args, errors),
+        zone=_zone(args, errors, known_zone),
         sort=_sort(args, errors),
     )
     return filters, errors
@@ -48,8 +51,11 @@ def typed(args: Args) -> tuple[str, ...]:
     return tuple(args.get(name, "") for name in ("day", "tz", "price", "sort"))
 
 
-def address_args(filters: SearchFilters) -> dict[str, str]:
-    """The parameters that ask for the same therapists in the same order."""
+def address_args(args: Args, filters: SearchFilters) -> dict[str, str]:
+    """The parameters that ask for the same therapists in the same order.
+
+    A time zone that is known without its parameter needs none.
+    """
     is_ranked = filters.sort is Sort.RANKING
     args = {
         "name": filters.name,
@@ -58,7 +64,7 @@ def address_args(filters: SearchFilters) -> dict[str, str]:
         "price": "" if filters.most_minor is None else _amount(filters.most_minor),
         "free": "on" if filters.is_free else "",
         "day": filters.on.isoformat() if filters.on else "",
-        "tz": filters.zone or "",
+        "tz": (filters.zone or "") if args.get("tz") else "",
         "sort": "" if is_ranked else str(filters.sort),
     }
     return {name: value for name, value in args.items() if value}
@@ -87,15 +93,16 @@ def page_number(args: Args) -> int:
     return min(max(number, 1), _MAX_PAGE)
 
 
-def zone(args: Args, errors: Errors) -> str | None:
+def _zone(args: Args, errors: Errors, known: str | None) -> str | None:
     given = args.get("tz", "").strip()
-    if not given:
-        return None
+    # The form sends the known zone as it was shown.
+    if given in ("", known):
+        return known
     try:
-        return validation.timezone(given)
+        return validation.place(given)
     except ValueError as error:
         errors["tz"] = str(error)
-        return None
+        return known
 
 
 def kind(args: Args) -> Kind:
