@@ -48,6 +48,11 @@ def long_day(day: date) -> str:
     return f"{day:%A} {day.day} {day:%B}"
 
 
+def short_day(day: date) -> str:
+    """`Tue 3 Nov`."""
+    return f"{day:%a} {day.day} {day:%b}"
+
+
 def local_day(at: datetime, zone: str) -> date:
     return at.astimezone(ZoneInfo(zone)).date()
 
@@ -81,6 +86,12 @@ def zones() -> tuple[str, ...]:
 
 
 def register(app: Flask) -> None:
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    _add_filters(app)
+    _add_globals(app)
+
+
+def _add_filters(app: Flask) -> None:
     app.jinja_env.filters.update(
         time=formatting.time,
         time_range=formatting.time_range,
@@ -97,11 +108,15 @@ def register(app: Flask) -> None:
         time_tag=time_tag,
         rfc3339=rfc3339,
         long_day=long_day,
+        short_day=short_day,
         by_day=by_day,
         time_left=time_left,
         phone_links=phone_links,
     )
     app.jinja_env.filters["sentence"] = fee_words.sentence
+
+
+def _add_globals(app: Flask) -> None:
     app.jinja_env.globals.update(
         asset=static_files.asset,
         script=scripts.script,
@@ -119,4 +134,3 @@ def register(app: Flask) -> None:
         leaving_now=fee_words.leaving_now,
         if_not_accepted=lambda: fee_words.IF_NOT_ACCEPTED[config.current().payment],
     )
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

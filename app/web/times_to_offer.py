@@ -22,6 +22,8 @@ class TimesToOffer:
     openings: Openings
     # Of those chosen so far, the ones that are still open.
     chosen: list[Opening]
+    # Whether a button has just shown other days.
+    is_turned: bool
 
     @property
     def chosen_starts(self) -> set[datetime]:
@@ -43,6 +45,7 @@ def read(booking: Booking, zone: str, now: datetime) -> TimesToOffer:
     return TimesToOffer(
         openings=arrange(starts, view, now),
         chosen=[Opening(each, formatting.date_time(each, zone)) for each in chosen],
+        is_turned=asks_for_days(),
     )
 
 

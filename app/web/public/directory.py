@@ -37,7 +37,7 @@ from app.services.search import SearchFilters
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
-from app.web import booking_text, cookies, kept_pages
+from app.web import booking_text, cookies, kept_pages, zones
 from app.web.compression import SharedBody
 from app.web.forms import add_error
 from app.web.kept_pages import KeptPages
@@ -60,8 +60,8 @@ pages = KeptPages[SharedBody](64)
 
 @blueprint.get("/")
 def find() -> Response:
-    now, page = clock.now(), search_params.page_number(request.args)
-    filters, errors = search_params.search_filters(request.args, now)
+    now, page, zone = clock.now(), search_params.page_number(request.args), zones.known()
+    filters, errors = search_params.search_filters(request.args, now, zone.name)
 
     def make() -> SharedBody:
         return SharedBody(_find_page(filters, errors, page, now).encode(), "text/html")
@@ -70,7 +70,7 @@ def find() -> Response:
     is_long = max(map(len, typed)) > _MAX_KEPT_LENGTH
     # The time that this browser has just asked for must not be offered to it.
     is_own = is_long or _has_just_asked(now)
-    body = make() if is_own else pages.get((filters, page, typed), make)
+    body = make() if is_own else pages.get((filters, page, typed, zone), make)
     return body.response()
 
 
@@ -114,7 +114,8 @@ def profile(slug: str) -> AnyResponse:
 @blueprint.post("/therapists/<slug>")
 @limiter.limit(PUBLIC_FORM_LIMIT, exempt_when=asks_for_times)
 def request_session(slug: str) -> AnyResponse:
-    therapist, form = queries.therapist_by_slug(slug), RequestForm()
+    therapist = queries.therapist_by_slug(slug)
+    form = RequestForm(timezone=zones.known().name)
     if asks_for_times():
         return _form_page(therapist, form, HTTPStatus.OK)
     if not form.validate():
@@ -124,13 +125,18 @@ def request_session(slug: str) -> AnyResponse:
         _send(therapist, form)
     except DomainError as refusal:
         return _refusal_page(therapist, form, refusal)
-    response = make_response(redirect(url_for(".requested", slug=slug), HTTPStatus.SEE_OTHER))
-    cookies.remember_asked(response, form.email.checked)
-    return response
+    return _next_page(slug, form)
 
 
 # The form checks its token itself, so that a page that was open for too long keeps the typed text.
 csrf.exempt(request_session)
+
+
+def _next_page(slug: str, form: RequestForm) -> Response:
+    response = make_response(redirect(url_for(".requested", slug=slug), HTTPStatus.SEE_OTHER))
+    cookies.remember_asked(response, form.email.checked)
+    zones.remember(response, form.zone)
+    return response
 
 
 def _send(therapist: Therapist, form: RequestForm) -> None:
@@ -146,13 +152,13 @@ def _send(therapist: Therapist, form: RequestForm) -> None:
 
 def _request(therapist: Therapist, form: RequestForm) -> str:
     """The reference of the new booking, or of the one that this very form led to before."""
-    now, wanted = clock.now(), form.to_request(therapist.slug)
+    now, wanted = clock.now(), form.to_request(therapist)
     return _counted(form, lambda: request_booking(wanted, via=Via.PAGE, now=now).reference, now)
 
 
 def _take_request(therapist: Therapist, form: RequestForm) -> str:
     """The key of the request that waits for its address to be confirmed; once for each form."""
-    now, wanted = clock.now(), form.to_request(therapist.slug)
+    now, wanted = clock.now(), form.to_request(therapist)
     return _counted(form, lambda: confirm.take_request(wanted, now=now), now)
 
 
@@ -208,7 +214,10 @@ def _form_page(
     if not therapist.takes_bookings:
         return make_response(therapist_page.unavailable(therapist, form), status)
     view = times_view.read_form(therapist, form)
-    return make_response(therapist_page.read(therapist, view, form).html(refusal), status)
+    html = therapist_page.read(therapist, view, form).html(refusal)
+    response = make_response(html, status)
+    zones.remember(response, view.zone if view.is_zone_known else None)
+    return response
 
 
 def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError) -> Response:

@@ -1,8 +1,10 @@
-"""A therapist's open times by the visitor's calendar days, about a week at a time."""
+"""A therapist's open times by the visitor's calendar: a month, and about a week of its days."""
 
-from collections.abc import Sequence
+from calendar import MONDAY, Calendar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from app import config
@@ -19,12 +21,21 @@ _MAX_TIMES_SHOWN = 150
 _ONE_DAY = timedelta(days=1)
 
 
+# Until which hour each part of a day lasts.
+_PARTS = ((12, "Morning"), (17, "Afternoon"), (24, "Evening"))
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """An open start; `label` is its local time, such as `14:00` or `01:30 GMT`."""
 
     starts_at: datetime
     label: str
+
+    @property
+    def part_of_day(self) -> str:
+        hour = int(self.label.partition(":")[0])
+        return next(name for until, name in _PARTS if hour < until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +44,44 @@ class Day:
     openings: list[Opening]
     zone_name: str
 
+    @property
+    def parts(self) -> list[tuple[str, list[Opening]]]:
+        """The openings of its morning, afternoon and evening, without empty parts."""
+        groups = groupby(self.openings, lambda each: each.part_of_day)
+        return [(name, list(openings)) for name, openings in groups]
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A calendar month with the number of open times of its days.
+
+    `weeks` begin on Monday and have None for days of other months. `earlier_on` and `later_on`
+    are the first open days of the nearest months before and after that have any.
+    """
+
+    first_on: date
+    weeks: list[list[date | None]]
+    open_times: Mapping[date, int]
+    earlier_on: date | None
+    later_on: date | None
+
 
 @dataclass(frozen=True, slots=True)
 class Openings:
     """Consecutive days, the first days of the pages before and after, the next day with times.
 
-    `chosen` is the start that the visitor picked, None if it is not open.
+    `chosen` is the start that the visitor picked, None if it is not open. `day_before` and
+    `day_after` are the nearest days with times around the first one that is shown.
     """
 
     days: list[Day]
+    month: Month
     chosen: Opening | None
     earlier_on: date | None
     later_on: date | None
     next_open_on: date | None
+    day_before: date | None
+    day_after: date | None
 
     @property
     def is_empty(self) -> bool:
@@ -88,12 +124,34 @@ def arrange(starts: Sequence[datetime], view: TimesView, now: datetime) -> Openi
     after = days[-1].on + _ONE_DAY
     next_open_on = min((day for day in by_day if day >= after), default=None)
     before = max(first_open_on, first_on - _DAYS_SHOWN * _ONE_DAY)
+    shown_on = next((day.on for day in days if day.openings), first_on)
     return Openings(
         days=days,
+        month=_month(shown_on, by_day),
         chosen=_chosen(view, starts),
         earlier_on=before if before < first_on else None,
         later_on=after if next_open_on else None,
         next_open_on=next_open_on,
+        day_before=max((day for day in by_day if day < shown_on), default=None),
+        day_after=min((day for day in by_day if day > shown_on), default=None),
+    )
+
+
+def _month(shown_on: date, by_day: Mapping[date, Sequence[datetime]]) -> Month:
+    """The month of that day."""
+    weeks = Calendar(MONDAY).monthdatescalendar(shown_on.year, shown_on.month)
+    first_on = shown_on.replace(day=1)
+    first_days: dict[date, date] = {}
+    for day in sorted(by_day):
+        first_days.setdefault(day.replace(day=1), day)
+    before = max((each for each in first_days if each < first_on), default=None)
+    after = min((each for each in first_days if each > first_on), default=None)
+    return Month(
+        first_on=first_on,
+        weeks=[[day if day.month == shown_on.month else None for day in week] for week in weeks],
+        open_times={day: len(starts) for day, starts in by_day.items()},
+        earlier_on=first_days[before] if before else None,
+        later_on=first_days[after] if after else None,
     )
 
 

@@ -6,12 +6,15 @@ import secrets
 from datetime import date, datetime
 
 from flask import request
+from werkzeug.datastructures import MultiDict
 from wtforms import EmailField, Field, HiddenField, RadioField, StringField, TextAreaField
+from wtforms.validators import Optional
 
 from app.rules.lifecycle import Kind
 from app.services import validation
 from app.services.bookings.request import BookingRequest
-from app.web.forms import Checked, SiteForm, require_given_name
+from app.store.models import Therapist
+from app.web.forms import Checked, SiteForm, check_zone, require_given_name
 
 # They stand in a kept page for what is each visitor's own.
 _TOKEN, _KEY = secrets.token_hex(16), secrets.token_hex(16)
@@ -39,7 +42,7 @@ def asks_for_times() -> bool:
     """
     sent = request.form
     here = f"{sent.get('kind', '')} {sent.get('timezone', '')}"
-    return "show" in sent or sent.get("enter", here) != here
+    return "show" in sent or "place" in sent or sent.get("enter", here) != here
 
 
 def days_asked_for() -> date | None:
@@ -53,12 +56,22 @@ def days_asked_for() -> date | None:
 
 
 class RequestForm(SiteForm):
+    class Meta(SiteForm.Meta):
+        def wrap_formdata(self, form: SiteForm, formdata: object) -> MultiDict[str, str] | None:
+            sent = super().wrap_formdata(form, formdata)
+            if sent is None or "place" not in sent:
+                return sent
+            # A button names the zone that the words in the field mean.
+            changed = MultiDict(sent)
+            changed["timezone"] = sent["place"]
+            return changed
+
     starts_at = StringField("Time", [Checked(_start)])
     kind = RadioField("Kind of session", [Checked(_kind)], validate_choice=False)
     name = StringField("Your name", [Checked(validation.name)])
     given_name = StringField("What we call you (optional)", [Checked(validation.given_name)])
     email = EmailField("Your email address", [Checked(validation.email)])
-    timezone = StringField("Your time zone", [Checked(validation.timezone)])
+    timezone = StringField("Your time zone", [Optional(), check_zone])
     note = TextAreaField("A note to the therapist (optional)", [Checked(validation.text)])
     # Another for each time that the form is shown.
     form_key = HiddenField(default=lambda: secrets.token_urlsafe(16))
@@ -84,17 +97,24 @@ class RequestForm(SiteForm):
         return own
 
     @property
+    def zone(self) -> str | None:
+        """The visitor's, if they gave one."""
+        zone: str | None = getattr(self.timezone, "checked", None)
+        return zone
+
+    @property
     def is_stale(self) -> bool:
         """Whether the CSRF token was too old or came without its cookie."""
         return bool(self.csrf_token.errors)
 
-    def to_request(self, slug: str) -> BookingRequest:
+    def to_request(self, therapist: Therapist) -> BookingRequest:
         return BookingRequest(
-            therapist=slug,
+            therapist=therapist.slug,
             name=self.name.checked,
             given_name=self.given_name.checked,
             email=self.email.checked,
-            timezone=self.timezone.checked,
+            # Left empty, it is the one that the page said it shows.
+            timezone=self.zone or therapist.timezone,
             starts_at=self.starts_at.checked,
             kind=Kind(self.kind.checked),
             note=self.note.checked,

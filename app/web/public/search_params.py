@@ -57,7 +57,7 @@ def address_args(args: Args, filters: SearchFilters) -> dict[str, str]:
     A time zone that is known without its parameter needs none.
     """
     is_ranked = filters.sort is Sort.RANKING
-    args = {
+    found = {
         "name": filters.name,
         "specialism": filters.specialism,
         "language": filters.language,
@@ -67,7 +67,7 @@ def address_args(args: Args, filters: SearchFilters) -> dict[str, str]:
         "tz": (filters.zone or "") if args.get("tz") else "",
         "sort": "" if is_ranked else str(filters.sort),
     }
-    return {name: value for name, value in args.items() if value}
+    return {name: value for name, value in found.items() if value}
 
 
 def active(filters: SearchFilters) -> dict[str, str]:

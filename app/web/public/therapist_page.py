@@ -4,12 +4,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import render_template
+from flask import render_template, request
 
 from app import clock, config
 from app.services import search
 from app.store import suppressions
 from app.store.models import Therapist
+from app.web import zones
 from app.web.kept_pages import KeptPages
 from app.web.public.open_times import all_starts, arrange
 from app.web.public.request_form import RequestForm, asks_for_times
@@ -47,7 +48,8 @@ class TherapistPage:
     def _shown(self) -> Hashable:
         # All but what depends on `now`.
         stored = tuple(self.therapist.__data__.values())
-        return stored, self.view, self.form.shown, self.starts, self.is_unreached
+        zone = zones.known(), request.args.get("tz")
+        return stored, self.view, self.form.shown, zone, self.starts, self.is_unreached
 
     def html(self, refusal: str = "") -> str:
         chosen_at = self.view.chosen_at

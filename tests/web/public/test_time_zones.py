@@ -132,7 +132,8 @@ def test_a_therapists_page_shows_the_visitors_clock_or_else_the_therapists(
         page = visitor.get(f"/therapists/{slug}?tz={zone}&from={day:%Y-%m-%d}")
         assert f"Times in {wall.zone}." in text(page)
         first_day = page.text.partition("<fieldset")[2].partition("</fieldset>")[0]
-        assert f"<legend>{day:%A} {day.day} {day:%B}" in first_day
+        assert f'data-day="{day:%Y-%m-%d}"' in first_day
+        assert f'"weekday">{day:%A}</span> {day.day} {day:%B}' in first_day
         found = re.search(rf'value="{instant.removesuffix("Z")}:00Z">([^<]+)<', first_day)
         assert found
         assert found[1] == wall.start
