@@ -136,6 +136,33 @@ def test_after_a_request_the_page_says_what_no_answer_costs(
     assert not_taken in text(visitor.get(answer.headers["Location"]))
 
 
+@pytest.mark.parametrize(
+    ("payment", "old_fee", "new_fee"),
+    [
+        ("later", "for you: nothing is charged.", "You won’t be charged if"),
+        ("at_booking", "for you: £60.00 is refunded.", "You are refunded in full if"),
+    ],
+)
+def test_asking_someone_else_says_what_becomes_of_both_fees(
+    story: Story, visitor: Visitor, payment: str, old_fee: str, new_fee: str
+) -> None:
+    pay(payment)
+    booking = story.ask()
+    choose = shown(story, visitor, LinkPurpose.CHOOSE, booking)
+    for page in (shown(story, visitor, LinkPurpose.MANAGE, booking), choose):
+        assert old_fee in page
+    assert new_fee in choose
+
+
+def test_asking_someone_else_for_a_free_consultation_has_no_word_of_money(
+    story: Story, visitor: Visitor
+) -> None:
+    pay("at_booking")
+    page = shown(story, visitor, LinkPurpose.CHOOSE, story.ask(kind=Kind.FREE_CONSULTATION))
+    assert "You can withdraw it until there is an answer." in page
+    assert "refund" not in page
+
+
 ENDS = {
     "declined": (lambda story, booking: story.decline(booking), False),
     "withdrawn": (lambda story, booking: story.withdraw(booking), False),

@@ -1,6 +1,7 @@
 """CSV files that spreadsheet programs read as data and never as formulas."""
 
 import csv
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -16,10 +17,17 @@ from emails import formatting
 
 _FORMULA_STARTS = frozenset("=+-@")
 _WHITESPACE_STARTS = frozenset("\t\r\n")
+# Semicolons separate cells where a comma is the decimal sign.
+_OTHER_CELL = re.compile(r"[^;]+")
 _ROWS_AT_ONCE = 200
 
 
 def text(value: str) -> str:
+    # Where a spreadsheet's separator is another one, each part would be a cell.
+    return _OTHER_CELL.sub(lambda part: _without_formula(part[0]), value)
+
+
+def _without_formula(value: str) -> str:
     # An apostrophe in front of what a spreadsheet would run as a formula.
     first = next((char for char in value if not _is_invisible(char)), "")
     # NFKC turns full-width and other forms of a sign into the sign itself.

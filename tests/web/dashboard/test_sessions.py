@@ -163,6 +163,11 @@ def test_a_cell_that_hides_its_first_sign_is_no_formula(start: str, sign: str) -
     assert csv_export.text(f"{start}{sign}1+1") == f"'{start}{sign}1+1"
 
 
+@for_every([("Dee;=1+1", "Dee;'=1+1"), (";+1; -1;", ";'+1;' -1;"), ("Dee; Eli", "Dee; Eli")])
+def test_a_cell_is_no_formula_where_semicolons_separate_cells(name: str, cell: str) -> None:
+    assert csv_export.text(name) == cell
+
+
 @pytest.mark.parametrize("name", ["Dee", "\u200bDee", "", "\u00a0", "Ås=a", "李=1", "Ⅳ-1"])
 def test_a_cell_that_begins_with_a_letter_stays_as_it_is(name: str) -> None:
     assert csv_export.text(name) == name
