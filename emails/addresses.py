@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.headerregistry import Address
-from email.utils import parseaddr
 from functools import lru_cache
 from itertools import groupby
 
@@ -15,6 +16,7 @@ from emails.safety import UnsafeValue, clean_name
 MAX_LENGTH = 254
 # RFC 5322: these, like spaces, may stand in a local part only in quotes.
 _SPECIALS = frozenset('()<>[]:;@\\,"')
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62}))*")
 
 
@@ -115,20 +117,24 @@ def sender_mailbox(field: str, value: str) -> Address:
     """An address that may have a name: `Mindsum <bookings@mindsum.example>`. Raises UnsafeValue."""
     if not _is_printable(value):
         raise UnsafeValue(field, "an address, with or without a name before it")
-    name, address = parseaddr(value) if "<" in value else ("", value)
-    # An unquoted "," or "@" in the name makes parseaddr read another address.
-    if "<" in value and not value.endswith(f"<{address}>"):
+    # Read by hand: for parseaddr, words before an unquoted ":" are a group, and a "," ends a name.
+    typed, has_name, rest = value.rpartition("<")
+    if not has_name:
+        typed, rest = "", f"{value}>"
+    name, quotes = typed.strip(), _QUOTED.fullmatch(typed.strip())
+    if ("@" in name and not quotes) or not rest.endswith(">"):
         raise UnsafeValue(field, "an address, with or without a name before it")
-    bare = mailbox(field, address)
-    typed = value.rpartition("<")[0].strip()
-    # parseaddr reads words before an unquoted ":" as a group and drops them.
-    if _letters(name) != _letters(typed):
-        name = typed.replace('"', "")
-    return Address(clean_name(name, "Mindsum"), bare.username, bare.domain)
+    bare = mailbox(field, rest[:-1])
+    shown = re.sub(r"\\(.)", r"\1", quotes[1]) if quotes else _decoded(name.replace('"', ""))
+    return Address(clean_name(shown, "Mindsum"), bare.username, bare.domain)
 
 
-def _letters(text: str) -> str:
-    return "".join(char for char in text if char.isalnum())
+def _decoded(name: str) -> str:
+    try:
+        # Some programs show a name in the form that it has in a header.
+        return str(make_header(decode_header(name)))
+    except (HeaderParseError, LookupError, UnicodeError):
+        return name
 
 
 def _is_printable(value: str) -> bool:
