@@ -44,11 +44,12 @@ from emails import formatting
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep everything in this folder.",
 )
-def demo(port: int | None, data: Path | None) -> int:
+@click.option("--empty", is_flag=True, help="Therapists alone, without three weeks of bookings.")
+def demo(port: int | None, data: Path | None, empty: bool) -> int:
     # Only this command needs honcho and the demo's therapists.
     from app.demo import run as demo_run  # noqa: PLC0415
 
-    return demo_run.run(port or config.load().port, data)
+    return demo_run.run(port or config.load().port, data, is_empty=empty)
 
 
 @click.group()

@@ -53,12 +53,22 @@ class LocalMailServer(SmtpServer):
         )
 
 
+def open_maildir(directory: Path) -> mailbox.Maildir:
+    for folder in ("tmp", "new", "cur"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    return mailbox.Maildir(directory, create=False)
+
+
+def stored_form(sender: str, recipients: list[str], raw: bytes) -> bytes:
+    """A message as the Maildir holds it: below a field with its envelope and when it arrived."""
+    facts = {"at": clock.now().isoformat(), "from": sender, "to": recipients}
+    return _ENVELOPE_FIELD + json.dumps(facts).encode("ascii") + b"\r\n" + raw
+
+
 class _MaildirWriter:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        for folder in ("tmp", "new", "cur"):
-            (directory / folder).mkdir(parents=True, exist_ok=True)
-        self._maildir = mailbox.Maildir(directory, create=False)
+        self._maildir = open_maildir(directory)
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope
@@ -70,13 +80,8 @@ class _MaildirWriter:
         return "250 2.0.0 Stored"
 
     def _store(self, envelope: Envelope) -> None:
-        facts = {
-            "at": clock.now().isoformat(),
-            "from": envelope.mail_from or "",
-            "to": envelope.rcpt_tos,
-        }
         raw = envelope.original_content or b""
-        self._maildir.add(_ENVELOPE_FIELD + json.dumps(facts).encode("ascii") + b"\r\n" + raw)
+        self._maildir.add(stored_form(envelope.mail_from or "", envelope.rcpt_tos, raw))
         # mailbox syncs the file, but not the folder that holds its name.
         folder = os.open(self._directory / "new", os.O_RDONLY)
         try:

@@ -19,9 +19,10 @@ from honcho.printer import Message, Printer
 
 from app import clock, config, create_app, listening
 from app.config import Settings
-from app.demo import therapists
+from app.demo import history, therapists
 from app.demo.mail_server import LOOPBACK
 from app.errors import ConfigError
+from app.store import queries
 from app.store.db import database
 
 API_KEY = "demo"
@@ -33,8 +34,11 @@ _ROOT = Path(__file__).parents[2]
 _open = build_opener(ProxyHandler({})).open
 
 
-def run(port: int, data: Path | str | None = None) -> int:
-    """Serve on loopback until a signal. Exit status: 1 if a process ended, 2 for a bad setting."""
+def run(port: int, data: Path | str | None = None, *, is_empty: bool = False) -> int:
+    """Serve on loopback until a signal, with three weeks of bookings unless it `is_empty`.
+
+    Exit status: 1 if a process ended, 2 for a bad setting.
+    """
     # Even a stop before honcho handles signals removes the temporary folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -46,7 +50,7 @@ def run(port: int, data: Path | str | None = None) -> int:
             os.environ.update(_variables(port, mail_port, _free_port(), folder))
             settings = config.load()
             _check_port(settings)
-            _prepare_database(settings)
+            _prepare_database(settings, folder, is_empty=is_empty)
             return _serve(settings, folder, is_kept=data is not None)
     except (_CannotStartError, ConfigError) as error:
         _say(str(error))
@@ -128,11 +132,14 @@ def _variables(port: int, mail_port: int, door_port: int, folder: Path) -> dict[
     }
 
 
-def _prepare_database(settings: Settings) -> None:
+def _prepare_database(settings: Settings, folder: Path, *, is_empty: bool) -> None:
     app = create_app(settings)
     database.upgrade()
     with app.app_context(), database.connection():
+        is_new = not queries.every_therapist()
         therapists.add_missing(clock.now())
+        if is_new and not is_empty:
+            history.make(app, folder)
 
 
 def _commands(settings: Settings, folder: Path) -> dict[str, list[str]]:
@@ -149,7 +156,7 @@ def _commands(settings: Settings, folder: Path) -> dict[str, list[str]]:
 
 
 def _serve(settings: Settings, folder: Path, *, is_kept: bool) -> int:
-    ready = _Readiness(settings, folder if is_kept else None)
+    ready = _Readiness(settings, folder, is_kept=is_kept)
     commands = _commands(settings, folder)
     manager = _Manager(len(commands), when_started=ready.watch)
     for name, arguments in commands.items():
@@ -207,11 +214,11 @@ class _Output(Printer):  # type: ignore[misc] # the package ships no types
 
 
 class _Readiness:
-    def __init__(self, settings: Settings, kept_in: Path | None) -> None:
+    def __init__(self, settings: Settings, folder: Path, *, is_kept: bool) -> None:
         self._port = settings.port
         host = listening.reachable_at(settings.bind_address)
         self._health = f"http://{host}:{settings.port}/healthz"
-        self._kept_in = kept_in
+        self._folder, self._is_kept = folder, is_kept
         self.is_overdue = False
 
     def watch(self) -> None:
@@ -222,7 +229,7 @@ class _Readiness:
         give_up_at = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < give_up_at:
             if self._answers():
-                _welcome(self._port, self._kept_in)
+                _welcome(self._port, self._folder, is_kept=self._is_kept)
                 return
             time.sleep(0.2)
         self.is_overdue = True
@@ -235,9 +242,9 @@ class _Readiness:
         return False
 
 
-def _welcome(port: int, kept_in: Path | None) -> None:
+def _welcome(port: int, folder: Path, *, is_kept: bool) -> None:
     site = f"http://{LOOPBACK}:{port}"
-    kept = f"Everything is kept in {kept_in}." if kept_in else "Nothing is kept afterwards."
+    kept = f"Everything is kept in {folder}." if is_kept else "Nothing is kept afterwards."
     click.echo(
         f"""
   Mindsum Bookings is running.
@@ -254,6 +261,10 @@ def _welcome(port: int, kept_in: Path | None) -> None:
 
   Therapists sign in at {site}/sign-in, for example as {therapists.ADDRESSES[0]};
   the link comes to the mailbox. The API key is "{API_KEY}". {kept}
+  The command line works on this demo too, in another terminal:
+
+    {config.current().command} booking list
+
   Ctrl+C stops it. Below: what the site and the scheduler log.
 """
     )

@@ -112,12 +112,13 @@ def _add_filters(app: Flask) -> None:
         by_day=by_day,
         time_left=time_left,
         phone_links=phone_links,
+        sentence=fee_words.sentence,
     )
-    app.jinja_env.filters["sentence"] = fee_words.sentence
 
 
 def _add_globals(app: Flask) -> None:
     app.jinja_env.globals.update(
+        in_demo=lambda: config.current().demo_dir is not None,
         asset=static_files.asset,
         script=scripts.script,
         zones=zones,

@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
-from peewee import fn
+from peewee import Expression, Field
 
+from app.store.db.statements import Statement
 from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
+from app.store.models.base import Table
 from app.store.queries.bookings import ACCEPTED, REQUESTED
 
 _QUEUED = OutboxEmail.status == OutboxStatus.QUEUED
@@ -21,13 +23,28 @@ _DUE_COLUMNS = (
 )
 
 
-def next_due_at(now: datetime) -> datetime | None:
-    """The first instant after `now` at which the scheduler has something to do."""
-    soonest = (
-        table.select(fn.MIN(column)).where(condition, column > now).scalar()
-        for table, column, condition in _DUE_COLUMNS
+def _soonest(
+    table: type[Table], column: Field, condition: Expression
+) -> Statement[tuple[datetime]]:
+    return Statement(
+        lambda now: (
+            table.select(column).where(condition, column > now).order_by(column).limit(1).tuples()
+        )
     )
-    return min((at for at in soonest if at is not None), default=None)
+
+
+_SOONEST = [(each[1].name, _soonest(*each)) for each in _DUE_COLUMNS]
+
+
+def next_due(now: datetime) -> tuple[datetime, str] | None:
+    """The first instant after `now` at which the scheduler has something to do, and its column."""
+    found = ((statement.first(now), name) for name, statement in _SOONEST)
+    return min(((row[0], name) for row, name in found if row is not None), default=None)
+
+
+def next_due_at(now: datetime) -> datetime | None:
+    due = next_due(now)
+    return due[0] if due else None
 
 
 def newest_timeline_entries(limit: int) -> list[TimelineEntry]:

@@ -16,7 +16,8 @@ HTML_POLICY = "; ".join(
         "form-action 'none'",
         "base-uri 'none'",
         "frame-ancestors 'self'",
-        "sandbox allow-popups allow-top-navigation-by-user-activation",
+        # The page around it reads its height; without allow-scripts nothing in it runs.
+        "sandbox allow-same-origin allow-popups allow-top-navigation-by-user-activation",
     )
 )
 _LINK = re.compile(r"<a\b", re.IGNORECASE)

@@ -20,7 +20,7 @@ from app.web.security import CONTENT_POLICY
 from emails.preview import Scheme
 from emails.samples import SAMPLES
 
-EMAILS_SHOWN = 100
+EMAILS_SHOWN = 50
 VIEWS = ("html", "text", "calendar", "raw")
 
 blueprint = Blueprint("mailbox", __name__, url_prefix="/mailbox")
@@ -68,6 +68,7 @@ def inbox() -> str:
         to=recipient,
         panel=panel,
         is_still="still" in request.args,
+        command=config.current().command,
     )
 
 
