@@ -167,7 +167,11 @@ def for_asha(bookings: Bookings) -> list[str]:
     return [
         "/dashboard",
         "/dashboard?tab=upcoming",
+        "/dashboard/week",
+        "/dashboard/week?from=2026-10-26",
         "/dashboard/sessions",
+        "/dashboard/sessions?q=dee&from=2026-11-01",
+        "/dashboard/sessions?q=nobody&to=soon",
         "/dashboard/sessions?show=upcoming&kind=free_consultation",
         "/dashboard/sessions?show=cancelled&kind=free_consultation",
         "/dashboard/profile",

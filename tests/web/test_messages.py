@@ -378,7 +378,8 @@ def test_a_long_thread_shows_its_newest_and_all_on_request(
             page = shown()
         # The last one records that it was read, after the answer.
         assert many.pop().startswith('INSERT INTO "access_entry"')
-        assert len(many) == few_queries <= 7
+        # The first time, the therapist's page also notes that the messages are not unread.
+        assert len([each for each in many if "UPDATE" not in each]) == few_queries <= 7
         assert len(page.data) < 40_000
         assert "message 39." in page.text
         assert "message 1." not in page.text

@@ -2,14 +2,28 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
+
+from peewee import fn
 
 from app.errors import MessagesEnded
 from app.rules.lifecycle import Actor
 from app.services.bookings import log, transitions
 from app.store import outbox, queries
 from app.store.db.database import in_transaction
+from app.store.db.statements import Statement, update
 from app.store.models import Booking, Purpose, Role, Writing
 
+_UNREAD = Statement[Any](
+    lambda booking, purpose, author, newest_id: Booking.update(
+        unread_since=Writing.select(fn.MIN(Writing.created_at)).where(
+            Writing.booking == Booking.id,
+            Writing.purpose == purpose,
+            Writing.author == author,
+            Writing.id > newest_id,
+        )
+    ).where(Booking.id == booking)
+)
 _RECIPIENT = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 
 
@@ -24,7 +38,7 @@ def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writin
         raise MessagesEnded
     message = _write(booking, Purpose.MESSAGE, author, body, now)
     if author is Actor.CLIENT and booking.unread_since is None:
-        _set_unread(booking, now)
+        update(Booking, {"unread_since": now}, id=booking.id)
     outbox.enqueue(
         "new_message",
         _RECIPIENT[author],
@@ -39,14 +53,9 @@ def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writin
 @in_transaction
 def note_read(booking: Booking, shown: Iterable[Writing]) -> None:
     """The therapist has opened what is `shown`; a message that came since stays unread."""
-    booking = transitions.lock_booking(booking)
+    queries.lock_therapists([booking.therapist_id])
     newest_id = max((each.id for each in shown), default=0)
-    since = queries.first_message_after(booking, Actor.CLIENT, newest_id)
-    _set_unread(booking, since)
-
-
-def _set_unread(booking: Booking, since: datetime | None) -> None:
-    Booking.update(unread_since=since).where(Booking.id == booking.id).execute()
+    _UNREAD.run(booking.id, Purpose.MESSAGE, Actor.CLIENT, newest_id)
 
 
 @in_transaction

@@ -215,18 +215,6 @@ def writings_of(booking: Booking, *purposes: Purpose) -> list[Writing]:
     return list(rows.order_by(Writing.id))
 
 
-def first_message_after(booking: Booking, author: Actor, newest_id: int) -> datetime | None:
-    """When `author` wrote the first message in it that has a higher id."""
-    rows = Writing.select(Writing.created_at).where(
-        Writing.booking == booking,
-        Writing.purpose == Purpose.MESSAGE,
-        Writing.author == author,
-        Writing.id > newest_id,
-    )
-    first: Writing | None = rows.order_by(Writing.id).first()
-    return first.created_at if first else None
-
-
 def written_counts(booking: Booking) -> dict[Purpose, int]:
     """How much was written for each purpose; nothing is decrypted."""
     rows = (

@@ -1,6 +1,7 @@
 """The dashboard's Home: today, unread messages, New Enquiries and Upcoming Sessions."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request
@@ -25,23 +26,29 @@ _SESSIONS = (Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW)
 @blueprint.get("")
 def show() -> ResponseReturnValue:
     therapist, now = base.current_therapist(), clock.now()
-    is_upcoming = request.args.get("tab") == "upcoming"
-    page_of = bookings.upcoming_page if is_upcoming else bookings.enquiries_page
-    count_of_other = bookings.enquiries_count if is_upcoming else bookings.upcoming_count
-    page = page_of(therapist, now, base.page_number(), PAGE_SIZE)
-    totals = page.total, count_of_other(therapist, now)
-    enquiries, upcoming = reversed(totals) if is_upcoming else totals
     return render_template(
         "dashboard/home.html",
         **base.layout_context(),
-        page=page,
-        is_upcoming=is_upcoming,
-        enquiry_count=enquiries,
-        upcoming_count=upcoming,
+        **_tabs(therapist, now),
         today=_sessions_of_today(therapist, now),
         unread=calendar.unread_of(therapist),
         answer_within=config.current().policy.answer_within,
     )
+
+
+def _tabs(therapist: Therapist, now: datetime) -> dict[str, Any]:
+    """A page of the tab that is shown, and how many bookings each of them has."""
+    is_upcoming = request.args.get("tab") == "upcoming"
+    page_of = bookings.upcoming_page if is_upcoming else bookings.enquiries_page
+    count_of_other = bookings.enquiries_count if is_upcoming else bookings.upcoming_count
+    page = page_of(therapist, now, base.page_number(), PAGE_SIZE)
+    other = count_of_other(therapist, now)
+    return {
+        "page": page,
+        "is_upcoming": is_upcoming,
+        "enquiry_count": other if is_upcoming else page.total,
+        "upcoming_count": page.total if is_upcoming else other,
+    }
 
 
 def _sessions_of_today(therapist: Therapist, now: datetime) -> list[Booking]:

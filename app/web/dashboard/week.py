@@ -22,7 +22,7 @@ from emails import formatting
 blueprint = Blueprint("week", __name__, url_prefix="/dashboard")
 base.require_sign_in(blueprint)
 
-_DAY, _DAYS = timedelta(days=1), 7
+_DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 # Weeks that are further away are not shown.
 _MOST_AWAY = timedelta(days=5 * 365)
 _SESSIONS = (Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW)
@@ -74,26 +74,30 @@ class Day:
 
 @blueprint.get("/week")
 def show() -> ResponseReturnValue:
-    therapist, now = base.current_therapist(), clock.now()
-    today = local_day(now, therapist.timezone)
+    today = local_day(clock.now(), base.current_therapist().timezone)
     first = _first_day(today)
+    return render_template(
+        "dashboard/week.html",
+        **base.layout_context(),
+        days=_days(first),
+        today=today,
+        first=first,
+        earlier=first - _WEEK,
+        later=first + _WEEK,
+        is_this_week=first == _monday(today),
+    )
+
+
+def _days(first: date) -> list[Day]:
+    therapist, now = base.current_therapist(), clock.now()
     zone = ZoneInfo(therapist.timezone)
-    span = day_starts_at(first, zone), day_starts_at(first + timedelta(days=_DAYS), zone)
+    span = day_starts_at(first, zone), day_starts_at(first + _WEEK, zone)
     entries = [
         *_of_bookings(calendar.bookings_between(therapist, *span), now),
         *_of_proposals(calendar.proposed_between(therapist, *span, now)),
         *_of_time_off(calendar.time_off_between(therapist, *span)),
     ]
-    return render_template(
-        "dashboard/week.html",
-        **base.layout_context(),
-        days=week_of(first, zone, entries, availability.windows_of(therapist)),
-        today=today,
-        first=first,
-        earlier=first - timedelta(days=_DAYS),
-        later=first + timedelta(days=_DAYS),
-        is_this_week=first == _monday(today),
-    )
+    return week_of(first, zone, entries, availability.windows_of(therapist))
 
 
 def week_of(
@@ -101,7 +105,7 @@ def week_of(
 ) -> list[Day]:
     """Seven local days from `first`; an entry is in each day that it touches, by its start."""
     days = []
-    for on in (first + timedelta(days=number) for number in range(_DAYS)):
+    for on in (first + timedelta(days=number) for number in range(_WEEK.days)):
         start, end = day_starts_at(on, zone), day_starts_at(on + _DAY, zone)
         touching = [each for each in entries if each.touches(start, end)]
         hours = [
