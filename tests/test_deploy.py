@@ -44,7 +44,7 @@ def settings_named() -> dict[str, set[str]]:
         "compose": set(of_yaml("docker/compose.yaml")["x-product"]["environment"]),
         "site.env": set(lines.findall((DEPLOY / "docker/site.env.example").read_text())),
         "units": set(lines.findall((DEPLOY / "systemd/env.example").read_text())),
-        "heroku": set(json.loads((platforms / "app.json").read_text())["env"]),
+        "heroku": set(json.loads((platforms / "heroku/app.json").read_text())["env"]),
         "render": {each["key"] for each in variables if "key" in each},
         "fly": set(tomllib.loads((platforms / "fly.toml").read_text())["env"]),
         "keys": set(lines.findall(printed("make-secrets"))),
@@ -63,6 +63,14 @@ def test_every_variable_of_a_recipe_is_a_setting() -> None:
     assert all(named.values())
     known = SETTINGS | OTHERS
     assert [f"{file}: {each}" for file, found in named.items() for each in found - known] == []
+
+
+def test_both_processes_on_render_have_the_same_variables() -> None:
+    site, scheduler = (
+        {each["key"] for each in service["envVars"] if "key" in each}
+        for service in of_yaml("platforms/render.yaml")["services"]
+    )
+    assert site == scheduler
 
 
 def test_new_keys_are_good_keys_and_no_two_are_alike() -> None:
@@ -93,7 +101,7 @@ def test_the_image_says_the_version_and_runs_no_more_than_it_needs() -> None:
     lines = (DEPLOY / "docker/Dockerfile").read_text()
     assert f'image.version="{VERSION}"' in lines
     assert "--require-hashes -r requirements.lock" in lines
-    assert re.search(r"(?m)^USER mindsum$", lines)
+    assert re.search(r"(?m)^USER 10001$", lines)
     described = of_yaml("docker/compose.yaml")
     product = described["x-product"]
     assert product["image"].endswith(f":{VERSION}")

@@ -1,12 +1,8 @@
-"""What release 0.1 left behind goes on: its database, its links, and what it sent on the wire.
-
-tests/data/release_0_1 was written by that release, which lived `fixed_life` on SQLite:
-rows.json (every row of its database), links.json (links from its emails, Message-IDs of what was
-still queued) and wire.json (its emails without their words, and the answers of its API).
-"""
+"""What release 0.1 left behind goes on: its database, its links, and what it sent on the wire."""
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,50 +12,22 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
-from playhouse.migrations import Runner
 
 from app import create_app, links
 from app.cli import run
-from app.config import Settings
 from app.links import LinkPurpose
-from app.rules.weekly_hours import parse_windows
 from app.scheduler.process import run_once
 from app.services import auth
 from app.services.ops import replay
-from app.services.therapists import accounts
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, SignIn
 from emails.message import message_id
+from tests.harness.processes import ROOT
 from tests.harness.smtp_server import MailServer
-from tests.scenarios import fixed_life
+from tests.scenarios import fixed_life, last_release
 from tests.scenarios.fixed_life import FixedLife
-
-DATA = Path(__file__).parent / "data" / "release_0_1"
-LAST_STEP = "0003_figures"
-
-LINKS: dict[str, Any] = json.loads((DATA / "links.json").read_text())
-WIRE: dict[str, Any] = json.loads((DATA / "wire.json").read_text())
-THEN = datetime.fromisoformat(LINKS["now"])
-THERAPISTS = (
-    ("Asha Rao", "Europe/London", 6000),
-    ("Bran Cole", "America/New_York", 8000),
-    ("Chi Nakamura", "Australia/Lord_Howe", 7000),
-)
-
-
-def settings_for(url: str, mail: MailServer) -> Settings:
-    return Settings(
-        database_url=url,
-        mail_server="127.0.0.1",
-        mail_port=mail.port,
-        public_url=fixed_life.PUBLIC_URL,
-        secret_key=fixed_life.SECRET_KEY,
-        notes_key=(fixed_life.NOTES_KEY,),
-        api_keys=(fixed_life.API_KEY,),
-        ratelimit_enabled=False,
-        press_guard=False,
-    )
+from tests.scenarios.last_release import DATA, LINKS, THEN, WIRE, settings_for
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -78,35 +46,11 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     database.release()
 
 
-def load_rows() -> None:
-    """Fill the bound database, whose schema is the last release's, with that release's rows."""
-    is_sqlite = database.is_sqlite()
-    mark = "?" if is_sqlite else "%s"
-    for table, rows in json.loads((DATA / "rows.json").read_text()).items():
-        kinds = {each.name: each.data_type for each in database.db.get_columns(table)}
-        for row in rows:
-            values = [
-                bool(value) if kinds[name].lower() in ("bool", "boolean") else value
-                for name, value in row.items()
-            ]
-            columns = ", ".join(f'"{name}"' for name in row)
-            marks = ", ".join([mark] * len(row))
-            database.db.execute_sql(f'INSERT INTO "{table}" ({columns}) VALUES ({marks})', values)
-        if rows and "id" in kinds and not is_sqlite:
-            database.db.execute_sql(
-                f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), MAX(id)) FROM \"{table}\""
-            )
-
-
 @pytest.fixture
 def upgraded(empty_url: str, mail: MailServer, time_machine: Any) -> Flask:
     """Today's application on the last release's database, at the moment it was left."""
     time_machine.move_to(THEN, tick=False)
-    database.bind(empty_url)
-    with database.connection():
-        Runner(database.db.obj, str(database.MIGRATIONS)).up(LAST_STEP)
-        with database.db.atomic():
-            load_rows()
+    last_release.restore(empty_url)
     database.upgrade()
     app = create_app(settings_for(empty_url, mail))
     app.testing = True
@@ -149,6 +93,14 @@ def is_wording(where: str) -> bool:
     return where.rpartition(".")[2] in {"what_moved_it", "what_would_mend_it", "name"} and (
         ".ranking" in where
     )
+
+
+def test_it_is_the_newest_tag() -> None:
+    """Where a release has a tag, what it left behind is kept."""
+    before = ["git", "describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"]
+    tag = subprocess.run(before, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    newest = tag or "v0.1.0"
+    assert DATA.name == "release_" + "_".join(newest.removeprefix("v").split(".")[:2])
 
 
 def test_its_books_add_up_after_the_upgrade(upgraded: Flask) -> None:
@@ -272,36 +224,11 @@ def fixed(
     empty_url: str, mail: MailServer, time_machine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> FixedLife:
     """Today's application at the start of the life that the last release lived."""
-    time_machine.move_to(fixed_life.MONDAY, tick=False)
-    fixed_life.fix_chance(monkeypatch)
-    app = create_app(settings_for(empty_url, mail))
-    database.upgrade()
-    with app.app_context():
-        for name, zone, rate_minor in THERAPISTS:
-            slug = name.split()[0].lower()
-            accounts.add_therapist(
-                accounts.NewTherapist(
-                    slug=slug,
-                    name=name,
-                    email=f"{slug}@therapists.example",
-                    timezone=zone,
-                    rate_minor=rate_minor,
-                    windows=parse_windows("Mon-Sun 09:00-17:00"),
-                    meeting_url=f"https://meet.example/{slug}",
-                ),
-                fixed_life.MONDAY,
-            )
 
     def move_to(at: datetime) -> None:
         time_machine.move_to(at, tick=False)
 
-    def sweep() -> None:
-        assert run_once(app) == 0
-
-    def received() -> list[Any]:
-        return [each.parsed for each in mail.messages]
-
-    return FixedLife(app, move_to, sweep, received)
+    return last_release.begin(empty_url, mail, monkeypatch, move_to)
 
 
 def test_a_fixed_life_looks_the_same_from_outside(fixed: FixedLife) -> None:

@@ -1,4 +1,4 @@
-"""While the schema is behind no job does anything; once it is current, all go on."""
+"""While the schema is not the code's no job does anything; once it is, all go on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from flask import Flask
 
+from app.cli import run
 from app.scheduler.process import run_once
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job, JobResult
@@ -24,14 +25,29 @@ LINE = 'event=jobs_wait why="the schema waits for upgrades: mindsum db upgrade"'
 @contextmanager
 def one_step_behind() -> Iterator[None]:
     """As after a new version has started, and before `mindsum db upgrade`."""
-    last = "(SELECT MAX(name) FROM schema_migration)"
-    db.execute_sql(f"UPDATE schema_migration SET name = 'x' || name WHERE name = {last}")
+    [(last,)] = db.execute_sql("SELECT MAX(name) FROM schema_migration").fetchall()
+    db.execute_sql(f"DELETE FROM schema_migration WHERE name = '{last}'")
     try:
         yield
     finally:
-        db.execute_sql(
-            "UPDATE schema_migration SET name = SUBSTR(name, 2) WHERE SUBSTR(name, 1, 1) = 'x'"
-        )
+        _add_step(last)
+
+
+@contextmanager
+def one_step_ahead() -> Iterator[None]:
+    """As after an older version was installed again on the database of a newer one."""
+    _add_step("9999_of_tomorrow")
+    try:
+        yield
+    finally:
+        db.execute_sql("DELETE FROM schema_migration WHERE name = '9999_of_tomorrow'")
+
+
+def _add_step(name: str) -> None:
+    db.execute_sql(
+        "INSERT INTO schema_migration (id, name, applied)"
+        f" SELECT MAX(id) + 1, '{name}', MAX(applied) FROM schema_migration"
+    )
 
 
 def test_once_sends_nothing_and_does_nothing_before_the_upgrade(
@@ -54,6 +70,24 @@ def test_once_sends_nothing_and_does_nothing_before_the_upgrade(
     assert len({each.parsed["Message-ID"] for each in story.mail.messages}) == len(
         story.mail.messages
     )
+
+
+def test_a_schema_of_a_newer_release_is_left_alone_and_named(
+    story: Story, app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.ask()
+    capsys.readouterr()
+    with one_step_ahead():
+        assert run_once(app) == 1
+        assert "is of a newer release (9999_of_tomorrow)" in capsys.readouterr().err
+        ready = app.test_client().get("/readyz")
+        assert (ready.status_code, "newer release" in ready.text) == (503, True)
+        assert run(["booking", "list"], lambda: app) == 2
+        assert "newer release" in capsys.readouterr().err
+        assert run(["check"], lambda: app) == 1
+        assert "newer release" in capsys.readouterr().out
+    assert story.mail.messages == []
+    assert run_once(app) == 0
 
 
 def test_a_resident_scheduler_logs_it_once_a_minute_and_goes_on_by_itself(

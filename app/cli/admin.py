@@ -227,17 +227,16 @@ def _check_database() -> Iterator[CheckResult]:
     # What /readyz checks, and whether the database can be written.
     kind = "SQLite" if database.is_sqlite() else "PostgreSQL"
     try:
-        pending = database.pending_upgrades()
+        fault = database.schema_fault()
         with database.connection():
-            checks = [] if pending else health.checks(clock.now(), tries_writing=True)
-            hides_networks = not pending and limits.hides_networks(clock.now())
+            checks = [] if fault else health.checks(clock.now(), tries_writing=True)
+            hides_networks = not fault and limits.hides_networks(clock.now())
     except (StoreUnavailable, peewee.DatabaseError) as error:
         detail = f"{kind} does not answer: {str(error).splitlines()[0]}"
         yield CheckResult("database", False, detail)
         return
-    if pending:
-        detail = f"{kind} lacks {', '.join(pending)}: run {config.current().command} db upgrade"
-        yield CheckResult("database", False, detail)
+    if fault:
+        yield CheckResult("database", False, f"the schema of {kind} {fault}")
         return
     if hides_networks:
         detail = (

@@ -10,7 +10,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from app import config
 from app.errors import NotFound
 from app.rules.lifecycle import Verdict
 from app.schemas import Out
@@ -106,10 +105,8 @@ def with_database(command: Callable[P, R]) -> Callable[P, R]:
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         with database.connection():
-            pending = database.pending_upgrades()
-            if pending:
-                what = f"the database is not up to date (missing: {', '.join(pending)})"
-                raise Mistake(f"{what}: run {config.current().command} db upgrade")
+            if fault := database.schema_fault():
+                raise Mistake(f"the database's schema {fault}")
             try:
                 return command(*args, **kwargs)
             except NotFound as error:

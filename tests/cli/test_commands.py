@@ -195,7 +195,7 @@ def test_a_database_without_tables_is_a_mistake_that_names_the_command_to_run(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "ops.db").touch()
-    assert typed(tmp_path, "booking", "list").mistake.endswith("run mindsum db upgrade")
+    assert typed(tmp_path, "booking", "list").mistake.endswith(": mindsum db upgrade")
     assert typed(tmp_path, "check").status == 1
     assert typed(tmp_path, "db", "upgrade").status == 0
     assert typed(tmp_path, "db", "upgrade", "--json").data == {"applied": [], "erased_again": 0}

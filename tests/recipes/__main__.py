@@ -34,13 +34,13 @@ def main() -> int:
 
 def installed(folder: Path) -> Path:
     """The programs of an empty virtual environment in which our wheel was installed."""
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    build = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation"]
     subprocess.run([*build, "--wheel-dir", folder, ROOT], check=True)
     shutil.rmtree(ROOT / "build", ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     [wheel] = folder.glob("*.whl")
     programs = folder / "venv" / "bin"
-    install = [programs / "pip", "--disable-pip-version-check", "install", "--quiet"]
+    install = [programs / "pip", "--disable-pip-version-check", "install", "-qq"]
     subprocess.run([*install, wheel], check=True)
     shutil.copy(ROOT / "deploy" / "make-secrets", programs / "make-secrets")
     return programs

@@ -77,5 +77,9 @@ class Browser:
         """Open the link of an email and press the button of its page."""
         found = re.search(rf"https?://[^/\s]+(/link/{purpose}/\S+)", email)
         assert found, f"no link for {purpose} in {email}"
-        [form] = forms_of(self.get(found[1]))[:1]
-        self.post(found[1], form.fields)
+        self.press_at(found[1])
+
+    def press_at(self, path: str) -> str:
+        """Open a link and press its page's first button; the page that follows."""
+        [form] = forms_of(self.get(path))[:1]
+        return self.post(path, form.fields)

@@ -12,6 +12,7 @@ import yaml
 from tests.harness.postgresql_server import own_server
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
+from tests.recipes import upgrade
 from tests.recipes.job import in_maildir, play, received
 from tests.recipes.running import ADD_ASHA, Place, changed, deploy, local
 
@@ -104,4 +105,6 @@ ALL: dict[str, Recipe] = {
     "procfile": procfile,
     "units": units,
     "compose": compose,
+    "upgrade": upgrade.on_sqlite,
+    "upgrade-pg": upgrade.on_postgresql,
 }

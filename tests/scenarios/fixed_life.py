@@ -65,6 +65,12 @@ class FixedLife:
     def request(
         self, therapist: str, client: str, starts_at: datetime, kind: str, note: str
     ) -> str:
+        reference = self.ask(therapist, client, starts_at, kind, note)
+        self.sweep()
+        return reference
+
+    def ask(self, therapist: str, client: str, starts_at: datetime, kind: str, note: str) -> str:
+        """A request whose emails are still queued; the booking's reference."""
         name = {"dee": "Dee Stone", "eli": "Eli Marsh"}[client]
         booking = self.api(
             "POST",
@@ -81,7 +87,6 @@ class FixedLife:
                 "note": note,
             },
         )
-        self.sweep()
         return str(booking["reference"])
 
     def link(self, kind: str, reference: str, purpose: str) -> str:

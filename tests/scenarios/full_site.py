@@ -84,6 +84,7 @@ def public() -> list[str]:
         "/my-links",
         "/sign-in",
         "/sign-out",
+        "/api/reference",
         "/nowhere",
     ]
 

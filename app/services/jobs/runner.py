@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from app import clock, config
+from app import clock
 from app.errors import StoreUnavailable
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job, JobResult
@@ -41,7 +41,7 @@ class JobRunner:
         try:
             with database.connection():
                 # An email that is sent but cannot be recorded would be sent again by each run.
-                if self._is_schema_behind():
+                if self._is_schema_wrong():
                     return False
                 has_started = True
                 self._monitor.start(job, now)
@@ -63,20 +63,19 @@ class JobRunner:
             self._monitor.finish(job, result, took_s=took_s, now=clock.now(), has_failed=has_failed)
         return has_succeeded
 
-    def _is_schema_behind(self) -> bool:
+    def _is_schema_wrong(self) -> bool:
         # Logged once a minute for all jobs together.
-        is_behind = bool(database.pending_upgrades())
+        fault = database.schema_fault()
         with self._lock:
             now_s, logged_s = time.monotonic(), self._schema_logged_s
             is_logged = logged_s is not None and now_s - logged_s < SCHEMA_LOGGED_EVERY_S
-            if not is_behind:
+            if fault is None:
                 self._schema_logged_s = None
             elif not is_logged:
                 self._schema_logged_s = now_s
-        if is_behind and not is_logged:
-            command = config.current().command
-            _log.error("jobs_wait", why=f"the schema waits for upgrades: {command} db upgrade")
-        return is_behind
+        if fault is not None and not is_logged:
+            _log.error("jobs_wait", why=f"the schema {fault}")
+        return fault is not None
 
 
 def _log_result(job: Job, result: JobResult, now: datetime, took_ms: int) -> None:

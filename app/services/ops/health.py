@@ -38,7 +38,7 @@ class Metrics:
 
 
 def checks(now: datetime, *, tries_writing: bool = False) -> list[Check]:
-    """Database, schema, notes, scheduler and outbox; only the first two if the schema is behind.
+    """Database, schema, notes, scheduler and outbox; only the first two if the schema is not ours.
 
     Whether the database can be written is tried with `tries_writing`, or if the scheduler fails
     its check. Raises StoreUnavailable or a database error if the database does not answer.
@@ -56,8 +56,8 @@ def checks(now: datetime, *, tries_writing: bool = False) -> list[Check]:
 
 
 def collect_metrics(now: datetime) -> Metrics | None:
-    """None if the schema is behind. Raises StoreUnavailable or a database error."""
-    if database.pending_upgrades():
+    """None if the schema is not the code's. Raises StoreUnavailable or a database error."""
+    if database.schema_fault():
         return None
     jobs = _jobs()
     return Metrics(_levels(now, jobs), metrics.emails(), attempts.counts(), metrics.moves(), jobs)
@@ -80,9 +80,8 @@ def _levels(now: datetime, jobs: list[JobStatistics]) -> dict[str, float]:
 
 
 def _schema() -> Check:
-    if database.pending_upgrades():
-        says = f"waits for upgrades; run: {_command()} db upgrade"
-        return Check("schema", is_ok=False, says=says)
+    if fault := database.schema_fault():
+        return Check("schema", is_ok=False, says=fault)
     return Check("schema", is_ok=True, says="is current")
 
 

@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 import peewee
 from playhouse.migrations import Migration, Runner
 
+from app import config
 from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store.db import errors
 from app.store.db.postgresql import PostgresqlServer
@@ -200,11 +201,28 @@ def upgrade_file(other: peewee.SqliteDatabase) -> list[str]:
 
 
 def pending_upgrades() -> list[str]:
-    """The names of schema steps that are not applied yet; cheap enough for every job run."""
-    steps = [step.name for step in Migration.load_directory(str(MIGRATIONS))]
+    """The names of schema steps that are not applied yet."""
+    applied = _applied_steps()
+    return [step for step in _known_steps() if step not in applied]
+
+
+def schema_fault() -> str | None:
+    """What keeps this code from working with the schema; cheap enough for every job run."""
+    applied, known = _applied_steps(), _known_steps()
+    if unknown := sorted(applied.difference(known)):
+        return f"is of a newer release ({', '.join(unknown)}): install that, or restore a backup"
+    if applied.issuperset(known):
+        return None
+    return f"waits for upgrades: {config.current().command} db upgrade"
+
+
+def _known_steps() -> list[str]:
+    return [step.name for step in Migration.load_directory(str(MIGRATIONS))]
+
+
+def _applied_steps() -> set[str]:
     with connection():
         if not db.table_exists("schema_migration"):
-            return steps
+            return set()
         rows = db.execute_sql("SELECT name FROM schema_migration").fetchall()
-    applied = {name for (name,) in rows}
-    return [step for step in steps if step not in applied]
+    return {name for (name,) in rows}
