@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from app.config import Settings
+from app.web import streaming
 from app.web.addresses import Callers, network
 from app.web.bodies import MAX_DISCARDED, limit_at
 
@@ -54,8 +55,11 @@ class Server:
             protocol.response_str(refused.status, _CLOSING, f"{refused.text}\n")
             return
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, self._answer, environ)
-        protocol.response_bytes(*answer)
+        status, headers, body = await loop.run_in_executor(self._threads, self._answer, environ)
+        if isinstance(body, bytes):
+            protocol.response_bytes(status, headers, body)
+        else:
+            await streaming.send(scope, protocol, self._threads, (status, headers, body))
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
         self._threads.shutdown(wait=False)
@@ -93,13 +97,17 @@ class Server:
                 if not self._reading[place]:
                     del self._reading[place]
 
-    def _answer(self, environ: "WSGIEnvironment") -> tuple[int, list[tuple[str, str]], bytes]:
+    def _answer(
+        self, environ: "WSGIEnvironment"
+    ) -> tuple[int, streaming.Headers, bytes | Iterable[bytes]]:
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
             started[:] = int(status[:3]), headers
 
         chunks = self._app(environ, start_response)
+        if streaming.is_streamed(environ["REQUEST_METHOD"], *started):
+            return started[0], started[1], chunks
         try:
             body = b"".join(chunks)
         finally:

@@ -1,15 +1,16 @@
 """Between granian and Flask: bodies with a deadline, a limit and a number at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask import Flask, request
+from flask import Flask, Response, request
 
 from app.config import Settings
-from app.web import bodies, server
+from app.web import bodies, server, streaming
 from app.web.bodies import MAX_DISCARDED
 from app.web.server import Server
 
@@ -24,6 +25,8 @@ class Exchange:
         self._chunks, self._hangs = chunks, hangs
         self.answer: tuple[int, dict[str, str], bytes] | None = None
         self.read = 0
+        self.parts: list[bytes] = []
+        self.leaves_after = 0
         values = {
             "method": "POST", "path": "/", "query_string": "", "server": "127.0.0.1:8000",
             "client": "192.0.2.1:4711", "http_version": "1.1", "scheme": "http",
@@ -43,6 +46,16 @@ class Exchange:
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
         self.answer = status, {name.lower(): value for name, value in headers}, body
+
+    def response_stream(self, status: int, headers: Headers) -> "Exchange":
+        self.response_bytes(status, headers, b"")
+        return self
+
+    async def send_bytes(self, part: bytes) -> None:
+        assert self.answer
+        self.parts.append(part)
+        if self.leaves_after == len(self.parts):
+            raise RuntimeError("granian has an error of its own for this")
 
     def response_str(self, status: int, headers: Headers, body: str) -> None:
         self.response_bytes(status, headers, body.encode())
@@ -182,3 +195,71 @@ def test_the_application_sees_the_request_as_any_wsgi_server_shows_it(echo: Flas
         "PATH_INFO": "/environ",
     }.items():
         assert f"({name!r}, {value!r})" in shown
+
+
+class Rows:
+    """An answer in parts, of which one may fail; knows whether it was closed."""
+
+    def __init__(self, *parts: bytes, fails: bool = False) -> None:
+        self._parts, self._fails = parts, fails
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._parts
+        if self._fails:
+            raise OSError("the database is gone")
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The callers whose connections were closed."""
+    callers: list[str] = []
+    monkeypatch.setattr(streaming, "cut_off", callers.append)
+    return callers
+
+
+def streamed(rows: Rows, *, leaves_after: int = 0) -> Exchange:
+    """The exchange in which those rows are asked for."""
+    app = Flask("rows")
+    app.add_url_rule("/", "rows", lambda: Response(rows))  # type: ignore[arg-type]
+    exchange = Exchange([], [], method="GET")
+    exchange.leaves_after = leaves_after
+    one(app, exchange)
+    assert rows.is_closed
+    return exchange
+
+
+def test_an_answer_of_unknown_length_is_sent_in_parts(cut: list[str]) -> None:
+    exchange = streamed(Rows(b"one", b"two"))
+    assert exchange.parts == [b"one", b"two"]
+    assert exchange.answer and "content-length" not in exchange.answer[1]
+    assert cut == []
+
+
+def test_an_answer_that_fails_midway_is_cut_off(cut: list[str]) -> None:
+    assert streamed(Rows(b"one", fails=True)).parts == [b"one"]
+    assert cut == ["192.0.2.1:4711"]
+
+
+def test_a_reader_who_leaves_ends_the_answer(cut: list[str]) -> None:
+    assert streamed(Rows(b"one", b"two", fails=True), leaves_after=1).parts == [b"one"]
+    assert cut == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_of_all_connections_only_the_callers_is_closed(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listening:
+        address = listening.getsockname()[:2]
+        pairs = [(socket.create_connection(address), listening.accept()[0]) for _ in range(2)]
+        (cut, _), (other, served) = pairs
+        peer, port = cut.getsockname()[:2]
+        streaming.cut_off(f"[{peer}]:{port}" if ":" in peer else f"{peer}:{port}")
+        assert cut.recv(10) == b""
+        served.sendall(b"still here")
+        assert other.recv(10) == b"still here"
+        for each in (connection for pair in pairs for connection in pair):
+            each.close()
