@@ -105,7 +105,7 @@ def profile(slug: str) -> AnyResponse:
     if therapist.takes_bookings:
         response = make_response(therapist_page.read(therapist, view, form).kept_html())
     else:
-        response = make_response(therapist_page.unavailable(therapist, form))
+        response = make_response(therapist_page.unavailable(therapist))
     if therapist.is_hidden:
         response.headers["X-Robots-Tag"] = "noindex"
     return response
@@ -212,7 +212,7 @@ def _form_page(
     therapist: Therapist, form: RequestForm, status: HTTPStatus, refusal: str = ""
 ) -> Response:
     if not therapist.takes_bookings:
-        return make_response(therapist_page.unavailable(therapist, form), status)
+        return make_response(therapist_page.unavailable(therapist), status)
     view = times_view.read_form(therapist, form)
     html = therapist_page.read(therapist, view, form).html(refusal)
     response = make_response(html, status)

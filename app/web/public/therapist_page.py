@@ -10,7 +10,7 @@ from app import clock, config
 from app.services import search
 from app.store import suppressions
 from app.store.models import Therapist
-from app.web import zones
+from app.web import kept, zones
 from app.web.kept_pages import KeptPages
 from app.web.public.open_times import all_starts, arrange
 from app.web.public.request_form import RequestForm, asks_for_times
@@ -81,12 +81,12 @@ def read(therapist: Therapist, view: TimesView, form: RequestForm) -> TherapistP
     )
 
 
-def unavailable(therapist: Therapist, form: RequestForm) -> str:
+def unavailable(therapist: Therapist) -> str:
     now = clock.now()
     return render_template(
         "public/unavailable.html",
         therapist=therapist,
-        form=form,
+        typed=kept.kept_fields(),
         now=now,
         policy=config.current().policy,
         others=search.alternatives_to(therapist, now),
