@@ -15,7 +15,8 @@ from app.services import validation
 from app.services.bookings import transitions
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
-from app.store.models import Booking, Therapist
+from app.store import queries
+from app.store.models import Booking, Purpose, Therapist
 from app.web import access, auth, booking_text
 from app.web.links import press, tokens
 from app.web.links.press import Verb
@@ -51,7 +52,13 @@ def decline(token: str) -> ResponseReturnValue:
         reason = validation.text(typed)
     except ValueError as error:
         return _confirm_page(booking, Move.DECLINE, typed=typed, error=str(error))
-    return _answer(booking, Move.DECLINE, reason)
+    try:
+        return _answer(booking, Move.DECLINE, reason)
+    except press.NotNow:
+        # In place, since an address carries no words.
+        if not reason:
+            raise
+        return _confirm_page(booking, Move.DECLINE, typed=typed)
 
 
 @blueprint.get("/link/session/<token>")
@@ -140,8 +147,10 @@ def _answer(booking: Booking, asked: Move, reason: str = "") -> ResponseReturnVa
             ),
         )
     )
-    result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
-    return _result_page(result, move)
+    # A reason to decline is none to accept, which the page that asks offers too.
+    passed_on = reason if move is Move.DECLINE else ""
+    result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=passed_on)
+    return _result_page(result, move, typed=reason)
 
 
 def _verbs(first: Move, booking: Booking) -> list[Verb]:
@@ -153,7 +162,7 @@ def _verbs(first: Move, booking: Booking) -> list[Verb]:
     return [Verb(str(move), words[move]) for move in (first, other)]
 
 
-def _result_page(result: MoveResult, move: Move) -> ResponseReturnValue:
+def _result_page(result: MoveResult, move: Move, *, typed: str = "") -> ResponseReturnValue:
     now, booking = clock.now(), result.booking
     status = tokens.http_status(booking, result.verdict, now)
     is_done = status is HTTPStatus.OK
@@ -167,6 +176,14 @@ def _result_page(result: MoveResult, move: Move) -> ResponseReturnValue:
         wanted=move,
         fee=booking_text.fee_for(booking, Actor.THERAPIST),
         session_path=tokens.path(LinkPurpose.SESSION, booking),
+        unsent="" if _is_stored(typed, booking) else typed,
         now=now,
     )
     return page, status
+
+
+def _is_stored(reason: str, booking: Booking) -> bool:
+    """Now, or when the same form was sent before."""
+    return not reason or reason in [
+        each.body for each in queries.writings_of(booking, Purpose.REASON)
+    ]

@@ -38,8 +38,8 @@ class _AskFirst(Exception):
         self.verbs = verbs
 
 
-class _NotNow(Exception):
-    pass
+class NotNow(Exception):
+    """The answer to the page that asks: nothing is to happen."""
 
 
 def meant(
@@ -64,7 +64,7 @@ def meant(
         return value
     if choice == NOT_NOW:
         _record("not_now", link)
-        raise _NotNow
+        raise NotNow
     doubt = presses.doubt_about(
         link,
         shown,
@@ -88,7 +88,7 @@ def mark() -> Markup:
 def register(app: Flask) -> None:
     app.add_template_global(mark, "press_mark")
     app.register_error_handler(_AskFirst, _question_page)
-    app.register_error_handler(_NotNow, _page_again)
+    app.register_error_handler(NotNow, _page_again)
 
 
 def _is_known(holder: str) -> bool:
@@ -119,7 +119,7 @@ def _question_page(asked: _AskFirst) -> ResponseReturnValue:
     )
 
 
-def _page_again(_error: _NotNow) -> ResponseReturnValue:
+def _page_again(_error: NotNow) -> ResponseReturnValue:
     return redirect(request.path, HTTPStatus.SEE_OTHER)
 
 

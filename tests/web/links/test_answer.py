@@ -22,6 +22,12 @@ from tests.web.conftest import Visitor, another_visitor
 BY_LINK = {"by": Actor.THERAPIST, "via": Via.LINK}
 
 
+def moved(move: Move, by: Actor) -> Callable[[Booking, Any], Any]:
+    return lambda booking, _at: transitions.make_move(
+        booking, move, by=by, via=Via.LINK, now=clock.now()
+    )
+
+
 def token_path(purpose: LinkPurpose, booking: Booking, **other: Any) -> str:
     holder = "c" if purpose in (LinkPurpose.MANAGE, LinkPurpose.CHOOSE) else "t"
     person = booking.client_id if holder == "c" else booking.therapist_id
@@ -62,6 +68,36 @@ def test_a_reason_waits_behind_the_clients_link_and_travels_in_no_email(
     manage = visitor.get(link(app, mail, "booking_declined", "Manage Booking"))
     assert "I am away that week.\nBest wishes, &lt;b&gt;Asha&lt;/b&gt;" in manage.text
     assert not any(b"away that week" in sent.raw for sent in mail.messages)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "status"),
+    [
+        (moved(Move.WITHDRAW, Actor.CLIENT), 409),
+        (moved(Move.ACCEPT, Actor.THERAPIST), 409),
+        (moved(Move.DECLINE, Actor.THERAPIST), 200),
+        (lambda booking, at: at(booking.expires_at), 410),
+    ],
+    ids=["withdrawn", "accepted", "declined", "expired"],
+)
+def test_a_reason_that_was_not_passed_on_is_handed_back(
+    cast: Cast, visitor: Visitor, at: Any, meanwhile: Any, status: int
+) -> None:
+    booking = ask()
+    path = token_path(LinkPurpose.DECLINE, booking)
+    meanwhile(booking, at)
+    answer = visitor.post(path, data={"reason": "I am <away> then."})
+    assert answer.status_code == status
+    assert "This was not sent" in answer.text
+    assert "I am &lt;away&gt; then." in answer.text
+    assert not Writing.select().where(Writing.purpose == "reason").exists()
+
+
+def test_the_same_reason_sent_twice_is_not_said_to_be_lost(cast: Cast, visitor: Visitor) -> None:
+    path = token_path(LinkPurpose.DECLINE, ask())
+    answers = [visitor.post(path, data={"reason": "I am away."}) for _ in range(2)]
+    assert answers[0].text == answers[1].text
+    assert "This was not sent" not in answers[0].text
 
 
 def test_a_reason_that_cannot_be_taken_keeps_what_was_typed_and_declines_nothing(

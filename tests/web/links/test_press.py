@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from app import clock, config
 from app.rules.lifecycle import Actor, Kind, Status
 from app.services.bookings import confirm
-from app.store.models import Booking, OutboxEmail, SignIn
+from app.store.models import Booking, OutboxEmail, SignIn, Writing
 from tests.harness.page_stories import (
     Form,
     all_rows,
@@ -94,7 +94,14 @@ def test_a_press_at_the_emails_arrival_is_asked_about_and_the_choice_counts(
     done = send(visitor, path, asked, choice=choice)
     status = {"accept": Status.ACCEPTED, "decline": Status.DECLINED}.get(choice, Status.REQUESTED)
     assert now_of(booking).status is status
-    assert done.status_code == (303 if choice == "not_now" else 200)
+    assert done.status_code == (303 if choice == "not_now" and not typed else 200)
+    if typed and choice == "not_now":
+        assert forms(done)[0].fields["reason"].strip() == "I am away."
+    # A reason to decline is none to accept.
+    assert ("This was not sent" in done.text) == (typed != {} and choice == "accept")
+    assert Writing.select().where(Writing.purpose == "reason").count() == (
+        typed != {} and choice == "decline"
+    )
     if choice != "not_now":
         # The same choice again changes nothing and shows the same.
         assert send(visitor, path, asked, choice=choice).status_code == 200
