@@ -215,10 +215,11 @@ def site(studio: Studio) -> None:
 
 @contextmanager
 def demo() -> Iterator[str]:
-    """Run the demo as `make demo` does; its address."""
+    """Run the demo without its history; its address."""
     address = f"http://{LOOPBACK}:{unused_port()}"
-    command = [sys.executable, "-c", "from app.cli import main; main()", "demo", "--port"]
-    running = subprocess.Popen([*command, address.rpartition(":")[2]], stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-c", "from app.cli import main; main()", "demo", "--empty"]
+    port = address.rpartition(":")[2]
+    running = subprocess.Popen([*command, "--port", port], stdout=subprocess.DEVNULL)
     try:
         yield address
     finally:

@@ -139,6 +139,15 @@ class Person:
             self.button(name).click()
         return self
 
+    def folded(self, name: str) -> Locator:
+        """The summary of what is folded under that name."""
+        return self.page.locator("summary", has_text=name).first
+
+    def unfold(self, name: str) -> Self:
+        """Click on what is folded under that name."""
+        self.folded(name).click()
+        return self
+
     def type(self, label: str, text: str) -> Self:
         """Fill in the field of that label."""
         self.page.get_by_label(label).fill(text)
@@ -173,6 +182,10 @@ class Person:
         with self.page.expect_navigation():
             self.key("Enter")
         return self
+
+    def key_unfold(self, name: str) -> Self:
+        """Open what is folded under that name by keyboard."""
+        return self.tab_to(self.folded(name)).key("Enter")
 
     def key_link(self, name: str) -> Self:
         """Follow a link by keyboard."""

@@ -24,7 +24,8 @@ def wheel(folder: Path, programs: Path) -> None:
     """`pip install` in an empty environment, then `mindsum demo`."""
     port = unused_port()
     place = Place(folder, programs, {})
-    with place.started(["mindsum", "demo", "--port", str(port), "--data", str(folder / "demo")]):
+    demo = ["mindsum", "demo", "--empty", "--port", str(port), "--data", str(folder / "demo")]
+    with place.started(demo):
         play(f"http://{LOOPBACK}:{port}", in_maildir(folder / "demo" / "mail"))
 
 

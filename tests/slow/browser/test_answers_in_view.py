@@ -45,27 +45,28 @@ def session_page(story: Story, asha: Person) -> Person:
 
 
 @pytest.mark.parametrize(
-    ("field", "button", "said"),
+    ("field", "folded", "button", "said"),
     [
-        ("message", "Send the message", "Sent."),
-        ("private_note", "Save the note", "Saved. Only you can read it."),
+        ("message", "Messages with Dee", "Send the message", "Sent."),
+        ("private_note", "Your own notes", "Save the note", "Saved. Only you can read it."),
     ],
 )
 def test_a_text_is_confirmed_or_refused_where_it_was_typed(
-    story: Story, asha: Person, field: str, button: str, said: str
+    story: Story, asha: Person, field: str, folded: str, button: str, said: str
 ) -> None:
-    session_page(story, asha).press(button)
+    session_page(story, asha).unfold(folded).press(button)
     assert reads(asha) == field
     assert asha.page.locator(f"#{field}-error").evaluate(IS_IN_VIEW)
     reload(asha)
-    asha.page.locator(f"#{field}").fill("Until Tuesday.")
+    asha.unfold(folded).page.locator(f"#{field}").fill("Until Tuesday.")
     assert said in reads(asha.press(button))
     reload(asha)
     assert Writing.select().where(Writing.purpose != Purpose.NOTE).count() == 1
 
 
 def test_a_button_keeps_what_was_typed_beside_the_others(story: Story, asha: Person) -> None:
-    page = session_page(story, asha).page
+    page = session_page(story, asha).unfold("Decline…").page
+    asha.unfold("Messages with Dee").unfold("Your own notes")
     for field in ("reason", "message", "private_note"):
         page.locator(f"#{field}").fill(f"My {field}.")
     assert "Saved." in reads(asha.press("Save the note"))

@@ -59,10 +59,7 @@ def test_a_therapist_signs_in_and_accepts_by_keyboard(
     story: Story, arrive: Arrive, width: int
 ) -> None:
     story.ask()
-    asha = arrive(width).open("/sign-in")
-    asha.key_field("Your email address", "asha@therapists.example")
-    asha.key_button("Send me a sign-in link")
-    asha.read("sign_in").key_link("Sign In").key_button("Sign in")
+    asha = sign_in(arrive(width))
     asha.key_link("Dee asks for a session").key_button("Accept")
     assert asha.heading == "Session with Dee"
     assert status() is Status.ACCEPTED
@@ -74,3 +71,37 @@ def test_the_first_tab_skips_the_menu(story: Story, arrive: Arrive, width: int) 
     dee.key("Enter").page.wait_for_url("**/#main")
     dee.key("Tab")
     assert dee.page.locator("main :focus").get_attribute("id") == "name"
+
+
+def sign_in(asha: Person) -> Person:
+    asha.open("/sign-in").key_field("Your email address", "asha@therapists.example")
+    asha.key_button("Send me a sign-in link")
+    return asha.read("sign_in").key_link("Sign In").key_button("Sign in")
+
+
+def test_a_therapist_writes_declines_and_cancels_by_keyboard_alone(
+    story: Story, arrive: Arrive, width: int
+) -> None:
+    # A desktop at 200 % zoom, without scripts.
+    story.accept(story.ask())
+    asha = sign_in(arrive(640, scripts=False))
+    asha.key_link("Upcoming Sessions").key_link("View Details")
+    asha.key_unfold("Messages with Dee").key_field("Write to Dee", "Please bring water.")
+    asha.key_button("Send the message").sees("Please bring water.")
+    asha.key_link("Cancel").key_button("Cancel the session")
+    assert status() is Status.CANCELLED_BY_THERAPIST
+    booking = story.ask()
+    asha.key_unfold("Menu").key_link("Home").key_link("Dee asks for a session")
+    asha.key_unfold("Decline…").key_field("A reason for Dee", "I am away.")
+    asha.key_button("Decline")
+    assert story.reload(booking).status is Status.DECLINED
+
+
+def test_a_week_of_hours_is_set_by_keyboard_alone(story: Story, arrive: Arrive, width: int) -> None:
+    asha = sign_in(arrive(640, scripts=False)).open("/dashboard/profile")
+    asha.key_field("Monday, from", "9").key_field("Monday, until", "12")
+    asha.key_button("Add a period on Monday")
+    assert asha.page.locator(":focus").get_attribute("aria-label") == "Monday, period 2, from"
+    asha.page.keyboard.type("1pm")
+    asha.key_field("Monday, period 2, until", "5pm").key_button("Copy the hours")
+    asha.key_button("Save availability").sees("Mon-Fri 09:00-12:00, Mon-Fri 13:00-17:00")

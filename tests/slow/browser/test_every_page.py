@@ -126,8 +126,13 @@ def test_the_dashboards_pages_have_no_faults(app: Flask, story: Story, arrive: A
         asha.open("/dashboard/profile").type("Tuesday, from", "17:05").press("Save availability")
     )
     asha.open(f"/dashboard/sessions/{bookings['open'].reference}")
+    for folded in ("Decline…", "Messages with Eli", "Your own notes"):
+        asha.unfold(folded)
+    found += faults(asha)
+    asha.open(f"/dashboard/sessions/{bookings['open'].reference}")
     asha.context.clear_cookies()
-    found += faults(asha.type("Write to Eli", "Hello.").press("Send the message"))
+    asha.unfold("Messages with Eli").type("Write to Eli", "Hello.")
+    found += faults(asha.press("Send the message"))
     found += faults(asha.open(link))
     assert found == []
 

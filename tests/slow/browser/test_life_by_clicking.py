@@ -123,7 +123,9 @@ def test_a_message_is_written_on_one_page_and_answered_on_another(
     asha.read("session_confirmed").follow("View Session")
     sign_in(asha)
     assert asha.heading == "Session with Dee"
-    asha.type("Write to Dee", "Please bring your diary.").press("Send the message")
+    asha.unfold("Messages with Dee").type("Write to Dee", "Please bring your diary.").press(
+        "Send the message"
+    )
     dee.read("new_message")
     assert "diary" not in dee.page.content()
     dee.follow("Manage Booking").press("Show one message")

@@ -4,6 +4,7 @@ import http.cookiejar
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -26,13 +27,13 @@ MINDSUM = [sys.executable, "-c", "import sys; from app.cli import main; sys.exit
 class Demo:
     """A running demo and a browser without scripts."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *more: str) -> None:
         self.data = data
         self.port = unused_port()
         self._said = data.with_suffix(".log")
         with self._said.open("w") as said:
             self.process = subprocess.Popen(
-                [*MINDSUM, "demo", "--port", str(self.port), "--data", data],
+                [*MINDSUM, "demo", "--port", str(self.port), "--data", data, *more],
                 cwd=ROOT,
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -87,8 +88,8 @@ def proc_bytes(pid: int, what: str) -> bytes:
 
 
 @contextmanager
-def running(data: Path) -> Iterator[Demo]:
-    demo = Demo(data)
+def running(data: Path, *more: str) -> Iterator[Demo]:
+    demo = Demo(data, *more)
     try:
         until("the mailbox to answer", demo.is_up)
         yield demo
@@ -126,7 +127,8 @@ def ask(demo: Demo, client: str, index: int) -> str:
 
 
 def test_an_enquiry_is_accepted_from_its_email_and_another_becomes_late(tmp_path: Path) -> None:
-    with running(tmp_path / "demo") as demo:
+    with running(tmp_path / "demo", "--empty") as demo:
+        assert demo.mail("booking_requested") is None
         names = [one["slug"] for one in demo.api("/therapists")]  # type: ignore[attr-defined]
         assert sorted(names) == ["asha", "bran", "chi", "farah"]
 
@@ -157,6 +159,22 @@ def test_an_enquiry_is_accepted_from_its_email_and_another_becomes_late(tmp_path
         said = demo.output()
         assert "Traceback" not in said
         assert f"http://127.0.0.1:{demo.port}/mailbox" in said
+
+
+def test_a_demo_starts_lived_in_and_is_in_reach_of_the_command_line(tmp_path: Path) -> None:
+    with running(tmp_path / "demo") as demo:
+        listed = demo.api("/therapists")
+        assert isinstance(listed, list)
+        scores = {each["slug"]: each["score"] for each in listed}
+        assert scores["bran"] < scores["farah"] < scores["asha"] < scores["chi"] == 100
+        assert demo.mail("new_message")
+        for path in ("/", "/therapists/asha", "/sign-in", "/mailbox/previews"):
+            assert 'href="/mailbox"' in demo.open(path)
+        said = until("the welcome", demo.output, lambda said: "Ctrl+C stops it" in said)
+        assert "level=error" not in said
+        command = next(line.strip() for line in said.splitlines() if "booking list" in line)
+        listing = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True)
+        assert listing.stdout.count("MB-") == 20
 
 
 def test_a_demo_whose_scheduler_dies_says_so_and_stops(tmp_path: Path) -> None:
