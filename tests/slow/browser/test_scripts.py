@@ -1,12 +1,18 @@
 """Scripts that keep a page current: the time left, Join, the height of an email."""
 
 from datetime import timedelta
+from html import escape
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+import app
 from app.rules.lifecycle import Actor, Kind
 from app.services.bookings import messages
-from tests.harness.browser_site import PHONE, Person
+from app.web.scripts import FOLDER
+from emails.samples import SAMPLES
+from tests.harness.browser_site import PHONE, Person, window
 from tests.scenarios.story import Story
 from tests.slow.browser.conftest import Arrive
 
@@ -63,3 +69,28 @@ def test_an_unread_message_is_on_home_until_it_is_opened(
     assert asha.page.get_by_text("Shall I bring anything?").is_visible()
     asha.open("/dashboard")
     assert not asha.page.get_by_text("Dee wrote to you").count()
+
+
+FITS = "frame => frame.contentDocument.documentElement.scrollHeight <= frame.clientHeight"
+
+
+@pytest.mark.parametrize(("scripts", "width"), [(True, PHONE), (True, 1280), (False, PHONE)])
+def test_the_longest_email_fits_its_frame_in_the_mailbox(
+    browser: Browser, scripts: bool, width: int
+) -> None:
+    css = (Path(app.__file__).parent / "static" / "mailbox.css").read_text()
+    script = (FOLDER / "frames.js").read_text()
+    context = window(browser, width)
+    page = context.new_page()
+    for name in ("time_proposed.client", "booking_requested", "sign_in"):
+        email = escape(SAMPLES[name]().html)
+        page.set_content(
+            f'<style>{css}</style><iframe class="mail-frame" srcdoc="{email}"></iframe>'
+            + (f"<script>{script}</script>" if scripts else "")
+        )
+        frame = page.locator("iframe")
+        assert frame.evaluate(FITS), name
+        inner = frame.evaluate("frame => frame.contentDocument.documentElement.offsetHeight")
+        if scripts:
+            assert frame.evaluate("frame => frame.clientHeight") <= inner + 40, name
+    context.close()

@@ -9,7 +9,7 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services.bookings import cancel, transitions
+from app.services.bookings import cancel, messages, transitions
 from app.store.models import Booking, Therapist, TimelineEntry
 from tests.harness.page_stories import (
     HOUR,
@@ -349,3 +349,96 @@ def test_each_row_has_one_link_that_covers_all_of_it(asha: Visitor, tab: str) ->
         assert covering.startswith("/dashboard/sessions/MB-")
         others = re.findall(r'<a class="([^"]*)" href="[^"]+/cancel"', row)
         assert ["above-link" in each for each in others] == [True] * len(others)
+
+
+def joins(page: str) -> list[bool]:
+    """Whether each Join of a page is shown."""
+    return ["hidden" not in tag for tag in re.findall(r"<a [^>]*data-from=[^>]*>", page)]
+
+
+def test_home_shows_the_sessions_of_today_with_join_when_it_is_time(
+    asha: Visitor, at: Any, app: Flask, mail: MailServer
+) -> None:
+    booking = accepted()
+    accepted(email="eli@clients.example", starts_at=TUESDAY_10 + 24 * HOUR)
+    assert "No sessions today." in asha.get("/dashboard").text
+    for minutes, shown in ((-11, [False]), (-10, [True]), (0, [True]), (49, [True]), (50, [])):
+        at(booking.starts_at + timedelta(minutes=minutes))
+        sign_in(app, mail, asha, "asha@therapists.example")
+        today = asha.get("/dashboard").text.partition('id="today"')[2].partition("</section>")[0]
+        assert "10:00–10:50" in today
+        assert (minutes, joins(today)) == (minutes, shown)
+        page = asha.get(page_of(booking)).text
+        assert (minutes, joins(page)) == (minutes, shown)
+    assert 'href="https://meet.example/asha"' in page
+    assert "over" in today
+
+
+def test_today_is_a_day_of_the_therapists_own_zone(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, at: Any
+) -> None:
+    # 09:00 on Wednesday on Lord Howe.
+    booking = accepted(therapist="chi", starts_at=TUESDAY_10 + 12 * HOUR)
+    for when, shown in ((TUESDAY_10, False), (TUESDAY_10 + 4 * HOUR, True)):
+        at(when)
+        sign_in(app, mail, visitor, "chi@therapists.example")
+        today = visitor.get("/dashboard").text.partition('id="today"')[2].partition("</section>")[0]
+        assert (booking.reference in today) == shown
+
+
+def test_messages_are_unread_until_their_page_is_opened(asha: Visitor, at: Any) -> None:
+    booking = accepted()
+    for text in ("One.", "Two."):
+        messages.send(booking, text, author=Actor.CLIENT, now=clock.now())
+    messages.send(booking, "Yes.", author=Actor.THERAPIST, now=clock.now())
+    assert asha.get("/dashboard").text.count("Dee wrote to you") == 1
+    page = asha.get(page_of(booking)).text
+    assert re.search(r'id="messages".*?<details open>', page, re.DOTALL)
+    assert "Dee wrote to you" not in asha.get("/dashboard").text
+    page = asha.get(page_of(booking)).text
+    assert not re.search(r'id="messages"[^<]*<details open>', page)
+
+
+def test_a_session_leads_with_the_answer_and_folds_the_rest(asha: Visitor) -> None:
+    page = asha.get(page_of(ask())).text
+    order = [
+        "3 hours left",
+        ">Accept<",
+        ">Decline…<",
+        "<dt>Client</dt>",
+        "’s note",
+        "Messages with",
+    ]
+    places = [page.index(words) for words in order]
+    assert places == sorted(places)
+    assert page.count("<details open") == 0
+
+
+DASHBOARD = ("", "/week", "/sessions", "/profile", "/ranking", "/earnings")
+
+
+@pytest.mark.parametrize(
+    ("column", "said", "way_out"),
+    [
+        ("is_paused", "You are temporarily deactivated.", "/dashboard/profile#visibility"),
+        ("is_hidden", "Your profile is invisible.", "/dashboard/profile#visibility"),
+        ("deactivated_at", "Your account is deactivated.", "mailto:ops@mindsum.invalid"),
+    ],
+)
+def test_every_page_says_that_clients_cannot_find_the_therapist(
+    column: str, said: str, way_out: str, asha: Visitor, cast: Cast
+) -> None:
+    pages = [f"/dashboard{page}" for page in DASHBOARD] + [page_of(accepted())]
+    assert not [path for path in pages if said in asha.get(path).text]
+    value = clock.now() if column == "deactivated_at" else True
+    Therapist.update({column: value}).where(Therapist.id == cast.asha.id).execute()
+    for path in pages:
+        banner = asha.get(path).text.partition(said)[2].partition("</div>")[0]
+        assert way_out in banner, path
+
+
+def test_the_folded_menu_has_what_the_side_menu_has(asha: Visitor) -> None:
+    page = asha.get("/dashboard").text
+    folded, side = re.findall(r'<nav[^>]*aria-label="Dashboard".*?</nav>', page, re.DOTALL)
+    assert re.findall(r'href="[^"]+"', folded) == re.findall(r'href="[^"]+"', side)
+    assert "<summary" in page[: page.index(folded)]
