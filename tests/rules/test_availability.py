@@ -103,6 +103,23 @@ def test_whole_sessions_start_every_thirty_minutes_from_the_windows_beginning(
 
 
 @pytest.mark.parametrize(
+    ("text", "day", "starts"),
+    [
+        # From one week into the next, from one year into the next, and a month that clocks change.
+        ("Sun 22:15-24:00, Mon 00:00-01:00", "2027-01-10", ["22:15", "22:45", "23:15", "23:45"]),
+        ("Sun 22:15-24:00, Mon 00:00-01:00", "2027-01-11", []),
+        ("Thu 23:30-24:00, Fri 00:00-00:30", "2026-12-31", ["23:30"]),
+        ("Thu 23:30-24:00, Fri 00:00-00:15", "2026-12-31", []),
+        ("Sat 23:30-24:00, Sun 00:00-00:30", "2027-03-27", ["23:30"]),
+    ],
+)
+def test_windows_that_touch_at_midnight_are_one_window(
+    text: str, day: str, starts: list[str]
+) -> None:
+    assert listed_on(text, day, LONDON) == [f"{each}+0000" for each in starts]
+
+
+@pytest.mark.parametrize(
     ("zone", "day", "text", "starts"),
     [
         # Clocks skip 01:00-02:00; the hours are two hours long that night, not three.
