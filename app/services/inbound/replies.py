@@ -49,6 +49,12 @@ class _Reply:
     def status(self) -> Status:
         return self.booking.status
 
+    def is_overtaken(self, answered_at: datetime) -> bool:
+        """Whether its therapist suggested other times after it, which took its place."""
+        suggested_at = self.booking.suggested_at if self.booking.waits_for_client else None
+        is_therapists = self.by is Actor.THERAPIST
+        return is_therapists and suggested_at is not None and answered_at < suggested_at
+
     @property
     def is_proven(self) -> bool:
         settings = config.current()
@@ -104,7 +110,7 @@ def _calendar(reply: _Reply, answer: CalendarAnswer) -> str:
         status=reply.status,
         method=answer.method,
         partstat=answer.partstat_of(person.email_key),
-        is_newest=answer.sequence == reply.booking.sequence,
+        is_newest=answer.sequence == reply.booking.sequence and not reply.is_overtaken(stamped_at),
         is_superseded=is_superseded,
         is_out_of_office=rules.is_out_of_office(answer.comment),
         is_quick=_is_quick(reply, _handed_over(reply)),
@@ -127,7 +133,9 @@ def _words(reply: _Reply) -> str:
         status=reply.status,
         is_yes=facts.answer.is_yes if facts.answer else None,
         is_to_request=email is not None and email.kind in _REQUESTS,
-        is_newest=email is not None and (moved_at is None or email.created_at >= moved_at),
+        is_newest=email is not None
+        and (moved_at is None or email.created_at >= moved_at)
+        and not reply.is_overtaken(reply.message.received_at),
         has_text=bool(text),
         has_attachments=facts.has_attachments,
         is_too_long=len(text) > validation.TEXT_LENGTH,
@@ -154,7 +162,7 @@ def _act(reply: _Reply, decision: Decision, *, reason: str = "", rest: str = "")
         ):
             return "declined"
         case Reaction.ACCEPT | Reaction.DECLINE:
-            # Another time has been suggested, say.
+            # Its own time has passed while other times were suggested, say.
             return _act(reply, Decision(Reaction.EXPLAIN, Why.OLDER))
         case Reaction.MESSAGE:
             _pass_on(reply, rest)
