@@ -186,7 +186,8 @@ def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
     with app.app_context():
         yield from _check_database()
         yield from _check_mail_door(settings)
-        problem = app.extensions["mailer"].check()
+        domain = settings.inbound_domain
+        problem = app.extensions["mailer"].check(f"bounce@{domain}" if domain else None)
         mail_server = f"{settings.mail_server}:{settings.mail_port}"
         yield CheckResult("mail", problem is None, problem or f"{mail_server} takes mail")
 

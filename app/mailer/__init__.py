@@ -55,11 +55,14 @@ class Mailer(flask_mail.Mail):
             return content
         return signer_of(app.extensions["mail"].default_sender, selector, key).sign(content)
 
-    def check(self) -> str | None:
-        """Connect, log in and offer our sender: None, or a line with the fault and its setting."""
+    def check(self, bounces_to: str | None = None) -> str | None:
+        """Connect, log in and offer our senders: None, or a line with the fault and its setting.
+
+        `bounces_to`: an envelope sender as the mail door's.
+        """
         with self.connect() as connection:
             try:
-                connection.check_sender()
+                connection.check_senders(bounces_to)
             except MailError as error:
                 is_login = isinstance(error, MailBlocked) and error.code in NOT_ALLOWED_IN
                 settings = _SETTINGS_BEHIND["login" if is_login else error.stage]

@@ -104,6 +104,8 @@ class Step:
     names: Collection[str] = ()
     # The command asks for more than every message needs.
     is_unlike_others: bool = False
+    # What an error says behind the server's words.
+    advice: str = ""
 
     @property
     def line(self) -> bytes:
@@ -135,6 +137,7 @@ def read_reply(client: smtplib.SMTP, step: Step) -> None:
         step.hide,
         names=step.names,
         is_unlike_others=step.is_unlike_others,
+        advice=step.advice,
     )
 
 

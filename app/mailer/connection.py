@@ -21,6 +21,11 @@ from app.mailer.wire import Envelope, Outgoing, envelope_of, lacks_utf8, sender_
 
 M = TypeVar("M", bound=Outgoing)
 
+# Some mail servers let an account send from its own addresses alone.
+_OF_MAIL_DOOR = (
+    " (the sender was a bounce address of INBOUND_DOMAIN: let the mail server take that domain's)"
+)
+
 
 class Connection(flask_mail.Connection):
     """Flask-Mail's connection with its traps closed; used by one thread."""
@@ -76,14 +81,21 @@ class Connection(flask_mail.Connection):
             yield message, error
             message = following or next(coming, None)
 
-    def check_sender(self) -> None:
-        """Do all of a delivery up to the sender's address; sends nothing. Raises MailError."""
-        sender = sender_address(self.mail.default_sender)
+    def check_senders(self, bounces_to: str | None) -> None:
+        """Do all of a delivery up to the sender's address; sends nothing. Raises MailError.
+
+        `bounces_to`: an envelope sender that emails have instead of MAIL_DEFAULT_SENDER.
+        """
+        self._check_sender(sender_address(self.mail.default_sender))
+        if bounces_to is not None:
+            self._check_sender(bounces_to, advice=_OF_MAIL_DOOR)
+
+    def _check_sender(self, sender: str, advice: str = "") -> None:
         needs_utf8 = not sender.isascii()
         client = self._client(sender, needs_utf8=needs_utf8)
         command = f"MAIL FROM:<{sender}>{' SMTPUTF8' if needs_utf8 else ''}"
         with self._dropped_on_failure():
-            for step in (Step("sender", command), RESET):
+            for step in (Step("sender", command, advice=advice), RESET):
                 send(client, step.stage, step.line)
                 read_reply(client, step)
 
@@ -200,9 +212,10 @@ class Connection(flask_mail.Connection):
         is_unlike_others = envelope.needs_utf8 and envelope.sender.isascii()
         hide = _private(envelope.recipient)
         mail = f"MAIL FROM:<{envelope.sender}>{option}"
+        advice = _OF_MAIL_DOOR if message.envelope_sender else ""
         recipient, names = f"RCPT TO:<{envelope.recipient}>", message.names
         steps = [
-            Step("sender", mail, names=names, is_unlike_others=is_unlike_others),
+            Step("sender", mail, names=names, is_unlike_others=is_unlike_others, advice=advice),
             Step("recipient", recipient, hide=hide, names=names),
             Step("data", "DATA", expected=3, hide=hide, names=names),
         ]

@@ -107,15 +107,18 @@ def error_from_reply(
     *,
     names: Collection[str] = (),
     is_unlike_others: bool = False,
+    advice: str = "",
 ) -> MailError:
     """The error for an unexpected reply; its reason leaves out the words of `hide` and `names`.
+
+    It ends with `advice`.
 
     `names`: read as part of the reply, since somebody may be called "Unknown".
     `is_unlike_others`: the command asked for more than every message needs.
     """
     text = _safe_line(reply, hide)
     # Before it is cut, or half a name would stay.
-    reason = masked(text, names)[:_LINE] or "no reason given"
+    reason = (masked(text, names)[: _LINE - len(advice)] or "no reason given") + advice
     is_permanent = code // 100 == 5 and stage != "tls"
     is_about_one = stage == "sender" and (is_unlike_others or code in _ABOUT_ONE_MESSAGE)
     if code in NOT_ALLOWED_IN:

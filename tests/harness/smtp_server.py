@@ -288,7 +288,7 @@ class _Conversation(socketserver.BaseRequestHandler):
                 return self._answer("auth", "235 welcome")
             case "mail":
                 self.sender, self.recipients = rest, list[str]()
-                goes_on = self._answer("mail", "250 fine")
+                goes_on = self._answer("mail", "250 fine", rest)
                 self.has_sender = not self.was_scripted
                 return goes_on
             case "rcpt":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.mailer import MailBlocked, MailDeferred, MailError
+from app.mailer import MailBlocked, MailDeferred, MailError, Outgoing
 from tests.harness.certificates import self_signed
 from tests.harness.mail_sending import (
     DEE,
@@ -182,6 +182,26 @@ def test_a_sender_beyond_ascii_that_is_refused_blocks_the_queue(to: str) -> None
         mailer = mailer_for(server, MAIL_DEFAULT_SENDER="Mindsum <grüße@mindsum.test>")
         assert isinstance(delivery_error(mailer, to), MailBlocked)
         assert "look at MAIL_DEFAULT_SENDER" in str(mailer.check())
+
+
+@pytest.mark.parametrize(
+    "reply", ["553 5.7.1 not owned by user", "450 4.1.8 Domain not found", "550 " + "no " * 200]
+)
+def test_a_server_that_refuses_bounce_addresses_is_told_by_the_setting_behind_them(
+    reply: str,
+) -> None:
+    bounces = "bounce+17-x@in.example"
+    with FaultyServer({f"mail {bounces}": reply}) as server:
+        mailer = mailer_for(server)
+        message = Outgoing(DEE, message_to().as_bytes(), envelope_sender=bounces)
+        with mailer.connect() as connection:
+            ((_, error),) = connection.deliver([message])
+        assert "bounce address of INBOUND_DOMAIN" in str(error)
+        assert len(str(error)) < 250
+        assert bounces not in str(error)
+        assert "bounce address of INBOUND_DOMAIN" in str(mailer.check(bounces))
+        # Other senders are taken.
+        assert mailer.check() is None
 
 
 def test_check_finds_nothing_wrong_with_a_good_server() -> None:
