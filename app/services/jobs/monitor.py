@@ -14,6 +14,9 @@ from app.store.db import errors
 from app.store.job_stats import JobDelta
 
 HEARTBEAT_EVERY_S = 5.0
+# Runs that found nothing to do are written together, so that an idle system seldom waits for its
+# disk. The last of them are not counted when the process ends.
+IDLE_WRITTEN_EVERY = timedelta(seconds=HEARTBEAT_EVERY_S)
 # Seconds without a heartbeat before a job counts as hung.
 PATIENCE_S = 60
 # From cron, a run every ten minutes is enough.
@@ -29,6 +32,8 @@ class JobMonitor:
         self._is_resident = is_resident
         self._written_s: dict[str, float] = {}
         self._unwritten: dict[str, JobDelta] = {}
+        # When a run was written that found nothing to do; only where it was the job's last.
+        self._idle_since: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def start(self, job: Job, now: datetime) -> None:
@@ -59,8 +64,25 @@ class JobMonitor:
             last_took_s=took_s,
             last_lag_s=lag_s,
         )
+        is_idle = self._is_resident and not has_failed and result == JobResult()
+        if is_idle and self._is_written_soon(job, now):
+            self._keep(job.name, delta)
+            return
+        if not is_idle:
+            self._idle_since.pop(job.name, None)
         until_next_run_s = job.every_s if self._is_resident else 0
         self._write(job, delta, now, self._patience_s(job) + until_next_run_s)
+
+    def _is_written_soon(self, job: Job, now: datetime) -> bool:
+        since = self._idle_since.get(job.name)
+        if since is not None and timedelta(0) <= now - since < IDLE_WRITTEN_EVERY:
+            return True
+        self._idle_since[job.name] = now
+        return False
+
+    def _keep(self, name: str, delta: JobDelta) -> None:
+        with self._lock:
+            self._unwritten[name] = self._unwritten.get(name, JobDelta()) + delta
 
     def _patience_s(self, job: Job) -> float:
         usual_s = PATIENCE_S if self._is_resident else PATIENCE_BETWEEN_PROCESSES_S
@@ -76,6 +98,5 @@ class JobMonitor:
             # Statistics are not worth failing a job. The next write adds them, so that runs which
             # failed because the database was away are counted; unless they may have been stored.
             if not isinstance(error, OutcomeUnknown):
-                with self._lock:
-                    self._unwritten[job.name] = self._unwritten.get(job.name, JobDelta()) + delta
+                self._keep(job.name, delta)
             _log.error("job_figures_unwritten", job=job.name, why=errors.reason(error))

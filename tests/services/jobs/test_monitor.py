@@ -83,6 +83,23 @@ def test_counts_add_up_and_the_last_values_stay_until_there_are_newer_ones() -> 
     assert left.alive_at == MONDAY + timedelta(seconds=9)
 
 
+def test_runs_that_find_nothing_are_written_every_five_seconds_and_all_counted(at: Any) -> None:
+    monitor = JobMonitor()
+
+    def run_each_second() -> None:
+        for second in range(11):
+            at(MONDAY + timedelta(seconds=second))
+            finish(monitor, job())
+
+    assert writes(run_each_second) == 3
+    assert (row().runs, row().seconds) == (11, 2.75)
+    # What did something, or failed, is written at once.
+    assert writes(lambda: finish(monitor, job(), JobResult(done=1))) == 1
+    assert writes(lambda: finish(monitor, job(), has_failed=True)) == 1
+    assert writes(lambda: finish(monitor, job())) == 1
+    assert (row().runs, row().failed_runs) == (14, 1)
+
+
 def test_a_run_that_failed_leaves_the_lag_as_it_was() -> None:
     monitor = JobMonitor()
     overdue = JobResult(due=1, oldest_at=MONDAY - timedelta(seconds=30))
