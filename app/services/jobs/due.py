@@ -146,16 +146,16 @@ def _release_ended(therapist: Therapist, now: datetime) -> int:
 
 
 _ENDED_PENDING = Statement[PendingRequest](
-    lambda now: (
+    lambda now, limit: (
         PendingRequest.select(PendingRequest.id, PendingRequest.told_by)
         .where(PendingRequest.expires_at <= now)
-        .limit(PURGE_BATCH)
+        .limit(limit)
     )
 )
 
 
 def _delete_pending(now: datetime) -> int:
-    ended = _ENDED_PENDING.all(now)
+    ended = _ENDED_PENDING.all(now, PURGE_BATCH)
     return _delete_ended(ended) if ended else 0
 
 
@@ -188,7 +188,9 @@ def purge(now: datetime) -> PartialResults:
 
 def _old(table: type[Table], is_old: Callable[[Any], Expression]) -> Statement[Any]:
     """Rows of a table that nothing needs any more at the moment that `is_old` gets."""
-    return Statement(lambda before: table.select(table.id).where(is_old(before)).limit(PURGE_BATCH))
+    return Statement(
+        lambda before, limit: table.select(table.id).where(is_old(before)).limit(limit)
+    )
 
 
 # With how long they are kept after that moment.
@@ -211,7 +213,7 @@ def _purge_rest(now: datetime) -> PartialResults:
     for old, kept_for in (*_OLD, (_OLD_TRAIL, trail_kept)):
         # In batches, so that other writers need not wait long after an outage. Read first, so that
         # none waits where nothing is old.
-        while rows := old.all(now - kept_for):
+        while rows := old.all(now - kept_for, PURGE_BATCH):
             deleted = _delete(type(rows[0]), [row.id for row in rows])
             yield JobResult(due=deleted, done=deleted)
     yield from retention.clear(now)
