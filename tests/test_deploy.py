@@ -13,6 +13,7 @@ import yaml
 
 from app.config import Settings
 from app.version import VERSION
+from app.web import bodies
 from tests.harness.every import for_every
 from tests.harness.ops_pages import beat, scrape
 from tests.harness.processes import ROOT
@@ -63,6 +64,11 @@ def test_every_variable_of_a_recipe_is_a_setting() -> None:
     assert all(named.values())
     known = SETTINGS | OTHERS
     assert [f"{file}: {each}" for file, found in named.items() for each in found - known] == []
+
+
+def test_the_proxy_lets_the_largest_body_of_ours_pass() -> None:
+    [most] = re.findall(r"max_size (\d+)MiB", (DEPLOY / "docker/Caddyfile").read_text())
+    assert int(most) * 1024 * 1024 >= max(bodies.LIMITS.values())
 
 
 def test_both_processes_on_render_have_the_same_variables() -> None:
