@@ -24,6 +24,7 @@ Condition = Literal[
     "streak_reached",
     "flagged",
     "deactivated",
+    "reactivated",
     "alert_true",
 ]
 # When the client pays: after the session, or with the request.
@@ -261,7 +262,9 @@ KINDS: dict[str, EmailKind] = {
         values=("deactivate_streak", "sessions", "dashboard_url"),
         send_while="deactivated",
     ),
-    "account_reactivated": EmailKind(to=("therapist",), values=_STREAK_RULE),
+    "account_reactivated": EmailKind(
+        to=("therapist",), values=_STREAK_RULE, send_while="reactivated"
+    ),
     "account_alert": EmailKind(
         to=("ops",),
         facts=("what", "streak"),

@@ -199,5 +199,8 @@ _CHECKS: dict[Condition, EmailCheck] = {
     ),
     "flagged": _while_flagged,
     "deactivated": _while_deactivated,
+    "reactivated": _while(
+        lambda it, _: it.deactivated_at is None, "the account has been deactivated again"
+    ),
     "alert_true": _account_alert,
 }

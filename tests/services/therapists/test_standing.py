@@ -390,6 +390,22 @@ def test_a_reactivated_account_shows_the_score_that_its_factors_make(story: Stor
     assert asha().shown_score == rounded(made) == 100
 
 
+def test_an_account_deactivated_again_is_not_told_that_it_was_reactivated(story: Story) -> None:
+    cancels(story, 5)
+    story.sweep()
+    story.deliver()
+    standing.reactivate("asha", story.now)
+    cancels(story, 5)
+    story.sweep()
+    told = [kind for kind, address in story.deliver() if address == ASHA]
+    assert "account_deactivated" in told
+    assert "account_reactivated" not in told
+    skipped = OutboxEmail.get(OutboxEmail.kind == "account_reactivated")
+    assert (skipped.status, skipped.last_error) == (
+        "skipped", "the account has been deactivated again",
+    )  # fmt: skip
+
+
 def test_an_account_that_is_not_deactivated_is_not_reactivated(story: Story) -> None:
     cancels(story, 4)
     story.sweep()
