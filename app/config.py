@@ -24,7 +24,7 @@ from app.config_checks import DEVELOPMENT_NOTES_KEY, DEVELOPMENT_SECRET
 from app.errors import ConfigError
 from app.mail_settings import MailSettings
 from app.rules.policy import Policy
-from emails.addresses import mailbox, reply_address
+from emails.addresses import email_key, mailbox, reply_address
 from emails.formatting import CURRENCIES
 from emails.kinds import Payment
 from emails.safety import check_line
@@ -78,6 +78,10 @@ class Settings(MailSettings):
     )
     # Receives escalations.
     ops_email: str = Field(OPS_EMAIL, description="one email address")
+    # Personal addresses that may sign in to the ops desk; without any it is not there.
+    ops_sign_in: Listed = Field(
+        (), description="different email addresses of persons, comma separated"
+    )
     # Where replies to our emails go, and where people write to: OPS_EMAIL unless it is set.
     support_email: str = Field(
         default_factory=lambda fields: fields.get("ops_email", OPS_EMAIL),
@@ -178,7 +182,9 @@ class Settings(MailSettings):
         )
         return value.strip() or default
 
-    @field_validator("secret_key_fallbacks", "notes_key", "backup_key", "api_keys", mode="before")
+    @field_validator(
+        "secret_key_fallbacks", "notes_key", "backup_key", "api_keys", "ops_sign_in", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -224,10 +230,14 @@ class Settings(MailSettings):
             raise ValueError("unknown currency")
         return value
 
-    @field_validator("ops_email")
+    @field_validator("ops_email", "ops_sign_in")
     @classmethod
-    def _is_address(cls, value: str) -> str:
-        mailbox("recipient", value)
+    def _are_addresses(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        addresses = [value] if isinstance(value, str) else value
+        for each in addresses:
+            mailbox("recipient", each)
+        if len({email_key(each) for each in addresses}) < len(addresses):
+            raise ValueError("one address twice")
         return value
 
     @field_validator("support_email")

@@ -110,9 +110,10 @@ class TimelineLine(Out):
 
 
 class OpsTimelineLine(TimelineLine):
-    """With the name of the API key that did it, which other callers of the API do not see."""
+    """With who did it, which callers of the API do not see: an API key's name, or who of ops."""
 
     api_key: str | None = None
+    ops: str | None = None
 
 
 class UnreachedOut(Out):
@@ -168,7 +169,8 @@ class OpsBookingDetail(BookingDetail):
 
     @classmethod
     def _line(cls, entry: TimelineEntry) -> TimelineLine:
-        return OpsTimelineLine.from_entry(entry, api_key=entry.facts.get("api_key"))
+        facts = entry.facts
+        return OpsTimelineLine.from_entry(entry, api_key=facts.get("api_key"), ops=facts.get("ops"))
 
 
 class TherapistOut(Out):

@@ -246,10 +246,17 @@ KINDS: dict[str, EmailKind] = {
     "sign_in": EmailKind(
         to=("therapist",), values=("sign_in_url", "sign_in_minutes"), send_while="sign_in_unused"
     ),
+    "ops_sign_in": EmailKind(
+        to=("ops",), values=("sign_in_url", "sign_in_minutes"), send_while="sign_in_unused"
+    ),
     "your_links": EmailKind(
         to=("client",), values=("live_bookings",), send_within=timedelta(hours=24)
     ),
     # A therapist's account.
+    "welcome": EmailKind(
+        to=("therapist",),
+        values=("dashboard_url", "steps_done", "rate_minor", "currency", "is_visible"),
+    ),
     "streak_warning": EmailKind(
         to=("therapist",), facts=("streak",), values=_STREAK_RULE, send_while="streak_reached"
     ),

@@ -57,6 +57,7 @@ def settings(database_url: str, mail: MailServer) -> Settings:
         public_url="http://mindsum.test",
         secret_key="a key for the tests",
         api_keys=("test-api-key",),
+        ops_sign_in=("olu@ops.example", "pia@ops.example"),
         # tests/web/public/test_confirm.py tells of the step between the form and the booking.
         confirm_address="never",
         # tests/web/links/test_press.py tells of the page that asks.

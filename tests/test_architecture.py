@@ -53,6 +53,8 @@ PUBLIC = {
     "/photos/<any(small, large):size>/<key>.webp",
     "/sign-in",
     "/sign-out",
+    "/ops/sign-in",
+    "/ops/sign-out",
     "/therapists/<slug>",
     "/therapists/<slug>/requested",
     "/healthz",
@@ -283,6 +285,7 @@ def test_every_route_is_public_by_list_signed_keyed_or_behind_sign_in(app: Flask
         seen.add(rule.rule)
         if rule.rule in PUBLIC:
             continue
+        sign_in = "/ops/sign-in" if rule.rule.startswith("/ops") else "/sign-in"
         for method in sorted((rule.methods or set()) - {"OPTIONS"}):
             answer = stranger.open(address(rule), method=method)
             if rule.rule.startswith("/link/"):
@@ -293,7 +296,7 @@ def test_every_route_is_public_by_list_signed_keyed_or_behind_sign_in(app: Flask
                 is_locked = answer.status_code == 401
             else:
                 goes_to = answer.headers.get("Location", "").partition("?")[0]
-                is_sent_there = answer.status_code in (302, 303) and goes_to == "/sign-in"
+                is_sent_there = answer.status_code in (302, 303) and goes_to == sign_in
                 is_locked = is_sent_there or answer.status_code == 401
             if not is_locked:
                 unguarded.append(f"{method} {rule.rule}: {answer.status_code}")

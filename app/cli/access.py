@@ -8,10 +8,10 @@ from app.cli.common import (
     INSTANT,
     REFERENCE,
     json_option,
+    limit_option,
     print_json,
     print_table,
     utc,
-    whole_number,
     with_database,
 )
 from app.store import queries
@@ -28,8 +28,7 @@ def access() -> None:
               help="Only what was about this booking.")  # fmt: skip
 @click.option("--therapist", "slug", metavar="SLUG", help="Only what was about this therapist.")
 @click.option("--since", type=INSTANT, help="Only what happened from then on.")
-@click.option("--limit", type=whole_number(1, 1000), default=50, show_default=True,
-              help="The most to print, newest first.")  # fmt: skip
+@limit_option
 @json_option
 @with_database
 def list_(
@@ -46,7 +45,18 @@ def list_(
     if as_json:
         print_json(shown)
         return
-    columns = ("at", "event", "about", "by", "via", "booking", "therapist", "times", "network")
+    columns = (
+        "at",
+        "event",
+        "about",
+        "by",
+        "ops",
+        "via",
+        "booking",
+        "therapist",
+        "times",
+        "network",
+    )
     print_table(
         ("at (UTC)", *columns[1:]),
         [[each[name] for name in columns] for each in shown],
@@ -63,6 +73,7 @@ def _json(entry: AccessEntry) -> dict[str, object]:
         "about": entry.about,
         "by": entry.by,
         "via": entry.via,
+        "ops": entry.ops_address or None,
         "booking": entry.booking.reference if entry.booking else None,
         "therapist": entry.therapist.slug if entry.therapist else None,
         "client": entry.client_id,

@@ -33,6 +33,7 @@ from app.store import encryption, erasure_log, queries
 from app.store.db import database
 from app.store.queries.inbound import oldest_waiting_at
 from emails import formatting
+from emails.addresses import email_key
 
 
 @click.command()
@@ -182,6 +183,7 @@ def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
     if not faults:
         yield CheckResult("settings", True, f"for {settings.public_url}")
     yield CheckResult("notes_key", True, _fingerprints(settings.notes_key))
+    yield from _check_ops_desk(settings)
     yield _check_erasures(settings)
     with app.app_context():
         yield from _check_database()
@@ -190,6 +192,15 @@ def _check_all(create: Callable[[], Flask]) -> Iterator[CheckResult]:
         problem = app.extensions["mailer"].check(f"bounce@{domain}" if domain else None)
         mail_server = f"{settings.mail_server}:{settings.mail_port}"
         yield CheckResult("mail", problem is None, problem or f"{mail_server} takes mail")
+
+
+def _check_ops_desk(settings: config.Settings) -> Iterator[CheckResult]:
+    if not settings.ops_sign_in:
+        return
+    says = f"for {', '.join(settings.ops_sign_in)}"
+    if email_key(settings.ops_email) in map(email_key, settings.ops_sign_in):
+        says += "; OPS_EMAIL is one of them: name persons, since a shared mailbox acts without one"
+    yield CheckResult("ops_desk", True, says)
 
 
 def _check_mail_door(settings: config.Settings) -> Iterator[CheckResult]:

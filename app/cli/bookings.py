@@ -1,14 +1,16 @@
 """`mindsum booking`: find, read, answer, move and cancel bookings; end their links."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 import click
 
 from app import clock
 from app.cli.common import (
     Checked,
+    Mistake,
     json_option,
+    limit_option,
     one_of,
     print_details,
     print_json,
@@ -16,17 +18,18 @@ from app.cli.common import (
     reference_argument,
     require_done,
     utc,
-    whole_number,
     with_database,
 )
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingOut, OpsBookingDetail, OpsTimelineLine
 from app.services import validation
-from app.services.bookings import cancel, ledger, propose, revoke, transitions
+from app.services.bookings import ledger, propose, transitions
 from app.services.bookings.session import session_of
 from app.services.mail.reach import reach_of
+from app.services.ops import acts
+from app.services.ops import bookings as ops
 from app.store import queries
-from app.store.models import Booking
+from app.store.models import Booking, Client
 from emails import fee_words, formatting
 
 
@@ -38,20 +41,36 @@ def booking() -> None:
 @booking.command("list")
 @click.option("--status", type=one_of(Status), help="Only bookings with this status.")
 @click.option("--therapist", "slug", metavar="SLUG", help="Only bookings of this therapist.")
+@click.option("--client", "email", type=Checked("EMAIL", validation.email),
+              help="Only bookings of the client with this address.")  # fmt: skip
+@click.option("--date", "day", type=Checked("DAY", validation.day, lambda: "a day such as"
+              " 2026-11-03"), help="Only sessions that start on this day of UTC, the first"
+              " one first.")  # fmt: skip
 @click.option("--late", is_flag=True, help="Only enquiries whose answer is overdue.")
-@click.option("--limit", type=whole_number(1, 1000), default=50, show_default=True,
-              help="The most to print, newest first.")  # fmt: skip
+@limit_option
 @json_option
 @with_database
-def list_(status: str | None, slug: str | None, late: bool, limit: int, as_json: bool) -> None:
+def list_(
+    status: str | None,
+    slug: str | None,
+    email: str | None,
+    day: date | None,
+    late: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
     """List bookings, the newest first."""
     now = clock.now()
-    rows = queries.newest_bookings(
+    filters = ops.filters(
         status=Status(status) if status else None,
         therapist=queries.therapist_by_slug(slug) if slug else None,
+        client=_client_with(email) if email else None,
         late_at=now if late else None,
-        limit=limit,
+        day=day,
     )
+    rows = queries.find_bookings(filters, limit=limit)
+    if email is not None:
+        acts.record_view("search client", now, client=filters.client)
     shown = [BookingOut.from_booking(each, now) for each in rows]
     if as_json:
         print_json(shown)
@@ -74,13 +93,22 @@ def list_(status: str | None, slug: str | None, late: bool, limit: int, as_json:
     )
 
 
+def _client_with(address: str) -> Client:
+    client = queries.client_by_email(address)
+    if client is None:
+        raise Mistake(f"there is no client {address!r}")
+    return client
+
+
 @booking.command()
 @reference_argument
 @json_option
 @with_database
 def show(reference: str, as_json: bool) -> None:
     """Print a booking's state, timeline and ledger, without what people wrote."""
-    _print_booking(transitions.refresh(reference, via=Via.CLI, now=clock.now()), as_json)
+    row = transitions.refresh(reference, via=Via.CLI, now=clock.now())
+    acts.record_view("booking", clock.now(), booking=row)
+    _print_booking(row, as_json)
 
 
 @booking.command()
@@ -89,8 +117,7 @@ def show(reference: str, as_json: bool) -> None:
 @with_database
 def accept(reference: str, as_json: bool) -> None:
     """Accept an enquiry for its therapist."""
-    row = queries.booking_by_reference(reference)
-    result = transitions.make_move(row, Move.ACCEPT, by=Actor.OPS, via=Via.CLI, now=clock.now())
+    result = ops.answer(reference, Move.ACCEPT, via=Via.CLI, now=clock.now())
     require_done(result, "accepted")
     _print_booking(result.booking, as_json)
 
@@ -103,10 +130,7 @@ def accept(reference: str, as_json: bool) -> None:
 @with_database
 def decline(reference: str, reason: str, as_json: bool) -> None:
     """Decline an enquiry for its therapist; the client pays nothing."""
-    row = queries.booking_by_reference(reference)
-    result = transitions.make_move(
-        row, Move.DECLINE, by=Actor.OPS, via=Via.CLI, now=clock.now(), reason=reason
-    )
+    result = ops.answer(reference, Move.DECLINE, via=Via.CLI, now=clock.now(), reason=reason)
     require_done(result, "declined")
     _print_booking(result.booking, as_json)
 
@@ -119,8 +143,7 @@ def decline(reference: str, reason: str, as_json: bool) -> None:
 @with_database
 def cancel_booking(reference: str, who: str, as_json: bool) -> None:
     """Cancel a session for client or therapist; a client's open enquiry is withdrawn."""
-    row = queries.booking_by_reference(reference)
-    result = cancel.cancel(row, by=Actor(who), via=Via.CLI, now=clock.now())
+    result = ops.cancel_for(Actor(who), reference, via=Via.CLI, now=clock.now())
     require_done(result, f"cancelled by the {who}")
     _print_booking(result.booking, as_json)
 
@@ -151,7 +174,7 @@ def move_booking(reference: str, start: datetime, who: str, as_json: bool) -> No
 @with_database
 def revoke_links(reference: str, as_json: bool) -> None:
     """End all links to a booking; emails that leave later carry new ones."""
-    _print_booking(revoke.revoke_links(reference, clock.now()), as_json)
+    _print_booking(ops.revoke_links(reference, clock.now()), as_json)
 
 
 def _print_booking(row: Booking, as_json: bool) -> None:
@@ -194,7 +217,8 @@ def _print_booking(row: Booking, as_json: bool) -> None:
 
 
 def _way_in(line: OpsTimelineLine) -> str:
-    return f"{line.via} ({line.api_key})" if line.api_key else line.via
+    who = line.api_key or line.ops
+    return f"{line.via} ({who})" if who else line.via
 
 
 def _proposal(whole: BookingOut) -> list[tuple[str, str]]:

@@ -87,6 +87,12 @@ def whole_number(least: int, most: int) -> Checked:
     return Checked("N", parse, lambda: f"a whole number from {least} to {most}")
 
 
+limit_option = click.option(
+    "--limit", type=whole_number(1, 1000), default=50, show_default=True,
+    help="The most to print, newest first.",
+)  # fmt: skip
+
+
 def with_app(command: Callable[P, R]) -> Callable[P, R]:
     # `run` put the function that creates it into click's context.
 

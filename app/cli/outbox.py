@@ -8,23 +8,28 @@ import click
 from app import clock
 from app.cli.common import (
     INSTANT,
+    REFERENCE,
     Checked,
     Mistake,
     json_option,
+    limit_option,
     one_of,
     print_details,
     print_json,
     print_table,
     utc,
-    whole_number,
     with_database,
 )
-from app.services.ops import outbox_skip
+from app.services import validation
+from app.services.ops import acts
+from app.services.ops import outbox as ops
+from app.services.ops import unreachable as unreachable_people
+from app.services.ops.outbox import EmailState
 from app.services.ops.outbox_skip import SkipResult
-from app.store import attempts, pauses, queries, suppressions
-from app.store import outbox as store
+from app.store import pauses, queries
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
-from app.store.queries import metrics
+from app.store.queries import EmailFilters
+from emails.kinds import KINDS
 
 
 def _number(text: str) -> int:
@@ -44,23 +49,41 @@ def outbox() -> None:
 
 @outbox.command("list")
 @click.option("--status", type=one_of(OutboxStatus), help="Only emails with this status.")
-@click.option("--limit", type=whole_number(1, 1000), default=50, show_default=True,
-              help="The most to print, newest first.")  # fmt: skip
+@click.option("--kind", type=one_of(KINDS), metavar="KIND", help="Only emails of this kind.")
+@click.option("--booking", "reference", metavar="REF", type=REFERENCE,
+              help="Only emails about this booking.")  # fmt: skip
+@click.option("--therapist", "slug", metavar="SLUG",
+              help="Only emails about this therapist or their bookings.")  # fmt: skip
+@limit_option
 @json_option
 @with_database
-def list_(status: str | None, limit: int, as_json: bool) -> None:
+def list_(
+    status: str | None,
+    kind: str | None,
+    reference: str | None,
+    slug: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """List emails, the newest first."""
     wanted = OutboxStatus(status) if status else None
-    rows = queries.newest_emails(wanted, limit)
+    filters = EmailFilters(
+        status=wanted,
+        kind=kind,
+        booking=queries.booking_by_reference(reference) if reference else None,
+        therapist=queries.therapist_by_slug(slug) if slug else None,
+    )
+    rows, state = queries.find_emails(filters, limit=limit), ops.state()
     if as_json:
         print_json([_json(each) for each in rows])
     else:
         _print(rows)
-    for pause in pauses.all_pauses():
+    for pause in state.pauses:
         what = "everything" if pause.scope == pauses.EVERYTHING else pause.scope
         click.echo(f"Paused until {utc(pause.until)}: {what} ({pause.reason})", err=as_json)
-    counts = metrics.emails()
-    more = (counts[wanted] if wanted else sum(counts.values())) - len(rows)
+    if kind or reference or slug:
+        return
+    more = (state.counts[wanted] if wanted else sum(state.counts.values())) - len(rows)
     if more > 0:
         click.echo(f"… and {more} more: --limit N, or --status", err=as_json)
 
@@ -73,7 +96,7 @@ def _print(emails: list[OutboxEmail]) -> None:
                 each.id,
                 each.kind,
                 each.role,
-                _about(each),
+                ops.about(each),
                 each.status,
                 each.attempts,
                 utc(each.due_at),
@@ -91,9 +114,9 @@ def _print(emails: list[OutboxEmail]) -> None:
 @with_database
 def show(number: int, as_json: bool) -> None:
     """Print an email's state and every attempt to deliver it, without its text and links."""
-    email = queries.email_by_id(number)
-    fields = _json(email) | _waits(email)
-    history = [_attempt_json(each) for each in attempts.list_for(email)]
+    state = ops.email_state(number)
+    fields = _json(state.email) | _waits(state)
+    history = [_attempt_json(each) for each in state.attempts]
     if as_json:
         print_json({**fields, "history": history})
         return
@@ -112,7 +135,7 @@ def show(number: int, as_json: bool) -> None:
 @with_database
 def retry(number: int | None, as_json: bool) -> None:
     """Send one failed email again, or all of them."""
-    queued = store.retry_failed(number, clock.now())
+    queued = ops.retry(number, clock.now())
     if number is not None and not queued:
         status = queries.email_by_id(number).status
         raise Mistake(f"email {number} is {status}; only a failed one can be sent again")
@@ -127,8 +150,7 @@ def retry(number: int | None, as_json: bool) -> None:
 @with_database
 def hold(as_json: bool) -> None:
     """Send nothing until `outbox release`, for a database restored by other means."""
-    store.hold(clock.now())
-    since = utc(store.held_since())
+    since = utc(ops.hold(clock.now()))
     if as_json:
         print_json({"held_since": since})
     else:
@@ -140,12 +162,47 @@ def hold(as_json: bool) -> None:
 @with_database
 def release(as_json: bool) -> None:
     """End the hold."""
-    was_held = store.held_since() is not None
-    due = store.release(clock.now())
+    was_held, due = ops.release(clock.now()), ops.due_count(clock.now())
     if as_json:
         print_json({"released": was_held, "due": due})
     else:
         click.echo(f"{'Released' if was_held else 'It was not on hold'}: {due} emails are due.")
+
+
+@outbox.command()
+@json_option
+@with_database
+def unreachable(as_json: bool) -> None:
+    """List the addresses that emails do not reach, since when and why."""
+    rows = [
+        {
+            "address": each.address,
+            "who": each.who,
+            "since": utc(each.suppression.at),
+            "not_tried_until": utc(each.suppression.until),
+            "why": each.suppression.reason,
+        }
+        for each in unreachable_people.people()
+    ]
+    acts.record_view("unreachable", clock.now())
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("address", "who", "since (UTC)", "not tried until", "why")
+    print_table(columns, [tuple(each.values()) for each in rows], empty="Emails reach everybody.")
+
+
+@outbox.command("try-again")
+@click.argument("email", type=Checked("EMAIL", validation.email))
+@json_option
+@with_database
+def try_again(email: str, as_json: bool) -> None:
+    """Send to an unreachable address again, beginning with what failed and is still true."""
+    sent = unreachable_people.try_again(email, clock.now())
+    if as_json:
+        print_json({"queued": sent})
+    else:
+        click.echo(f"It is tried again. Emails queued: {sent}.")
 
 
 @outbox.command()
@@ -161,9 +218,9 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
     if due_before is not None and due_before > now:
         raise Mistake("--due-before should be in the past")
     if due_before is None:
-        left = SkipResult(outbox_skip.skip(numbers, now))
+        left = SkipResult(ops.skip(numbers, now))
     else:
-        left = outbox_skip.skip_due_before(due_before, now)
+        left = ops.skip_due_before(due_before, now)
     until = utc(left.in_hand_until) if left.in_hand_until else None
     if as_json:
         print_json({**asdict(left), "in_hand_until": until})
@@ -184,17 +241,12 @@ def skip(numbers: tuple[int, ...], due_before: datetime | None, as_json: bool) -
     return 0 if left.is_complete else 1
 
 
-def _about(email: OutboxEmail) -> str:
-    """The therapist's slug where it is about no booking but a therapist."""
-    return email.therapist.slug if email.therapist and not email.booking else email.about
-
-
 def _json(email: OutboxEmail) -> dict[str, object]:
     return {
         "id": email.id,
         "kind": email.kind,
         "to": email.role,
-        "about": _about(email),
+        "about": ops.about(email),
         "status": email.status,
         "attempts": email.attempts,
         "created_at": utc(email.created_at),
@@ -205,11 +257,9 @@ def _json(email: OutboxEmail) -> dict[str, object]:
     }
 
 
-def _waits(email: OutboxEmail) -> dict[str, object]:
+def _waits(state: EmailState) -> dict[str, object]:
     """Why it waits, beside its own state; absent values do not apply."""
-    pause = pauses.get(pauses.EVERYTHING) or pauses.get(email.domain)
-    recipient = email.recipient
-    address = suppressions.of_address(recipient.email) if recipient else None
+    pause, address = state.pause, state.unreachable
     return {
         "domain_paused_until": utc(pause.until) if pause else None,
         "address_unreachable_since": utc(address.at) if address else None,

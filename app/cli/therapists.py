@@ -22,7 +22,8 @@ from app.schemas import TherapistDetail
 from app.services import availability, validation
 from app.services.inbound import revoke
 from app.services.mail import expiry
-from app.services.therapists import accounts, leaving, profile, ranking, sessions, standing
+from app.services.ops import accounts as opening
+from app.services.therapists import accounts, leaving, profile, ranking, standing
 from app.store import queries, suppressions
 from app.store.models import Therapist
 from emails import formatting
@@ -39,7 +40,7 @@ def _rate(text: str) -> int:
 
 
 def _meeting_url(text: str) -> str:
-    return validation.web_address(text) if text.strip() else ""
+    return validation.meeting_url(text) or ""
 
 
 def _phone(text: str) -> str:
@@ -66,6 +67,8 @@ def therapist() -> None:
 @click.option("--meeting-url", type=Checked("URL", validation.web_address), help="Where to meet.")
 @click.option("--phone", type=Checked("NUMBER", _phone), default="",
               help="For ops alone; kept encrypted.")  # fmt: skip
+@click.option("--no-welcome", is_flag=True,
+              help="Send no welcome email, as for accounts that come from elsewhere.")  # fmt: skip
 @json_option
 @with_database
 def add(
@@ -79,9 +82,10 @@ def add(
     no_free_consultation: bool,
     meeting_url: str | None,
     phone: str,
+    no_welcome: bool,
     as_json: bool,
 ) -> None:
-    """Open an account."""
+    """Open an account and welcome its therapist by email."""
     new = accounts.NewTherapist(
         slug=slug,
         name=name,
@@ -95,7 +99,7 @@ def add(
         phone=phone,
     )
     try:
-        added = accounts.add_therapist(new, clock.now())
+        added = opening.open_account(new, clock.now(), is_welcomed=not no_welcome)
     except InvalidFields as error:
         first = error.errors[0]
         raise Mistake(f"--{first.field} {first.message}") from None
@@ -140,11 +144,13 @@ def show(slug: str, as_json: bool) -> None:
 
 @therapist.command()
 @slug_argument
+@click.option("--reason", type=Checked("TEXT", validation.text), default="",
+              help="Why; kept on record, for ops and the therapist's export.")  # fmt: skip
 @json_option
 @with_database
-def reactivate(slug: str, as_json: bool) -> None:
+def reactivate(slug: str, reason: str, as_json: bool) -> None:
     """Reopen a deactivated account with streak 0 and no flag."""
-    was_deactivated = standing.reactivate(slug, clock.now())
+    was_deactivated = standing.reactivate(slug, clock.now(), reason=reason)
     row = queries.therapist_by_slug(slug)
     if not was_deactivated:
         raise Mistake(f"{slug} is {row.state}; only a deactivated account can be reactivated")
@@ -208,6 +214,13 @@ def address(slug: str, email: str, as_json: bool) -> None:
 @click.option("--free-consultation/--no-free-consultation", "offers_free_consultation",
               default=None, help="Whether a free consultation is offered.")  # fmt: skip
 @click.option("--meeting-url", type=Checked("URL", _meeting_url), help='"" for none.')
+@click.option("--headline", type=Checked("TEXT", validation.headline), help="One line.")
+@click.option("--about", type=Checked("TEXT", validation.text), help="What clients read.")
+@click.option("--specialisms", type=Checked("LIST", validation.specialisms),
+              help="Separated by commas.")  # fmt: skip
+@click.option("--qualifications", type=Checked("TEXT", validation.qualifications), help="One line.")
+@click.option("--languages", type=Checked("LIST", validation.languages),
+              help="Separated by commas.")  # fmt: skip
 @click.option("--phone", type=Checked("NUMBER", _phone), help='For ops alone; "" for none.')
 @json_option
 @with_database
@@ -274,19 +287,21 @@ def erase(slug: str, as_json: bool) -> None:
 
 @therapist.command("sign-out")
 @click.argument("slug", required=False)
-@click.option("--all", "everybody", is_flag=True, help="All therapists, such as after a restore.")
+@click.option(
+    "--all", "everybody", is_flag=True, help="Everybody, ops too, such as after a restore."
+)
 @json_option
 @with_database
 def sign_out(slug: str | None, everybody: bool, as_json: bool) -> None:
     """Sign a therapist out everywhere; Sign In links not used yet end too."""
     if (slug is None) is not everybody:
         raise Mistake("therapist sign-out needs a SLUG or --all")
-    ended = sessions.end_all(slug, clock.now())
+    ended = opening.sign_out(slug, clock.now())
     if as_json:
         print_json({"slug": slug, "ended": ended})
         return
     count = "one session" if ended == 1 else f"{ended} sessions"
-    click.echo(f"{slug or 'Every therapist'} is signed out everywhere; {count} ended.")
+    click.echo(f"{slug or 'Everybody'} is signed out everywhere; {count} ended.")
 
 
 @therapist.command()
@@ -298,7 +313,7 @@ def reachable(slug: str, as_json: bool) -> None:
 
     An account that our emails do not reach is not listed until one arrives or this is said.
     """
-    if not accounts.declare_reachable(slug):
+    if not accounts.declare_reachable(slug, clock.now()):
         raise Mistake(f"{slug} was not unreachable")
     _print_account(queries.therapist_by_slug(slug), as_json)
 

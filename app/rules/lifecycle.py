@@ -33,6 +33,8 @@ class Via(StrEnum):
     CLI = "cli"
     SCHEDULER = "scheduler"
     MAIL = "mail"
+    # The ops desk.
+    OPS = "ops"
 
 
 class Kind(StrEnum):

@@ -46,12 +46,23 @@ _log = structlog.get_logger("mindsum")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, and by which way in; `network` is a `network_hash`, `api_key` a key's name."""
+    """Who acts, and by which way in; `network` is a `network_hash`, `api_key` a key's name.
+
+    `ops_address`: the personal address of who acts on the ops desk.
+    """
 
     by: Party
     via: Via
     network: str = ""
     api_key: str = ""
+    ops_address: str = ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Who it was, for a timeline and for ops alone: an API key's name or an ops address."""
+        named = {Via.API: ("api_key", self.api_key), Via.OPS: ("ops", self.ops_address)}
+        name, value = named.get(self.via, ("", ""))
+        return {name: value} if value else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,8 @@ class Access:
     link_made_at: datetime | None = None
     # The number of the outbox email that carried it.
     email: int | None = None
+    # Whose session or Sign In link of the ops desk it is about.
+    ops_address: str = ""
 
 
 class _Tries:
@@ -205,6 +218,7 @@ def _row(access: Access, now: datetime) -> dict[str, Any]:
         "about": access.about[:64],
         "by": access.by or origin.by,
         "via": origin.via,
+        "ops_address": access.ops_address or origin.ops_address,
         "booking": booking.id if booking else None,
         "therapist": therapist.id if therapist else booking and booking.therapist_id,
         "client": booking.client_id if booking else client and client.id,

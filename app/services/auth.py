@@ -1,56 +1,67 @@
-"""Signing in by email: a therapist requests a Sign In link and uses it once."""
+"""Signing in by email: a therapist or ops requests a Sign In link and uses it once."""
 
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.links import LinkToken
-from app.services import access_trail, asked, limits
-from app.services.access_trail import Access
-from app.services.therapists import sessions
+from app.services import access_trail, asked, limits, sessions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction
 from app.store.models import (
     AccessEvent,
+    Area,
     AskedKind,
+    OpsPerson,
+    OutboxEmail,
     Role,
     SignIn,
+    SignInSession,
     Therapist,
-    TherapistSession,
 )
+from app.store.models.sign_ins import Owner
 
 SIGN_IN_LASTS = timedelta(minutes=15)
 # A link that ends within a minute is as good as none.
 _LINK_IS_OUT = SIGN_IN_LASTS - timedelta(minutes=1)
-_EMAIL = "sign_in"
+# The kind of email that carries the link to each area.
+_EMAILS = {Area.DASHBOARD: "sign_in", Area.OPS: "ops_sign_in"}
+_ASKED = {Area.DASHBOARD: AskedKind.SIGN_IN, Area.OPS: AskedKind.OPS_SIGN_IN}
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """`secret`: for the cookie of the new session. `next_path`: where the therapist goes now."""
+    """`secret`: for the cookie of the new session. `next_path`: where its owner goes now."""
 
-    therapist: Therapist
+    owner: Owner
+    area: Area
     secret: str
     next_path: str
 
 
-def ask_for_sign_in(address: str, next_path: str, now: datetime) -> None:
-    """`next_path`: where the therapist goes after signing in."""
-    asked.ask_for(AskedKind.SIGN_IN, address, now, about=next_path)
+def ask_for_sign_in(
+    address: str, next_path: str, now: datetime, area: Area = Area.DASHBOARD
+) -> None:
+    """`next_path`: where its owner goes after signing in."""
+    asked.ask_for(_ASKED[area], address, now, about=next_path)
 
 
 @in_transaction
-def request_sign_in(address: str, next_path: str, now: datetime) -> None:
+def request_sign_in(
+    address: str, next_path: str, now: datetime, area: Area = Area.DASHBOARD
+) -> None:
     """Queue a Sign In link, or merge it into one that waits; nothing for an unknown address."""
-    therapist = queries.therapist_by_email(address)
-    access_trail.record(Access(AccessEvent.SIGN_IN_ASKED, therapist=therapist), now)
-    if therapist is None:
+    owner: Owner | None = (
+        sessions.ops_person(address) if area is Area.OPS else queries.therapist_by_email(address)
+    )
+    access_trail.record(sessions.access_of(AccessEvent.SIGN_IN_ASKED, owner), now)
+    if owner is None:
         return
     # It must never be refused for good: no other way in exists.
     suppressions.try_again(address)
-    counted = limits.lock_emails(_EMAIL, limits.address_hash(address), now)
-    out = queries.sign_in_email_out(therapist, now - _LINK_IS_OUT)
-    waiting = queries.locked_waiting_sign_in(therapist, now - SIGN_IN_LASTS)
+    counted = limits.lock_emails(_EMAILS[area], limits.address_hash(address), now)
+    out = queries.sign_in_email_out(owner, now - _LINK_IS_OUT)
+    waiting = queries.locked_waiting_sign_in(owner, now - SIGN_IN_LASTS)
     if waiting is not None:
         SignIn.update(next_path=next_path).where(SignIn.told_by == waiting).execute()
         limits.merge(waiting, counted, now, is_link_out=out is not None)
@@ -59,32 +70,38 @@ def request_sign_in(address: str, next_path: str, now: datetime) -> None:
     if out is not None:
         # Once that link ends, one always goes.
         leaves_at = min(leaves_at, (out.settled_at or now) + _LINK_IS_OUT)
-    _queue_sign_in(therapist, next_path, now, leaves_at)
-
-
-def _queue_sign_in(
-    therapist: Therapist, next_path: str, now: datetime, leaves_at: datetime
-) -> None:
     key = secrets.token_urlsafe(16)
-    email = outbox.enqueue(
-        _EMAIL,
-        Role.THERAPIST,
-        therapist=therapist,
+    told_by = _queue_email(owner, key, now, leaves_at)
+    SignIn.create(
+        key=key,
+        **sessions.columns_of(owner),
+        next_path=next_path,
+        told_by=told_by,
+        created_at=now,
+    )
+
+
+def _queue_email(owner: Owner, key: str, now: datetime, leaves_at: datetime) -> OutboxEmail:
+    is_ops = isinstance(owner, OpsPerson)
+    return outbox.enqueue(
+        _EMAILS[Area.OPS if is_ops else Area.DASHBOARD],
+        Role.OPS if is_ops else Role.THERAPIST,
+        therapist=None if is_ops else owner,
         # Random, since row ids return after a restore and Message-IDs must not.
         about=f"sign-in-{secrets.token_hex(8)}",
         ordinal=outbox.random_ordinal(),
-        facts={"key": key},
+        facts={"key": key, "to": owner.email} if is_ops else {"key": key},
         not_before=leaves_at,
         now=now,
     )
-    SignIn.create(key=key, therapist=therapist, next_path=next_path, told_by=email, created_at=now)
 
 
 def usable_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
     sign_in: SignIn | None = SignIn.get_or_none(SignIn.key == link.subject)
     if sign_in is None or sign_in.used_at is not None:
         return None
-    if link.holder != sign_in.therapist.link_holder:
+    owner = sign_in.owner
+    if link.holder != owner.link_holder or not sessions.may_sign_in(owner):
         return None
     return None if now - link.minted_at >= SIGN_IN_LASTS else sign_in
 
@@ -96,20 +113,23 @@ def use_sign_in(
     *,
     browser: str,
     is_kept: bool,
-    replaces: TherapistSession | None = None,
+    replaces: SignInSession | None = None,
 ) -> SignedIn | None:
     """Start a session, and end `replaces`, the one that the same browser had until now."""
     sign_in = usable_sign_in(link, now)
     if sign_in is None:
         return None
-    # Of two clicks at the same moment, one goes first; so does one of a click and a new address.
-    therapist = queries.locked_therapist(sign_in.therapist_id)
-    unused = (SignIn.therapist == therapist) & SignIn.used_at.is_null()
+    owner = sign_in.owner
+    if isinstance(owner, Therapist):
+        # Of two clicks at the same moment, one goes first; so does one of a click and a new
+        # address.
+        owner = queries.locked_therapist(owner.id)
+    unused = queries.unused_sign_ins(owner)
     if not SignIn.update(used_at=now).where(unused, SignIn.id == sign_in.id).execute():
         return None
     # Older links in the mailbox are of no more use, so they open nothing for others either.
     SignIn.update(used_at=now).where(unused, SignIn.id < sign_in.id).execute()
     if replaces is not None:
-        sessions.end(replaces.therapist, replaces.id, now)
-    secret = sessions.start(therapist, browser=browser, is_kept=is_kept, now=now)
-    return SignedIn(therapist, secret, sign_in.next_path)
+        sessions.end(replaces.owner, replaces.id, now)
+    secret = sessions.start(owner, browser=browser, is_kept=is_kept, now=now)
+    return SignedIn(owner, sign_in.area, secret, sign_in.next_path)

@@ -88,6 +88,11 @@ def email(value: str) -> str:
     return checked.normalized
 
 
+def meeting_url(value: str) -> str | None:
+    """A web address, or None for an empty text."""
+    return web_address(value) if value.strip() else None
+
+
 def timezone(value: str) -> str:
     try:
         return check_zone("timezone", value.strip())

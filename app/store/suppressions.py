@@ -21,6 +21,8 @@ DOUBTS = 2
 def key_of(email: OutboxEmail) -> str | None:
     # Ops is never suppressed: an alarm must be tried each time, and a wrong OPS_EMAIL is corrected
     # in the settings.
+    if email.role is Role.OPS:
+        return None
     recipient = email.recipient
     known = getattr(recipient, "email_key", None)
     return known or (email_key(recipient.email) if recipient else None)

@@ -12,6 +12,7 @@ from app.web.client import choose, manage, move
 from app.web.dashboard import (
     earnings,
     feed,
+    first_steps,
     home,
     move_page,
     photo,
@@ -23,7 +24,10 @@ from app.web.dashboard import (
     week,
 )
 from app.web.links import another_time, answer, confirm, press
-from app.web.ops import health, request_metrics
+from app.web.ops import base as ops_base
+from app.web.ops import bookings as ops_bookings
+from app.web.ops import desk, health, people, request_metrics, sign_in
+from app.web.ops import outbox as ops_outbox
 from app.web.public import calendar_feed, directory, photos, unconfirmed
 
 _BLUEPRINTS = (
@@ -40,6 +44,7 @@ _BLUEPRINTS = (
     auth.blueprint,
     home.blueprint,
     week.blueprint,
+    first_steps.blueprint,
     sessions.blueprint,
     session_page.blueprint,
     move_page.blueprint,
@@ -51,6 +56,11 @@ _BLUEPRINTS = (
     earnings.blueprint,
     endpoints.blueprint,
     health.blueprint,
+    sign_in.blueprint,
+    desk.blueprint,
+    ops_bookings.blueprint,
+    ops_outbox.blueprint,
+    people.blueprint,
 )
 _WITHOUT_DATABASE = frozenset({None, "static", "ops.healthz", "ops.readyz", "ops.metrics"})
 
@@ -60,6 +70,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.url_map.merge_slashes = False
     request_metrics.register(app)
     access.register(app)
+    ops_base.register(app)
     security.register(app, settings)
     app.before_request(_open_connection)
     app.teardown_request(_close_connection)

@@ -1,6 +1,7 @@
 """What a request looked at or was refused, written to the access trail after its answer."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from http import HTTPStatus
 
 from flask import Flask, Response, g, request
@@ -10,13 +11,15 @@ from app.links import LinkToken
 from app.rules.lifecycle import Via
 from app.services import access_trail
 from app.services.access_trail import Access, Origin
-from app.store.models import AccessEvent, Booking, Party, Purpose, Therapist, Writing
+from app.store.models import AccessEvent, Area, Booking, Party, Purpose, Therapist, Writing
 
+_OPS = "/ops"
 _WAYS = (
     ("/link/", Via.LINK),
     ("/calendar/", Via.LINK),
     ("/dashboard", Via.DASHBOARD),
     ("/api/", Via.API),
+    (_OPS, Via.OPS),
 )
 _CLIENTS = ("/link/manage/", "/link/choose/", "/link/take/", "/link/keep/")
 _THERAPISTS = ("/link/", "/calendar/", "/dashboard", "/sign-out")
@@ -46,6 +49,12 @@ def note_refused_session(therapist: Therapist, booking: Booking | None) -> None:
     """That `therapist` tried to open a session of somebody else, or one that there is not."""
     about = request.endpoint or ""
     note(Access(AccessEvent.SESSION_REFUSED, booking, therapist, about=about))
+
+
+def acts_on_ops_desk(address: str) -> None:
+    """What this request records is done by that person of OPS_SIGN_IN."""
+    origin = access_trail.current_origin()
+    access_trail.come_from(replace(origin, by=Party.OPS, ops_address=address))
 
 
 def note_link(
@@ -109,7 +118,8 @@ def _refusal(status: int) -> Access | None:
     event = _refused(status)
     if event is None:
         return None
-    session = g.get("therapist_session")
+    area = Area.OPS if request.path.startswith(_OPS) else Area.DASHBOARD
+    session = g.get("sessions", {}).get(area)
     is_known = session is not None or "good_link" in g
     by = None if is_known else Party.STRANGER
     return Access(

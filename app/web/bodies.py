@@ -32,6 +32,8 @@ LIMITS = {
     "client.read_words": WITH_A_TEXT,
     "client.send_message": WITH_A_TEXT,
     "mailbox": WITH_A_TEXT,
+    "ops_bookings.decline": WITH_A_TEXT,
+    "ops_people.reactivate": WITH_A_TEXT,
     "profile": WITH_A_TEXT,
     "signed_in": WITH_A_TEXT,
     # The buttons of Profile Settings send all of its fields; this one a file too.

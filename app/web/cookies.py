@@ -10,10 +10,12 @@ from flask import Response, request
 
 from app import clock, config
 from app.services import validation
-from app.store.models.sign_ins import LASTS_AT_MOST
+from app.store.models.sign_ins import LASTS_AT_MOST, Area
 from emails.addresses import email_key
 
-_SESSION, _ADDRESS = "mindsum-session", "mindsum-address"
+# A session opens one area, so a person who is both therapist and ops has two.
+_SESSION = {Area.DASHBOARD: "mindsum-session", Area.OPS: "mindsum-ops-session"}
+_ADDRESS = {Area.DASHBOARD: "mindsum-address", Area.OPS: "mindsum-ops-address"}
 # Of a visitor who confirmed it and said that the device is their own.
 _CONFIRMED = "mindsum-confirmed"
 _ADDRESS_KEPT = timedelta(days=365)
@@ -50,36 +52,37 @@ def drop(response: Response, plain: str) -> None:
     response.delete_cookie(name(plain), httponly=True, secure=is_https, samesite="Lax")
 
 
-def session_secret() -> str:
+def session_secret(area: Area) -> str:
     """Empty if the browser sent none."""
-    return read(_SESSION)
+    return read(_SESSION[area])
 
 
-def set_session(response: Response, secret: str, *, is_kept: bool) -> None:
+def set_session(response: Response, secret: str, area: Area, *, is_kept: bool) -> None:
     """Without `is_kept` it ends with the browser; the server ends it in any case."""
-    put(response, _SESSION, secret, LASTS_AT_MOST if is_kept else None)
+    put(response, _SESSION[area], secret, LASTS_AT_MOST if is_kept else None)
 
 
-def drop_session(response: Response) -> None:
-    drop(response, _SESSION)
+def drop_session(response: Response, area: Area) -> None:
+    drop(response, _SESSION[area])
 
 
-def remembered_address() -> str:
-    """The address last used to sign in with this browser, or an empty text."""
+def remembered_address(area: Area) -> str:
+    """The address last used to sign in there with this browser, or an empty text."""
     try:
-        return validation.email(_cipher(_keys()).decrypt(read(_ADDRESS).encode()).decode())
+        kept = _cipher(_keys()).decrypt(read(_ADDRESS[area]).encode()).decode()
+        return validation.email(kept)
     except (InvalidToken, ValueError):
         return ""
 
 
-def remember_address(response: Response, address: str) -> None:
+def remember_address(response: Response, address: str, area: Area) -> None:
     # Encrypted: only the sign-in page can show it, and no other site can plant one.
     value = _cipher(_keys()).encrypt(address.encode()).decode("ascii")
-    put(response, _ADDRESS, value, _ADDRESS_KEPT)
+    put(response, _ADDRESS[area], value, _ADDRESS_KEPT)
 
 
-def forget_address(response: Response) -> None:
-    drop(response, _ADDRESS)
+def forget_address(response: Response, area: Area) -> None:
+    drop(response, _ADDRESS[area])
 
 
 def has_confirmed(address: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from app import clock, create_app
 from app.config import Settings
 from app.rules.lifecycle import Status
-from app.services.therapists import sessions
+from app.services import sessions
 from app.store.db import database, statements
 from app.store.db.database import in_transaction
 from app.store.models import Booking, LedgerLine, Therapist, Window

@@ -58,6 +58,7 @@ def test_the_newest_comes_first_with_fields_that_stay(
         "about": "note",
         "by": "therapist",
         "via": "dashboard",
+        "ops": None,
         "booking": bookings[0].reference,
         "therapist": "asha",
         "client": bookings[0].client_id,

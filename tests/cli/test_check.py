@@ -26,6 +26,7 @@ def test_check_prints_one_line_for_each_check(
     assert [(each["check"], each["ok"]) for each in looked] == [
         ("settings", True),
         ("notes_key", True),
+        ("ops_desk", True),
         ("erasures", True),
         ("database", True),
         ("notes", True),
@@ -37,7 +38,7 @@ def test_check_prints_one_line_for_each_check(
     app.extensions["mail"].port = app.config["MAIL_PORT"]
     failed = mindsum("check")
     assert failed.status == 1
-    assert len(failed.out.splitlines()) == 8
+    assert len(failed.out.splitlines()) == 9
     assert "MAIL_SERVER" in failed.out
 
 
@@ -48,6 +49,21 @@ def test_check_says_that_a_proxy_hides_the_networks_of_visitors(
     looked = {each["check"]: each for each in json.loads(mindsum("check", "--json").out)}
     assert not looked["proxies"]["ok"]
     assert "TRUSTED_PROXIES" in looked["proxies"]["detail"]
+
+
+def test_a_shared_mailbox_of_ops_is_named_as_one(
+    app: Flask, settings: Settings, mindsum: Mindsum
+) -> None:
+    def desk(**changes: object) -> str | None:
+        config.use(settings.model_copy(update=changes))
+        looked = {each["check"]: each for each in json.loads(mindsum("check", "--json").out)}
+        return str(looked["ops_desk"]["detail"]) if "ops_desk" in looked else None
+
+    assert desk(ops_sign_in=("olu@ops.example",)) == "for olu@ops.example"
+    shared = desk(ops_sign_in=("olu@ops.example", "team@ops.example"), ops_email="Team@OPS.example")
+    assert shared is not None
+    assert "OPS_EMAIL is one of them" in shared
+    assert desk(ops_sign_in=()) is None
 
 
 def test_check_wants_an_ops_address_of_our_own_in_production(

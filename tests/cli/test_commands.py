@@ -44,6 +44,7 @@ PUBLISHED = """
 
 
 BEYOND = {"db backup", "db restore", "outbox hold", "outbox release", "outbox skip",
+          "outbox unreachable", "outbox try-again",
           "emails preview", "therapist address", "therapist set", "booking revoke-links",
           "booking move",
           "client address", "therapist sign-out", "therapist reachable",

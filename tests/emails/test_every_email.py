@@ -87,6 +87,8 @@ NEWS = {
     "mail_alert": "^(Refused|A complaint): ",
     "new_message": "^(Asha|Dee) wrote to you",
     "sign_in": "^Your sign-in link",
+    "ops_sign_in": "^Your sign-in link to the ops desk",
+    "welcome": "^Welcome to Mindsum",
     "confirm_request": "^One step left",
     "your_links": "links you asked for|^You have no open bookings",
     "streak_warning": "^You have cancelled 3",

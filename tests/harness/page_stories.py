@@ -152,6 +152,14 @@ def sign_in(
     return press(visitor, link(app, mail, "sign_in", "Sign In"), keep="yes")
 
 
+def sign_in_as_ops(
+    app: Flask, mail: MailServer, visitor: FlaskClient, email: str = "olu@ops.example"
+) -> TestResponse:
+    """Sign in to the ops desk, as somebody of OPS_SIGN_IN does."""
+    visitor.post("/ops/sign-in", data={"email": email})
+    return press(visitor, link(app, mail, "ops_sign_in", "Sign In"), keep="yes")
+
+
 def hours_before(booking: Booking, hours: float) -> datetime:
     """An instant before the booking's start."""
     start: datetime = booking.starts_at

@@ -13,7 +13,7 @@ from app.services.bookings import cancel, confirm, messages, propose, transition
 from app.services.bookings.request import BookingRequest, request_booking
 from app.services.therapists import accounts, feed, photos, profile
 from app.services.therapists.profile import Away
-from app.store.models import Booking, PendingRequest, Therapist
+from app.store.models import Booking, OutboxEmail, PendingRequest, Therapist
 from app.web.links import tokens
 from tests.harness.portraits import portrait
 from tests.scenarios.cast import MONDAY
@@ -85,6 +85,8 @@ def public() -> list[str]:
         "/sign-in",
         "/sign-out",
         "/api/reference",
+        "/ops/sign-in",
+        "/ops/sign-out",
         "/nowhere",
     ]
 
@@ -184,6 +186,34 @@ def for_asha(bookings: Bookings) -> list[str]:
         f"/dashboard/sessions/{bookings['accepted'].reference}/move",
         f"/dashboard/sessions/{bookings['open'].reference}/move",
         f"/dashboard/sessions/{bookings['completed'].reference}/no-show",
+    ]
+
+
+def for_ops(bookings: Bookings) -> list[str]:
+    """Pages that ops can open when signed in to the desk."""
+    email = OutboxEmail.select().order_by(OutboxEmail.id).get()
+    return [
+        "/ops",
+        "/ops/jobs",
+        "/ops/sign-ins",
+        "/ops/bookings",
+        f"/ops/bookings?client={bookings['open'].client_id}&status=requested&late=yes",
+        "/ops/bookings?therapist=asha&day=2026-11-06",
+        "/ops/bookings?therapist=nobody&day=someday&client=x&status=x",
+        *(f"/ops/bookings/{booking.reference}" for booking in bookings.values()),
+        f"/ops/bookings/{bookings['open'].reference}/cancel-for-client",
+        f"/ops/bookings/{bookings['accepted'].reference}/cancel-for-therapist",
+        "/ops/bookings/MB-NOTONE",
+        "/ops/outbox",
+        f"/ops/outbox?status=sent&kind=booking_requested&reference={bookings['open'].reference}",
+        "/ops/outbox?status=x&kind=x&reference=x",
+        f"/ops/outbox/{email.id}",
+        "/ops/outbox/999999",
+        "/ops/unreachable",
+        "/ops/therapists",
+        "/ops/therapists/add",
+        "/ops/therapists/asha",
+        "/ops/therapists/nobody",
     ]
 
 

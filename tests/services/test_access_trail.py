@@ -10,11 +10,10 @@ from flask import Flask
 from app import clock
 from app.errors import StoreUnavailable
 from app.rules.lifecycle import Via
-from app.services import access_trail, auth, clients
+from app.services import access_trail, auth, clients, sessions
 from app.services.access_trail import Access, Origin, network_hash
 from app.services.bookings import revoke
 from app.services.jobs import due
-from app.services.therapists import sessions
 from app.store.db import database
 from app.store.models import AccessEntry, AccessEvent, Party, SignIn, Therapist
 from tests.scenarios.cast import Cast

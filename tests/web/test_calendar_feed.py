@@ -10,8 +10,9 @@ from icalendar import Calendar
 
 from app import config
 from app.rules.lifecycle import Actor, Kind, Via
+from app.services import sessions
 from app.services.bookings import propose
-from app.services.therapists import accounts, feed, leaving, profile, sessions
+from app.services.therapists import accounts, feed, leaving, profile
 from app.store.models import AccessEntry, CalendarFeed, Therapist
 from tests.harness.page_stories import forms, sign_in
 from tests.harness.smtp_server import MailServer

@@ -16,7 +16,7 @@ from app.services.bookings import confirm
 from app.services.bookings.request import BookingRequest
 from app.store.models import Booking, PendingRequest, SignIn
 from app.web.links import tokens
-from tests.harness.page_stories import all_rows, forms, sign_in
+from tests.harness.page_stories import all_rows, forms, sign_in, sign_in_as_ops
 from tests.harness.smtp_server import MailServer
 from tests.scenarios.cast import TUESDAY_10, Cast
 from tests.scenarios.story import Story
@@ -35,7 +35,8 @@ REFUSED = {400, 404, 422}
 
 def post_paths(app: Flask, booking: Booking, sign_in_key: str) -> dict[str, str]:
     """The path of each page that takes a POST, by its endpoint."""
-    given = {"slug": "asha", "reference": booking.reference}
+    email = booking.emails.get().id
+    given = {"slug": "asha", "reference": booking.reference, "number": email, "who": "client"}
     purposes = {"links.accept": LinkPurpose.ACCEPT, "links.decline": LinkPurpose.DECLINE}
     paths = {}
     with app.test_request_context():
@@ -72,7 +73,8 @@ def confirm_token() -> str:
 
 @pytest.fixture
 def asha(app: Flask, mail: MailServer, cast: Cast, visitor: Visitor) -> Visitor:
-    """Asha, signed in."""
+    """Asha, signed in, and to the ops desk as well."""
+    sign_in_as_ops(app, mail, visitor)
     sign_in(app, mail, visitor, "asha@therapists.example")
     return visitor
 

@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 from app import clock, config, create_app
 from app.cli import run
 from app.errors import StoreUnavailable
-from app.services import auth
+from app.services import auth, sessions
 from app.services.jobs import due
-from app.services.therapists import accounts, sessions
-from app.store.models import Booking, SignIn, Therapist, TherapistSession
+from app.services.therapists import accounts
+from app.store.models import Booking, SignIn, SignInSession, Therapist
 from app.web import browsers
 from tests.harness.page_stories import HOUR, all_rows, ask, forms, link, press, sign_in
 from tests.harness.smtp_server import MailServer
@@ -160,7 +160,7 @@ def test_profile_settings_list_the_sessions_and_end_one(app: Flask, signed: Any,
 
 def test_another_therapists_session_cannot_be_ended(signed: Any) -> None:
     asha, bran = signed(), signed(BRAN)
-    theirs = TherapistSession.select().join(Therapist).where(Therapist.slug == "asha").get()
+    theirs = SignInSession.select().join(Therapist).where(Therapist.slug == "asha").get()
     [form, *_] = [e for e in forms(bran.get(PROFILE)) if e.action.endswith("/sign-out-one")]
     for chosen in (str(theirs.id), "", "x", "0", "9" * 30):
         assert bran.post(form.action, data={**form.fields, "id": chosen}).status_code == 404
@@ -174,7 +174,7 @@ def test_the_cookie_holds_a_random_value_of_which_the_database_has_the_hash_alon
     assert len(set(secrets)) == 2 and min(map(len, secrets)) >= 43
     rows = str(all_rows())
     assert not [secret for secret in secrets if secret in rows]
-    assert sessions.find(TherapistSession.get().secret_hash, clock.now()) is None
+    assert sessions.find(SignInSession.get().secret_hash, clock.now()) is None
 
 
 @pytest.mark.parametrize("planted", ["", "x", "'", "é", "x" * 5000, "a b"])
@@ -349,7 +349,7 @@ def test_the_last_use_is_written_at_most_every_three_minutes(signed: Any, at: An
             assert is_in(visitor)
         writes += [each for each in seen if each.startswith("UPDATE")]
     assert len(writes) == 3
-    assert TherapistSession.get().last_seen_at == MONDAY + timedelta(minutes=9)
+    assert SignInSession.get().last_seen_at == MONDAY + timedelta(minutes=9)
 
 
 def test_a_page_is_shown_while_its_use_cannot_be_written(
@@ -370,21 +370,21 @@ def test_purge_removes_the_sessions_that_are_over(app: Flask, signed: Any, at: A
     lasting = signed(keep="yes")
     press(signed(BRAN, keep="yes"), "/dashboard", "/sign-out")
     total(due.purge(clock.now()))
-    assert TherapistSession.select().count() == 2
+    assert SignInSession.select().count() == 2
     at(MONDAY + 12 * HOUR)
     total(due.purge(clock.now()))
     assert is_in(lasting)
-    assert TherapistSession.select().count() == 1
+    assert SignInSession.select().count() == 1
 
 
 @on_both
 def test_what_is_over_is_so_for_the_purge_and_for_the_page(signed: Any, at: Any) -> None:
     for keep in ("", "yes"):
         signed(keep=keep)
-    for session in TherapistSession.select():
+    for session in SignInSession.select():
         for moment in (session.expires_at - timedelta(microseconds=1), session.expires_at):
             over = sessions.queries.sessions_over(moment)
-            found = TherapistSession.select().where(TherapistSession.id == session.id, over)
+            found = SignInSession.select().where(SignInSession.id == session.id, over)
             assert found.exists() is session.is_over_at(moment)
 
 

@@ -385,8 +385,9 @@ def add_timeline_entry(
     ordinal: int = 1,
 ) -> None:
     """Raises IntegrityError if the booking has this event with this ordinal already."""
-    if via is Via.API and (api_key := access_trail.current_origin().api_key):
-        facts = {**facts, "api_key": api_key}
+    origin = access_trail.current_origin()
+    if via is origin.via:
+        facts = {**facts, **origin.facts}
     TimelineEntry.create(
         booking=booking, event=event, by=by, via=via, at=at, facts=facts, ordinal=ordinal
     )

@@ -11,7 +11,7 @@ from app.rules import acceptance, reminders
 from app.rules.acceptance import Step
 from app.rules.lifecycle import Actor, Status, Via
 from app.rules.reminders import Reminder
-from app.services import limits
+from app.services import limits, sessions
 from app.services.bookings import holds, log, transitions
 from app.services.inbound import kept
 from app.services.jobs import retention
@@ -32,9 +32,9 @@ from app.store.models import (
     PendingRequest,
     Role,
     SignIn,
+    SignInSession,
     Table,
     Therapist,
-    TherapistSession,
 )
 from app.store.queries import ACCEPTED, REQUESTED, DueBookings
 
@@ -201,7 +201,7 @@ _OLD = (
         _old(IdempotentAnswer, lambda before: IdempotentAnswer.created_at < before),
         API_ANSWERS_KEPT,
     ),
-    *((_old(TherapistSession, is_over), after) for is_over, after in queries.WAYS_SESSIONS_END),
+    *((_old(SignInSession, is_over), after) for is_over, after in queries.WAYS_SESSIONS_END),
     (_old(LimitUse, lambda before: LimitUse.last_at <= before), limits.USES_KEPT),
     (_old(InboundMessage, lambda before: InboundMessage.received_at < before), kept.KEPT),
 )
@@ -209,6 +209,7 @@ _OLD_TRAIL = _old(AccessEntry, lambda before: AccessEntry.at < before)
 
 
 def _purge_rest(now: datetime) -> PartialResults:
+    sessions.end_unlisted(now)
     trail_kept = timedelta(days=float(config.current().access_trail_days))
     for old, kept_for in (*_OLD, (_OLD_TRAIL, trail_kept)):
         # In batches, so that other writers need not wait long after an outage. Read first, so that

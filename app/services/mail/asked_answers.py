@@ -12,18 +12,22 @@ from app.services.bookings import confirm
 from app.store import asked
 from app.store.db import errors
 from app.store.db.database import in_transaction, savepoint
-from app.store.models import AskedEmail, AskedKind, Party
+from app.store.models import Area, AskedEmail, AskedKind, Party
 
 # One run answers so many, so that emails leave in between.
 BATCH = 50
 # The email is of no more use then.
 _TOO_OLD = {
     AskedKind.SIGN_IN: auth.SIGN_IN_LASTS,
+    AskedKind.OPS_SIGN_IN: auth.SIGN_IN_LASTS,
     AskedKind.YOUR_LINKS: timedelta(days=1),
     AskedKind.CONFIRM_REQUEST: confirm.LINK_LASTS,
 }
 _ANSWERS: dict[AskedKind, Callable[[AskedEmail, datetime], None]] = {
     AskedKind.SIGN_IN: lambda each, now: auth.request_sign_in(each.address, each.about, now),
+    AskedKind.OPS_SIGN_IN: lambda each, now: auth.request_sign_in(
+        each.address, each.about, now, Area.OPS
+    ),
     AskedKind.YOUR_LINKS: lambda each, now: clients.send_links(each.address, now),
     AskedKind.CONFIRM_REQUEST: lambda each, now: confirm.send_link(each.about, each.address, now),
 }

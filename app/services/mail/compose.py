@@ -19,7 +19,16 @@ from app.services.bookings.session import session_of
 from app.services.inbound.addresses import organizer_of, reply_to
 from app.services.mail.reach import reach_of
 from app.store import queries, suppressions
-from app.store.models import Booking, Client, OutboxEmail, PendingRequest, Role, Therapist
+from app.store.models import (
+    AccountState,
+    Booking,
+    Client,
+    OpsPerson,
+    OutboxEmail,
+    PendingRequest,
+    Role,
+    Therapist,
+)
 from app.store.queries import pending as pending_requests
 from emails import message
 from emails.calendar import Entry, file_of_event
@@ -144,7 +153,9 @@ def _booking_url(email: OutboxEmail) -> str:
 
 
 def _sign_in_url(email: OutboxEmail) -> str:
-    holder = _therapist(email).link_holder
+    recipient = email.recipient
+    assert isinstance(recipient, Therapist | OpsPerson)
+    holder = recipient.link_holder
     return links.url(LinkPurpose.SIGN_IN, holder=holder, subject=email.facts["key"], email=email.id)
 
 
@@ -291,6 +302,10 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "has_phone": lambda email, _: queries.has_phone(_therapist(email)),
     # As the directory decides it.
     "is_unlisted": lambda email, _: suppressions.of_address(_therapist(email).email) is not None,
+    "steps_done": lambda email, _: sorted(_therapist(email).steps_done),
+    "rate_minor": lambda email, _: _therapist(email).rate_minor,
+    "currency": lambda email, _: _therapist(email).currency,
+    "is_visible": lambda email, _: _therapist(email).state is AccountState.ACTIVE,
     "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
     "offers": _offers,
     "sessions": _sessions,

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.rules import reminders
 from app.rules.lifecycle import LIVE, Status
+from app.services import sessions
 from app.services.auth import SIGN_IN_LASTS
 from app.services.mail.reach import reach_of
 from app.store import queries, suppressions
@@ -144,8 +145,11 @@ def _session_reminder(email: OutboxEmail, now: datetime) -> Reason:
 def _sign_in(email: OutboxEmail, now: datetime) -> Reason:
     if now - email.created_at >= SIGN_IN_LASTS:
         return "the sign-in was requested too long ago"
-    if SignIn.get(SignIn.key == email.facts["key"]).used_at is not None:
+    sign_in = SignIn.get(SignIn.key == email.facts["key"])
+    if sign_in.used_at is not None:
         return "the sign-in has been used"
+    if not sessions.may_sign_in(sign_in.owner):
+        return "the address is no longer in OPS_SIGN_IN"
     return None
 
 

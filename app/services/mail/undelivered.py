@@ -102,7 +102,7 @@ def _client_of(email: OutboxEmail) -> Client | None:
 def _therapist_missed(email: OutboxEmail, reason: str, now: datetime, *, is_address: bool) -> None:
     if not is_address and not asks_for_an_answer(email):
         return
-    assert email.recipient is not None
+    assert isinstance(email.recipient, Therapist)
     # Ops gets one email for each open enquiry, or for the account where none is open.
     therapist = queries.locked_therapist(email.recipient.id)
     enquiries = queries.enquiries_of(therapist, now)

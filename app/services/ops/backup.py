@@ -19,7 +19,7 @@ from app.services.ops import backup_cipher, erasures
 from app.store import outbox
 from app.store.db import database
 from app.store.db.sqlite import lock_file, write_lock
-from app.store.models import Hold, OutboxEmail, OutboxStatus, SignIn, TherapistSession
+from app.store.models import Hold, OutboxEmail, OutboxStatus, SignIn, SignInSession
 
 # Seconds that SQLite waits for a lock.
 BUSY_S = 30.0
@@ -187,7 +187,7 @@ def _check(path: Path) -> None:
 def _upgrade_and_hold(path: Path, now: datetime) -> list[str]:
     """Returns the schema steps that were lacking."""
     other = peewee.SqliteDatabase(str(path))
-    tables = [Hold, OutboxEmail, SignIn, TherapistSession]
+    tables = [Hold, OutboxEmail, SignIn, SignInSession]
     with other.connection_context(), other.bind_ctx(tables):
         try:
             steps = database.upgrade_file(other)
@@ -200,7 +200,7 @@ def _upgrade_and_hold(path: Path, now: datetime) -> list[str]:
             status=OutboxStatus.QUEUED, lease_token=None, due_at=OutboxEmail.created_at
         ).where(claimed).execute()
         # Those who signed out since the backup would be signed in again.
-        TherapistSession.delete().execute()
+        SignInSession.delete().execute()
         SignIn.update(used_at=now).where(SignIn.used_at.is_null()).execute()
     return steps
 

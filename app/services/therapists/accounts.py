@@ -10,15 +10,19 @@ from peewee import IntegrityError
 
 from app import config
 from app.errors import FieldError, InvalidFields
+from app.rules import first_steps
+from app.rules.first_steps import Step
 from app.rules.names import given_name
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
+from app.services import sessions
 from app.services.inbound import kept
-from app.services.therapists import feed, sessions
+from app.services.ops import acts
+from app.services.therapists import feed
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
 from app.store.db.errors import Key, violated
-from app.store.models import Therapist, TherapistPhone, Window
+from app.store.models import Role, Therapist, TherapistPhone, Window
 
 _log = structlog.get_logger("mindsum")
 
@@ -47,8 +51,11 @@ class NewTherapist:
 
 
 @in_transaction
-def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
-    """Open an account. Raises InvalidFields where the slug or the address is taken."""
+def add_therapist(new: NewTherapist, now: datetime, *, is_welcomed: bool = False) -> Therapist:
+    """Open an account. Raises InvalidFields where the slug or the address is taken.
+
+    `is_welcomed`: the therapist gets the welcome email, and steps to look at on their first day.
+    """
     try:
         therapist: Therapist = Therapist.create(
             slug=new.slug,
@@ -69,6 +76,7 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
             # Decides the order of equal scores; a new draw per therapist keeps it fair.
             tie_seed=1 + secrets.randbelow(TIE_PRIME - 1),
             created_at=now,
+            first_steps=first_steps.write_steps(_steps_done(new, is_welcomed=is_welcomed)),
         )
     except IntegrityError as error:
         match violated(error):
@@ -80,11 +88,37 @@ def add_therapist(new: NewTherapist, now: datetime) -> Therapist:
                 raise
     replace_windows(therapist, new.windows)
     replace_phone(therapist, new.phone)
+    if is_welcomed:
+        _welcome(therapist, now)
     return therapist
+
+
+def _steps_done(new: NewTherapist, *, is_welcomed: bool) -> frozenset[Step]:
+    filled_in = first_steps.filled_in(has_hours=bool(new.windows), meeting_url=new.meeting_url)
+    return filled_in if is_welcomed else filled_in | first_steps.TO_CONFIRM
+
+
+def _welcome(therapist: Therapist, now: datetime) -> None:
+    outbox.enqueue(
+        "welcome",
+        Role.THERAPIST,
+        about=f"therapist-{therapist.id}",
+        ordinal=outbox.random_ordinal(),
+        therapist=therapist,
+        now=now,
+    )
 
 
 def _taken(field: str, value: str) -> InvalidFields:
     return InvalidFields(FieldError(field, f"{value} belongs to another therapist; choose another"))
+
+
+@in_transaction
+def tick_steps(slug: str, *steps: Step) -> None:
+    """The therapist has done these steps of the first day. Raises NotFound."""
+    therapist = queries.locked_therapist_by_slug(slug)
+    therapist.steps_done |= frozenset(steps)
+    therapist.save(only=["first_steps"])
 
 
 @in_transaction
@@ -111,11 +145,12 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
 
 
 @in_transaction
-def declare_reachable(slug: str) -> bool:
+def declare_reachable(slug: str, now: datetime) -> bool:
     """Ops know that emails arrive again; whether they had not. Raises NotFound."""
     therapist = queries.locked_therapist_by_slug(slug)
     was_unreachable = suppressions.forget(therapist.email)
     if was_unreachable:
+        acts.record("reachable", now, therapist=therapist)
         on_commit(lambda: _log.warning("reachable_again", to="therapist", therapist=slug))
     return was_unreachable
 

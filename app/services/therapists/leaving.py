@@ -35,12 +35,12 @@ from app.store.models import (
     Purpose,
     Role,
     SignIn,
+    SignInSession,
     StandingEntry,
     Suppression,
     Therapist,
     TherapistPhone,
     TherapistPhoto,
-    TherapistSession,
     TimelineEntry,
     TimeOff,
     Window,
@@ -71,7 +71,12 @@ def export(slug: str, now: datetime) -> dict[str, Any]:
             for each in _rows(TimeOff, therapist)
         ],
         "standing": [
-            {"at": each.at.isoformat(), "event": each.event, "streak": each.streak}
+            {
+                "at": each.at.isoformat(),
+                "event": each.event,
+                "streak": each.streak,
+                "reason": each.reason,
+            }
             for each in _rows(StandingEntry, therapist)
         ],
         "sessions": [
@@ -198,7 +203,7 @@ def _end_live(therapist: Therapist, now: datetime) -> None:
 
 def _erase_account(therapist: Therapist) -> None:
     for table in (
-        Window, TimeOff, TherapistPhone, TherapistPhoto, CalendarFeed, SignIn, TherapistSession
+        Window, TimeOff, TherapistPhone, TherapistPhoto, CalendarFeed, SignIn, SignInSession
     ):  # fmt: skip
         table.delete().where(table.therapist == therapist).execute()
     hashes = limits.address_hashes(therapist.email)
@@ -210,6 +215,7 @@ def _erase_account(therapist: Therapist) -> None:
     AccessEntry.update(network="").where(
         AccessEntry.therapist == therapist, AccessEntry.by == Party.THERAPIST
     ).execute()
+    StandingEntry.update(reason=None).where(StandingEntry.therapist == therapist).execute()
     # Streak, flag and score follow from bookings, which stay.
     Therapist.update(
         slug=f"erased-{secrets.token_hex(6)}",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.errors import FieldError, InvalidFields, NotFound
+from app.rules import first_steps
 from app.rules.weekly_hours import Window as OpenWindow
 from app.services.bookings import meeting_link
 from app.services.therapists import accounts
@@ -54,6 +55,7 @@ def update(slug: str, changes: Mapping[str, object], now: datetime) -> Therapist
     old_link, old_zone = therapist.meeting_url, therapist.timezone
     for name, value in changes.items():
         setattr(therapist, name, value)
+    _note_steps(therapist, has_hours=False)
     therapist.save()
     if therapist.timezone != old_zone:
         earnings.recount(therapist)
@@ -87,6 +89,14 @@ def set_hours(slug: str, windows: Sequence[OpenWindow]) -> None:
     """Booked sessions stay. Raises NotFound."""
     therapist = queries.locked_therapist_by_slug(slug)
     accounts.replace_windows(therapist, windows)
+    _note_steps(therapist, has_hours=bool(windows))
+    therapist.save()
+
+
+def _note_steps(therapist: Therapist, *, has_hours: bool) -> None:
+    done = first_steps.filled_in(has_hours=has_hours, meeting_url=therapist.meeting_url)
+    if done - therapist.steps_done:
+        therapist.steps_done |= done
 
 
 @in_transaction

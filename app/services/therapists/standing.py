@@ -9,6 +9,7 @@ from app import config
 from app.rules import standing as rules
 from app.rules.lifecycle import Move
 from app.rules.standing import Standing, StandingEvent, StandingStep
+from app.services.ops import acts
 from app.services.therapists import ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction, on_commit
@@ -110,15 +111,16 @@ def _notify(therapist: Therapist, step: StandingStep, since: datetime, now: date
 
 
 @in_transaction
-def reactivate(slug: str, now: datetime) -> bool:
-    """False if the account was not deactivated. Raises NotFound."""
+def reactivate(slug: str, now: datetime, *, reason: str = "") -> bool:
+    """False if the account was not deactivated. `reason`: why ops does it. Raises NotFound."""
     therapist = queries.locked_therapist_by_slug(slug)
     if not therapist.is_deactivated:
         return False
     therapist.deactivated_at = therapist.flagged_at = therapist.standing_due_at = None
     therapist.streak = therapist.streak_told = 0
     therapist.save()
-    _add_entry(therapist, StandingEvent.REACTIVATED, now)
+    _add_entry(therapist, StandingEvent.REACTIVATED, now, reason=reason or None)
+    acts.record("reactivate", now, therapist=therapist)
     outbox.enqueue(
         "account_reactivated",
         Role.THERAPIST,
@@ -134,9 +136,18 @@ def reactivate(slug: str, now: datetime) -> bool:
 
 
 def _add_entry(
-    therapist: Therapist, event: str, at: datetime, booking: Booking | None = None
+    therapist: Therapist,
+    event: str,
+    at: datetime,
+    booking: Booking | None = None,
+    reason: str | None = None,
 ) -> StandingEntry:
     entry: StandingEntry = StandingEntry.create(
-        therapist=therapist, event=event, booking=booking, streak=therapist.streak, at=at
+        therapist=therapist,
+        event=event,
+        booking=booking,
+        streak=therapist.streak,
+        at=at,
+        reason=reason,
     )
     return entry

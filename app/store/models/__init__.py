@@ -30,6 +30,7 @@ from app.store.models.people import (
     AccountState,
     CalendarFeed,
     Client,
+    OpsPerson,
     Therapist,
     TherapistPhone,
     TherapistPhoto,
@@ -37,7 +38,7 @@ from app.store.models.people import (
     Window,
 )
 from app.store.models.proposals import Proposal, ProposalEnd, ProposedTime
-from app.store.models.sign_ins import SignIn, TherapistSession
+from app.store.models.sign_ins import Area, SignIn, SignInSession
 from app.store.models.system import IdempotentAnswer, JobStatistics, LimitUse
 from emails.addresses import email_key
 
@@ -46,6 +47,7 @@ __all__ = [
     "AccessEntry",
     "AccessEvent",
     "AccountState",
+    "Area",
     "AskedEmail",
     "AskedKind",
     "Booking",
@@ -66,6 +68,7 @@ __all__ = [
     "MailPause",
     "ManageVisit",
     "MonthEarned",
+    "OpsPerson",
     "OutboxEmail",
     "OutboxStatus",
     "Outcome",
@@ -77,13 +80,13 @@ __all__ = [
     "Purpose",
     "Role",
     "SignIn",
+    "SignInSession",
     "StandingEntry",
     "Suppression",
     "Table",
     "Therapist",
     "TherapistPhone",
     "TherapistPhoto",
-    "TherapistSession",
     "TimeOff",
     "TimelineEntry",
     "Window",
@@ -94,7 +97,7 @@ __all__ = [
 TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
     MonthEarned, Writing, StandingEntry, OutboxEmail, PendingRequest, Proposal, ProposedTime,
-    HeldTime, DeliveryAttempt, SignIn, TherapistSession, IdempotentAnswer, JobStatistics,
+    HeldTime, DeliveryAttempt, SignIn, SignInSession, IdempotentAnswer, JobStatistics,
     Suppression, Hold, MailPause, EmailLimit, ManageVisit, AccessEntry, LimitUse, AskedEmail,
     InboundMessage, Complaint, MailKey, TherapistPhoto, CalendarFeed,
 )  # fmt: skip

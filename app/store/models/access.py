@@ -1,4 +1,4 @@
-"""The table of the access trail: who looked and who tried, without names or content."""
+"""The table of the access trail: who looked, who tried and what ops did, without content."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -27,6 +27,10 @@ class AccessEvent(StrEnum):
     # `about`: client, therapist, sessions or earnings.
     EXPORTED = "exported"
     ERASED = "erased"
+    # Ops looked at it on the desk or the command line; `about`: booking, therapist, search …
+    VIEWED = "viewed"
+    # Ops did something; `about` names it, such as "accept" or "outbox_retry 7".
+    ACTED = "acted"
     LINKS_REVOKED = "links_revoked"
     LINKS_ASKED = "links_asked"
     SIGN_IN_ASKED = "sign_in_asked"
@@ -66,6 +70,8 @@ class AccessEntry(Table):
     # Who it was; a therapist or client is the one that the row names.
     by = EnumField(Party)
     via = EnumField(Via)
+    # Of who acted on the ops desk, in OPS_SIGN_IN; "" where it was somebody else.
+    ops_address = CharField(max_length=254, default="")
     # What and whose data it was about, as far as known.
     booking = ForeignKeyField(Booking, null=True, on_delete="CASCADE", index=False)
     therapist = ForeignKeyField(Therapist, null=True, on_delete="CASCADE", index=False)

@@ -10,6 +10,8 @@ from app.store.models.fields import EncryptedTextField, EnumField, InstantField
 
 class AskedKind(StrEnum):
     SIGN_IN = "sign_in"
+    # To the ops desk.
+    OPS_SIGN_IN = "ops_sign_in"
     YOUR_LINKS = "your_links"
     CONFIRM_REQUEST = "confirm_request"
 

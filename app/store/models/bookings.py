@@ -284,6 +284,8 @@ class StandingEntry(Table):
     # The streak after the event.
     streak = IntegerField()
     at = InstantField()
+    # Why ops reactivated the account.
+    reason = EncryptedTextField(null=True, bound_to=("therapist", "at"))
 
     class Meta:
         # Unique: a booking changes a standing once.

@@ -8,13 +8,15 @@ from peewee import SQL, CharField, ForeignKeyField, IntegerField, ModelSelect
 from app.store.models.base import Table, add_index
 from app.store.models.bookings import Booking
 from app.store.models.fields import EnumField, FactsField, InstantField
-from app.store.models.people import Client, Therapist
+from app.store.models.people import Client, OpsPerson, Therapist
 
 if TYPE_CHECKING:
     from app.store.models.pending import PendingRequest
 
 # The kind of email that goes to a visitor, about the pending requests of one address.
 CONFIRM_REQUEST = "confirm_request"
+# The kind that goes to one address of OPS_SIGN_IN.
+OPS_SIGN_IN = "ops_sign_in"
 
 
 class OutboxStatus(StrEnum):
@@ -73,10 +75,10 @@ class OutboxEmail(Table):
         return self.status in (OutboxStatus.QUEUED, OutboxStatus.SENDING)
 
     @property
-    def recipient(self) -> "Client | Therapist | PendingRequest | None":
-        """None for ops, and for a visitor whose requests are over."""
+    def recipient(self) -> "Client | Therapist | OpsPerson | PendingRequest | None":
+        """None for OPS_EMAIL, and for a visitor whose requests are over."""
         if self.role is Role.OPS:
-            return None
+            return OpsPerson(self.facts["to"]) if self.kind == OPS_SIGN_IN else None
         if self.kind == CONFIRM_REQUEST:
             newest = self.pending_requests.order_by(SQL("id DESC"))
             pending: PendingRequest | None = newest.first()

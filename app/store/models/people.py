@@ -1,5 +1,6 @@
 """Tables of people: therapists with their availability, and clients."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +21,7 @@ from peewee import (
 
 from app import config
 from app.rules import answer_history, ranking
+from app.rules.first_steps import Step, read_steps, write_steps
 from app.rules.search_key import search_key
 from app.store.models.base import Table, add_index
 from app.store.models.fields import EncryptedTextField, InstantField
@@ -37,6 +39,18 @@ class AccountState(StrEnum):
 def _link_holder(letter: str, person_id: int, links_epoch: int) -> str:
     # Links of release 0.1 name the person alone; they last until the first change.
     return f"{letter}{person_id}" if links_epoch == 1 else f"{letter}{person_id}.{links_epoch}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpsPerson:
+    """Somebody of OPS_SIGN_IN: known by that address alone, and in no table of people."""
+
+    email: str
+
+    @property
+    def link_holder(self) -> str:
+        # The link's subject is random and names the row, which has the address.
+        return "ops"
 
 
 class Therapist(Table):
@@ -103,6 +117,8 @@ class Therapist(Table):
     links_epoch = IntegerField(default=1)
     # Raised by ops to end the mail door's addresses that this person knows.
     addresses_epoch = IntegerField(default=1)
+    # The steps of `rules.first_steps` that are done, comma separated; they stay done.
+    first_steps = CharField(max_length=64, default="")
 
     @property
     def link_holder(self) -> str:
@@ -114,6 +130,14 @@ class Therapist(Table):
             if field in self.dirty_fields:
                 setattr(self, f"{field.name}_search", search_key(getattr(self, field.name)))
         return super().save(*args, **options)
+
+    @property
+    def steps_done(self) -> frozenset[Step]:
+        return read_steps(self.first_steps)
+
+    @steps_done.setter
+    def steps_done(self, done: frozenset[Step]) -> None:
+        self.first_steps = write_steps(done)
 
     @property
     def erased_address(self) -> str:

@@ -68,20 +68,6 @@ def booking_by_id(booking_id: int) -> Booking:
     return booking
 
 
-def newest_bookings(
-    *, status: Status | None, therapist: Therapist | None, late_at: datetime | None, limit: int
-) -> list[Booking]:
-    """The newest bookings; with `late_at`, only enquiries that are late at that instant."""
-    condition: Expression = Booking.id > 0
-    if status is not None:
-        condition &= Booking.status == status
-    if therapist is not None:
-        condition &= Booking.therapist == therapist
-    if late_at is not None:
-        condition &= REQUESTED & (Booking.answer_by < late_at) & (Booking.expires_at > late_at)
-    return list(with_therapist_and_client(condition).order_by(Booking.id.desc()).limit(limit))
-
-
 # Instants may be parameters of a Statement.
 def holding(start: Any, end: Any, now: Any, earliest: Any = None) -> Expression:
     """`earliest` is LONGEST_SESSION before `start`."""

@@ -12,6 +12,11 @@ from app.store.queries.bookings import with_therapist_and_client
 from app.store.queries.locking import locking
 
 
+def client_by_id(client_id: int) -> Client | None:
+    client: Client | None = Client.get_or_none(Client.id == client_id)
+    return client
+
+
 def client_by_email(address: str) -> Client | None:
     client: Client | None = Client.get_or_none(Client.email_key == email_key(address))
     return client

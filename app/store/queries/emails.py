@@ -30,16 +30,16 @@ def email_by_id(email_id: int) -> OutboxEmail:
     return email
 
 
-def newest_emails(status: OutboxStatus | None, limit: int) -> list[OutboxEmail]:
-    emails = OutboxEmail.select().order_by(OutboxEmail.id.desc()).limit(limit)
-    return list(emails if status is None else emails.where(OutboxEmail.status == status))
-
-
-def failed_emails_to(therapist: Therapist) -> list[OutboxEmail]:
-    is_theirs = (Booking.therapist == therapist) | (OutboxEmail.therapist == therapist)
-    failed = (OutboxEmail.role == Role.THERAPIST) & (OutboxEmail.status == OutboxStatus.FAILED)
-    emails = OutboxEmail.select().join(Booking, JOIN.LEFT_OUTER).where(is_theirs, failed)
-    return list(emails.order_by(OutboxEmail.id))
+def failed_emails_to(person: Therapist | Client) -> list[OutboxEmail]:
+    is_client = isinstance(person, Client)
+    of_booking = Booking.client if is_client else Booking.therapist
+    own = OutboxEmail.client if is_client else OutboxEmail.therapist
+    role = Role.CLIENT if is_client else Role.THERAPIST
+    failed = (OutboxEmail.role == role) & (OutboxEmail.status == OutboxStatus.FAILED)
+    emails = OutboxEmail.select().join(Booking, JOIN.LEFT_OUTER)
+    return list(
+        emails.where((of_booking == person) | (own == person), failed).order_by(OutboxEmail.id)
+    )
 
 
 def has_left(about: str) -> bool:

@@ -1,29 +1,23 @@
-"""What all dashboard pages share: the sign-in guard, the current therapist, the layout."""
+"""What all dashboard pages share: the current therapist, the layout; the guard is in web/guard."""
 
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
+from flask import Blueprint, request
 
 from app import clock, config
 from app.errors import NotFound
 from app.rules.lifecycle import Status
 from app.store import queries, suppressions
-from app.store.models import Booking, Therapist
-from app.web import access, auth, kept
-from app.web.security import csrf
+from app.store.models import Area, Booking, Therapist
+from app.web import access, auth, guard
 
 # How long before its start a session can be joined.
 JOIN_BEFORE = timedelta(minutes=10)
 
 
 def require_sign_in(blueprint: Blueprint) -> None:
-    blueprint.before_request(_guard)
-    # The guard checks the token itself, after sign-in, so that no typed text is lost.
-    csrf.exempt(blueprint)
+    guard.require_sign_in(blueprint, Area.DASHBOARD)
 
 
 def current_therapist() -> Therapist:
@@ -71,27 +65,3 @@ def layout_context() -> dict[str, Any]:
 
 def page_number() -> int:
     return request.args.get("page", 1, type=int)
-
-
-def _guard() -> ResponseReturnValue | None:
-    if auth.signed_in_therapist() is None:
-        if request.method in ("GET", "HEAD"):
-            return redirect(url_for("auth.show_sign_in", next=request.full_path.rstrip("?")))
-        return _send_again_page(HTTPStatus.UNAUTHORIZED)
-    try:
-        csrf.protect()
-    except CSRFError:
-        return _send_again_page(HTTPStatus.BAD_REQUEST)
-    auth.record_use()
-    return None
-
-
-def _send_again_page(status: HTTPStatus) -> ResponseReturnValue:
-    """Keep a form's typed texts when its session has ended, and ask to send the form again."""
-    page = render_template(
-        "dashboard/send_again.html",
-        fields=kept.kept_fields(),
-        is_signed_in=auth.signed_in_therapist() is not None,
-        next=auth.safe_next_path(request.path.rpartition("/")[0]),
-    )
-    return page, status

@@ -14,6 +14,7 @@ from app.store.models import Booking, Therapist
 from app.store.queries import calendar
 from app.store.queries import therapist_bookings as bookings
 from app.web.dashboard import base
+from app.web.dashboard.first_steps import steps_to_show
 from app.web.template_filters import local_day
 
 blueprint = Blueprint("home", __name__, url_prefix="/dashboard")
@@ -32,6 +33,7 @@ def show() -> ResponseReturnValue:
         **_tabs(therapist, now),
         today=_sessions_of_today(therapist, now),
         unread=calendar.unread_of(therapist),
+        first_steps=steps_to_show(therapist),
         answer_within=config.current().policy.answer_within,
     )
 

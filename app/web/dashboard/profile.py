@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from app import clock
 from app.errors import InvalidFields, NotFound
 from app.rules import weekly_hours
+from app.rules.first_steps import Step
 from app.rules.weekly_hours import Window, clock_text
 from app.services import availability
 from app.services.therapists import accounts, feed, profile
@@ -123,7 +124,9 @@ def remove_time_off() -> ResponseReturnValue:
 @blueprint.post("/pause")
 def pause() -> ResponseReturnValue:
     on = _is_to_be_on()
-    accounts.pause(base.current_therapist().slug, on=on)
+    slug = base.current_therapist().slug
+    accounts.pause(slug, on=on)
+    accounts.tick_steps(slug, Step.VISIBILITY)
     message = "You take no new bookings now." if on else "You take bookings again."
     return page_after(message, "visibility")
 
@@ -131,7 +134,9 @@ def pause() -> ResponseReturnValue:
 @blueprint.post("/hide")
 def hide() -> ResponseReturnValue:
     on = _is_to_be_on()
-    accounts.hide(base.current_therapist().slug, on=on)
+    slug = base.current_therapist().slug
+    accounts.hide(slug, on=on)
+    accounts.tick_steps(slug, Step.VISIBILITY)
     return page_after(f"Your profile is {'invisible' if on else 'visible'} now.", "visibility")
 
 
@@ -173,6 +178,7 @@ def _saved(form: SettingsForm) -> str | None:
             return "Saved. This is how clients see you now."
         case OfferForm():
             profile.update(therapist.slug, form.changes(), now)
+            accounts.tick_steps(therapist.slug, Step.RATE)
     return "Saved. Existing bookings keep their price and time."
 
 

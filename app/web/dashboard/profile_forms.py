@@ -25,10 +25,6 @@ _TIME_OFF_WITHIN = timedelta(days=5 * 365)
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 
 
-def _meeting_url(value: str) -> str | None:
-    return validation.web_address(value) if value.strip() else None
-
-
 def _day(value: str) -> date:
     try:
         day = validation.day(value)
@@ -109,7 +105,7 @@ class OfferForm(SettingsForm):
     rate = StringField("Rate for one session")
     offers_free_consultation = BooleanField("I offer a free initial consultation")
     timezone = StringField("Your time zone", [check_zone])
-    meeting_url = StringField("Meeting link", [Checked(_meeting_url)])
+    meeting_url = StringField("Meeting link", [Checked(validation.meeting_url)])
     currency = ""
 
     def validate_rate(self, field: Field) -> None:

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.errors import NotFound
-from app.services.therapists import sessions
+from app.services import sessions
 from app.store import queries
 from app.web import auth
 from app.web.dashboard import base, profile

@@ -86,7 +86,7 @@ def _seconds_since_move(folder: Path) -> float:
 def _events_since(moved_from: datetime) -> list[Event]:
     newest = demo.newest_timeline_entries(_EVENTS_SHOWN)
     moves = [_timeline_event(entry) for entry in newest if entry.at > moved_from]
-    written = queries.newest_emails(None, _EVENTS_SHOWN)
+    written = queries.find_emails(queries.EmailFilters(), limit=_EVENTS_SHOWN)
     emails = [_email_event(email) for email in written if email.created_at > moved_from]
     return sorted([*moves, *emails], key=lambda event: event.at)[-_EVENTS_SHOWN:]
 

@@ -16,7 +16,8 @@ from app.services.bookings import transitions
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
 from app.store import queries
-from app.store.models import Booking, Purpose, Therapist
+from app.store.models import Area, Booking, Purpose, SignIn, Therapist
+from app.store.models.sign_ins import Owner
 from app.web import access, auth, booking_text
 from app.web.links import press, tokens
 from app.web.links.press import Verb
@@ -81,7 +82,7 @@ def show_sign_in(token: str) -> ResponseReturnValue:
     if usable is None:
         return _sign_in_used_page()
     access.note_link(link, therapist=usable.therapist)
-    return _sign_in_page(usable.therapist)
+    return _sign_in_page(usable)
 
 
 @blueprint.post("/link/sign-in/<token>")
@@ -90,21 +91,35 @@ def sign_in(token: str) -> ResponseReturnValue:
     usable = sign_ins.usable_sign_in(link, clock.now())
     if usable is None:
         return _sign_in_used_page()
-    therapist = usable.therapist
-    access.note_link(link, therapist=therapist)
-    if not auth.is_meant(therapist):
-        return _sign_in_page(therapist)
-    press.meant(Verb("sign_in", f"Sign in as {therapist.given_name}"), holder=therapist.email)
-    return auth.sign_in(link) or _sign_in_used_page()
+    access.note_link(link, therapist=usable.therapist)
+    if not auth.is_meant(usable):
+        return _sign_in_page(usable)
+    where = "to the ops desk " if usable.area is Area.OPS else ""
+    press.meant(
+        Verb("sign_in", f"Sign in {where}as {_shown_name(usable.owner)}"),
+        holder=usable.owner.email,
+    )
+    return auth.sign_in(link, usable.area) or _sign_in_used_page()
 
 
-def _sign_in_page(therapist: Therapist) -> ResponseReturnValue:
+def _sign_in_page(usable: SignIn) -> ResponseReturnValue:
+    other = auth.other_owner(usable)
     return render_template(
         "links/sign_in.html",
-        name=therapist.given_name,
-        other=auth.other_therapist(therapist),
+        name=_shown_name(usable.owner),
+        is_ops=usable.area is Area.OPS,
+        other=other and _whole_name(other),
+        instead_of=other and auth.name_of(other),
         is_kept=request.form.get("keep") == "yes",
     )
+
+
+def _whole_name(owner: Owner) -> str:
+    return owner.name if isinstance(owner, Therapist) else owner.email
+
+
+def _shown_name(owner: Owner) -> str:
+    return owner.given_name if isinstance(owner, Therapist) else owner.email
 
 
 def _sign_in_used_page() -> ResponseReturnValue:

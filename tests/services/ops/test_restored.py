@@ -12,11 +12,10 @@ from app import links
 from app.cli import run
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor
-from app.services import auth
+from app.services import auth, sessions
 from app.services.mail import batch
 from app.services.ops import backup as backups
 from app.services.ops import outbox_skip
-from app.services.therapists import sessions
 from app.store import claiming, outbox, queries
 from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus, SignIn, Therapist

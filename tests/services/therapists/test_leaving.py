@@ -12,12 +12,12 @@ from app.config import Settings
 from app.errors import InvalidFields, NotFound
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services import access_trail, auth, clients
+from app.services import access_trail, auth, clients, sessions
 from app.services.bookings import confirm, ledger, messages, transitions
 from app.services.bookings.request import BookingRequest
 from app.services.ops import backup as backups
 from app.services.ops import replay
-from app.services.therapists import leaving, profile, sessions
+from app.services.therapists import leaving, profile
 from app.services.therapists.profile import Away
 from app.store import erasure_log, queries
 from app.store.db import database
@@ -29,7 +29,7 @@ from app.store.models import (
     OutboxStatus,
     PendingRequest,
     SignIn,
-    TherapistSession,
+    SignInSession,
     TimelineEntry,
     Writing,
 )
@@ -141,7 +141,7 @@ def test_what_clients_wrote_stays_theirs_and_their_pages_still_open(
     page = app.test_client().post(paths[LinkPurpose.MANAGE]).text
     assert "what Dee answered" in page and leaving.NAME in page
     assert app.test_client().get(f"/therapists/{SLUG}").status_code == 404
-    assert not TherapistSession.select().exists()
+    assert not SignInSession.select().exists()
     [exported, _] = clients.export(DEE[1], story.now)["bookings"]
     assert [each["text"] for each in exported["written"]] == ["what Dee wrote", "what Dee answered"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.store.models import AccessEntry, ManageVisit, TherapistSession
+from app.store.models import AccessEntry, ManageVisit, SignInSession
 from tests.harness.page_stories import all_rows
 from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 ROUNDS = runs(1, 100)
 # When a session was last used is written as its pages are opened.
-SEEN = TherapistSession.__name__
+SEEN = SignInSession.__name__
 
 
 @pytest.fixture
