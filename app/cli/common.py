@@ -19,6 +19,7 @@ from app.store.db import database
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 SHOWN_CHARACTERS = 60
 # Names of the arguments that say which row a command is about.
@@ -85,6 +86,11 @@ def whole_number(least: int, most: int) -> Checked:
         return int(value)
 
     return Checked("N", parse, lambda: f"a whole number from {least} to {most}")
+
+
+def choice_option(name: str, values: Iterable[str], what: str) -> Callable[[F], F]:
+    """An option with a help text, whose value is one of `values`."""
+    return click.option(name, type=one_of(values), metavar=name[2:].upper(), help=what)
 
 
 limit_option = click.option(

@@ -11,9 +11,9 @@ from app.cli.common import (
     REFERENCE,
     Checked,
     Mistake,
+    choice_option,
     json_option,
     limit_option,
-    one_of,
     print_details,
     print_json,
     print_table,
@@ -48,8 +48,8 @@ def outbox() -> None:
 
 
 @outbox.command("list")
-@click.option("--status", type=one_of(OutboxStatus), help="Only emails with this status.")
-@click.option("--kind", type=one_of(KINDS), metavar="KIND", help="Only emails of this kind.")
+@choice_option("--status", OutboxStatus, "Only emails with this status.")
+@choice_option("--kind", KINDS, "Only emails of this kind.")
 @click.option("--booking", "reference", metavar="REF", type=REFERENCE,
               help="Only emails about this booking.")  # fmt: skip
 @click.option("--therapist", "slug", metavar="SLUG",

@@ -89,7 +89,7 @@ def add_therapist(new: NewTherapist, now: datetime, *, is_welcomed: bool = False
     replace_windows(therapist, new.windows)
     replace_phone(therapist, new.phone)
     if is_welcomed:
-        _welcome(therapist, now)
+        email_about_account("welcome", therapist, now)
     return therapist
 
 
@@ -98,9 +98,10 @@ def _steps_done(new: NewTherapist, *, is_welcomed: bool) -> frozenset[Step]:
     return filled_in if is_welcomed else filled_in | first_steps.TO_CONFIRM
 
 
-def _welcome(therapist: Therapist, now: datetime) -> None:
+def email_about_account(kind: str, therapist: Therapist, now: datetime) -> None:
+    """In the caller's transaction."""
     outbox.enqueue(
-        "welcome",
+        kind,
         Role.THERAPIST,
         about=f"therapist-{therapist.id}",
         ordinal=outbox.random_ordinal(),

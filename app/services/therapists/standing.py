@@ -10,7 +10,7 @@ from app.rules import standing as rules
 from app.rules.lifecycle import Move
 from app.rules.standing import Standing, StandingEvent, StandingStep
 from app.services.ops import acts
-from app.services.therapists import ranking
+from app.services.therapists import accounts, ranking
 from app.store import outbox, queries
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import Booking, Role, StandingEntry, Therapist
@@ -121,14 +121,7 @@ def reactivate(slug: str, now: datetime, *, reason: str = "") -> bool:
     therapist.save()
     _add_entry(therapist, StandingEvent.REACTIVATED, now, reason=reason or None)
     acts.record("reactivate", now, therapist=therapist)
-    outbox.enqueue(
-        "account_reactivated",
-        Role.THERAPIST,
-        about=f"therapist-{therapist.id}",
-        ordinal=outbox.random_ordinal(),
-        therapist=therapist,
-        now=now,
-    )
+    accounts.email_about_account("account_reactivated", therapist, now)
     # At once: ops reads the score beside the factors that make it.
     ranking.refresh(therapist.id, now)
     on_commit(lambda: _log.warning("account_reactivated", therapist=slug))
