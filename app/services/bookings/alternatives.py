@@ -38,7 +38,8 @@ def free_therapists(booking: Booking, now: datetime) -> list[OpenSlot]:
     if booking.starts_at - now < config.current().policy.min_notice:
         kind = booking.kind
         soonest = _shared(booking, kind, lambda: _soonest(listed, kind, windows, now))
-        near = [slot for slot in soonest if slot.therapist in first]
+        fitting = {therapist.id for therapist in first}
+        near = [slot for slot in soonest if slot.therapist.id in fitting]
         return _nearest(booking, near, rest, now)
     free = _free_at_its_time(booking, first, windows, rest, now)
     if free:
