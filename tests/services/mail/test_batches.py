@@ -7,9 +7,10 @@ from flask import Flask
 
 from app.services.mail import batch, sender
 from app.store.db import database
-from app.store.models import DeliveryAttempt, OutboxEmail, Outcome
+from app.store.models import Booking, DeliveryAttempt, OutboxEmail, Outcome
 from tests.harness.smtp_server import FaultyServer
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
+from tests.web.conftest import counted_queries
 
 BOOKINGS = 24
 ASHA = "asha@therapists.example"
@@ -38,6 +39,28 @@ def test_an_email_costs_at_most_three_statements(
     connection.set_trace_callback(None)
     assert len(sent) == 2 * BOOKINGS
     assert len(statements) <= 3 * len(sent), statements
+
+
+@pytest.mark.parametrize("too_near", [False, True])
+def test_what_all_offers_of_a_batch_have_in_common_is_read_once(
+    story: Story, monkeypatch: pytest.MonkeyPatch, too_near: bool
+) -> None:
+    monkeypatch.setattr(sender, "FIRST_BATCH", 2 * BOOKINGS)
+    monkeypatch.setattr(batch, "FRESH_S", float("inf"))
+    ask_often(story)
+    story.deliver()
+    story.wait(days=1, hours=1)
+    story.sweep()
+    if too_near:
+        Booking.update(starts_at=story.now, ends_at=story.now + timedelta(minutes=50)).execute()
+    with counted_queries() as seen:
+        told = [kind for kind, _ in story.deliver()]
+    assert told.count("booking_expired") == BOOKINGS
+    assert sum('ORDER BY "t1"."score" DESC' in each for each in seen) == 1
+    assert sum('FROM "availability"' in each for each in seen) == 1
+    # What is taken at its own time and, since nobody has that open, near it is read for each; what
+    # comes soonest is the same for all whose own time is gone.
+    assert sum('FROM "time_off"' in each for each in seen) == (1 if too_near else 2 * BOOKINGS)
 
 
 @pytest.mark.both_databases
