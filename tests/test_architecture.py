@@ -55,6 +55,7 @@ PUBLIC = {
     "/sign-out",
     "/ops/sign-in",
     "/ops/sign-out",
+    "/robots.txt",
     "/therapists/<slug>",
     "/therapists/<slug>/requested",
     "/healthz",

@@ -28,13 +28,14 @@ from app.web.ops import base as ops_base
 from app.web.ops import bookings as ops_bookings
 from app.web.ops import desk, health, people, request_metrics, sign_in
 from app.web.ops import outbox as ops_outbox
-from app.web.public import calendar_feed, directory, photos, unconfirmed
+from app.web.public import calendar_feed, directory, photos, robots, unconfirmed
 
 _BLUEPRINTS = (
     directory.blueprint,
     photos.blueprint,
     calendar_feed.blueprint,
     unconfirmed.blueprint,
+    robots.blueprint,
     answer.blueprint,
     confirm.blueprint,
     another_time.blueprint,
@@ -62,7 +63,9 @@ _BLUEPRINTS = (
     ops_outbox.blueprint,
     people.blueprint,
 )
-_WITHOUT_DATABASE = frozenset({None, "static", "ops.healthz", "ops.readyz", "ops.metrics"})
+_WITHOUT_DATABASE = frozenset(
+    {None, "static", "robots.robots", "ops.healthz", "ops.readyz", "ops.metrics"}
+)
 
 
 def register(app: Flask, settings: Settings) -> None:

@@ -42,7 +42,7 @@ _BY_STATUS = {
     ),
     404: ErrorText(
         "This page does not exist",
-        "The address may be mistyped, or the page may have been removed.",
+        "There is nothing for you to see at this address. It may be mistyped or cut off.",
         "If you followed a link in an email, please open it from the email again.",
     ),
     405: ErrorText(

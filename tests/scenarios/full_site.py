@@ -22,7 +22,7 @@ from tests.scenarios.story import ELI, Story
 Bookings = Mapping[str, Booking]
 
 _LATER = MONDAY + timedelta(days=4)
-_NOT_PAGES = ("static", "api.", "ops.")
+_NOT_PAGES = ("static", "api.", "ops.", "robots.")
 
 
 def fill(story: Story) -> dict[str, Booking]:

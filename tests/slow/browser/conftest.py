@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Locator
 
 from app import config, create_app
 from app.config import Settings
@@ -61,6 +61,15 @@ def arrive(browser: Browser, app: Flask, mail: MailServer) -> Iterator[Arrive]:
             return Person(context, app, mail, config.current().public_url)
 
         yield person
+
+
+def day_of(person: Person, on: str) -> Locator:
+    """The times of that day, such as `2026-11-04`, once its button in the month was pressed."""
+    times = person.page.locator(f'fieldset[data-day="{on}"]')
+    if not times.is_visible():
+        person.page.locator(f'.month-days button[value="{on}"]').click()
+        times.wait_for()
+    return times
 
 
 def confirm(person: Person) -> Person:

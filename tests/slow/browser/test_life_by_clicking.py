@@ -9,7 +9,7 @@ from app.store.models import Booking
 from tests.harness.browser_site import DESKTOP, PHONE, Person
 from tests.harness.soak import runs
 from tests.scenarios.story import Story
-from tests.slow.browser.conftest import Arrive, confirm
+from tests.slow.browser.conftest import Arrive, confirm, day_of
 
 pytestmark = pytest.mark.browser
 
@@ -28,7 +28,7 @@ NOTE = "I sleep badly."
 def ask(dee: Person) -> None:
     """Find Asha and request Wednesday at ten, as a client does."""
     dee.open("/").follow("Asha Rao")
-    dee.page.locator("fieldset", has_text="Wednesday 4 November").get_by_text("10:00").click()
+    day_of(dee, "2026-11-04").get_by_text("10:00").click()
     dee.type("Your name", "Dee Stone").type("Your email", "dee@clients.example")
     dee.type("Your time zone", "America/New_York").type("Note", NOTE)
     confirm(dee.press("Ask Asha for this time, £60.00"))

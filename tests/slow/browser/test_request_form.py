@@ -8,7 +8,7 @@ from app.rules.lifecycle import Kind
 from app.store.models import Booking, PendingRequest
 from tests.harness.browser_site import Person
 from tests.scenarios.story import Story
-from tests.slow.browser.conftest import Arrive, confirm
+from tests.slow.browser.conftest import Arrive, confirm, day_of
 
 pytestmark = pytest.mark.browser
 
@@ -29,8 +29,8 @@ def fill(dee: Person) -> Person:
     return dee.type("Note", NOTE)
 
 
-def pick(dee: Person, day: str, at: str) -> None:
-    dee.page.locator("fieldset", has_text=day).get_by_text(at, exact=True).click()
+def pick(dee: Person, on: str, at: str) -> None:
+    day_of(dee, on).get_by_text(at, exact=True).click()
 
 
 def press(dee: Person, price: str) -> Person:
@@ -46,10 +46,11 @@ def focus_is_in_view(dee: Person) -> bool:
 
 
 def test_an_error_after_other_days_is_in_view_with_all_that_was_typed(dee: Person) -> None:
-    fill(dee).type("Your email", "dee").press("Later days")
-    assert dee.page.locator(":focus").inner_text() == "1. Choose a time"
+    fill(dee).type("Your email", "dee")
+    times = day_of(dee, "2026-11-11")
+    assert dee.page.locator(":focus").inner_text() == "Wednesday 11 November"
     assert focus_is_in_view(dee)
-    pick(dee, "Wednesday 11 November", "10:00")
+    times.get_by_text("10:00", exact=True).click()
     dee.press("Ask Asha for this time, £60.00")
     assert "Please give an email address" in dee.page.locator(":focus").inner_text()
     assert focus_is_in_view(dee)
@@ -63,7 +64,7 @@ def test_the_button_names_the_price_of_the_kind_that_is_chosen(dee: Person) -> N
     dee.button("Ask Asha for this time, £60.00").wait_for()
     dee.page.get_by_label("Free first consultation").check()
     fill(dee)
-    pick(dee, "Tuesday 3 November", "10:00")
+    pick(dee, "2026-11-03", "10:00")
     confirm(press(dee, "free"))
     assert Booking.get().kind is Kind.FREE_CONSULTATION
 
@@ -72,7 +73,7 @@ def test_a_used_up_consultation_becomes_paid_only_by_choice(story: Story, dee: P
     story.ask(kind=Kind.FREE_CONSULTATION)
     dee.page.get_by_label("Free first consultation").check()
     fill(dee)
-    pick(dee, "Wednesday 4 November", "12:00")
+    pick(dee, "2026-11-04", "12:00")
     confirm(press(dee, "free"))
     assert dee.heading == "Your free consultation with Asha is used up."
     assert Booking.select().count() == 1
@@ -84,7 +85,7 @@ def test_a_used_up_consultation_becomes_paid_only_by_choice(story: Story, dee: P
 
 def test_going_back_chooses_no_other_time(dee: Person) -> None:
     fill(dee)
-    pick(dee, "Tuesday 3 November", "10:00")
+    pick(dee, "2026-11-03", "10:00")
     dee.press("Ask Asha for this time, £60.00")
     dee.page.go_back()
     assert dee.page.get_by_label("Note").input_value() == NOTE
