@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from flask import Flask
+from flask import Flask, before_render_template, g
 from markupsafe import Markup
 
 from app import config
@@ -33,14 +33,32 @@ def time_tag(at: datetime, text: str) -> Markup:
 
 
 def date_time(at: datetime, zone: str) -> Markup:
-    """`Tue 3 Nov 2026, 14:00 (London, GMT)` in a time element."""
+    """`Tue 3 Nov 2026, 14:00 (London, GMT)`, without the zone that the page named last."""
+    if formatting.zone_name(at, zone) == g.get("zone_named"):
+        return time_tag(at, f"{formatting.date(at, zone)}, {formatting.time(at, zone)}")
+    zone_name(at, zone)
     return time_tag(at, formatting.date_time(at, zone))
 
 
 def session_time(starts_at: datetime, zone: str, ends_at: datetime) -> Markup:
     """`Tue 3 Nov 2026, 14:00–14:50 (London, GMT)` in a time element."""
     day, hours = formatting.date(starts_at, zone), formatting.time_range(starts_at, ends_at, zone)
-    return time_tag(starts_at, f"{day}, {hours} ({formatting.zone_name(starts_at, zone)})")
+    return time_tag(starts_at, f"{day}, {hours} ({zone_name(starts_at, zone)})")
+
+
+def zone_name(at: datetime, zone: str) -> str:
+    """`London, GMT`."""
+    return name_zone(formatting.zone_name(at, zone))
+
+
+def name_zone(name: str) -> str:
+    """The name, which the lines after it need not repeat."""
+    g.zone_named = name
+    return name
+
+
+def _forget_zone(_app: Flask, **_of_signal: object) -> None:
+    g.pop("zone_named", None)
 
 
 def long_day(day: date) -> str:
@@ -89,6 +107,7 @@ def register(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     _add_filters(app)
     _add_globals(app)
+    before_render_template.connect(_forget_zone, app)
 
 
 def _add_filters(app: Flask) -> None:
@@ -98,7 +117,8 @@ def _add_filters(app: Flask) -> None:
         short_date=formatting.short_date,
         date=formatting.date,
         relative_day=formatting.relative_day,
-        zone_name=formatting.zone_name,
+        zone_name=zone_name,
+        name_zone=name_zone,
         duration=formatting.duration,
         money=formatting.money,
         price=formatting.price,

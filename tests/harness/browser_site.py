@@ -48,9 +48,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def window(browser: Browser, width: int = DESKTOP, *, scripts: bool = True) -> BrowserContext:
-    """A new browser context: no cookies, and reduced motion."""
+def window(
+    browser: Browser, width: int = DESKTOP, *, scripts: bool = True, zone: str = "UTC"
+) -> BrowserContext:
+    """A new browser context: no cookies, and reduced motion; its device is in that time zone."""
     return browser.new_context(
+        timezone_id=zone,
         viewport={"width": width, "height": 800},
         java_script_enabled=scripts,
         color_scheme="light",

@@ -20,7 +20,8 @@ ASHA = "/therapists/asha"
 
 def text(response: Any) -> str:
     """The visible text, with single spaces."""
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", response.text)).split())
+    page = re.sub(r"<script>.*?</script>", " ", response.text, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 def has_word(word: str, page: str) -> bool:

@@ -79,6 +79,7 @@ def public() -> list[str]:
         "/?sort=newest&price=cheap",
         "/therapists/asha",
         "/therapists/asha?kind=free_consultation&tz=America/New_York",
+        "/therapists/asha?tz=IST&from=2026-12-01",
         "/therapists/asha/requested",
         "/therapists/bran",
         "/my-links",

@@ -79,8 +79,10 @@ def test_times_of_messages_are_in_the_readers_zone(
     booking = story.ask()
     to_client(asha, booking, "Hello.")
     assert "You · <time" in asha.get(page_of(booking)).text
-    assert "Mon 2 Nov 2026, 09:00 (London, GMT)" in asha.get(page_of(booking)).text
-    assert "Mon 2 Nov 2026, 04:00 (New York, EST)" in dee.post(manage(app, booking)).text
+    assert "Mon 2 Nov 2026, 09:00" in asha.get(page_of(booking)).text
+    of_client = dee.post(manage(app, booking)).text
+    assert "Mon 2 Nov 2026, 04:00" in of_client.partition("Messages with")[2]
+    assert "(New York, EST)" in of_client.partition("Messages with")[0]
 
 
 def test_what_was_written_is_in_no_email(

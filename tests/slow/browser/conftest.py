@@ -52,11 +52,11 @@ def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
 
 @pytest.fixture
 def arrive(browser: Browser, app: Flask, mail: MailServer) -> Iterator[Arrive]:
-    """`arrive(width, scripts=True)`: another person with a browser."""
+    """`arrive(width, scripts=True, zone="UTC")`: another person with a browser."""
     with ExitStack() as leaving:
 
-        def person(width: int = DESKTOP, *, scripts: bool = True) -> Person:
-            context = window(browser, width, scripts=scripts)
+        def person(width: int = DESKTOP, *, scripts: bool = True, zone: str = "UTC") -> Person:
+            context = window(browser, width, scripts=scripts, zone=zone)
             leaving.callback(context.close)
             return Person(context, app, mail, config.current().public_url)
 

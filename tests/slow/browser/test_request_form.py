@@ -85,7 +85,7 @@ def test_a_used_up_consultation_becomes_paid_only_by_choice(story: Story, dee: P
 
 def test_going_back_chooses_no_other_time(dee: Person) -> None:
     fill(dee)
-    pick(dee, "2026-11-03", "10:00")
+    pick(dee, "2026-11-02", "14:00")
     dee.press("Ask Asha for this time, £60.00")
     dee.page.go_back()
     assert dee.page.get_by_label("Note").input_value() == NOTE

@@ -43,7 +43,7 @@ def test_accepting_from_the_email_tells_both_and_shows_what_comes_next(
     asked = visitor.get(path)
     assert asked.status_code == 200
     for said in ("Dee", "Tue 3 Nov 2026, 10:00–10:50 (London, GMT)", "50 minutes", "£60.00",
-                 "£54.00", "Mon 2 Nov 2026, 12:00 (London, GMT)"):  # fmt: skip
+                 "£54.00", "Mon 2 Nov 2026, 12:00"):  # fmt: skip
         assert said in asked.text
     for hidden in ("Stone", "I sleep badly", "dee@clients.example"):
         assert hidden not in asked.text

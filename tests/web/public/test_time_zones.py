@@ -20,6 +20,7 @@ from tests.scenarios.story import DEE, Story
 from tests.web.conftest import Visitor
 
 NEW_YORK = "America/New_York"
+ELI_OF_LONDON = ("Eli Marsh", "eli@clients.example", "Europe/London")
 DEE_OF_LONDON = {"name": DEE[0], "email": DEE[1], "timezone": "Europe/London"}
 ZONES = {"asha": "Europe/London", "chi": "Australia/Lord_Howe"}
 PLACES = {"asha": "London", "chi": "Lord Howe"}
@@ -120,6 +121,23 @@ def test_each_sees_their_own_time_on_the_pages_of_a_booking(
     confirmed = text(visitor.get(manage))
     assert mine.span in confirmed
     assert f"at {mine.start} ({mine.zone})" in confirmed
+
+
+@pytest.mark.parametrize(
+    ("instant", "again"), [("2026-10-24T10:00Z", []), ("2026-10-26T10:00Z", ["London, BST"])]
+)
+def test_a_page_names_a_zone_once_and_again_where_the_clocks_have_changed(
+    app: Flask, story: Story, visitor: Visitor, instant: str, again: list[str]
+) -> None:
+    starts_at = two_days_before(story, instant)
+    booking = story.ask(starts_at=starts_at, client=ELI_OF_LONDON)
+    with app.test_request_context():
+        page = visitor.get(tokens.path(LinkPurpose.MANAGE, booking))
+    timeline = page.text.partition("What has happened so far")[2]
+    assert timeline.count("<time") == 1
+    assert re.findall(r"\(([^)]+)\)</time>", timeline) == again
+    # The session's own time always names it.
+    assert len(re.findall(r"\d–\d\d:\d\d \(London, [A-Z]{3}\)", page.text)) == 1
 
 
 @both_clocks
