@@ -20,6 +20,10 @@ IS_IN_VIEW = """element => {
 
 @pytest.fixture
 def asha(story: Story, arrive: Arrive) -> Person:
+    return signed_in(arrive)
+
+
+def signed_in(arrive: Arrive) -> Person:
     """Asha, signed in on a phone."""
     phone = arrive(390, scripts=False).open("/sign-in")
     phone.type("Your email address", "asha@therapists.example").press("Send me a sign-in link")
@@ -125,16 +129,35 @@ def test_a_client_reads_what_came_of_cancelling(story: Story, arrive: Arrive) ->
     assert Booking.get().status is Status.CANCELLED_BY_CLIENT
 
 
-@pytest.mark.parametrize(
-    ("tab", "accepts"), [("/dashboard", False), ("/dashboard?tab=upcoming", True)]
-)
-def test_a_row_is_a_link_wherever_it_is_touched(
-    story: Story, asha: Person, tab: str, accepts: bool
-) -> None:
-    booking = story.ask(starts_at=story.now + timedelta(days=1, hours=1))
-    if accepts:
+ROWS = {
+    "/dashboard": ".line",
+    "/dashboard?tab=upcoming": "article",
+    "/dashboard/week": ".week-entry",
+    "/dashboard/sessions?show=past": "a.line",
+    "/dashboard/earnings": "table.earned >> nth=0 >> tbody tr",
+}
+
+
+@pytest.mark.parametrize("page", ROWS)
+def test_a_row_is_a_link_wherever_it_is_touched(story: Story, arrive: Arrive, page: str) -> None:
+    over = story.ask(starts_at=story.now + timedelta(days=1))
+    ahead = story.ask(starts_at=story.now + timedelta(days=1, hours=2))
+    for booking in (over, ahead):
         story.accept(booking)
-    row = asha.open(tab).page.locator("article").first
+    story.at(over.completes_at)
+    story.sweep()
+    shown = ahead if page == "/dashboard?tab=upcoming" else over
+    row = signed_in(arrive).open(page).page.locator(ROWS[page]).first
+    size = row.bounding_box()
+    assert size is not None
+    with row.page.expect_navigation():
+        row.click(position={"x": size["width"] - 8, "y": 8})
+    assert row.page.url.endswith(shown.reference)
+
+
+def test_an_enquirys_row_is_a_link_wherever_it_is_touched(story: Story, asha: Person) -> None:
+    booking = story.ask()
+    row = asha.open("/dashboard").page.locator("article").first
     size = row.bounding_box()
     assert size is not None
     with asha.page.expect_navigation():
