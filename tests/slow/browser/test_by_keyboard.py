@@ -105,3 +105,15 @@ def test_a_week_of_hours_is_set_by_keyboard_alone(story: Story, arrive: Arrive, 
     asha.page.keyboard.type("1pm")
     asha.key_field("Monday, period 2, until", "5pm").key_button("Copy the hours")
     asha.key_button("Save availability").sees("Mon-Fri 09:00-12:00, Mon-Fri 13:00-17:00")
+
+
+def test_ops_signs_in_finds_a_booking_and_accepts_it_by_keyboard(
+    story: Story, arrive: Arrive, width: int
+) -> None:
+    booking = story.ask()
+    olu = arrive(width).open("/ops").key_field("Your email address", "olu@ops.example")
+    olu.key_button("Send me a sign-in link").read("ops_sign_in")
+    olu.key_link("Sign In").key_button("Sign in").key_link("Bookings")
+    olu.key_field("Client’s email address", "dee@clients.example").key_button("Search")
+    olu.key_link(booking.reference).key_button("Accept for Asha")
+    assert status() is Status.ACCEPTED

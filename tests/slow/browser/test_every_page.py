@@ -16,6 +16,7 @@ from app.rules.lifecycle import Actor, Kind
 from app.services.mail.sender import OutboxSender
 from app.services.therapists import accounts
 from app.store.db import database
+from app.store.models import Suppression, Therapist
 from app.web.links import tokens
 from tests.harness.browser_site import DESKTOP, PHONE, Person, served, window
 from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
@@ -26,6 +27,7 @@ from tests.slow.browser.conftest import Arrive, confirm
 
 pytestmark = pytest.mark.browser
 
+OLU = "olu@ops.example"
 WCAG = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 # The other rules give the same result in both schemes and at both widths.
 CHANGING = {"type": "rule", "values": ["color-contrast", "link-in-text-block", "target-size"]}
@@ -135,6 +137,32 @@ def test_the_dashboards_pages_have_no_faults(app: Flask, story: Story, arrive: A
     found += faults(asha.press("Send the message"))
     found += faults(asha.open(link))
     assert found == []
+
+
+def test_the_ops_desks_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -> None:
+    bookings = full_site.fill(story)
+    olu = arrive().open("/ops/sign-in").type("Your email address", "olu")
+    found = faults(olu.press("Send me a sign-in link"))
+    found += faults(olu.type("Your email address", OLU).press("Send me a sign-in link"))
+    found += faults(olu.read("ops_sign_in").follow("Sign In"))
+    found += look_at(olu.press("Sign in"), full_site.for_ops(bookings))
+    olu.open("/ops/bookings").type("Client’s email address", "eve@clients.example")
+    found += faults(olu.press("Search").sees("No client has this address"))
+    found += faults(olu.open("/ops/outbox").press("Hold the outbox").sees("On hold since"))
+    found += faults(olu.open("/ops/therapists/add").press("Add and send the welcome email"))
+    Therapist.update(deactivated_at=story.now, streak=5).where(Therapist.slug == "asha").execute()
+    Suppression.insert(
+        address_key="asha@therapists.example", reason="550 5.1.1 no such user", at=story.now
+    ).execute()
+    found += look_at(olu, ["/ops/therapists", "/ops/unreachable"])
+    found += faults(olu.open("/ops/therapists/asha").press("Reactivate").sees("Standing"))
+    assert found == []
+
+
+def test_a_new_therapists_home_has_no_faults(story: Story, arrive: Arrive) -> None:
+    Therapist.update(first_steps="hours").where(Therapist.slug == "asha").execute()
+    asha = sign_in(arrive()).press("Sign in").sees("Before clients ask you")
+    assert faults(asha) + faults(asha.press("It is right: your rate")) == []
 
 
 @pytest.mark.parametrize("times_cancelled", [0, 4, 5])
