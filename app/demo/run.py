@@ -26,6 +26,8 @@ from app.store import queries
 from app.store.db import database
 
 API_KEY = "demo"
+# Who plays ops.
+OPS = "olu@mindsum.invalid"
 READY_WITHIN_S = 60
 # The exit statuses that honcho has for SIGINT and SIGTERM.
 STOPPED_BY_SIGNAL = {130, 143}
@@ -127,6 +129,7 @@ def _variables(port: int, mail_port: int, door_port: int, folder: Path) -> dict[
         # Its mailbox shows an email at once and scans none.
         "PRESS_GUARD": "false",
         "API_KEYS": API_KEY,
+        "OPS_SIGN_IN": OPS,
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",
     }
@@ -260,7 +263,8 @@ def _welcome(port: int, folder: Path, *, is_kept: bool) -> None:
     4. The client's confirmation follows. Or do not answer, and click "+3 h" there.
 
   Therapists sign in at {site}/sign-in, for example as {therapists.ADDRESSES[0]};
-  the link comes to the mailbox. The API key is "{API_KEY}". {kept}
+  ops signs in at {site}/ops as {OPS}.
+  The links come to the mailbox. The API key is "{API_KEY}". {kept}
   The command line works on this demo too, in another terminal:
 
     {config.current().command} booking list
