@@ -114,6 +114,8 @@ def main() -> None:
     # Without a folder each worker counts for itself.
     with suppress(OSError):
         os.environ[FOLDER_VARIABLE] = str(make_metrics_folder(settings.bind_address, settings.port))
+    # For each thread glibc would keep a heap of its own, and free memory in all of them.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     arguments = command(settings)
     os.execv(arguments[0], arguments)  # noqa: S606 - our own arguments, no shell
 

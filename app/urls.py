@@ -6,9 +6,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError, pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
 from emails.addresses import ascii_domain
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
@@ -114,6 +111,10 @@ def _check_file(name: str) -> None:
 
 def _check_server(url: str) -> None:
     login, _, name = url.partition("://")[2].partition("?")[0].partition("/")
+    # Imported on demand, as in app/store/db.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
     # The driver would take the rest of the password for a host, and print it in its errors.
     if login.count("@") > 1 or "@" in name:
         raise ShouldBe("postgresql://USER:PASSWORD@HOST/NAME with @ written as %40, / as %2F")
@@ -173,6 +174,9 @@ def _is_server(value: str) -> bool:
 
 def _are_accepted(options: dict[str, str]) -> bool:
     """Whether the driver tries to reach a server with `options`."""
+    from psycopg import pq  # noqa: PLC0415
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
     connection = pq.PGconn.connect_start(make_conninfo("", **options).encode())
     try:
         has_failed = connection.status == pq.ConnStatus.BAD

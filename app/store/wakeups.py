@@ -9,10 +9,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_hex
 
-import psycopg
-
+from app.store.db import errors
 from app.store.db.database import db, is_sqlite
-from app.store.db.errors import DATABASE_ERRORS
 
 # A process rings at most once in this time, and who listens looks again after it.
 RING_EVERY_S = 0.02
@@ -37,7 +35,7 @@ def ring() -> None:
     if is_sqlite():
         _send(db.obj.path)
     else:
-        with suppress(*DATABASE_ERRORS):
+        with suppress(*errors.DATABASE_ERRORS):
             db.obj.notify(_CHANNEL)
 
 
@@ -49,7 +47,7 @@ def heard(is_over: Callable[[], bool]) -> Iterator[None]:
                 yield
                 time.sleep(RING_EVERY_S)
                 yield
-        except (OSError, psycopg.Error):
+        except (OSError, *errors.DATABASE_ERRORS):
             # Polling goes on.
             time.sleep(_RETRY_S)
 

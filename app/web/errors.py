@@ -181,8 +181,8 @@ def _text_of(error: HTTPException) -> ErrorText | None:
     return _FORM_TOO_OLD if isinstance(error, CSRFError) else None
 
 
-def _database_error_page(error: Exception) -> Response:
-    """For an error outside a transaction; inside, it is raised as StoreUnavailable already."""
+def _fault_page(error: Exception) -> Response:
+    # Of the database outside a transaction; inside, it is raised as StoreUnavailable already.
     if not errors.is_environmental(error):
         return _unexpected_error_page(error)
     if isinstance(error, errors.CommitUnknown):
@@ -201,7 +201,5 @@ def _unexpected_error_page(error: Exception) -> Response:
 def register(app: Flask) -> None:
     app.register_error_handler(DomainError, _domain_error_page)
     app.register_error_handler(HTTPException, _http_error_page)
-    for kind in errors.DATABASE_ERRORS:
-        app.register_error_handler(kind, _database_error_page)
     # Flask's own handler would log the path.
-    app.register_error_handler(Exception, _unexpected_error_page)
+    app.register_error_handler(Exception, _fault_page)

@@ -16,7 +16,6 @@ from playhouse.migrations import Migration, Runner
 from app import config
 from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store.db import errors
-from app.store.db.postgresql import PostgresqlServer
 from app.store.db.sqlite import SqliteFile, write_lock
 
 P = ParamSpec("P")
@@ -41,6 +40,9 @@ def bind(url: str) -> None:
         path = Path(url.removeprefix("sqlite:///"))
         db.initialize(SqliteFile(path))
     else:
+        # Imported on demand: its driver is a fifth of a web worker's memory.
+        from app.store.db.postgresql import PostgresqlServer  # noqa: PLC0415
+
         db.initialize(PostgresqlServer(url))
 
 

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 import peewee
-import psycopg
 
-# peewee wraps the driver's errors, except those raised while rows are fetched.
-DATABASE_ERRORS = (peewee.PeeweeException, psycopg.Error, sqlite3.Error)
+# peewee wraps the driver's errors, except those raised while rows are fetched. The last one becomes
+# PostgreSQL's driver's when that is imported, so read this where an error is met.
+DATABASE_ERRORS: tuple[type[Exception], type[Exception], type[Exception]] = (
+    peewee.PeeweeException,
+    sqlite3.Error,
+    sqlite3.Error,
+)
+# Without a SQLSTATE these come from the driver, not from the server.
+DRIVER_FAULTS: tuple[type[Exception], ...] = ()
 
 
 class Key(StrEnum):
@@ -73,15 +79,11 @@ class CommitUnknown(peewee.OperationalError):
     """The connection was lost while committing: the commit may or may not have happened."""
 
 
-class ServerSilent(psycopg.OperationalError):
-    """The server did not answer a statement within SILENCE_S."""
-
-
 def violated(error: peewee.IntegrityError) -> Key | None:
     """The unique key that a statement violated; None for any other constraint."""
     driver_error = getattr(error, "orig", None)
-    if isinstance(driver_error, psycopg.Error):
-        name = driver_error.diag.constraint_name
+    if (diagnosis := getattr(driver_error, "diag", None)) is not None:
+        name = diagnosis.constraint_name
         return Key(name) if name in set(Key) else None
     return _SQLITE_COLUMNS.get(str(driver_error).removeprefix(_SQLITE_PREFIX))
 
@@ -121,6 +123,5 @@ def _is_environmental(error: BaseException) -> bool:
         return True
     state = getattr(error, "sqlstate", None)
     if state is None:
-        # Without a SQLSTATE the error comes from the driver, not from the server.
-        return isinstance(error, psycopg.OperationalError)
+        return isinstance(error, DRIVER_FAULTS)
     return state in _ENVIRONMENT_STATES or state.startswith(_ENVIRONMENT_CLASSES)

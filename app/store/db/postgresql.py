@@ -11,10 +11,15 @@ import psycopg
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
-from app.store.db.errors import CommitUnknown, ConnectionLost, ServerSilent, Unreachable, reason
+from app.store.db import errors
+from app.store.db.errors import CommitUnknown, ConnectionLost, Unreachable, reason
 
 R = TypeVar("R")
+
+errors.DATABASE_ERRORS = (*errors.DATABASE_ERRORS[:2], psycopg.Error)
+errors.DRIVER_FAULTS = (psycopg.OperationalError,)
 
 # Connections of one process: a web process has 8 threads, a scheduler a few more.
 MAX_CONNECTIONS = 32
@@ -43,6 +48,10 @@ LIMITS = {
     # Our transactions never pause, so after that long the process was stopped or is gone.
     "idle_in_transaction_session_timeout": "15s",
 }
+
+
+class ServerSilent(psycopg.OperationalError):
+    """The server did not answer a statement within SILENCE_S."""
 
 
 class Connection(psycopg.Connection[Any]):
@@ -78,6 +87,14 @@ class Connection(psycopg.Connection[Any]):
 
 
 class _Adapter(peewee.Psycopg3Adapter):
+    # peewee may have been imported without the driver, and then lacks these.
+    txn_idle = TransactionStatus.IDLE
+    txn_inerror = TransactionStatus.INERROR
+    txn_unknown = TransactionStatus.UNKNOWN
+
+    def check_driver(self) -> None:
+        """It is there."""
+
     def connect(self, db: Any, **parameters: Any) -> Connection:
         return Connection.connect(
             db.database,
@@ -94,7 +111,7 @@ class PostgresqlServer(PooledPostgresqlDatabase):
 
     # A read outside a transaction is repeated if its connection is lost.
 
-    psycopg3_adapter = _Adapter
+    psycopg2_adapter = psycopg3_adapter = _Adapter
     _state: Any
 
     def __init__(self, url: str) -> None:
