@@ -132,6 +132,9 @@ class Connection:
             data += received
         yield data
         head, _, body = data.partition(b"\r\n\r\n")
+        if b"transfer-encoding: chunked" in head.lower():
+            yield from self._chunks(body)
+            return
         length = next(
             int(line.partition(b":")[2])
             for line in head.split(b"\r\n")
@@ -142,6 +145,15 @@ class Connection:
             received = self._socket.recv(65_536)
             assert received, "the server closed the connection"
             left -= len(received)
+            yield received
+
+    def _chunks(self, body: bytes) -> Iterator[bytes]:
+        """The rest of a body in parts, with their lengths."""
+        end = body[-5:]
+        while end != b"0\r\n\r\n":
+            received = self._socket.recv(65_536)
+            assert received, "the server closed the connection"
+            end = (end + received)[-5:]
             yield received
 
     def close(self) -> None:
