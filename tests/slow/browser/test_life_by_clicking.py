@@ -108,6 +108,8 @@ def test_signed_in_by_email_and_accepted_on_the_dashboard_then_cancelled_there(
     asha.sees("One enquiry is waiting").follow("Dee asks for a session")
     asha.sees(NOTE).press("Accept").sees("Session with Dee")
     assert the_booking().status is Status.ACCEPTED
+    if width == PHONE:
+        asha.unfold("Menu")
     asha.follow("Home").follow("Upcoming Sessions").follow("Cancel")
     asha.sees("first cancelled session in a row").press("Cancel the session")
     asha.sees("You cancelled this session")
