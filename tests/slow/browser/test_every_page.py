@@ -14,11 +14,12 @@ from app.demo.maildir import serve_maildir
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind
 from app.services.mail.sender import OutboxSender
-from app.services.therapists import accounts
+from app.services.therapists import accounts, photos, profile
 from app.store.db import database
 from app.store.models import Suppression, Therapist
 from app.web.links import tokens
 from tests.harness.browser_site import DESKTOP, PHONE, Person, served, window
+from tests.harness.portraits import portrait
 from tests.harness.smtp_server import LOOPBACK, MailServer, unused_port
 from tests.scenarios import full_site
 from tests.scenarios.cast import MONDAY, therapist
@@ -35,6 +36,7 @@ LOOKS = ((PHONE, "light", WCAG), (DESKTOP, "dark", CHANGING))
 RUN = """only => axe.run(document, { runOnly: only, resultTypes: ['violations'] })
   .then(found => found.violations.flatMap(one => one.nodes.map(
     node => `${one.id}: ${node.html.slice(0, 120)} ${node.failureSummary}`)))"""
+PHOTO: Any = {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": portrait()}
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -62,10 +64,23 @@ def sign_in(asha: Person) -> Person:
     return asha.press("Send me a sign-in link").read("sign_in").follow("Sign In")
 
 
+def show_everything_of_asha(story: Story) -> None:
+    """Give Asha a photo, languages, qualifications and a usual answer time."""
+    photos.replace("asha", portrait(), story.now)
+    fields = {"languages": "English, Hindi", "qualifications": "MSc Psychology, MBACP (Accred)"}
+    profile.update("asha", fields, story.now)
+    answers = {"median_answer_s": 2300, "answers_counted": 9}
+    Therapist.update(answers).where(Therapist.slug == "asha").execute()
+
+
 def test_public_pages_have_no_faults(app: Flask, story: Story, arrive: Arrive) -> None:
     full_site.fill(story)
+    show_everything_of_asha(story)
     visitor = arrive()
     found = look_at(visitor, full_site.public())
+    visitor.page.set_viewport_size({"width": PHONE, "height": 800})
+    visitor.open("/?name=asha&price=90&free=on").page.locator("summary").click()
+    found += faults(visitor)
     found += faults(visitor.open("/therapists/asha").press("Ask Asha for this time, £60.00"))
     for path, button in (("/my-links", "my links"), ("/sign-in", "a sign-in link")):
         visitor.open(path).type("Your email address", "who@clients.example")
@@ -127,6 +142,12 @@ def test_the_dashboards_pages_have_no_faults(app: Flask, story: Story, arrive: A
     found += faults(
         asha.open("/dashboard/profile").type("Tuesday, from", "17:05").press("Save availability")
     )
+    asha.open("/dashboard/profile").page.set_input_files("#photo-file", PHOTO)
+    found += faults(asha.press("Save photo").sees("Clients see this photo now."))
+    asha.page.set_input_files("#photo-file", {**PHOTO, "buffer": b"GIF89a"})
+    found += faults(asha.press("Save photo").sees("This is a GIF picture."))
+    asha.open("/dashboard/profile").press("Turn on the calendar address")
+    found += faults(asha.press("Show only “Busy”").sees("Only “Busy”"))
     asha.open(f"/dashboard/sessions/{bookings['open'].reference}")
     for folded in ("Decline…", "Messages with Eli", "Your own notes"):
         asha.unfold(folded)

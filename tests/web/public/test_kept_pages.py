@@ -54,6 +54,9 @@ def test_each_search_has_a_page_of_its_own(story: Story, visitor: Visitor, minut
     assert "/therapists/bran" in visitor.get("/").text
     assert "/therapists/bran" not in visitor.get("/?name=Asha").text
     assert "/therapists/bran" in visitor.get("/?name=Bran").text
+    assert "/therapists/bran" not in visitor.get("/?price=70").text
+    assert "/therapists/bran" in visitor.get("/?price=90").text
+    assert visitor.get("/?sort=price").text != visitor.get("/?sort=soonest").text
     typed = visitor.get("/?day=soon&tz=Nirgendwo").text
     assert "Nirgendwo" in typed
     assert "Nirgendwo" not in visitor.get("/?day=soon").text
