@@ -61,7 +61,10 @@ def doubt_of(press: Press, now: datetime) -> Doubt | None:
         return Doubt.TOO_QUICK
     if press.is_choice:
         return None
-    if press.handed_over_at is None or now < _settled_at(press.handed_over_at, press.openings):
+    # No scanner stays on one page for so long.
+    was_read_long = now - press.shown_at >= SCANNED_WITHIN
+    openings = () if was_read_long else press.openings
+    if press.handed_over_at is None or now < _settled_at(press.handed_over_at, openings):
         return Doubt.TOO_EARLY
     return Doubt.OPENED_TOGETHER if _were_opened_together(press.openings) else None
 
