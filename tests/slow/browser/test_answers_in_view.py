@@ -163,3 +163,10 @@ def test_an_enquirys_row_is_a_link_wherever_it_is_touched(story: Story, asha: Pe
     with asha.page.expect_navigation():
         row.click(position={"x": size["width"] - 8, "y": 8})
     assert asha.page.url.endswith(booking.reference)
+
+
+def test_the_dashboards_header_takes_little_of_a_phone(story: Story, asha: Person) -> None:
+    booking = story.ask()
+    for path in ("", "/week", "/sessions", "/profile", f"/sessions/{booking.reference}"):
+        main = asha.open(f"/dashboard{path}").page.locator("main")
+        assert main.evaluate("main => main.getBoundingClientRect().top") <= 120, path
