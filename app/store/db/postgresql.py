@@ -95,6 +95,9 @@ class _Adapter(peewee.Psycopg3Adapter):
     def check_driver(self) -> None:
         """It is there."""
 
+    def get_binary_type(self) -> Any:
+        return psycopg.Binary
+
     def connect(self, db: Any, **parameters: Any) -> Connection:
         return Connection.connect(
             db.database,
