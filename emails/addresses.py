@@ -117,12 +117,13 @@ def sender_mailbox(field: str, value: str) -> Address:
     """An address that may have a name: `Mindsum <bookings@mindsum.example>`. Raises UnsafeValue."""
     if not _is_printable(value):
         raise UnsafeValue(field, "an address, with or without a name before it")
-    # Read by hand: for parseaddr, words before an unquoted ":" are a group, and a "," ends a name.
+    # Read by hand: for parseaddr, words before an unquoted ":" are a group, which it drops.
     typed, has_name, rest = value.rpartition("<")
     if not has_name:
         typed, rest = "", f"{value}>"
     name, quotes = typed.strip(), _QUOTED.fullmatch(typed.strip())
-    if ("@" in name and not quotes) or not rest.endswith(">"):
+    # Outside of quotes, "," and ";" stand between several addresses.
+    if (not quotes and set("@,;") & set(name)) or not rest.endswith(">"):
         raise UnsafeValue(field, "an address, with or without a name before it")
     bare = mailbox(field, rest[:-1])
     shown = re.sub(r"\\(.)", r"\1", quotes[1]) if quotes else _decoded(name.replace('"', ""))

@@ -55,7 +55,7 @@ BAD_ADDITIONS = [
     (("--name", "Asha\nBcc: x"), "--name: Please leave control characters"),
     (("--email", "asha"), "--email: Please give an email address"),
     (("--timezone", "London"), "--timezone: Please give a time zone such as Europe/London"),
-    (("--available", "Mon 9-17"), '--available: "Mon 9-17" is not days and hours'),
+    (("--available", "Mon nine to five"), '--available: "Mon nine to five" is not days and hours'),
     (("--available", "Mon 09:05-17:00"), "--available: 09:05 is not on a quarter hour"),
     (("--meeting-url", "meet.example"), "--meeting-url"),
     (("--name", "\u2800"), "--name: Please give a name that can be seen"),
