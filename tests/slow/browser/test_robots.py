@@ -25,12 +25,12 @@ from tests.web.conftest import Visitor, another_visitor
 pytestmark = pytest.mark.browser
 
 EMAILS = runs(60, 1000)
-# A page of Chromium takes a tenth of a second.
-EMAILS_IN_CHROMIUM = runs(16, 300)
 VISITS = runs(60, 1000)
 ASKED = "What would you like to do?"
 # Those that are seen.
-BUTTONS = "main button:not([aria-hidden])"
+BUTTONS = "main button:visible"
+# Of a page with dozens of alike ones, such as a week of open times.
+MOST_BUTTONS = 4
 # A robot gives up on a chain of pages after so many presses.
 DEPTH = 3
 
@@ -73,7 +73,7 @@ def presses_in_chromium(
     def visit(path: str) -> Iterator[str]:
         page.goto(address + path)
         buttons = page.locator(BUTTONS).count()
-        for number in random.sample(range(buttons), buttons):
+        for number in random.sample(range(buttons), min(buttons, MOST_BUTTONS)):
             page.goto(address + path)
             yield page.content()
             for _ in range(DEPTH):
@@ -111,7 +111,7 @@ def test_a_program_that_posts_every_form_does_nothing(story: Story) -> None:
 
 def test_a_browser_that_presses_every_button_does_nothing(story: Story, arrive: Arrive) -> None:
     random, robot = Random(21), arrive()
-    for mail in islice(arriving(story), EMAILS_IN_CHROMIUM):
+    for mail in islice(arriving(story), EMAILS):
         visit = presses_in_chromium(robot.page, robot.address, story, random)
         see_nothing_happen(story, mail, visit, random)
 
