@@ -24,7 +24,7 @@ from app.config_checks import DEVELOPMENT_NOTES_KEY, DEVELOPMENT_SECRET
 from app.errors import ConfigError
 from app.mail_settings import MailSettings
 from app.rules.policy import Policy
-from emails.addresses import email_key, mailbox, reply_address
+from emails.addresses import email_key, mailbox, reply_address, typed_address
 from emails.formatting import CURRENCIES
 from emails.kinds import Payment
 from emails.safety import check_line
@@ -230,13 +230,16 @@ class Settings(MailSettings):
             raise ValueError("unknown currency")
         return value
 
-    @field_validator("ops_email", "ops_sign_in")
+    @field_validator("ops_email")
     @classmethod
-    def _are_addresses(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        addresses = [value] if isinstance(value, str) else value
-        for each in addresses:
-            mailbox("recipient", each)
-        if len({email_key(each) for each in addresses}) < len(addresses):
+    def _is_address(cls, value: str) -> str:
+        mailbox("recipient", value)
+        return value
+
+    @field_validator("ops_sign_in")
+    @classmethod
+    def _can_sign_in(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({email_key(typed_address("address", each)) for each in value}) < len(value):
             raise ValueError("one address twice")
         return value
 

@@ -51,6 +51,26 @@ def _is_readable(label: str) -> bool:
     return not text.isascii() and is_plain and text.encode("punycode").decode() == label[4:]
 
 
+def typed_address(field: str, value: str) -> str:
+    """An address as forms take it, with its letter case kept: a mail server may read it.
+
+    Raises UnsafeValue.
+    """
+    # It takes long to import, and a process that reads no form does not need it.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
+    try:
+        checked = validate_email(
+            value.strip(),
+            check_deliverability=False,
+            allow_quoted_local=True,
+            test_environment=True,
+        )
+    except EmailNotValidError as error:
+        raise UnsafeValue(field, "an email address such as name@example.org") from error
+    return checked.normalized
+
+
 def email_key(address: str) -> str:
     """The identity of an address: one mailbox has one key, and different letters stay different.
 

@@ -27,7 +27,7 @@ from app.store.db import database
 
 API_KEY = "demo"
 # Who plays ops.
-OPS = "olu@mindsum.invalid"
+OPS = "olu@mindsum.example"
 READY_WITHIN_S = 60
 # The exit statuses that honcho has for SIGINT and SIGTERM.
 STOPPED_BY_SIGNAL = {130, 143}

@@ -4,14 +4,12 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime
 
-from email_validator import EmailNotValidError, validate_email
-
 from app.rules.names import is_visible
 from app.rules.search_key import search_key
 from app.services import places
 from app.services.places import AmbiguousPlace
 from app.store import queries
-from emails.addresses import MAX_LENGTH, looks_like_another_letter, mailbox
+from emails.addresses import MAX_LENGTH, looks_like_another_letter, mailbox, typed_address
 from emails.formatting import minor_digits
 from emails.safety import UnsafeValue, check_reference, check_slug, check_url, check_zone
 
@@ -70,22 +68,17 @@ def email(value: str) -> str:
             "Please type the email address again: it has a sign that only looks like a letter."
         )
     try:
-        checked = validate_email(
-            value.strip(),
-            check_deliverability=False,
-            allow_quoted_local=True,
-            test_environment=True,
-        )
-    except EmailNotValidError:
+        typed = typed_address("email", value)
+    except UnsafeValue:
         raise ValueError("Please give an email address such as name@example.org.") from None
     # The domain as its A-label can make an address longer.
-    if max(len(checked.normalized), len(queries.email_key(checked.normalized))) > MAX_LENGTH:
+    if max(len(typed), len(queries.email_key(typed))) > MAX_LENGTH:
         raise ValueError(f"Please give an email address of {MAX_LENGTH} characters or fewer.")
     try:
-        mailbox("email", checked.normalized)
+        mailbox("email", typed)
     except UnsafeValue:
         raise ValueError("Please give an email address that mail can be sent to.") from None
-    return checked.normalized
+    return typed
 
 
 def meeting_url(value: str) -> str | None:

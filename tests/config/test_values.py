@@ -82,6 +82,8 @@ BAD = [
     ("BIND", "0.0.0.0:8000"),
     ("BIND", "127.0.0.256"),
     ("OPS_SIGN_IN", "olu"),
+    ("OPS_SIGN_IN", "olu@desk"),
+    ("OPS_SIGN_IN", "olu@mindsum.invalid"),
     ("OPS_SIGN_IN", "olu@ops.example; pia@ops.example"),
     ("OPS_SIGN_IN", "olu@ops.example, Olu@OPS.example"),
     ("API_KEYS", "shop:reed:secret"),
