@@ -99,8 +99,9 @@ def begin(
 ) -> FixedLife:
     """Today's application on an empty database, at the start of the life that is kept."""
     move_to(fixed_life.MONDAY)
-    fixed_life.fix_chance(patches)
     app = create_app(settings_for(url, mail))
+    # Some modules draw numbers as they are imported.
+    fixed_life.fix_chance(patches)
     database.upgrade()
     with app.app_context():
         for name, zone, rate_minor in THERAPISTS:

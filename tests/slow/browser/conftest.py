@@ -44,6 +44,7 @@ def app(database_url: str, mail: MailServer) -> Iterator[Flask]:
         ratelimit_enabled=False,
         # These people press at once; test_robots.py tells of the page that asks.
         press_guard=False,
+        ops_sign_in=("olu@ops.example",),
     )
     built = create_app(settings)
     with served(built, port), built.app_context(), database.connection():
