@@ -54,7 +54,7 @@ class OwnServer:
 
     @property
     def system_user(self) -> str | None:
-        """The user whom the server runs as; None for the tests' own."""
+        """The system user that runs the server; None if it is the user that runs the tests."""
         user: str | None = self._server.system_user
         return user
 
