@@ -180,6 +180,19 @@ def leaving_now(fee: FeeWords, rule: Rule, zone: str) -> str:
     return cancelling(fee, rule, zone)
 
 
+def why_cancelled(fee: FeeWords, because: str, is_owed: bool, notice: timedelta) -> str:
+    """Why a session that its client cancelled costs the fee, or nothing: a clause after Because."""
+    who = "you" if fee.reader == "client" else fee.client
+    if because == "moved_late":
+        return f"{who} had asked for this time when cancelling was no longer free"
+    if because == "refused_move":
+        return f"{who} had asked in time to move it, and it was not moved"
+    if is_owed:
+        return f"{who} cancelled {duration(notice)} or less before the start"
+    more = f"more than {duration(notice)} " if notice else ""
+    return f"{who} cancelled {more}before the start"
+
+
 def cancelling_any_time(fee: FeeWords, notice: timedelta) -> str:
     """The client's rule while no time is chosen: true of every start."""
     if not notice:

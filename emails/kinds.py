@@ -94,18 +94,35 @@ KINDS: dict[str, EmailKind] = {
     "booking_accepted": EmailKind(
         to=("client",),
         calendar="confirmed",
-        values=("has_new_link", "has_moved", "meeting_url", "cancelling_rule", "booking_url"),
+        values=(
+            "has_new_link",
+            "has_moved",
+            "took_suggestion",
+            "by_ops",
+            "meeting_url",
+            "cancelling_rule",
+            "booking_url",
+        ),
         send_while="session_ahead",
     ),
     "session_confirmed": EmailKind(
         to=("therapist",),
         calendar="confirmed",
-        values=("has_new_link", "has_moved", "meeting_url", "booking_url", "other_unreached"),
+        values=(
+            "has_new_link",
+            "has_moved",
+            "by_ops",
+            "meeting_url",
+            "booking_url",
+            "other_unreached",
+        ),
         send_while="session_ahead",
     ),
     "booking_declined": EmailKind(to=("client",), values=_OFFERS),
     "enquiry_declined": EmailKind(
-        to=("therapist",), calendar="cancelled", values=("booking_url", "other_unreached")
+        to=("therapist",),
+        calendar="cancelled",
+        values=("by_ops", "booking_url", "other_unreached"),
     ),
     # A therapist who has not answered.
     "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER, send_while="enquiry_in_time"),
@@ -147,13 +164,13 @@ KINDS: dict[str, EmailKind] = {
         to=("therapist",),
         calendar="cancelled",
         facts=("payout_minor", "commission_minor", "within_notice"),
-        values=("free_cancellation", "booking_url"),
+        values=("cancelled_because", "free_cancellation", "booking_url"),
     ),
     "cancellation_receipt": EmailKind(
         to=("client",),
         calendar="cancelled",
         facts=("within_notice",),
-        values=("free_cancellation", "booking_url", "other_unreached"),
+        values=("cancelled_because", "free_cancellation", "booking_url", "other_unreached"),
     ),
     "therapist_cancelled": EmailKind(
         to=("client",), calendar="cancelled", values=(*_OFFERS, "in_answer")
@@ -195,7 +212,7 @@ KINDS: dict[str, EmailKind] = {
     "time_kept": EmailKind(
         to=("client", "therapist"),
         facts=("how", "proposed_by"),
-        values=("status", "cancelling_rule", *_ANSWERING),
+        values=("status", "cancelling_rule", "by_deactivation", "other_unreached", *_ANSWERING),
         send_while="booking_live",
     ),
     # The session, and what people write to one another.
@@ -220,6 +237,7 @@ KINDS: dict[str, EmailKind] = {
         facts=("why",),
         values=(
             "status",
+            "waits_for_client",
             "cancelling_rule",
             "accept_url",
             "decline_url",
@@ -270,7 +288,7 @@ KINDS: dict[str, EmailKind] = {
         send_while="deactivated",
     ),
     "account_reactivated": EmailKind(
-        to=("therapist",), values=_STREAK_RULE, send_while="reactivated"
+        to=("therapist",), values=("account", *_STREAK_RULE), send_while="reactivated"
     ),
     "account_alert": EmailKind(
         to=("ops",),

@@ -225,6 +225,7 @@ def _with_formatting(environment: Environment) -> Environment:
     environment.filters["sentence"] = fee_words.sentence
     environment.globals["cancelling"] = fee_words.cancelling
     environment.globals["leaving_now"] = fee_words.leaving_now
+    environment.globals["why_cancelled"] = fee_words.why_cancelled
     return environment
 
 

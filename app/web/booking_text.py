@@ -68,6 +68,23 @@ _TIMES: dict[str, tuple[str, str]] = {
 }
 
 
+# The same event for another reason than no answer, as client and therapist read it.
+_WHY: dict[tuple[str, str], tuple[str, str]] = {
+    ("proposal_lapsed", "deactivated"): (
+        "{therapist} takes no bookings any more, so the old time stays.",
+        "Your account was deactivated, so the old time stays.",
+    ),
+    ("expired", "deactivated"): (
+        "The request ended, since {therapist} takes no bookings any more. {money}",
+        "The request ended with your account’s deactivation. {money}",
+    ),
+    ("expired", "not_chosen"): (
+        "The request ended, since no other time was chosen. {money}",
+        "The request ended, since no other time was chosen. {money}",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class TimelineItem:
     at: datetime
@@ -110,6 +127,9 @@ def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor, reach: Reac
     templates = _FOR_CLIENT if reader is Actor.CLIENT else _FOR_THERAPIST
     template = _TIMES[entry.event][entry.by is not reader] if _is_of_time(entry) else ""
     template = template or templates[entry.event]
+    template = _WHY.get((entry.event, entry.facts.get("because", "")), (template, template))[
+        reader is not Actor.CLIENT
+    ]
     if entry.by is Actor.OPS:
         template = _BY_OPS.get(entry.event, template)
     if entry.event == "reminded" and ("answer_reminder", Role.THERAPIST) not in reach.sent:

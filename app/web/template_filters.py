@@ -153,5 +153,6 @@ def _add_globals(app: Flask) -> None:
         if_move_is_asked=fee_words.if_move_is_asked,
         cancelling_any_time=fee_words.cancelling_any_time,
         leaving_now=fee_words.leaving_now,
+        why_cancelled=fee_words.why_cancelled,
         if_not_accepted=lambda: fee_words.IF_NOT_ACCEPTED[config.current().payment],
     )

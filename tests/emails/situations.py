@@ -24,6 +24,7 @@ SAME_ZONE = replace(SESSION, client_zone="Europe/London")
 PAID = replace(SESSION, payment="at_booking")
 TWENTY_HOURS_BEFORE = STARTS_AT - timedelta(hours=20)
 IN_AUCKLAND = replace(SESSION, client_zone="Pacific/Auckland")
+ONE_HOUR = timedelta(hours=1)
 NEXT_DAY = Offer(
     therapist_name="Chi",
     starts_at=STARTS_AT + ONE_DAY,
@@ -145,6 +146,13 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     "cancellation_receipt.at_booking_in_time": partial(receipt, session=PAID, within_notice=False),
     "cancellation_receipt.free": partial(receipt, session=FREE),
     "cancellation_receipt.free_in_time": partial(receipt, session=FREE, within_notice=False),
+    **{
+        f"{kind}.{because}": partial(
+            sample, kind, cancelled_because=because, within_notice=is_owed, payout_minor=5400
+        )
+        for kind in ("client_cancelled", "cancellation_receipt")
+        for because, is_owed in (("moved_late", True), ("refused_move", False))
+    },
     "therapist_cancelled.free": partial(
         sample, "therapist_cancelled", session=FREE, offers=(NEXT_DAY,)
     ),
@@ -184,6 +192,37 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
         sample, "time_kept", "therapist", proposed_by="therapist"
     ),
     "time_kept.therapist_lapsed": partial(sample, "time_kept", "therapist", how="lapsed"),
+    "time_kept.deactivated": partial(
+        sample, "time_kept", "client", how="lapsed", by_deactivation=True
+    ),
+    "time_kept.therapist_deactivated": partial(
+        sample, "time_kept", "therapist", how="lapsed", by_deactivation=True
+    ),
+    "session_confirmed.moved_unreached": partial(
+        sample, "session_confirmed", has_moved=True, other_unreached=True
+    ),
+    "enquiry_expired.not_chosen_unreached": partial(
+        sample, "enquiry_expired", because="not_chosen", other_unreached=True
+    ),
+    # Ops answers for a therapist.
+    "session_confirmed.by_ops": partial(sample, "session_confirmed", by_ops=True),
+    "booking_accepted.by_ops": partial(sample, "booking_accepted", by_ops=True),
+    "enquiry_declined.by_ops": partial(sample, "enquiry_declined", by_ops=True),
+    "booking_accepted.suggested": partial(sample, "booking_accepted", took_suggestion=True),
+    # The mail server was away for hours.
+    "booking_requested.sent_late": partial(
+        sample, "booking_requested", sequence=0, sent_at=ANSWER_BY + ONE_HOUR
+    ),
+    "booking_received.sent_late": partial(received, sent_at=ANSWER_BY + ONE_HOUR),
+    "time_taken.sent_late": partial(
+        sample, "time_taken", "therapist", status="requested", sent_at=ANSWER_BY + ONE_HOUR
+    ),
+    "account_reactivated.paused": partial(
+        sample, "account_reactivated", session=None, account="paused"
+    ),
+    "account_reactivated.hidden": partial(
+        sample, "account_reactivated", session=None, account="hidden"
+    ),
     "booking_accepted.moved": partial(sample, "booking_accepted", has_moved=True),
     "session_confirmed.moved": partial(sample, "session_confirmed", has_moved=True),
     "booking_received.moved": partial(received, has_moved=True),

@@ -52,6 +52,8 @@ class OpenTimesProposed:
     takable: list[datetime]
     until: datetime
     made_at: datetime
+    # Whether its client could have cancelled at no cost when it was made.
+    was_free: bool
 
 
 def open_proposal(booking: Booking, now: datetime) -> OpenTimesProposed | None:
@@ -69,6 +71,7 @@ def open_proposal(booking: Booking, now: datetime) -> OpenTimesProposed | None:
         takable=[each for each in starts if proposals.is_takable(each, now, policy)],
         until=proposal.until,
         made_at=proposal.made_at,
+        was_free=proposal.was_free,
     )
 
 

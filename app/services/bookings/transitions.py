@@ -242,13 +242,15 @@ def move_time(
 def ask_again(booking: Booking, at: datetime) -> None:
     """Give the therapist of a locked enquiry the whole time to answer again, from `at`."""
     policy, waited = config.current().policy, ranking.waited(booking, at)
-    answer_by = acceptance.answer_by(at, policy)
+    expires_at = acceptance.expires_at(at, booking.starts_at, policy)
+    # The old time may start before three hours have passed.
+    answer_by = min(acceptance.answer_by(at, policy), expires_at)
     changes = {
         "asked_at": at,
         "asked_times": booking.asked_times + 1,
         "earlier_delay_us": waited // timedelta(microseconds=1),
         "answer_by": answer_by,
-        "expires_at": acceptance.expires_at(at, booking.starts_at, policy),
+        "expires_at": expires_at,
         "reminder_due_at": acceptance.remind_at(at, policy),
         "late_due_at": answer_by,
         # Until a mail server has taken the email that asks again.
@@ -280,7 +282,7 @@ def lapse(booking: Booking, *, via: Via, now: datetime, because: str = "unanswer
             role,
             booking=booking,
             ordinal=outbox.random_ordinal(),
-            facts={"proposed_by": str(ended.by), "how": str(ProposalEnd.LAPSED)},
+            facts={**facts, "proposed_by": str(ended.by), "how": str(ProposalEnd.LAPSED)},
             due_at=at,
             now=now,
         )
@@ -312,6 +314,8 @@ def _apply(
     facts: dict[str, Any] = asdict(settlement) if settlement else {}
     if move is Move.EXPIRE:
         facts["because"] = _why_expired(booking)
+    if move is Move.CANCEL_BY_CLIENT:
+        facts["because"] = str(cancelling_rule_of(booking, at).because)
     if move is Move.CANCEL_IN_ANSWER:
         facts["in_answer"] = True
     if booking.open_proposal is not None:
@@ -327,6 +331,8 @@ def _apply(
         facts["streak"] = streak
     facts["sequence"] = booking.sequence
     ranking.schedule_refresh(booking.therapist_id, now)
+    if by is Actor.OPS:
+        facts["by_ops"] = True
     facts_for_emails = facts if told is None else {**told, **facts}
     outbox.enqueue_each(
         EMAILS[move], booking=booking, due_at=due_at, now=now, facts=facts_for_emails

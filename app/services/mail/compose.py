@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from app import config, links
 from app.links import LinkPurpose
 from app.rules import money, reminders
+from app.rules.cancellation import Because
 from app.rules.lifecycle import Kind
 from app.rules.names import given_name
 from app.services import validation
@@ -283,6 +284,12 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "is_reminder": lambda email, _: email.facts.get("is_reminder", False),
     "has_moved": lambda email, _: email.facts.get("has_moved", False),
     "in_answer": lambda email, _: email.facts.get("in_answer", False),
+    # A suggestion moves the time and accepts in one.
+    "took_suggestion": lambda email, _: "from" in email.facts,
+    "by_ops": lambda email, _: email.facts.get("by_ops", False),
+    "by_deactivation": lambda email, _: email.facts.get("because") == "deactivated",
+    # Release 0.1 recorded none.
+    "cancelled_because": lambda email, _: email.facts.get("because", Because.NOTICE),
     "sign_in_url": lambda email, _: _sign_in_url(email),
     "dashboard_url": lambda *_: f"{config.current().public_url}/dashboard",
     "has_new_link": lambda email, _: email.facts.get("has_new_link", False),
@@ -293,6 +300,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "command": lambda *_: config.current().command,
     "therapist_slug": lambda email, _: _therapist(email).slug,
     "status": lambda email, now: str(_booking(email).status_at(now)),
+    "waits_for_client": lambda email, _: _booking(email).waits_for_client,
     "other_unreached": _is_other_unreached,
     "others_unreached": lambda email, _: _others_unreached(email),
     "unreached": lambda email, now: [
@@ -306,6 +314,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "rate_minor": lambda email, _: _therapist(email).rate_minor,
     "currency": lambda email, _: _therapist(email).currency,
     "is_visible": lambda email, _: _therapist(email).state is AccountState.ACTIVE,
+    "account": lambda email, _: str(_therapist(email).state),
     "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
     "offers": _offers,
     "sessions": _sessions,

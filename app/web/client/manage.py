@@ -31,6 +31,8 @@ csrf.exempt(blueprint)
 
 # How long after a message its sender's page may say that it was sent.
 _JUST_NOW = timedelta(minutes=5)
+# What the client does that brings them no email.
+_TOLD_BY_THIS_PAGE = frozenset({"proposed", "proposal_declined"})
 _CANCELLED = frozenset({Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT})
 
 
@@ -162,6 +164,7 @@ def manage_page(
         reach=reach,
         is_refused=status in (HTTPStatus.CONFLICT, HTTPStatus.GONE),
         is_just_done=is_press and status is HTTPStatus.OK,
+        is_emailed=entries[-1].event not in _TOLD_BY_THIS_PAGE,
         terms=cancelling.terms_of_cancelling(booking, by=Actor.CLIENT, now=now),
         facts=facts,
         settled=booking_text.settled(booking, facts, Actor.CLIENT),

@@ -247,7 +247,6 @@ def _therapist_page(
         client=booking.client_given_name,
         reach=reach_of(booking, now),
         fee=booking_text.fee_for(booking, Actor.THERAPIST),
-        rule=transitions.cancelling_rule_of(booking, now),
         policy=config.current().policy,
         session_path=tokens.path(LinkPurpose.SESSION, booking),
         refuse_path=tokens.path(LinkPurpose.REFUSE, booking),
