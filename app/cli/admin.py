@@ -46,11 +46,14 @@ from emails.addresses import email_key
     help="Keep everything in this folder.",
 )
 @click.option("--empty", is_flag=True, help="Therapists alone, without three weeks of bookings.")
-def demo(port: int | None, data: Path | None, empty: bool) -> int:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the addresses as one line of JSON, logs apart."
+)
+def demo(port: int | None, data: Path | None, empty: bool, as_json: bool) -> int:
     # Only this command needs honcho and the demo's therapists.
     from app.demo import run as demo_run  # noqa: PLC0415
 
-    return demo_run.run(port or config.load().port, data, is_empty=empty)
+    return demo_run.run(port or config.load().port, data, is_empty=empty, as_json=as_json)
 
 
 @click.group()

@@ -1,5 +1,6 @@
 """The demo: web, scheduler and a local mail server on this machine, with therapists to ask."""
 
+import json
 import os
 import shlex
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TextIO
 from urllib.request import ProxyHandler, build_opener
 
 import click
@@ -36,9 +38,16 @@ _ROOT = Path(__file__).parents[2]
 _open = build_opener(ProxyHandler({})).open
 
 
-def run(port: int, data: Path | str | None = None, *, is_empty: bool = False) -> int:
+def run(
+    port: int,
+    data: Path | str | None = None,
+    *,
+    is_empty: bool = False,
+    as_json: bool = False,
+) -> int:
     """Serve on loopback until a signal, with three weeks of bookings unless it `is_empty`.
 
+    With `as_json` the addresses are one line of JSON on standard output, and logs go to the other.
     Exit status: 1 if a process ended, 2 for a bad setting.
     """
     # Even a stop before honcho handles signals removes the temporary folder.
@@ -53,7 +62,7 @@ def run(port: int, data: Path | str | None = None, *, is_empty: bool = False) ->
             settings = config.load()
             _check_port(settings)
             _prepare_database(settings, folder, is_empty=is_empty)
-            return _serve(settings, folder, is_kept=data is not None)
+            return _serve(settings, folder, is_kept=data is not None, as_json=as_json)
     except (_CannotStartError, ConfigError) as error:
         _say(str(error))
         return 2
@@ -158,10 +167,12 @@ def _commands(settings: Settings, folder: Path) -> dict[str, list[str]]:
     }
 
 
-def _serve(settings: Settings, folder: Path, *, is_kept: bool) -> int:
-    ready = _Readiness(settings, folder, is_kept=is_kept)
-    commands = _commands(settings, folder)
-    manager = _Manager(len(commands), when_started=ready.watch)
+def _serve(settings: Settings, folder: Path, *, is_kept: bool, as_json: bool) -> int:
+    port = settings.port
+    words = _addresses(port, folder) if as_json else _welcome(port, folder, is_kept=is_kept)
+    ready = _Readiness(settings, words)
+    commands, output = _commands(settings, folder), sys.stderr if as_json else sys.stdout
+    manager = _Manager(len(commands), output, when_started=ready.watch)
     for name, arguments in commands.items():
         # `exec`, or a shell would stand between honcho and the process.
         command = f"exec {shlex.join([sys.executable, *arguments])}"
@@ -181,11 +192,11 @@ def _serve(settings: Settings, folder: Path, *, is_kept: bool) -> int:
 class _Manager(Manager):  # type: ignore[misc] # the package ships no types
     """Honcho's manager, which also survives a signal before every process has started."""
 
-    def __init__(self, count: int, when_started: Callable[[], None]) -> None:
+    def __init__(self, count: int, output: TextIO, when_started: Callable[[], None]) -> None:
         self._missing = count
         self._when_started = when_started
         self._is_stopping = False
-        super().__init__(_Output(self._note_start))
+        super().__init__(_Output(output, self._note_start))
 
     def terminate(self) -> None:
         # honcho knows no process id of a process that has not started yet.
@@ -204,8 +215,8 @@ class _Manager(Manager):  # type: ignore[misc] # the package ships no types
 class _Output(Printer):  # type: ignore[misc] # the package ships no types
     """Prints what the processes print, and calls `note_start` as each of them starts."""
 
-    def __init__(self, note_start: Callable[[], None]) -> None:
-        super().__init__(sys.stdout, time_format="")
+    def __init__(self, output: TextIO, note_start: Callable[[], None]) -> None:
+        super().__init__(output, time_format="")
         self._note_start = note_start
 
     def write(self, message: Message) -> None:
@@ -217,11 +228,10 @@ class _Output(Printer):  # type: ignore[misc] # the package ships no types
 
 
 class _Readiness:
-    def __init__(self, settings: Settings, folder: Path, *, is_kept: bool) -> None:
-        self._port = settings.port
+    def __init__(self, settings: Settings, words: str) -> None:
+        self._words = words
         host = listening.reachable_at(settings.bind_address)
         self._health = f"http://{host}:{settings.port}/healthz"
-        self._folder, self._is_kept = folder, is_kept
         self.is_overdue = False
 
     def watch(self) -> None:
@@ -232,7 +242,7 @@ class _Readiness:
         give_up_at = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < give_up_at:
             if self._answers():
-                _welcome(self._port, self._folder, is_kept=self._is_kept)
+                click.echo(self._words)
                 return
             time.sleep(0.2)
         self.is_overdue = True
@@ -245,11 +255,25 @@ class _Readiness:
         return False
 
 
-def _welcome(port: int, folder: Path, *, is_kept: bool) -> None:
+def _addresses(port: int, folder: Path) -> str:
+    site = f"http://{LOOPBACK}:{port}"
+    return json.dumps(
+        {
+            "site": f"{site}/",
+            "mailbox": f"{site}/mailbox",
+            "sign_in": f"{site}/sign-in",
+            "ops": f"{site}/ops",
+            "api": f"{site}/api/v1",
+            "api_key": API_KEY,
+            "data": str(folder),
+        }
+    )
+
+
+def _welcome(port: int, folder: Path, *, is_kept: bool) -> str:
     site = f"http://{LOOPBACK}:{port}"
     kept = f"Everything is kept in {folder}." if is_kept else "Nothing is kept afterwards."
-    click.echo(
-        f"""
+    return f"""
   Mindsum Bookings is running.
 
     The site      {site}/
@@ -271,4 +295,3 @@ def _welcome(port: int, folder: Path, *, is_kept: bool) -> None:
 
   Ctrl+C stops it. Below: what the site and the scheduler log.
 """
-    )

@@ -61,9 +61,7 @@ def test_every_published_command_exists_and_no_others_but_those_named_here() -> 
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(
-    "words", [w for w in commands(cli.mindsum) if w != ("demo",)], ids=" ".join
-)
+@pytest.mark.parametrize("words", commands(cli.mindsum), ids=" ".join)
 def test_every_command_has_help_and_json(words: tuple[str, ...], mindsum: Mindsum) -> None:
     help_text = mindsum(*words, "--help")
     assert (help_text.status, help_text.err) == (0, "")
