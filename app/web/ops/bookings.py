@@ -12,6 +12,7 @@ from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
 from app.services import validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import ledger, transitions
+from app.services.bookings.session import session_of
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
 from app.services.ops import acts
@@ -201,6 +202,8 @@ def _cancel_page(
         booking=booking,
         side=side,
         terms=terms,
+        fee_words=session_of(booking).fee_for("ops"),
+        reach=reach_of(booking, clock.now()),
         has_changed=has_changed,
     )
     return page, HTTPStatus.CONFLICT if has_changed else HTTPStatus.OK

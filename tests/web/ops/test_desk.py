@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app import clock
+from app import clock, config
 from app.errors import StoreUnavailable
 from app.rules.lifecycle import Actor, Via
 from app.scheduler.process import run_once
@@ -252,7 +252,7 @@ def test_ops_cancels_for_either_side_after_reading_what_it_means(
         story.accept(booking)
     page = f"/ops/bookings/{booking.reference}/cancel-for-{who}"
     shown = text(olu.get(page))
-    assert "To the client £60.00" in shown
+    assert "For the client Nothing is charged." in shown
     assert ("1 after this" in shown) is (who == "therapist")
     [form] = [each for each in forms(olu.get(page)) if "agreed" in each.fields]
     stale = olu.post(page, data={**form.fields, "agreed": "cancel_by_client.1.0"})
@@ -261,6 +261,24 @@ def test_ops_cancels_for_either_side_after_reading_what_it_means(
     assert Booking.get_by_id(booking.id).status == status
     assert on_record() == [act(f"cancel_for_{who}")]
     assert olu.get(page).status_code == 409
+
+
+def test_before_cancelling_ops_reads_what_becomes_of_money_that_was_taken_and_who_is_not_told(
+    app: Flask, story: Story, olu: Visitor
+) -> None:
+    config.use(config.current().model_copy(update={"payment": "at_booking"}))
+    story.at(story.now.replace(hour=13))
+    booking = story.ask(starts_at=story.now + timedelta(hours=20))
+    story.accept(booking)
+    page = f"/ops/bookings/{booking.reference}/cancel-for-client"
+    assert "Client and therapist are told by email." in text(olu.get(page))
+    with FaultyServer({f"rcpt {DEE[1]}": "550 5.1.1 no such mailbox"}) as server:
+        total(sender_to(app, server.port).deliver())
+    shown = text(olu.get(page))
+    assert "£60.00 is kept" in shown
+    assert "owes" not in shown
+    assert "Our emails do not reach the client." in shown
+    assert "told by email" not in shown
 
 
 def test_nobody_else_can_be_cancelled_for(story: Story, olu: Visitor) -> None:
