@@ -197,3 +197,15 @@ def test_a_taken_port_gets_one_line(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
     assert f"port {port}" in ended.stderr
     assert "--port" in ended.stderr
+
+
+def test_the_demo_prints_its_addresses_as_json(tmp_path: Path) -> None:
+    with running(tmp_path / "demo", "--empty", "--json") as demo:
+        lines = until(
+            "the addresses",
+            lambda: [line for line in demo.output().splitlines() if line.startswith("{")],
+        )
+        said = json.loads(lines[0])
+        assert said["api_key"] == API_KEY
+        assert said["data"] == str(demo.data)
+        assert demo.open(said["mailbox"])
