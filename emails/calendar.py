@@ -123,7 +123,7 @@ def _event(state: CalendarState, entry: Entry, attendee: str) -> Iterator[str]:
     yield attendee
     yield ical.line("CLASS", "PRIVATE")
     yield ical.line("DESCRIPTION", ical.text(entry.description(state)))
-    if entry.meeting_url is not None and state != "cancelled":
+    if entry.meeting_url is not None and state == "confirmed":
         yield ical.line("LOCATION", ical.text(entry.meeting_url))
     yield ical.line("ORGANIZER", _mailto(organizer.addr_spec), {"CN": organizer.display_name})
     yield ical.line("STATUS", state.upper())
