@@ -22,7 +22,8 @@ pytestmark = pytest.mark.both_databases
 
 MONDAY_9 = datetime(2026, 11, 2, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-ROUNDS = runs(3, 150)
+# With two tests on two databases, more than a thousand races.
+ROUNDS = runs(3, 260)
 
 
 def outcomes(calls: list[Callable[[], Any]]) -> list[Any]:

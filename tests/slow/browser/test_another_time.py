@@ -1,11 +1,14 @@
-"""Another time by clicking, from both mailboxes, on a phone without scripts."""
+"""Another time by clicking, from both mailboxes, on a phone without scripts, as in production."""
 
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import pytest
+from flask import Flask
 
+from app import config
 from app.rules.lifecycle import Status
 from app.store.models import Booking
 from tests.harness.browser_site import Person
@@ -17,6 +20,28 @@ pytestmark = pytest.mark.browser
 
 WIDTH = 390
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def guarded(app: Flask) -> None:
+    config.use(config.current().model_copy(update={"press_guard": True}))
+
+
+class Unhurried(Person):
+    """Reads an email minutes after it arrived, and a page for some seconds before they press."""
+
+    def __init__(self, arrived: Person, story: Story) -> None:
+        super().__init__(arrived.context, arrived.app, arrived.mail, arrived.address)
+        self.story = story
+
+    def read(self, kind: str) -> Self:
+        super().read(kind)
+        self.story.wait(minutes=3)
+        return self
+
+    def press(self, name: str) -> Self:
+        self.story.wait(seconds=5)
+        return super().press(name)
 
 
 def choose(person: Person, on: str, *hours: str) -> Person:
@@ -41,7 +66,7 @@ def test_suggested_taken_moved_again_and_cancelled_by_both_mailboxes(
     story: Story, arrive: Arrive
 ) -> None:
     story.ask(starts_at=TUESDAY_10 + DAY)
-    dee, asha = arrive(WIDTH, scripts=False), arrive(WIDTH, scripts=False)
+    dee, asha = (Unhurried(arrive(WIDTH, scripts=False), story) for _ in range(2))
 
     asha.read("booking_requested").follow("Suggest another time")
     choose(asha, "2026-11-05", "10:00", "12:00")
@@ -96,6 +121,33 @@ def test_suggested_taken_moved_again_and_cancelled_by_both_mailboxes(
     assert ended.therapist.streak == 1
     asha.read("cancellation_recorded").sees("counts as your cancellation")
     kept(asha, "15-recorded")
+
+
+def test_who_presses_at_once_is_asked_once_and_then_it_happens(
+    story: Story, arrive: Arrive
+) -> None:
+    story.ask(starts_at=TUESDAY_10 + DAY)
+    dee, asha = arrive(WIDTH, scripts=False), arrive(WIDTH, scripts=False)
+
+    def means(person: Person, choice: str) -> Person:
+        assert person.heading == "What would you like to do?"
+        kept(person, f"17-{choice}")
+        person.page.get_by_label(choice).check()
+        story.wait(seconds=2)
+        return person.press("Continue")
+
+    asha.read("booking_requested").follow("Suggest another time")
+    choose(asha, "2026-11-05", "10:00", "12:00").press("Suggest these times")
+    assert the_booking().open_proposal is None
+    means(asha, "Suggest these times to Dee").sees("can choose now")
+    dee.read("time_proposed").follow("Thu 5 Nov 2026, 07:00").press("Take this time")
+    means(dee, "Take this time").sees("Done.")
+    dee.read("booking_accepted").follow("Manage Booking").follow("Move to another time")
+    choose(dee, "2026-11-06", "06:00").press("Ask Asha to move it")
+    means(dee, "Move to another time").sees("You asked for another time")
+    asha.read("time_proposed").follow("Fri 6 Nov 2026, 11:00").press("Move to this time")
+    means(asha, "Move to this time").sees("Moved. Thank you.")
+    assert the_booking().starts_at == TUESDAY_10 + 3 * DAY + timedelta(hours=1)
 
 
 def test_the_same_time_next_week_opens_the_form_filled_in(story: Story, arrive: Arrive) -> None:
