@@ -73,7 +73,10 @@ class Door:
                 is_ours = addresses.owner_of(address) is not None
         except (DomainError, *errors.DATABASE_ERRORS) as error:
             return _unavailable(error)
-        return "250 2.1.5 OK" if is_ours else _REPLIES[Taken.UNKNOWN]
+        if is_ours:
+            return "250 2.1.5 OK"
+        _log.info("mail_refused", why="unknown address")
+        return _REPLIES[Taken.UNKNOWN]
 
     def _store(self, envelope: Envelope) -> list[str]:
         raw, sender = envelope.original_content or b"", envelope.mail_from

@@ -241,6 +241,8 @@ KINDS: dict[str, EmailKind] = {
             "cancelling_rule",
             "accept_url",
             "decline_url",
+            "suggest_url",
+            "may_suggest",
             "booking_url",
         ),
         send_within=timedelta(days=1),

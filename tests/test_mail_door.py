@@ -22,7 +22,8 @@ from emails.calendar import event_uid
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import PATIENCE_S
 from tests.scenarios.cast import add_cast
-from tests.scenarios.mailbox import Answer, google, written
+from tests.scenarios.invitation_answers import Answer, google
+from tests.scenarios.mailbox import written
 from tests.scenarios.story import DEE
 
 DOMAIN = "in.example"

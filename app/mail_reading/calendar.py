@@ -15,7 +15,8 @@ from emails.addresses import email_key
 REPLY = "REPLY"
 _CALENDAR, _ICS = "text/calendar", "application/ics"
 _MOST_LINES = 5000
-_MOST_ATTENDEES = 500
+# An answer may name others; more of them are a meeting's list, and ours has one.
+_MOST_ATTENDEES = 50
 _LONGEST_COMMENT = 1000
 _STAMP = re.compile(r"(\d{8})T(\d{6})Z?", re.ASCII)
 
@@ -47,10 +48,10 @@ def read(parts: Iterable[Message]) -> tuple[CalendarAnswer | None, bool]:
             return None, True
     replies = [each for each in answers if each[1][0] == REPLY and each[1][1]]
     for _, (method, events) in replies or answers:
-        event = events[0] if len(events) == 1 else None
-        if event is None or event.is_one_of_many or not event.uid:
-            continue
-        return _answer(method, event), True
+        event = next((each for each in events if each.uid), None)
+        if event is not None:
+            is_plain = len(events) == 1 and not event.is_one_of_many
+            return _answer(method, event, is_plain=is_plain), True
     return None, bool(found)
 
 
@@ -65,14 +66,16 @@ def _part(part: Message) -> _Part | None:
     return None
 
 
-def _answer(method: str, event: _Event) -> CalendarAnswer:
+def _answer(method: str, event: _Event, *, is_plain: bool) -> CalendarAnswer:
     return CalendarAnswer(
+        is_plain=is_plain and len(event.attendees) <= _MOST_ATTENDEES,
         method=method,
         uid=event.uid,
         sequence=event.sequence,
         stamped_at=event.stamped_at,
-        attendees=tuple(event.attendees[:_MOST_ATTENDEES]),
-        comment="\n".join(event.comments).strip()[:_LONGEST_COMMENT],
+        attendees=tuple(event.attendees),
+        # Some write it in two places.
+        comment="\n".join(dict.fromkeys(event.comments)).strip()[:_LONGEST_COMMENT],
     )
 
 

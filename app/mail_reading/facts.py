@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class CalendarAnswer:
-    """The one event of a calendar part (RFC 5546). Its times are left out: they are not ours."""
+    """An event of a calendar part (RFC 5546). Its times are left out: they are not ours."""
 
     # In upper case: REPLY, COUNTER, REQUEST …
     method: str
@@ -17,6 +17,8 @@ class CalendarAnswer:
     attendees: tuple[tuple[str, str], ...]
     # What the person wrote beside their answer.
     comment: str
+    # The only event, of one date, with few attendees, and not within a signature.
+    is_plain: bool = True
 
     def partstat_of(self, address_key: str) -> str | None:
         """None if they are not among the attendees."""
@@ -49,7 +51,7 @@ class InboundFacts:
     # An automatic reply, a mailing list's, or an email of our own that came back.
     is_automatic: bool = False
     is_ours: bool = False
-    # A calendar part that is one plain event; otherwise `has_calendar` alone.
+    # None where no calendar part can be read; then `has_calendar` alone.
     calendar: CalendarAnswer | None = None
     has_calendar: bool = False
     # What was newly written, without quotes and signatures.

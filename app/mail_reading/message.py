@@ -43,8 +43,12 @@ def read(raw: bytes, authserv: str | None = None, *, may_be_report: bool = True)
 def _read(message: Message, authserv: str | None) -> InboundFacts:
     parts = mime.leaves(message)
     answer, has_calendar = calendar.read(parts)
-    text, word = words.read(parts)
-    sender_key = mime.address_key(mime.field(message, "From"))
+    if answer is not None and _is_signed(message):
+        # Nothing here checks the signature.
+        answer = replace(answer, is_plain=False)
+    sender = mime.field(message, "From")
+    text, word = words.read(parts, mime.display_name(sender))
+    sender_key = mime.address_key(sender)
     trusted = mime.fields(message, "Authentication-Results")
     return InboundFacts(
         sender_key=sender_key,
@@ -62,6 +66,8 @@ def _read(message: Message, authserv: str | None) -> InboundFacts:
 
 
 def _with_report(facts: InboundFacts, message: Message, raw: bytes) -> InboundFacts:
+    if reports.is_copy(message):
+        return facts
     is_complaint = reports.is_complaint(message)
     return replace(
         facts,
@@ -69,6 +75,10 @@ def _with_report(facts: InboundFacts, message: Message, raw: bytes) -> InboundFa
         is_complaint=is_complaint,
         complained=reports.complained_addresses(raw) if is_complaint else (),
     )
+
+
+def _is_signed(message: Message) -> bool:
+    return any(part.get_content_type() == "multipart/signed" for part in message.walk())
 
 
 def _is_automatic(message: Message) -> bool:

@@ -70,6 +70,14 @@ def address_key(value: str) -> str:
     return email_key(address) if "@" in address else ""
 
 
+def display_name(value: str) -> str:
+    """The name in a field such as From; empty if there is none."""
+    try:
+        return parseaddr(value)[0]
+    except (ValueError, IndexError):
+        return ""
+
+
 def parameter(part: Message, name: str, header: str = "content-type") -> str:
     try:
         value = part.get_param(name, "", header)

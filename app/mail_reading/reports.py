@@ -13,8 +13,10 @@ _LONGEST_TEXT = 500
 _MOST_WORDS = 32 * 1024
 _MOST_RECIPIENTS = 50
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
-# A line of a report in words: "550 5.1.1 no such user", also within "<a@b>: 550 …".
-_REFUSAL = re.compile(r"\b(5\d\d)[ -].{0,300}")
+# A line of a report in words: "550 5.1.1 no such user", also within "<a@b>: 550 …"; qmail's end
+# in "(#5.1.1)".
+_REFUSAL = re.compile(r"\b5\d\d[ :-].{0,300}|.{0,300}\(#5\.\d{1,3}\.\d{1,3}\)")
+_FOR_POSTMASTER = "postmaster-notification"
 _FINAL, _ENDED_WELL = "failed", frozenset({"delivered", "relayed", "expanded"})
 _COMPLAINTS = frozenset({"abuse", "opt-out", "opt-out-list", "fraud"})
 _BOUNCE_ADDRESS = re.compile(rb"bounce\+\d{1,18}-[a-z2-7]{20}@[a-z0-9._-]{1,253}", re.IGNORECASE)
@@ -27,6 +29,12 @@ def read(message: Message, raw: bytes) -> tuple[DeliveryReport, ...]:
             return tuple(_of_blocks(part))
     # It tries dozens of patterns on each line.
     return _of_words(message_from_bytes(raw[:_MOST_WORDS], policy=compat32))
+
+
+def is_copy(message: Message) -> bool:
+    """Whether it is a report for a postmaster, or one that has been round in a loop."""
+    submitted = mime.field(message, "Auto-Submitted").lower()
+    return _FOR_POSTMASTER in submitted or "X-Loop" in message
 
 
 def _of_blocks(part: Message) -> Iterable[DeliveryReport]:

@@ -27,6 +27,7 @@ _SIGNATURE = re.compile(
     r"|Envoyé (?:de|depuis) mon|Enviado desde|Inviato da|Verstuurd vanaf|Skickat från)\b.{0,120}",
     re.IGNORECASE,
 )
+_SIGNATURE_LINES = 15
 _OUR_LINK = re.compile(r"https?://\S+/link/[a-z-]+/\S+")
 _OUR_GREETING = re.compile(r"Hello \S.{0,80},")
 
@@ -34,16 +35,17 @@ _YES = frozenset({"yes", "accept", "ok"})
 _NO = re.compile(r"(?:no|decline)(?:\s*,\s*(?P<reason>\S.*))?", re.IGNORECASE)
 
 
-def read(parts: list[Message]) -> tuple[str, WordAnswer | None]:
-    """The new text, and the answer if its whole first line is one."""
+def read(parts: list[Message], name: str = "") -> tuple[str, WordAnswer | None]:
+    """The new text, and the answer if its whole first line is one. `name`: of the sender."""
     bodies = [part for part in parts if not mime.is_attachment(part)]
     plain = _first(bodies, "text/plain")
     text = mime.text_of(plain)[:LONGEST] if plain else ""
     if text.strip():
-        return new_text(text), answer(text)
+        return new_text(text, name), answer(text)
     marked_up = _first(bodies, "text/html")
     # Markup alone is no answer: what its first line is depends on who shows it.
-    return (new_text(_plain(mime.text_of(marked_up)[: 10 * LONGEST])) if marked_up else ""), None
+    plainly = _plain(mime.text_of(marked_up)[: 10 * LONGEST]) if marked_up else ""
+    return new_text(plainly, name), None
 
 
 def _first(parts: list[Message], kind: str) -> Message | None:
@@ -68,7 +70,7 @@ def without_answer(text: str) -> str:
     return text.partition("\n")[2].strip()
 
 
-def new_text(text: str) -> str:
+def new_text(text: str, name: str = "") -> str:
     lines = _lines(text)
     start = _end_of_leading_quote(lines)
     kept: list[str] = []
@@ -76,6 +78,7 @@ def new_text(text: str) -> str:
         if _begins_quote(lines, index) or _SIGNATURE.fullmatch(lines[index]):
             break
         kept.append(lines[index])
+    kept = _without_signature(kept, name)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(_without_our_email(kept))).strip()
 
 
@@ -108,6 +111,23 @@ def _end_of_leading_quote(lines: list[str]) -> int:
     while end < len(lines) and (lines[end].startswith(">") or not lines[end]):
         end += 1
     return end
+
+
+def _without_signature(lines: list[str], name: str) -> list[str]:
+    """Cut what follows the sender's whole name: Outlook marks a signature by nothing else."""
+    if " " not in name.strip():
+        return lines
+    whole = " ".join(name.split()).casefold()
+    above = False
+    for index, line in enumerate(lines):
+        if (
+            above
+            and line.rstrip(",.").casefold() == whole
+            and len(lines) - index <= _SIGNATURE_LINES
+        ):
+            return lines[:index]
+        above = above or bool(line)
+    return lines
 
 
 def _without_our_email(lines: list[str]) -> list[str]:

@@ -41,6 +41,8 @@ class Why(StrEnum):
     EMPTY = "empty"
     TOO_LONG = "too_long"
     ATTACHMENTS = "attachments"
+    # A word to an email that offers other times.
+    TIMES = "times"
     # Client and therapist do not write to one another here any more.
     OVER = "over"
 
@@ -76,8 +78,11 @@ class CalendarCase:
     method: str
     # Of the invited person; None if the answer is somebody else's.
     partstat: str | None
+    is_plain: bool = True
     # Whether it answers the newest invitation, and no newer answer was handled before.
     is_newest: bool = True
+    # Whether it answers an invitation to a time that has been changed since.
+    is_before_move: bool = False
     is_superseded: bool = False
     is_out_of_office: bool = False
     is_quick: bool = False
@@ -102,12 +107,15 @@ def judge_calendar(case: CalendarCase) -> Decision:
 def _why_not_plain(case: CalendarCase) -> Why | None:
     if case.method == "COUNTER":
         return Why.OTHER_TIME
-    if case.method != "REPLY":
+    if case.method != "REPLY" or not case.is_plain:
         return Why.UNCLEAR
     return Why.OTHER_PERSON if case.partstat is None else _NOT_PLAIN.get(case.partstat)
 
 
 def _yes(case: CalendarCase) -> Decision:
+    if case.is_before_move and case.status in LIVE:
+        # It agrees with a time that is not theirs any more.
+        return Decision(Reaction.EXPLAIN, Why.OLDER)
     if case.status in _HAPPENED or (case.by is Actor.CLIENT and case.status in LIVE):
         return SILENT
     if case.status is Status.REQUESTED:
@@ -149,13 +157,18 @@ class WordsCase:
     by: Actor
     status: Status
     is_yes: bool | None
-    # Whether it replies to an email that asks for an answer, and to none before a change of time.
+    # Whether it would be one if it stood in plain text, above what it answers.
+    seems_answer: bool
+    # Whether it replies to an email that asks for an answer.
     is_to_request: bool
     is_newest: bool
     has_text: bool
     has_attachments: bool
     is_too_long: bool
     takes_messages: bool
+    # Whether it replies to an email from before a change of time, or to one that offers times.
+    is_before_move: bool = False
+    is_to_times: bool = False
     is_quick: bool = False
     is_proven: bool = True
 
@@ -164,23 +177,38 @@ def judge_words(case: WordsCase) -> Decision:
     is_answer = case.by is Actor.THERAPIST and case.is_yes is not None and case.is_to_request
     if is_answer:
         return _answer(case)
-    if not case.has_text:
-        return Decision(Reaction.EXPLAIN, Why.ATTACHMENTS if case.has_attachments else Why.EMPTY)
-    if not case.takes_messages:
-        return Decision(Reaction.EXPLAIN, Why.OVER)
-    if case.is_too_long:
-        return Decision(Reaction.EXPLAIN, Why.TOO_LONG)
-    if not case.is_proven:
-        return Decision(Reaction.EXPLAIN, Why.UNPROVEN)
-    # The message is passed on; that the files are not is told beside it.
+    why = _why_not_passed_on(case)
+    if why is not None:
+        return Decision(Reaction.EXPLAIN, why)
+    # The message is passed on, and beside it the sender is told what it does not do.
+    is_answer = case.is_yes is not None or case.seems_answer
+    if is_answer and case.is_to_times:
+        return Decision(Reaction.MESSAGE, Why.TIMES)
+    waits = case.by is Actor.THERAPIST and case.status is Status.REQUESTED
+    if is_answer and waits and case.is_to_request:
+        return Decision(Reaction.MESSAGE, Why.UNCLEAR)
     return Decision(Reaction.MESSAGE, Why.ATTACHMENTS if case.has_attachments else None)
+
+
+def _why_not_passed_on(case: WordsCase) -> Why | None:
+    if not case.has_text:
+        return Why.ATTACHMENTS if case.has_attachments else Why.EMPTY
+    for is_refused, why in (
+        (not case.takes_messages, Why.OVER),
+        (case.is_too_long, Why.TOO_LONG),
+        (not case.is_proven, Why.UNPROVEN),
+    ):
+        if is_refused:
+            return why
+    return None
 
 
 def _answer(case: WordsCase) -> Decision:
     if case.status is Status.REQUESTED:
         return _unless_doubted(case, Reaction.ACCEPT if case.is_yes else Reaction.DECLINE)
     if case.is_yes:
-        return SILENT if case.status in _HAPPENED else Decision(Reaction.EXPLAIN, Why.OLDER)
+        is_true = case.status in _HAPPENED and not case.is_before_move
+        return SILENT if is_true else Decision(Reaction.EXPLAIN, Why.OLDER)
     if case.status is Status.ACCEPTED:
         return Decision(Reaction.EXPLAIN, Why.CANCELS)
     return SILENT

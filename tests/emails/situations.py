@@ -61,13 +61,15 @@ NOT_TAKEN: tuple[tuple[str, Role, str], ...] = (
     ("empty", "client", "requested"),
     ("too_long", "therapist", "accepted"),
     ("attachments", "client", "accepted"),
+    ("times", "therapist", "accepted"),
+    ("times", "client", "accepted"),
     ("over", "client", "completed"),
     ("over", "therapist", "declined"),
 )
 
 
-def not_taken(why: str, role: Role, status: str) -> Message:
-    return sample("answer_not_taken", role, why=why, status=status)
+def not_taken(why: str, role: Role, status: str, **more: bool) -> Message:
+    return sample("answer_not_taken", role, why=why, status=status, **more)
 
 
 SITUATIONS: dict[str, Callable[[], Message]] = {
@@ -99,6 +101,12 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
         f"answer_not_taken.{why}_{role}_{status}": partial(not_taken, why, role, status)
         for why, role, status in NOT_TAKEN
     },
+    "answer_not_taken.after_suggesting": partial(
+        not_taken, "older", "therapist", "requested", waits_for_client=True, may_suggest=False
+    ),
+    "answer_not_taken.suggested": partial(
+        not_taken, "times", "client", "requested", waits_for_client=True
+    ),
     "mail_alert.complaint": partial(sample, "mail_alert", session=None, what="complaint"),
     "booking_requested.mail_door": partial(sample, "booking_requested", sequence=0, hears=True),
     "booking_accepted.mail_door": partial(sample, "booking_accepted", hears=True),

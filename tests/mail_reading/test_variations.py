@@ -9,18 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mail_reading.facts import InboundFacts
+from app.mail_reading.facts import InboundFacts, WordAnswer
 from app.mail_reading.message import read
-from tests.scenarios.bounces import SHAPES, Refusal
-from tests.scenarios.mailbox import PROGRAMS, SEPARATORS, Answer, crlf, google_event, written
+from tests.scenarios.bounces import SHAPES, Refusal, complaint
+from tests.scenarios.invitation_answers import NOT_PLAIN, PROGRAMS, Answer, google_event
+from tests.scenarios.mailbox import AUTOMATIC, SEPARATORS, crlf, written
 
 TO = "book+t1-inpuwpdrzfdztd6caxzq@in.example"
 ANSWER = Answer(to=TO, uid="MB-7K3QXD@mindsum-bookings", comment="Sorry, été")
-BOUNCE = Refusal(to=TO, **SHAPES["postfix_unknown_user"].fields)
 MESSAGES = {
     **{name: write(ANSWER) for name, write in PROGRAMS.items()},
     **{f"words_{name}": written(TO, f"No, été{text}") for name, text in SEPARATORS.items()},
-    "bounce": SHAPES["postfix_unknown_user"].write(BOUNCE),
+    **{
+        f"bounce_{name}": shape.write(Refusal(to=TO, **shape.fields))
+        for name, shape in SHAPES.items()
+    },
+    "complaint": complaint(Refusal(to=TO)),
+    **{f"not_plain_{name}": write(ANSWER) for name, write in NOT_PLAIN.items()},
+    **{f"auto_{name}": written(TO, "Yes", headers=line) for name, line in AUTOMATIC.items()},
 }
 names = st.sampled_from(sorted(MESSAGES))
 
@@ -67,16 +73,20 @@ def encoded(text: bytes, encoding: str) -> bytes:
     return encodestring(text) if encoding == "quoted-printable" else text
 
 
-def calendar_message(text: str, charset: str, encoding: str) -> InboundFacts:
+def message_of(kind: str, text: str, charset: str, encoding: str) -> InboundFacts:
     head = crlf(f"""
 From: asha@therapists.example
 MIME-Version: 1.0
-Content-Type: text/calendar; method=REPLY; charset={charset}
+Content-Type: {kind}; charset={charset}
 Content-Transfer-Encoding: {encoding}
 
 """)
     body = text.replace("\n", "\r\n").encode(charset)
     return read(head + encoded(body, encoding))
+
+
+def calendar_message(text: str, charset: str, encoding: str) -> InboundFacts:
+    return message_of("text/calendar; method=REPLY", text, charset, encoding)
 
 
 # No mail program sends UTF-16 without an encoding.
@@ -91,6 +101,26 @@ def test_the_charset_and_encoding_of_the_calendar_change_nothing(
     assert plain.calendar is not None
     assert plain.calendar.comment == "Sorry, été"
     assert calendar_message(google_event(ANSWER), charset, encoding) == plain
+
+
+@pytest.mark.parametrize(("charset", "encoding"), SENT)
+@pytest.mark.parametrize("program", SEPARATORS)
+def test_the_charset_and_encoding_of_words_change_nothing(
+    program: str, charset: str, encoding: str
+) -> None:
+    facts = message_of("text/plain", f"No, été{SEPARATORS[program]}", charset, encoding)
+    assert (facts.text, facts.answer) == ("No, été", WordAnswer(is_yes=False, reason="été"))
+
+
+@given(name=st.sampled_from(sorted(SHAPES)), fold=st.sampled_from(["\r\n ", "\r\n\t"]))
+def test_where_the_fields_of_a_report_are_folded_changes_nothing(name: str, fold: str) -> None:
+    raw = MESSAGES[f"bounce_{name}"].decode()
+    folded = re.sub(
+        r"(?m)^(?:Diagnostic-Code|Final-Recipient|Status): .*$",
+        lambda found: found[0].replace("; ", f";{fold}"),
+        raw,
+    )
+    assert read(folded.encode()) == read(raw.encode())
 
 
 @given(width=st.integers(20, 75))

@@ -14,6 +14,7 @@ from tests.scenarios.mailbox import (
     QUOTE,
     QUOTED,
     SEPARATORS,
+    crlf,
     written,
 )
 
@@ -72,6 +73,31 @@ def test_markup_alone_is_text_and_no_answer() -> None:
 def test_an_empty_reply_has_no_text() -> None:
     assert read(written(TO, "")).text == ""
     assert read(written(TO, SEPARATORS["gmail"])).text == ""
+
+
+def test_a_reaction_is_no_answer_and_no_file() -> None:
+    raw = crlf(f"""
+From: asha@therapists.example
+To: {TO}
+MIME-Version: 1.0
+Content-Type: multipart/alternative; boundary="g"
+
+--g
+Content-Type: text/plain; charset=UTF-8
+
+👍
+--g
+Content-Type: text/vnd.google.email-reaction+json; charset=UTF-8
+
+{{"emoji": "👍", "version": 1}}
+--g
+Content-Type: text/html; charset=UTF-8
+
+<p>👍</p>
+--g--
+""")
+    facts = read(raw)
+    assert (facts.answer, facts.text, facts.has_attachments) == (None, "👍", False)
 
 
 @pytest.mark.parametrize("name", AUTOMATIC)

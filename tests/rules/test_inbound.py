@@ -36,6 +36,9 @@ CALENDAR = [
     (THERAPIST, "REQUEST", "ACCEPTED", OPEN, {}, says(Why.UNCLEAR)),
     (THERAPIST, "CANCEL", "ACCEPTED", OPEN, {}, says(Why.UNCLEAR)),
     (THERAPIST, "REFRESH", None, DECLINED, {}, NOTHING),
+    (THERAPIST, "REPLY", "ACCEPTED", OPEN, {"is_plain": False}, says(Why.UNCLEAR)),
+    (THERAPIST, "REPLY", "DECLINED", OPEN, {"is_plain": False}, says(Why.UNCLEAR)),
+    (THERAPIST, "REPLY", "ACCEPTED", DECLINED, {"is_plain": False}, NOTHING),
     (THERAPIST, "REPLY", "ACCEPTED", OPEN, {"is_newest": False}, says(Why.OLDER)),
     (THERAPIST, "REPLY", "DECLINED", OPEN, {"is_newest": False}, says(Why.OLDER)),
     (THERAPIST, "REPLY", "ACCEPTED", OPEN, {"is_quick": True}, says(Why.TOO_QUICK)),
@@ -51,6 +54,10 @@ CALENDAR = [
     (THERAPIST, "REPLY", "DECLINED", DECLINED, {}, NOTHING),
     (THERAPIST, "REPLY", "DECLINED", EXPIRED, {}, NOTHING),
     (THERAPIST, "REPLY", "DECLINED", Status.CANCELLED_BY_CLIENT, {}, NOTHING),
+    # A Yes to a time that is not the booking's any more.
+    (THERAPIST, "REPLY", "ACCEPTED", ACCEPTED, {"is_before_move": True}, says(Why.OLDER)),
+    (CLIENT, "REPLY", "ACCEPTED", ACCEPTED, {"is_before_move": True}, says(Why.OLDER)),
+    (CLIENT, "REPLY", "ACCEPTED", Status.COMPLETED, {"is_before_move": True}, NOTHING),
     # A Yes to what will not take place.
     (THERAPIST, "REPLY", "ACCEPTED", EXPIRED, {}, says(Why.OLDER)),
     (THERAPIST, "REPLY", "ACCEPTED", Status.WITHDRAWN, {}, says(Why.OLDER)),
@@ -84,6 +91,7 @@ def words(**changes: object) -> WordsCase:
         "by": THERAPIST,
         "status": OPEN,
         "is_yes": None,
+        "seems_answer": False,
         "is_to_request": True,
         "is_newest": True,
         "has_text": True,
@@ -102,11 +110,26 @@ WORDS = [
     ({"is_yes": True, "is_quick": True}, says(Why.TOO_QUICK)),
     ({"is_yes": False, "is_proven": False}, says(Why.UNPROVEN)),
     ({"is_yes": True, "status": ACCEPTED}, NOTHING),
+    ({"is_yes": True, "status": ACCEPTED, "is_before_move": True}, says(Why.OLDER)),
     ({"is_yes": True, "status": EXPIRED}, says(Why.OLDER)),
     ({"is_yes": False, "status": ACCEPTED}, says(Why.CANCELS)),
     ({"is_yes": False, "status": DECLINED}, NOTHING),
     # The word alone, in reply to an email that asks nothing, is written to the client.
     ({"is_yes": True, "is_to_request": False}, MESSAGE),
+    # Who says Yes to other times may think that they took one.
+    (
+        {"is_yes": True, "is_to_request": False, "is_to_times": True},
+        Decision(Reaction.MESSAGE, Why.TIMES),
+    ),
+    (
+        {"by": CLIENT, "is_yes": False, "is_to_times": True},
+        Decision(Reaction.MESSAGE, Why.TIMES),
+    ),
+    ({"is_to_request": False, "is_to_times": True}, MESSAGE),
+    # So may who writes it where it is not taken.
+    ({"seems_answer": True}, Decision(Reaction.MESSAGE, Why.UNCLEAR)),
+    ({"seems_answer": True, "status": ACCEPTED}, MESSAGE),
+    ({"by": CLIENT, "seems_answer": True}, MESSAGE),
     ({}, MESSAGE),
     ({"by": CLIENT, "is_yes": True}, MESSAGE),
     ({"by": CLIENT, "is_yes": False, "status": ACCEPTED}, MESSAGE),
@@ -130,7 +153,9 @@ CASES = st.builds(
     status=st.sampled_from(Status),
     method=st.sampled_from(["REPLY", "COUNTER", "REQUEST", "CANCEL", ""]),
     partstat=st.sampled_from(["ACCEPTED", "DECLINED", "TENTATIVE", "DELEGATED", "", None]),
+    is_plain=st.booleans(),
     is_newest=st.booleans(),
+    is_before_move=st.booleans(),
     is_superseded=st.booleans(),
     is_out_of_office=st.booleans(),
     is_quick=st.booleans(),
@@ -146,7 +171,8 @@ def test_only_a_plain_timely_answer_of_the_therapist_to_an_open_enquiry_acts(
     assert reaction is not Reaction.MESSAGE
     if reaction in (Reaction.ACCEPT, Reaction.DECLINE):
         assert (case.by, case.status, case.method) == (THERAPIST, OPEN, "REPLY")
-        assert case.is_newest and case.is_proven and not (case.is_quick or case.is_superseded)
+        assert case.is_plain and case.is_newest and case.is_proven
+        assert not (case.is_quick or case.is_superseded or case.is_before_move)
 
 
 @given(CASES)

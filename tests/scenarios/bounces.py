@@ -16,19 +16,23 @@ class Refusal:
     diagnostic: str = "smtp; 550 5.1.1 user unknown"
     message_id: str = "<bounce-1@mx.example>"
     subject: str = "Undelivered Mail Returned to Sender"
+    submitted: str = "auto-replied"
+    path: str = "<>"
     headers: str = ""
+    server: str = "dns; mx.example"
+    # A block of the report for another recipient, which comes first.
+    other: str = ""
 
 
 def report(of: Refusal) -> bytes:
     """RFC 3464, as Postfix, Sendmail, Exchange and most others write it."""
-    diagnostic = f"Diagnostic-Code: {of.diagnostic}\n" if of.diagnostic else ""
     return crlf(f"""
-Return-Path: <>
+Return-Path: {of.path}
 Message-ID: {of.message_id}
 From: MAILER-DAEMON@mx.example (Mail Delivery System)
 To: {of.to}
 Subject: {of.subject}
-Auto-Submitted: auto-replied
+Auto-Submitted: {of.submitted}
 {of.headers}MIME-Version: 1.0
 Content-Type: multipart/report; report-type=delivery-status; boundary="b1"
 
@@ -39,20 +43,131 @@ This is the mail system at host mx.example.
 --b1
 Content-Type: message/delivery-status
 
-Reporting-MTA: dns; mx.example
-Arrival-Date: Mon,  2 Nov 2026 09:05:00 +0000 (UTC)
-
-Final-Recipient: rfc822; {of.final or of.recipient}
-Original-Recipient: rfc822;{of.recipient}
-Action: {of.action}
-Status: {of.status}
-{diagnostic}
+{status_of(of)}
 --b1
 Content-Type: text/rfc822-headers
 
 Message-ID: <1f9656ec7e61c71d79bb2b0187@bookings.mindsum.example>
 Subject: Session request, Tue 3 Nov 14:00
 --b1--
+""")
+
+
+def status_of(of: Refusal) -> str:
+    """A part message/delivery-status."""
+    diagnostic = f"Diagnostic-Code: {of.diagnostic}\n" if of.diagnostic else ""
+    return f"""Reporting-MTA: {of.server}
+Arrival-Date: Mon,  2 Nov 2026 09:05:00 +0000 (UTC)
+
+{of.other}Final-Recipient: rfc822; {of.final or of.recipient}
+Original-Recipient: rfc822;{of.recipient}
+Action: {of.action}
+Status: {of.status}
+{diagnostic}"""
+
+
+def workspace(of: Refusal) -> bytes:
+    """Google's, with a picture beside the text."""
+    return crlf(f"""
+Return-Path: <>
+Message-ID: {of.message_id}
+From: Mail Delivery Subsystem <mailer-daemon@googlemail.com>
+To: {of.to}
+Auto-Submitted: auto-replied
+Subject: Delivery Status Notification (Failure)
+MIME-Version: 1.0
+Content-Type: multipart/report; boundary="r"; report-type=delivery-status
+
+--r
+Content-Type: multipart/related; boundary="p"
+
+--p
+Content-Type: multipart/alternative; boundary="t"
+
+--t
+Content-Type: text/plain; charset="UTF-8"
+
+** Address not found **
+--t
+Content-Type: text/html; charset="UTF-8"
+
+<html><img src="cid:icon.png">Address not found</html>
+--t--
+--p
+Content-Type: image/png; name="icon.png"
+Content-Disposition: attachment; filename="icon.png"
+Content-Transfer-Encoding: base64
+
+iVBORw0KGgo=
+--p--
+--r
+Content-Type: message/delivery-status
+
+{status_of(of)}
+--r
+Content-Type: message/rfc822
+
+Subject: Session request
+
+--r--
+""")
+
+
+def exchange(of: Refusal) -> bytes:
+    """Outlook's, with its text in two forms."""
+    return crlf(f"""
+Return-Path: <>
+Message-ID: {of.message_id}
+From: <postmaster@outlook.example>
+To: {of.to}
+Subject: {of.subject}
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="r"
+
+--r
+Content-Type: multipart/alternative; boundary="t"
+
+--t
+Content-Type: text/plain; charset="us-ascii"
+
+Your message couldn't be delivered.
+--t
+Content-Type: text/html; charset="us-ascii"
+
+<html>Your message couldn't be delivered.</html>
+--t--
+--r
+Content-Type: message/delivery-status
+
+{status_of(of)}
+--r
+Content-Type: message/rfc822
+
+Subject: Session request
+
+--r--
+""")
+
+
+def old_gmail(of: Refusal) -> bytes:
+    return crlf(f"""
+Return-Path: <>
+Message-ID: {of.message_id}
+From: Mail Delivery Subsystem <mailer-daemon@googlemail.com>
+To: {of.to}
+X-Failed-Recipients: {of.recipient}
+Subject: Delivery Status Notification (Failure)
+MIME-Version: 1.0
+Content-Type: text/plain; charset=ISO-8859-1
+
+Delivery to the following recipient failed permanently:
+
+     {of.recipient}
+
+Technical details of permanent failure:
+The error that the other server returned was: {of.diagnostic}
+
+----- Original message -----
 """)
 
 
@@ -162,7 +277,27 @@ SHAPES: dict[str, Shape] = {
     "sendmail": _status(
         "5.1.1", "550 5.1.1 <x@y>... User unknown", "bounced", "dead",
         subject="Returned mail: see transcript for details",
+        submitted="auto-generated (failure)", path="<MAILER-DAEMON@mx.example>",
     ),
+    "sendmail_copy": _status(
+        "5.1.1", "550 5.1.1 <x@y>... User unknown", "no_report", None,
+        subject="Postmaster notify: see transcript for details",
+        submitted="auto-generated (postmaster-notification)",
+    ),
+    "returned_to_a_loop": _status(
+        "5.1.1", "550 5.1.1 User unknown", "no_report", None, headers="X-Loop: mx.example\n"
+    ),
+    "two_recipients": _status(
+        "5.1.1", "550 5.1.1 User unknown", "bounced", "dead",
+        other="Final-Recipient: rfc822; x@other.example\nAction: failed\nStatus: 4.4.1\n\n",
+    ),
+    "workspace": Shape(
+        workspace,
+        {"diagnostic": "smtp; 550-5.1.1 The email account that you tried to reach does not exist."},
+        "bounced",
+        "dead",
+    ),
+    "old_gmail": Shape(old_gmail, {"diagnostic": "550 550 5.1.1 No such user"}, "bounced", "dead"),
     "exim": Shape(exim, {"diagnostic": "550 5.1.1 Unknown user"}, "bounced", "dead"),
     "exim_words": Shape(exim, {"diagnostic": "550 No such user here"}, "bounced", "doubted"),
     "exim_policy": _status("5.0.0", "554 5.7.1 Spf check: fail", "bounced_by_policy", None),
@@ -170,13 +305,21 @@ SHAPES: dict[str, Shape] = {
         "5.2.2", "552-5.2.2 The recipient's inbox is out of storage", "bounced", "missed"
     ),
     "auth_google": _status("5.7.26", "550-5.7.26 unauthenticated", "bounced_by_policy", None),
+    "auth_yahoo": _status("5.7.9", "554 5.7.9 Message not accepted", "bounced_by_policy", None),
     "auth_microsoft": _status("5.7.509", "550 5.7.509 Access denied", "bounced_by_policy", None),
     "block_list": _status("5.7.606", "550 5.7.606 banned sending IP", "bounced_by_policy", None),
     "yahoo_deferred": _status(
         "4.7.0", "421 4.7.0 [TSS04] temporarily deferred", "bounced_by_policy", None
     ),
-    "exchange": _status(
-        "5.1.10", "550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found", "bounced", "dead"
+    "exchange": Shape(
+        exchange,
+        {
+            "status": "5.1.10",
+            "diagnostic": "smtp; 550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found",
+            "subject": "Undeliverable: Session",
+        },
+        "bounced",
+        "dead",
     ),
     "exchange_full": _status("5.2.2", "554 5.2.2 mailbox full; STOREDRV", "bounced", "missed"),
     "exchange_too_large": _status("5.2.3", "550 5.2.3 RST.RecipSizeLimit", "bounced", None),
@@ -184,11 +327,28 @@ SHAPES: dict[str, Shape] = {
         "5.7.1", "550 5.7.1 RESOLVER.RST.AuthenticationRequired", "bounced_by_policy", None
     ),
     "exchange_expired": _status("4.4.7", "550 4.4.7 QUEUE.Expired; expired", "bounced", "missed"),
-    "localised": _status("5.1.1", "", "bounced", "dead", subject="Non remis : Session"),
+    "french": _status("5.1.1", "", "bounced", "dead", subject="Non remis : Session"),
+    "japanese": _status(
+        "5.1.1", "", "bounced", "dead", subject="=?iso-2022-jp?B?GyRCRyQ/LjwiR1QbKEI=?="
+    ),
+    "yandex": _status(
+        "5.1.1", "550 5.1.1 нет такого адреса", "bounced", "dead",
+        subject="=?utf-8?B?0J3QtdC00L7RgdGC0LDQstC70LXQvdC90L7QtQ==?=",
+    ),
     "outlook_domain": _status("5.5.0", "550 5.5.0 domain not reachable", "bounced", None),
+    "qmail_words": Shape(
+        qmail, {"diagnostic": "Sorry, no mailbox here by that name. (#5.1.1)"}, "bounced", "dead"
+    ),
+    "yahoo": Shape(
+        qmail, {"diagnostic": "554: delivery error: dd This user doesn't have an account"},
+        "bounced", "doubted",
+    ),
     "qmail": Shape(
         qmail, {"diagnostic": "550 5.1.1 no mailbox here by that name (#5.1.1)"}, "bounced", "dead"
     ),
-    "ses": _status("5.0.0 (permanent failure)", "", "bounced", "doubted"),
+    "ses": _status(
+        "5.0.0 (permanent failure)", "", "bounced", "doubted",
+        server="dsn; a8-50.smtp-out.amazonses.com",
+    ),
     "icloud": _status("5.1.1", "550 5.1.1 <x@privaterelay.appleid.com>: no", "bounced", "dead"),
 }  # fmt: skip

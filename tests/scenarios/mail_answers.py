@@ -9,7 +9,7 @@ from app.store import queries
 from app.store.db import database
 from emails.calendar import event_uid
 from tests.harness.smtp_server import LOOPBACK, PATIENCE_S
-from tests.scenarios.mailbox import Answer, google
+from tests.scenarios.invitation_answers import Answer, google
 
 DOMAIN = "in.example"
 

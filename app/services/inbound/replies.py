@@ -25,6 +25,7 @@ _ACTORS = {Role.CLIENT: Actor.CLIENT, Role.THERAPIST: Actor.THERAPIST}
 _WITH_ENTRY = [name for name, kind in KINDS.items() if kind.calendar is not None]
 # They ask for an answer.
 _REQUESTS = [name for name, kind in KINDS.items() if "accept_url" in kind.values]
+_OF_TIMES = "time_proposed"
 # What a calendar sends when its owner presses a button.
 _CALENDARS_OWN = ("REPLY", "COUNTER")
 _CONTROL = ("Cc", "Cs")
@@ -94,23 +95,26 @@ def _unplaced(message: InboundMessage, facts: InboundFacts, now: datetime) -> st
 
 
 def _calendar(reply: _Reply, answer: CalendarAnswer) -> str:
-    stamped_at = answer.stamped_at or _FIRST_INSTANT
     person = reply.booking.client if reply.by is Actor.CLIENT else reply.booking.therapist
     key = _answer_key(answer, person.email_key)
     if stored.is_answered(key):
         return "repeated"
+    # Neither a wrong clock nor a number that we never gave may outdo the answers to come.
+    stamped_at = min(answer.stamped_at or _FIRST_INSTANT, reply.message.received_at)
+    sequence = min(answer.sequence, reply.booking.sequence)
     column = InboundMessage.client if reply.by is Actor.CLIENT else InboundMessage.therapist
-    is_superseded = stored.has_newer_answer(
-        reply.booking, column == person, answer.sequence, stamped_at
-    )
+    is_superseded = stored.has_newer_answer(reply.booking, column == person, sequence, stamped_at)
     reply.message.answer_key = key
-    reply.message.answer_sequence, reply.message.answer_stamped_at = answer.sequence, stamped_at
+    reply.message.answer_sequence, reply.message.answer_stamped_at = sequence, stamped_at
+    moved = stored.last_move(reply.booking)
     case = CalendarCase(
         by=reply.by,
         status=reply.status,
         method=answer.method,
         partstat=answer.partstat_of(person.email_key),
+        is_plain=answer.is_plain,
         is_newest=answer.sequence == reply.booking.sequence and not reply.is_overtaken(stamped_at),
+        is_before_move=moved is not None and answer.sequence < moved.facts["sequence"],
         is_superseded=is_superseded,
         is_out_of_office=rules.is_out_of_office(answer.comment),
         is_quick=_is_quick(reply, _handed_over(reply)),
@@ -126,16 +130,17 @@ def _answer_key(answer: CalendarAnswer, address_key: str) -> str:
 
 def _words(reply: _Reply) -> str:
     facts, email = reply.facts, reply.about.email
-    moved_at = stored.last_moved_at(reply.booking)
-    text = _cleaned(facts.text)
+    moved, text = stored.last_move(reply.booking), _cleaned(facts.text)
+    is_before_move = moved is not None and email is not None and email.created_at < moved.at
     case = WordsCase(
         by=reply.by,
         status=reply.status,
         is_yes=facts.answer.is_yes if facts.answer else None,
+        seems_answer=words.answer(text) is not None,
         is_to_request=email is not None and email.kind in _REQUESTS,
-        is_newest=email is not None
-        and (moved_at is None or email.created_at >= moved_at)
-        and not reply.is_overtaken(reply.message.received_at),
+        is_before_move=is_before_move,
+        is_newest=not (is_before_move or reply.is_overtaken(reply.message.received_at)),
+        is_to_times=email is not None and email.kind == _OF_TIMES,
         has_text=bool(text),
         has_attachments=facts.has_attachments,
         is_too_long=len(text) > validation.TEXT_LENGTH,

@@ -74,13 +74,13 @@ def last_handed_over(booking: Booking, role: Role, kinds: list[str]) -> datetime
     return newest.settled_at if newest else None
 
 
-def last_moved_at(booking: Booking) -> datetime | None:
-    """When its time was last changed."""
-    entries = TimelineEntry.select(TimelineEntry.at).where(
+def last_move(booking: Booking) -> TimelineEntry | None:
+    """The line of the last change of its time."""
+    entries = TimelineEntry.select().where(
         TimelineEntry.booking == booking, TimelineEntry.event.startswith("moved")
     )
-    newest = entries.order_by(TimelineEntry.id.desc()).first()
-    return newest.at if newest else None
+    newest: TimelineEntry | None = entries.order_by(TimelineEntry.id.desc()).first()
+    return newest
 
 
 def newest_of_kind(kind: str, about: str, role: Role) -> datetime | None:

@@ -12,7 +12,8 @@ from app.services.inbound.receive import Taken, receive
 from app.store.models import Booking, InboundMessage, OutboxEmail, Role
 from emails.calendar import event_uid
 from tests.harness.smtp_server import MailServer
-from tests.scenarios.mailbox import Answer, google, written
+from tests.scenarios.invitation_answers import Answer, google
+from tests.scenarios.mailbox import written
 from tests.scenarios.story import DEE, Story, total
 
 DOMAIN = "in.example"

@@ -1,5 +1,6 @@
 """Answers from the mailbox while another time is proposed, and after it was taken."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -74,7 +75,8 @@ def test_an_answer_from_before_the_suggestion_changes_nothing_and_is_explained(
     stamp = f"{before:%Y%m%dT%H%M%SZ}"
     assert post.answer(suggested, partstat, stamp=stamp) == "explained_older"
     assert is_open(story, suggested)
-    assert "something has happened since" in read_by(story, ASHA, "answer_not_taken")
+    told = read_by(story, ASHA, "answer_not_taken")
+    assert "something has happened since. You suggested other times" in told
 
 
 def test_words_that_came_before_the_suggestion_change_nothing(
@@ -129,12 +131,46 @@ def test_answers_of_older_emails_change_nothing_after_a_move_and_show_the_new_ti
     story.deliver()
     story.wait(minutes=2)
     before = story.timeline(suggested)
-    # The accepted session agrees with a Yes.
-    assert post.answer(suggested, "ACCEPTED", sequence=0) == "silent"
-    story.wait(minutes=1)
+    answers: list[Callable[[], str]] = [
+        lambda: post.answer(suggested, "ACCEPTED", sequence=0),
+        lambda: post.reply("booking_requested", "Yes"),
+    ]
+    for answer in answers:
+        story.wait(hours=1)
+        assert answer() == "explained_older"
+        assert "Thu 5 Nov 2026" in read_by(story, ASHA, "answer_not_taken")
+    story.wait(hours=1)
     assert post.answer(suggested, "DECLINED", sequence=0) == "explained_cancels"
+    # A Yes to the entry of the new time agrees with it.
+    assert post.answer(suggested, "ACCEPTED") == "silent"
     assert story.timeline(suggested) == before
-    assert "Thu 5 Nov 2026" in read_by(story, ASHA, "answer_not_taken")
+
+
+def test_a_clients_yes_to_the_entry_of_an_old_time_shows_the_new_one(
+    post: Post, story: Story
+) -> None:
+    booking = story.ask(starts_at=WEDNESDAY_10)
+    story.accept(booking)
+    story.propose(booking, THURSDAY_10)
+    story.take(booking, THURSDAY_10)
+    story.deliver()
+    story.wait(minutes=2)
+    assert post.answer(booking, "ACCEPTED", Role.CLIENT, sequence=1) == "explained_older"
+    assert "Thu 5 Nov 2026" in read_by(story, DEE[1], "answer_not_taken")
+
+
+@pytest.mark.parametrize("by", [Actor.CLIENT, Actor.THERAPIST])
+def test_a_bare_yes_to_other_times_is_passed_on_and_its_sender_told_that_it_takes_none(
+    post: Post, story: Story, by: Actor
+) -> None:
+    booking = story.ask(starts_at=WEDNESDAY_10)
+    story.accept(booking)
+    story.propose(booking, THURSDAY_10, by=by)
+    story.deliver()
+    role, address = (Role.THERAPIST, ASHA) if by is Actor.CLIENT else (Role.CLIENT, DEE[1])
+    assert post.reply("time_proposed", "Yes", role) == "message"
+    assert "a reply chooses no time" in read_by(story, address, "answer_not_taken")
+    assert story.reload(booking).starts_at == WEDNESDAY_10
 
 
 def test_a_yes_to_an_enquiry_that_its_client_has_moved_since_shows_the_new_time(

@@ -9,7 +9,7 @@ from app.services.inbound.receive import Taken, receive
 from app.store import queries
 from app.store.models import Booking, InboundMessage, Purpose, Role
 from emails.calendar import event_uid
-from tests.scenarios.mailbox import PROGRAMS, Answer, forwarded
+from tests.scenarios.invitation_answers import NOT_PLAIN, PROGRAMS, Answer, exchange, forwarded
 from tests.scenarios.story import ELI, Story
 from tests.services.inbound.conftest import ASHA, Post
 
@@ -82,6 +82,45 @@ def test_what_is_no_plain_answer_changes_nothing(  # type: ignore[no-untyped-def
     assert told(story) == expected
 
 
+@pytest.mark.parametrize("name", NOT_PLAIN)
+def test_an_answer_that_is_not_plain_changes_nothing_and_is_explained(
+    post: Post, story: Story, asked: Booking, name: str
+) -> None:
+    to = post.organizer(asked)
+    raw = NOT_PLAIN[name](Answer(to=to, uid=event_uid(asked.reference)))
+    assert post.hear(raw, to) == "explained_unclear"
+    assert status(story, asked) is Status.REQUESTED
+    assert told(story) == [("answer_not_taken", "asha")]
+
+
+@pytest.mark.parametrize("method", ["REQUEST", "CANCEL", "REFRESH"])
+def test_another_method_that_a_person_sends_is_explained(
+    post: Post, story: Story, asked: Booking, method: str
+) -> None:
+    to = post.organizer(asked)
+    raw = exchange(Answer(to=to, uid=event_uid(asked.reference), method=method))
+    assert post.hear(raw, to) == "explained_unclear"
+    assert status(story, asked) is Status.REQUESTED
+
+
+def test_a_counter_is_answered_with_suggest_another_time(
+    post: Post, story: Story, asked: Booking
+) -> None:
+    assert post.answer(asked, "ACCEPTED", method="COUNTER") == "explained_other_time"
+    text = story.sent()[0].parsed.get_body(("plain",))
+    assert text is not None
+    assert "Suggest another time:\nhttp" in text.get_content().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("odd", [{"sequence": 7}, {"stamp": "20991231T000000Z"}])
+def test_a_wrong_clock_or_number_does_not_outdo_the_answers_to_come(
+    post: Post, story: Story, asked: Booking, odd: dict[str, object]
+) -> None:
+    post.answer(asked, "TENTATIVE", **odd)
+    story.wait(minutes=1)
+    assert post.answer(asked, "ACCEPTED") == "accepted"
+
+
 def test_an_answer_within_a_minute_of_the_email_asks_and_later_ones_act(
     post: Post, story: Story
 ) -> None:
@@ -138,6 +177,7 @@ def test_a_yes_that_agrees_is_silent_and_one_to_what_has_ended_is_told(
 def test_an_older_answer_that_arrives_later_is_superseded(
     post: Post, story: Story, asked: Booking
 ) -> None:
+    story.wait(hours=1)
     assert post.answer(asked, "TENTATIVE", stamp="20261102T092000Z") == "explained_maybe"
     late = {"stamp": "20261102T091000Z", "message_id": "<late@google.com>"}
     assert post.answer(asked, "ACCEPTED", **late) == "silent"

@@ -13,7 +13,8 @@ from app.store import queries
 from app.store.models import Booking, InboundMessage, TimelineEntry
 from emails.calendar import event_uid
 from tests.harness.soak import runs
-from tests.scenarios.mailbox import Answer, google, written
+from tests.scenarios.invitation_answers import Answer, google
+from tests.scenarios.mailbox import written
 from tests.scenarios.story import Story, at_once, total
 from tests.services.inbound.conftest import Post
 

@@ -6,7 +6,7 @@ from app.rules.lifecycle import Actor, Status
 from app.services.inbound.receive import MOST_AN_HOUR, Taken, receive
 from app.store import queries
 from app.store.models import Booking, Client, Purpose, Role
-from tests.scenarios.mailbox import AUTOMATIC, NOT_ANSWERS, SEPARATORS, crlf, written
+from tests.scenarios.mailbox import AUTOMATIC, NOT_ANSWERS, QUOTED, SEPARATORS, crlf, written
 from tests.scenarios.story import DEE, Story
 from tests.services.inbound.conftest import Post
 
@@ -41,6 +41,19 @@ def test_other_words_are_a_message_to_the_client_and_answer_nothing(
     assert story.reload(asked).status is Status.REQUESTED
     assert messages(story, asked) == [("therapist", text)]
     assert story.deliver() == [("new_message", DEE[1])]
+
+
+@pytest.mark.parametrize(("text", "is_html"), [("<p>Yes</p>", True), (f"{QUOTED}\n\nYes", False)])
+def test_a_yes_that_is_not_taken_is_passed_on_and_explained(
+    post: Post, story: Story, asked: Booking, text: str, is_html: bool
+) -> None:
+    sent = next(each for each in story.mail.messages if each.kind == "booking_requested")
+    to = post.organizer(asked)
+    reply = written(to, text, in_reply_to=str(sent.parsed["Message-ID"]), html=is_html)
+    assert post.hear(reply, to) == "message"
+    assert messages(story, asked) == [("therapist", "Yes")]
+    assert story.reload(asked).status is Status.REQUESTED
+    assert sorted(kind for kind, _ in story.deliver()) == ["answer_not_taken", "new_message"]
 
 
 def test_no_with_a_reason_declines_and_gives_it(post: Post, story: Story, asked: Booking) -> None:
@@ -95,6 +108,17 @@ def test_neither_sees_the_address_of_the_other(post: Post, story: Story, asked: 
         assert hidden not in sent[0].raw
 
 
+def test_a_signature_that_only_a_name_begins_is_not_passed_on(
+    post: Post, story: Story, asked: Booking
+) -> None:
+    to = post.organizer(asked)
+    sent = next(each for each in story.mail.messages if each.kind == "booking_requested")
+    text = "Yes\n\nSee you then.\n\nAsha Rao\nPsychotherapist\n+44 20 7946 0018"
+    reply = written(to, text, in_reply_to=str(sent.parsed["Message-ID"]))
+    assert post.hear(reply.replace(b"From: Asha <", b"From: Asha Rao <"), to) == "accepted"
+    assert messages(story, asked) == [("therapist", "See you then.")]
+
+
 def test_after_the_end_of_a_booking_its_reply_is_told_where_to_turn(
     post: Post, story: Story, asked: Booking
 ) -> None:
@@ -112,6 +136,19 @@ def test_an_automatic_reply_does_nothing_and_tells_nobody(
 ) -> None:
     assert post.reply("booking_requested", "Yes", headers=AUTOMATIC[name]) == "automatic"
     assert story.reload(asked).status is Status.REQUESTED
+    assert story.deliver() == []
+
+
+def test_exchange_answers_for_its_owner_and_does_nothing(
+    post: Post, story: Story, asked: Booking
+) -> None:
+    to = post.organizer(asked)
+    away = written(to, "Yes", headers="X-Auto-Response-Suppress: All\n")
+    by_subject = away.replace(b"Re: Dee", b"Automatic reply: Dee")
+    assert post.hear(by_subject, to) == "automatic"
+    # An answer of a person has a sender.
+    by_path = away.replace(b"words-1", b"words-2")
+    assert post.hear(by_path, to, is_from_server=True) == "automatic"
     assert story.deliver() == []
 
 

@@ -21,7 +21,8 @@ from app.store.models import InboundMessage, InboundStatus, OutboxEmail, Role
 from emails.calendar import event_uid
 from tests.harness.soak import runs
 from tests.scenarios.bounces import SHAPES, Refusal
-from tests.scenarios.mailbox import PROGRAMS, SEPARATORS, Answer, written
+from tests.scenarios.invitation_answers import PROGRAMS, Answer
+from tests.scenarios.mailbox import SEPARATORS, written
 from tests.scenarios.story import Story, total
 
 MESSAGES = runs(500, 10_000)
