@@ -152,7 +152,7 @@ def test_who_presses_at_once_is_asked_once_and_then_it_happens(
 
 def test_the_same_time_next_week_opens_the_form_filled_in(story: Story, arrive: Arrive) -> None:
     story.accept(story.ask(starts_at=TUESDAY_10 + DAY))
-    dee = arrive(WIDTH, scripts=False)
+    dee = Unhurried(arrive(WIDTH, scripts=False), story)
     dee.read("booking_accepted").follow("Manage Booking").press("The same time next week")
     assert dee.page.get_by_label("Your name").input_value() == "Dee Stone"
     assert dee.page.get_by_label("Your email").input_value() == "dee@clients.example"
