@@ -60,7 +60,7 @@ _CLIENTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PastRequest:
     """A booking of the history. `at`: since its beginning; `days`: before the start."""
 
     client: str
@@ -122,7 +122,7 @@ class _History:
         self._ends_at = clock.now()
         self._starts_at = self._ends_at - LENGTH
 
-    def play(self, bookings: Sequence[Asked]) -> None:
+    def play(self, bookings: Sequence[PastRequest]) -> None:
         """Let each booking go on when its time comes, and do in between what is due."""
         # A number keeps stories of the same instant apart.
         waiting = [
@@ -166,36 +166,36 @@ class _History:
         for _ in self._sender.deliver():
             pass
 
-    def _life(self, asked: Asked) -> Story:
+    def _life(self, past: PastRequest) -> Story:
         """One booking, from the request on; yields when it goes on."""
-        yield self._starts_at + asked.at
-        booking = self._request(asked)
-        if asked.answer is None:
+        yield self._starts_at + past.at
+        booking = self._request(past)
+        if past.answer is None:
             return
-        yield clock.now() + asked.answer * HOUR
-        if asked.then == "declined":
+        yield clock.now() + past.answer * HOUR
+        if past.then == "declined":
             _move(booking, Move.DECLINE, "I am away that week, and hope you find somebody soon.")
             return
         _move(booking, Move.ACCEPT)
-        if asked.question:
+        if past.question:
             yield clock.now() + 2 * HOUR
-            messages.send(booking, asked.question, author=Actor.CLIENT, now=clock.now())
-        if asked.reply:
+            messages.send(booking, past.question, author=Actor.CLIENT, now=clock.now())
+        if past.reply:
             yield clock.now() + HOUR
             messages.note_read(booking, queries.writings_of(booking, Purpose.MESSAGE))
-            messages.send(booking, asked.reply, author=Actor.THERAPIST, now=clock.now())
-        yield from _end(booking, asked.then)
+            messages.send(booking, past.reply, author=Actor.THERAPIST, now=clock.now())
+        yield from _end(booking, past.then)
 
-    def _request(self, asked: Asked) -> Booking:
+    def _request(self, past: PastRequest) -> Booking:
         """At the therapist's first open time after that many days."""
-        therapist, now = queries.therapist_by_slug(asked.therapist), clock.now()
-        from_at = now + asked.days * DAY
+        therapist, now = queries.therapist_by_slug(past.therapist), clock.now()
+        from_at = now + past.days * DAY
         starts = availability.open_times(
-            therapist, asked.kind, from_at=from_at, until_at=from_at + 7 * DAY, now=now
+            therapist, past.kind, from_at=from_at, until_at=from_at + 7 * DAY, now=now
         )
-        name, email, zone = _CLIENTS[asked.client]
+        name, email, zone = _CLIENTS[past.client]
         wanted = request.BookingRequest(
-            asked.therapist, name, email, zone, starts[0], asked.kind, asked.note
+            past.therapist, name, email, zone, starts[0], past.kind, past.note
         )
         return request.request_booking(wanted, via=Via.API, now=now)
 
@@ -239,25 +239,25 @@ def _day(number: int, hour: float = 9) -> timedelta:
 
 _BOOKINGS = (
     # Asha answers quickly, and earns.
-    Asked("dana", "asha", _day(0), kind=Kind.FREE_CONSULTATION, note="Is this for me?"),
-    Asked("elio", "asha", _day(1), answer=0.2),
-    Asked("dana", "asha", _day(3), answer=1.0, note="I sleep badly since the spring."),
-    Asked("gwen", "asha", _day(5), answer=2.2, then="moved"),
-    Asked("hana", "asha", _day(7), then="cancelled_late"),
-    Asked("ines", "asha", _day(9), answer=5.5),
-    Asked("kim", "asha", _day(11), then="no_show"),
-    Asked("dana", "asha", _day(12), answer=0.8),
-    Asked("gwen", "asha", _day(13), then="cancelled"),
+    PastRequest("dana", "asha", _day(0), kind=Kind.FREE_CONSULTATION, note="Is this for me?"),
+    PastRequest("elio", "asha", _day(1), answer=0.2),
+    PastRequest("dana", "asha", _day(3), answer=1.0, note="I sleep badly since the spring."),
+    PastRequest("gwen", "asha", _day(5), answer=2.2, then="moved"),
+    PastRequest("hana", "asha", _day(7), then="cancelled_late"),
+    PastRequest("ines", "asha", _day(9), answer=5.5),
+    PastRequest("kim", "asha", _day(11), then="no_show"),
+    PastRequest("dana", "asha", _day(12), answer=0.8),
+    PastRequest("gwen", "asha", _day(13), then="cancelled"),
     # Bran is often late, lets one expire and calls one off.
-    Asked("jon", "bran", _day(1, 14), answer=7.0),
-    Asked("kim", "bran", _day(4, 14), answer=None),
-    Asked("ines", "bran", _day(9, 14), answer=2.5, then="called_off"),
+    PastRequest("jon", "bran", _day(1, 14), answer=7.0),
+    PastRequest("kim", "bran", _day(4, 14), answer=None),
+    PastRequest("ines", "bran", _day(9, 14), answer=2.5, then="called_off"),
     # Chi has few requests, and takes them at once. Farah declines some.
-    Asked("hana", "chi", _day(2, 21), answer=0.1),
-    Asked("gwen", "farah", _day(3, 11), answer=1.0, then="declined"),
-    Asked("kim", "farah", _day(8, 11), answer=0.7),
+    PastRequest("hana", "chi", _day(2, 21), answer=0.1),
+    PastRequest("gwen", "farah", _day(3, 11), answer=1.0, then="declined"),
+    PastRequest("kim", "farah", _day(8, 11), answer=0.7),
     # What is ahead.
-    Asked(
+    PastRequest(
         "dana",
         "asha",
         _day(18),
@@ -265,20 +265,20 @@ _BOOKINGS = (
         question="Is there anything that I should read beforehand?",
         reply="Nothing at all. A quiet room is enough.",
     ),
-    Asked("elio", "asha", LENGTH - 26 * HOUR, days=1),
-    Asked(
+    PastRequest("elio", "asha", LENGTH - 26 * HOUR, days=1),
+    PastRequest(
         "ines",
         "asha",
         LENGTH - 8 * HOUR,
         days=4,
         question="Could we keep the camera off the first time?",
     ),
-    Asked(
+    PastRequest(
         "gwen",
         "asha",
         LENGTH - 0.8 * HOUR,
         answer=None,
         note="I have not slept well since the spring, and my work has begun to show it.",
     ),
-    Asked("jon", "bran", LENGTH - 4 * HOUR, days=3, answer=None),
+    PastRequest("jon", "bran", LENGTH - 4 * HOUR, days=3, answer=None),
 )

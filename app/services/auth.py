@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.links import LinkToken
-from app.services import access_trail, asked, limits, sessions
+from app.services import access_trail, email_requests, limits, sessions
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction
 from app.store.models import (
     AccessEvent,
     Area,
-    AskedKind,
+    EmailRequestKind,
     OpsPerson,
     OutboxEmail,
     Role,
@@ -26,7 +26,7 @@ SIGN_IN_LASTS = timedelta(minutes=15)
 _LINK_IS_OUT = SIGN_IN_LASTS - timedelta(minutes=1)
 # The kind of email that carries the link to each area.
 _EMAILS = {Area.DASHBOARD: "sign_in", Area.OPS: "ops_sign_in"}
-_ASKED = {Area.DASHBOARD: AskedKind.SIGN_IN, Area.OPS: AskedKind.OPS_SIGN_IN}
+_KINDS = {Area.DASHBOARD: EmailRequestKind.SIGN_IN, Area.OPS: EmailRequestKind.OPS_SIGN_IN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def ask_for_sign_in(
     address: str, next_path: str, now: datetime, area: Area = Area.DASHBOARD
 ) -> None:
     """`next_path`: where its owner goes after signing in."""
-    asked.ask_for(_ASKED[area], address, now, about=next_path)
+    email_requests.create(_KINDS[area], address, now, about=next_path)
 
 
 @in_transaction

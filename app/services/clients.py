@@ -8,10 +8,10 @@ from peewee import IntegrityError, ModelSelect
 
 from app.errors import FieldError, InvalidFields, NotFound, StoreUnavailable
 from app.rules.lifecycle import LIVE, Actor, Status, Via
-from app.services import access_trail, asked, exported, limits
+from app.services import access_trail, email_requests, exports, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
-from app.services.inbound import kept
+from app.services.inbound import personal_data
 from app.services.mail import private_words
 from app.services.therapists import ranking
 from app.store import erasure_log, outbox, pauses, queries, suppressions
@@ -19,12 +19,12 @@ from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     AccessEntry,
     AccessEvent,
-    AskedEmail,
-    AskedKind,
     Booking,
     Client,
     DeliveryAttempt,
     EmailLimit,
+    EmailRequest,
+    EmailRequestKind,
     ManageVisit,
     OutboxEmail,
     OutboxStatus,
@@ -58,10 +58,10 @@ def export(address: str, now: datetime) -> dict[str, Any]:
         "first_seen_at": client.created_at.isoformat(),
         "no_emails_because": unreachable.reason if unreachable else None,
         "bookings": [_booking(booking) for booking in bookings.order_by(Booking.id)],
-        "emails": exported.emails(OutboxEmail.client == client),
+        "emails": exports.emails(OutboxEmail.client == client),
         "unconfirmed": unconfirmed,
-        "sent_to_us": kept.export(client),
-        "access": [exported.access(entry) for entry in queries.access_to_client(client)],
+        "sent_to_us": personal_data.export(client),
+        "access": [exports.access(entry) for entry in queries.access_to_client(client)],
     }
 
 
@@ -89,7 +89,7 @@ def erase(address: str, now: datetime, *, ends_live_bookings: bool = False) -> i
     if not ends_live_bookings:
         _refuse_while_live(client, now)
     suppressions.forget(address)
-    kept.forget(client, address)
+    personal_data.forget(client, address)
     gone = client.erased_address
     Client.update(email=gone, email_key=gone).where(Client.id == client.id).execute()
     # The trail names them by number alone, and now says nothing of where they were.
@@ -159,7 +159,7 @@ def change_address(address: str, new: str, now: datetime) -> Client:
         raise InvalidFields(FieldError("new", taken)) from error
     suppressions.forget(address)
     suppressions.forget(new)
-    kept.follow_address(address, new, now)
+    personal_data.follow_address(address, new, now)
     outbox.restart_queued(client, now)
     return client
 
@@ -185,7 +185,7 @@ def _record_first_visit(booking: Booking, now: datetime) -> None:
 
 
 def ask_for_links(address: str, now: datetime) -> None:
-    asked.ask_for(AskedKind.YOUR_LINKS, address, now)
+    email_requests.create(EmailRequestKind.YOUR_LINKS, address, now)
 
 
 @in_transaction
@@ -234,7 +234,7 @@ def _unconfirmed(address: str) -> list[dict[str, Any]]:
 def _forget_unconfirmed(address: str) -> int:
     hashes, client = limits.address_hashes(address), queries.client_by_email(address)
     # First, as deliver_outbox takes these rows before it locks therapists.
-    AskedEmail.delete().where(AskedEmail.address_hash.in_(hashes)).execute()
+    EmailRequest.delete().where(EmailRequest.address_hash.in_(hashes)).execute()
     found = pending_requests.pending_of_address(hashes)
     bookings = Booking.select(Booking.therapist).where(Booking.client == client)
     # At once with those of the bookings: locks taken in another order could meet.
@@ -282,5 +282,5 @@ def _booking(booking: Booking) -> dict[str, Any]:
         "name": booking.client_name,
         "given_name": booking.client_given_name,
         "timezone": booking.client_timezone,
-        **exported.booking(booking, Role.CLIENT, writings),
+        **exports.booking(booking, Role.CLIENT, writings),
     }

@@ -20,7 +20,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.store.db import errors
-from app.web import kept
+from app.web import typed_fields
 from app.web.api import problems
 
 API = "/api/"
@@ -138,11 +138,11 @@ def _page(status: int, text: ErrorText | None = None, error: Exception | None = 
 
 def _typed(status: int, error: Exception | None) -> dict[str, Any]:
     """What was typed into the form that gets this answer, for the page."""
-    fields = kept.kept_fields()
+    fields = typed_fields.sent()
     is_any = any(field.label for field in fields)
     return {
         "kept": fields if is_any else [],
-        "needs_token": kept.needs_token(),
+        "needs_token": typed_fields.needs_token(),
         "may_send_again": status in _MAY_HELP or isinstance(error, CSRFError),
     }
 

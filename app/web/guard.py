@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 
 from app.store.models import Area
-from app.web import access, auth, kept
+from app.web import access, auth, typed_fields
 from app.web.security import csrf
 
 
@@ -42,7 +42,7 @@ def _send_again_page(area: Area, status: HTTPStatus) -> ResponseReturnValue:
     """Keep a form's typed texts when its session has ended, and ask to send the form again."""
     page = render_template(
         "dashboard/send_again.html",
-        fields=kept.kept_fields(),
+        fields=typed_fields.sent(),
         is_signed_in=auth.current_session(area) is not None,
         sign_in_path=url_for(auth.SIGN_IN_PAGES[area]),
         next=auth.safe_next_path(request.path.rpartition("/")[0], area),

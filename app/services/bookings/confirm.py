@@ -19,12 +19,12 @@ from app.errors import (
 )
 from app.links import LinkPurpose, LinkToken
 from app.rules.lifecycle import Kind, Via
-from app.services import asked, limits
+from app.services import email_requests, limits
 from app.services.bookings import holds, request
 from app.services.bookings.request import BookingRequest
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction, on_commit
-from app.store.models import AskedKind, Booking, EmailLimit, PendingRequest, Role
+from app.store.models import Booking, EmailLimit, EmailRequestKind, PendingRequest, Role
 from app.store.models.outbox import CONFIRM_REQUEST
 from app.store.queries import pending as pending_requests
 
@@ -73,7 +73,7 @@ def _details(wanted: BookingRequest) -> str:
 
 def ask_for_link(key: str, address: str, now: datetime) -> None:
     """The link, to an address that may be another one than before; see `send_link`."""
-    asked.ask_for(AskedKind.CONFIRM_REQUEST, address, now, about=key)
+    email_requests.create(EmailRequestKind.CONFIRM_REQUEST, address, now, about=key)
 
 
 @in_transaction

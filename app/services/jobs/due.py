@@ -13,7 +13,7 @@ from app.rules.lifecycle import Actor, Status, Via
 from app.rules.reminders import Reminder
 from app.services import limits, sessions
 from app.services.bookings import holds, log, transitions
-from app.services.inbound import kept
+from app.services.inbound import personal_data
 from app.services.jobs import retention
 from app.services.jobs.batching import each_booking, each_therapist
 from app.services.jobs.result import JobResult, PartialResults
@@ -203,7 +203,7 @@ _OLD = (
     ),
     *((_old(SignInSession, is_over), after) for is_over, after in queries.WAYS_SESSIONS_END),
     (_old(LimitUse, lambda before: LimitUse.last_at <= before), limits.USES_KEPT),
-    (_old(InboundMessage, lambda before: InboundMessage.received_at < before), kept.KEPT),
+    (_old(InboundMessage, lambda before: InboundMessage.received_at < before), personal_data.KEPT),
 )
 _OLD_TRAIL = _old(AccessEntry, lambda before: AccessEntry.at < before)
 

@@ -21,7 +21,7 @@ from app.mailer import (
 )
 from app.services.inbound.addresses import envelope_sender
 from app.services.jobs.result import JobResult, PartialResults
-from app.services.mail import asked_answers, leases, pauses, private_words, results
+from app.services.mail import answer_email_requests, leases, pauses, private_words, results
 from app.services.mail.batch import Batch
 from app.services.mail.compose import compose
 from app.services.mail.results import BEHIND, Result
@@ -80,7 +80,7 @@ class OutboxSender:
 
     def deliver(self) -> PartialResults:
         """Parts of some emails each. Untried claims are given back, also if it is closed."""
-        asked_answers.answer_asked(self._clock())
+        answer_email_requests.answer_due(self._clock())
         if self._throttle.is_held():
             return
         oldest_at = claiming.oldest_due_at(self._clock())

@@ -16,7 +16,7 @@ from app.rules.names import given_name
 from app.rules.ranking import TIE_PRIME
 from app.rules.weekly_hours import Window as OpenWindow
 from app.services import sessions
-from app.services.inbound import kept
+from app.services.inbound import personal_data
 from app.services.ops import acts
 from app.services.therapists import feed
 from app.store import outbox, queries, suppressions
@@ -139,7 +139,7 @@ def change_address(slug: str, address: str, now: datetime) -> Therapist:
         sessions.end_all_of(therapist, now)
         feed.end_of(therapist, now)
     suppressions.forget(address)
-    kept.follow_address(old, address, now)
+    personal_data.follow_address(old, address, now)
     outbox.restart_queued(therapist, now)
     on_commit(lambda: _log.warning("therapist_address_changed", therapist=slug))
     return therapist

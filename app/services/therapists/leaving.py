@@ -12,21 +12,21 @@ from app.errors import FieldError, InvalidFields
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.rules.search_key import search_key
 from app.rules.weekly_hours import format_windows
-from app.services import access_trail, availability, exported, limits
+from app.services import access_trail, availability, exports, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
-from app.services.inbound import kept
+from app.services.inbound import personal_data
 from app.services.mail import private_words
 from app.store import erasure_log, pauses, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     AccessEntry,
     AccessEvent,
-    AskedEmail,
     Booking,
     CalendarFeed,
     DeliveryAttempt,
     EmailLimit,
+    EmailRequest,
     IdempotentAnswer,
     OutboxEmail,
     OutboxStatus,
@@ -84,11 +84,11 @@ def export(slug: str, now: datetime) -> dict[str, Any]:
             for each in queries.sessions_that_last(therapist, now)
         ],
         "bookings": [_booking(each) for each in bookings],
-        "emails": exported.emails(
+        "emails": exports.emails(
             (OutboxEmail.therapist == therapist) & (OutboxEmail.role == Role.THERAPIST)
         ),
-        "sent_to_us": kept.export(therapist),
-        "access": [exported.access(each) for each in queries.access_of_therapist(therapist)],
+        "sent_to_us": personal_data.export(therapist),
+        "access": [exports.access(each) for each in queries.access_of_therapist(therapist)],
     }
 
 
@@ -145,7 +145,7 @@ def _booking(booking: Booking) -> dict[str, Any]:
     return {
         "reference": booking.reference,
         "client": booking.client_given_name,
-        **exported.booking(booking, Role.THERAPIST, written),
+        **exports.booking(booking, Role.THERAPIST, written),
     }
 
 
@@ -168,7 +168,7 @@ def erase(slug: str, now: datetime, *, ends_live_bookings: bool = False) -> int:
     erased = Access(AccessEvent.ERASED, therapist=therapist, about="therapist")
     access_trail.record_required(erased, now)
     own_bookings = Booking.select(Booking.id).where(Booking.therapist == therapist)
-    kept.forget(therapist, therapist.email)
+    personal_data.forget(therapist, therapist.email)
     _erase_account(therapist)
     _erase_words(own_bookings)
     _erase_emails(therapist, own_bookings, now)
@@ -207,8 +207,8 @@ def _erase_account(therapist: Therapist) -> None:
     ):  # fmt: skip
         table.delete().where(table.therapist == therapist).execute()
     hashes = limits.address_hashes(therapist.email)
-    for asked in (AskedEmail, EmailLimit):
-        asked.delete().where(asked.address_hash.in_(hashes)).execute()
+    for kept_by_hash in (EmailRequest, EmailLimit):
+        kept_by_hash.delete().where(kept_by_hash.address_hash.in_(hashes)).execute()
     # Answers that the API repeats for two days name the slug.
     named = IdempotentAnswer.body.contains(therapist.slug)
     IdempotentAnswer.delete().where(named).execute()

@@ -1,7 +1,6 @@
 """The tables: columns, constraints and partial indexes; no decisions."""
 
 from app.store.models.access import AccessEntry, AccessEvent, Party
-from app.store.models.asked import AskedEmail, AskedKind
 from app.store.models.base import Table
 from app.store.models.bookings import (
     Booking,
@@ -13,6 +12,7 @@ from app.store.models.bookings import (
     TimelineEntry,
     Writing,
 )
+from app.store.models.email_requests import EmailRequest, EmailRequestKind
 from app.store.models.inbound import Complaint, InboundMessage, InboundStatus, MailKey
 from app.store.models.outbox import (
     DeliveryAttempt,
@@ -48,14 +48,14 @@ __all__ = [
     "AccessEvent",
     "AccountState",
     "Area",
-    "AskedEmail",
-    "AskedKind",
     "Booking",
     "CalendarFeed",
     "Client",
     "Complaint",
     "DeliveryAttempt",
     "EmailLimit",
+    "EmailRequest",
+    "EmailRequestKind",
     "HeldTime",
     "Hold",
     "IdempotentAnswer",
@@ -98,6 +98,6 @@ TABLES: tuple[type[Table], ...] = (
     Therapist, Window, TimeOff, TherapistPhone, Client, Booking, TimelineEntry, LedgerLine,
     MonthEarned, Writing, StandingEntry, OutboxEmail, PendingRequest, Proposal, ProposedTime,
     HeldTime, DeliveryAttempt, SignIn, SignInSession, IdempotentAnswer, JobStatistics,
-    Suppression, Hold, MailPause, EmailLimit, ManageVisit, AccessEntry, LimitUse, AskedEmail,
+    Suppression, Hold, MailPause, EmailLimit, ManageVisit, AccessEntry, LimitUse, EmailRequest,
     InboundMessage, Complaint, MailKey, TherapistPhoto, CalendarFeed,
 )  # fmt: skip

@@ -151,11 +151,11 @@ def _confirm_page(
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
 
 
-def _answer(booking: Booking, asked: Move, reason: str = "") -> ResponseReturnValue:
+def _answer(booking: Booking, chosen: Move, reason: str = "") -> ResponseReturnValue:
     by, via, now = Actor.THERAPIST, Via.LINK, clock.now()
     move = Move(
         press.meant(
-            *_verbs(asked, booking),
+            *_verbs(chosen, booking),
             holder=booking.therapist.email,
             does_something=lambda value: (
                 transitions.judge(booking, Move(value), by, now) is Verdict.ALLOWED

@@ -10,7 +10,7 @@ from app import clock, config
 from app.services import search
 from app.store import suppressions
 from app.store.models import Therapist
-from app.web import kept, zones
+from app.web import typed_fields, zones
 from app.web.kept_pages import KeptPages
 from app.web.public.open_times import all_starts, arrange
 from app.web.public.request_form import RequestForm, asks_for_times
@@ -86,7 +86,7 @@ def unavailable(therapist: Therapist) -> str:
     return render_template(
         "public/unavailable.html",
         therapist=therapist,
-        typed=kept.kept_fields(),
+        typed=typed_fields.sent(),
         now=now,
         policy=config.current().policy,
         others=search.alternatives_to(therapist, now),

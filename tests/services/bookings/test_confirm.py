@@ -22,7 +22,7 @@ from app.services import clients, limits
 from app.services.bookings import confirm, request
 from app.services.bookings.request import BookingRequest
 from app.services.jobs import due
-from app.services.mail.asked_answers import answer_asked
+from app.services.mail.answer_email_requests import answer_due
 from app.services.mail.sender import OutboxSender
 from app.services.therapists import ranking
 from app.store.db import database
@@ -217,7 +217,7 @@ def test_simultaneous_requests_for_one_address_count_together(story: Story) -> N
         for slug, hours in (("asha", 0), ("asha", 2), ("bran", 6), ("bran", 8))
     ]
     at_once([lambda each=each: confirm.take_request(each, now=now) for each in asked])
-    at_once([lambda: answer_asked(now)] * 4)
+    at_once([lambda: answer_due(now)] * 4)
     assert PendingRequest.select().where(PendingRequest.held_until > now).count() == 2
     due_now = OutboxEmail.select().where(OutboxEmail.due_at <= now)
     assert due_now.count() == 1

@@ -57,8 +57,8 @@ def test_the_form_says_the_same_for_every_address(app: Flask, cast: Cast) -> Non
         pages[address] = (answer.status_code, answer.text.replace(address, ""))
     assert len(set(pages.values())) == 1
     after = all_rows()
-    assert len(after.pop("AskedEmail")) == 3
-    assert after | {"AskedEmail": []} == before
+    assert len(after.pop("EmailRequest")) == 3
+    assert after | {"EmailRequest": []} == before
 
 
 def test_only_an_address_of_the_setting_gets_a_link_however_it_is_spelt(

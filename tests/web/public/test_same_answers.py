@@ -11,10 +11,10 @@ from flask import Flask
 from app import config
 from app.rules.lifecycle import Kind
 from app.services import auth
-from app.services.mail.asked_answers import BATCH, answer_asked
+from app.services.mail.answer_email_requests import BATCH, answer_due
 from app.services.therapists import accounts
-from app.store import asked
-from app.store.models import AskedEmail, AskedKind, OutboxEmail, Suppression
+from app.store import email_requests
+from app.store.models import EmailRequest, EmailRequestKind, OutboxEmail, Suppression
 from tests.harness.page_stories import link, press
 from tests.harness.pages import ASHA, filled
 from tests.scenarios.story import Story, at_once
@@ -110,20 +110,25 @@ def test_a_form_stores_only_that_an_email_was_asked_for_and_the_address_encrypte
         ask_to_sign_in(visitor, THERAPIST)
     written = [each for each in seen if each.startswith(("INSERT", "UPDATE", "DELETE"))]
     assert len(written) == 1 and 'INTO "asked_email"' in written[0]
-    row = AskedEmail.select().dicts().get()
+    row = EmailRequest.select().dicts().get()
     assert THERAPIST not in str(row["address"].encode())
     assert ("sign_in", THERAPIST) in story.deliver()
-    assert not AskedEmail.select().exists()
+    assert not EmailRequest.select().exists()
 
 
 @pytest.mark.both_databases
 def test_several_schedulers_answer_what_was_asked_once(story: Story) -> None:
     for number in range(5):
-        asked.add(
-            AskedKind.SIGN_IN, THERAPIST, "hash", about=str(number), network="", now=story.now
+        email_requests.add(
+            EmailRequestKind.SIGN_IN,
+            THERAPIST,
+            "hash",
+            about=str(number),
+            network="",
+            now=story.now,
         )
-    at_once([lambda: answer_asked(story.now)] * 4)
-    assert not AskedEmail.select().exists()
+    at_once([lambda: answer_due(story.now)] * 4)
+    assert not EmailRequest.select().exists()
     assert OutboxEmail.select().where(OutboxEmail.kind == "sign_in").count() == 1
 
 
@@ -141,7 +146,7 @@ def test_one_that_cannot_be_answered_keeps_no_other_waiting(
     for address in (UNKNOWN, THERAPIST):
         ask_to_sign_in(visitor, address)
     assert ("sign_in", THERAPIST) in story.deliver()
-    assert not AskedEmail.select().exists()
+    assert not EmailRequest.select().exists()
 
 
 def test_what_was_asked_long_ago_is_answered_no_more(story: Story, visitor: Visitor) -> None:
@@ -149,14 +154,16 @@ def test_what_was_asked_long_ago_is_answered_no_more(story: Story, visitor: Visi
     ask_to_sign_in(visitor, THERAPIST)
     story.wait(minutes=15)
     assert story.deliver() == []
-    assert not AskedEmail.select().exists()
+    assert not EmailRequest.select().exists()
 
 
 def test_a_flood_of_questions_lets_emails_leave_in_between(story: Story) -> None:
     for _ in range(BATCH + 1):
-        asked.add(AskedKind.SIGN_IN, UNKNOWN, "hash", about="", network="", now=story.now)
+        email_requests.add(
+            EmailRequestKind.SIGN_IN, UNKNOWN, "hash", about="", network="", now=story.now
+        )
     assert story.deliver()
-    assert AskedEmail.select().count() == 1
+    assert EmailRequest.select().count() == 1
 
 
 @pytest.mark.both_databases

@@ -1,4 +1,4 @@
-"""The table of emails that somebody asked for by typing an address."""
+"""The table of requests for an email, made by typing an address into a form."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from app.store.models.base import Table, add_index
 from app.store.models.fields import EncryptedTextField, EnumField, InstantField
 
 
-class AskedKind(StrEnum):
+class EmailRequestKind(StrEnum):
     SIGN_IN = "sign_in"
     # To the ops desk.
     OPS_SIGN_IN = "ops_sign_in"
@@ -16,11 +16,14 @@ class AskedKind(StrEnum):
     CONFIRM_REQUEST = "confirm_request"
 
 
-class AskedEmail(Table):
+class EmailRequest(Table):
     # A form writes one row, the same for every address. What follows from it is for
     # deliver_outbox to find out, and the row ends: so no answer tells by how long it takes.
 
-    kind = EnumField(AskedKind)
+    class Meta:
+        table_name = "asked_email"
+
+    kind = EnumField(EmailRequestKind)
     address = EncryptedTextField(bound_to=("kind", "created_at"))
     # A keyed hash of it, for erasing.
     address_hash = CharField(max_length=64)
@@ -32,4 +35,4 @@ class AskedEmail(Table):
 
 
 # Rows about one pending request are answered in their order.
-add_index(AskedEmail, "asked_email_about", AskedEmail.kind, AskedEmail.about, AskedEmail.id)
+add_index(EmailRequest, "asked_email_about", EmailRequest.kind, EmailRequest.about, EmailRequest.id)

@@ -35,7 +35,7 @@ _LABELS |= {
 
 
 @dataclass(frozen=True, slots=True)
-class KeptField:
+class TypedField:
     name: str
     text: str
     # Empty if it was not typed.
@@ -43,7 +43,7 @@ class KeptField:
     is_long: bool
 
 
-def kept_fields() -> list[KeptField]:
+def sent() -> list[TypedField]:
     """The fields of the form that was sent, but for its CSRF token."""
     try:
         sent = list(request.form.items(multi=True))
@@ -51,7 +51,7 @@ def kept_fields() -> list[KeptField]:
         # The body ended early.
         return []
     return [
-        KeptField(name, text, _LABELS.get(name, "") if text.strip() else "", name in _LONG)
+        TypedField(name, text, _LABELS.get(name, "") if text.strip() else "", name in _LONG)
         for name, text in sent
         if name != "csrf_token"
     ]

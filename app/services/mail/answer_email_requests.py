@@ -1,4 +1,4 @@
-"""What follows from an email that somebody asked for, once it is known whose address it is."""
+"""Answers to requests for an email, once it is known whose address was typed."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,36 +9,38 @@ from app.rules.lifecycle import Via
 from app.services import access_trail, auth, clients
 from app.services.access_trail import Origin
 from app.services.bookings import confirm
-from app.store import asked
+from app.store import email_requests
 from app.store.db import errors
 from app.store.db.database import in_transaction, savepoint
-from app.store.models import Area, AskedEmail, AskedKind, Party
+from app.store.models import Area, EmailRequest, EmailRequestKind, Party
 
 # One run answers so many, so that emails leave in between.
 BATCH = 50
 # The email is of no more use then.
 _TOO_OLD = {
-    AskedKind.SIGN_IN: auth.SIGN_IN_LASTS,
-    AskedKind.OPS_SIGN_IN: auth.SIGN_IN_LASTS,
-    AskedKind.YOUR_LINKS: timedelta(days=1),
-    AskedKind.CONFIRM_REQUEST: confirm.LINK_LASTS,
+    EmailRequestKind.SIGN_IN: auth.SIGN_IN_LASTS,
+    EmailRequestKind.OPS_SIGN_IN: auth.SIGN_IN_LASTS,
+    EmailRequestKind.YOUR_LINKS: timedelta(days=1),
+    EmailRequestKind.CONFIRM_REQUEST: confirm.LINK_LASTS,
 }
-_ANSWERS: dict[AskedKind, Callable[[AskedEmail, datetime], None]] = {
-    AskedKind.SIGN_IN: lambda each, now: auth.request_sign_in(each.address, each.about, now),
-    AskedKind.OPS_SIGN_IN: lambda each, now: auth.request_sign_in(
+_ANSWERS: dict[EmailRequestKind, Callable[[EmailRequest, datetime], None]] = {
+    EmailRequestKind.SIGN_IN: lambda each, now: auth.request_sign_in(each.address, each.about, now),
+    EmailRequestKind.OPS_SIGN_IN: lambda each, now: auth.request_sign_in(
         each.address, each.about, now, Area.OPS
     ),
-    AskedKind.YOUR_LINKS: lambda each, now: clients.send_links(each.address, now),
-    AskedKind.CONFIRM_REQUEST: lambda each, now: confirm.send_link(each.about, each.address, now),
+    EmailRequestKind.YOUR_LINKS: lambda each, now: clients.send_links(each.address, now),
+    EmailRequestKind.CONFIRM_REQUEST: lambda each, now: confirm.send_link(
+        each.about, each.address, now
+    ),
 }
 
 _log = structlog.get_logger("mindsum")
 
 
-def answer_asked(now: datetime) -> None:
+def answer_due(now: datetime) -> None:
     """Queue the emails that people asked for; what was asked for an unknown address ends here."""
     # Without a transaction of its own where there is nothing to do.
-    if not asked.is_empty():
+    if not email_requests.is_empty():
         for _ in range(BATCH):
             if not _answer_oldest(now):
                 return
@@ -46,7 +48,7 @@ def answer_asked(now: datetime) -> None:
 
 @in_transaction
 def _answer_oldest(now: datetime) -> bool:
-    each = asked.take_oldest()
+    each = email_requests.take_oldest()
     if each is None:
         return False
     if now - each.created_at < _TOO_OLD[each.kind]:
@@ -54,7 +56,7 @@ def _answer_oldest(now: datetime) -> bool:
     return True
 
 
-def _answer(each: AskedEmail, now: datetime) -> None:
+def _answer(each: EmailRequest, now: datetime) -> None:
     try:
         with savepoint(), access_trail.acting_as(Origin(Party.STRANGER, Via.PAGE, each.network)):
             _ANSWERS[each.kind](each, now)
