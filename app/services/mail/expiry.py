@@ -9,6 +9,7 @@ from app.rules.lifecycle import LIVE, Status
 from app.services import sessions
 from app.services.auth import SIGN_IN_LASTS
 from app.services.mail.reach import reach_of
+from app.services.therapists import standing
 from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
 from app.store.queries import pending as pending_requests
@@ -51,6 +52,8 @@ def _while_open(booking: Booking, now: datetime) -> Reason:
         return f"the enquiry is already {booking.status}"
     if now >= booking.expires_at:
         return "the enquiry has expired"
+    if standing.is_deactivation_due(booking.therapist):
+        return "the enquiry ends with the therapist's account"
     return None
 
 

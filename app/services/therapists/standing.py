@@ -43,7 +43,7 @@ def record(booking: Booking, move: Move, *, at: datetime, now: datetime) -> int 
         therapist.standing_due_at = now
     else:
         # A completion.
-        if _is_deactivation_due(therapist):
+        if _must_be_deactivated(therapist):
             therapist = _deactivate_first(therapist, now)
         notified = rules.announced_after_completion(_LEVELS[therapist.streak_told])
         therapist.streak, therapist.flagged_at = 0, None
@@ -79,7 +79,12 @@ def _reached(therapist: Therapist) -> Standing:
     return Standing(therapist.streak, is_deactivated=therapist.is_deactivated)
 
 
-def _is_deactivation_due(therapist: Therapist) -> bool:
+def is_deactivation_due(therapist: Therapist) -> bool:
+    """Whether the next run of apply_standing deactivates the account."""
+    return therapist.standing_due_at is not None and _must_be_deactivated(therapist)
+
+
+def _must_be_deactivated(therapist: Therapist) -> bool:
     step = rules.step_reached(therapist.streak, config.current().policy)
     return step is StandingStep.DEACTIVATE and not therapist.is_deactivated
 

@@ -8,7 +8,7 @@ import pytest
 from app import config
 from app.rules.lifecycle import Actor
 from app.services.jobs import batching, due
-from app.store.models import Booking, OutboxEmail, OutboxStatus, TimelineEntry
+from app.store.models import Booking, OutboxEmail, OutboxStatus, Therapist, TimelineEntry
 from tests.scenarios.story import DEE, Story, total
 
 SECOND = timedelta(seconds=1)
@@ -119,6 +119,23 @@ def test_a_reminder_that_is_too_late_to_send_is_skipped(
         OutboxStatus.SKIPPED,
         "the enquiry is already late",
     )
+
+
+@pytest.mark.parametrize(
+    ("streak", "is_due", "goes_out"), [(5, True, False), (5, False, True), (4, True, True)]
+)
+def test_nothing_asks_for_an_answer_once_the_account_is_to_be_deactivated(
+    story: Story, streak: int, is_due: bool, goes_out: bool
+) -> None:
+    # Whether apply_standing has run yet must make no difference.
+    booking = story.ask()
+    due_at = story.now if is_due else None
+    Therapist.update(streak=streak, standing_due_at=due_at).execute()
+    sent = {kind for kind, _ in story.deliver()}
+    assert sent == ({"booking_requested", "booking_received"} if goes_out else set())
+    story.sweep()
+    is_expired = story.reload(booking).status == "expired"
+    assert is_expired is not goes_out
 
 
 @pytest.mark.both_databases

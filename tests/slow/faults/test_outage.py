@@ -15,6 +15,7 @@ import pytest
 import time_machine
 from flask import Flask
 
+from app import config
 from app.store import claiming, queries
 from app.store.models import (
     Booking,
@@ -125,7 +126,7 @@ def claimed_again(site: Site) -> set[str]:
         message_id(
             row.booking.reference if row.booking else None,
             row.kind,
-            row.recipient.email if row.recipient else site.environment["OPS_EMAIL"],
+            row.recipient.email if row.recipient else config.current().ops_email,
             row.ordinal,
             host,
         )
