@@ -32,6 +32,7 @@ _OUR_LINK = re.compile(r"https?://\S+/link/[a-z-]+/\S+")
 _OUR_GREETING = re.compile(r"Hello \S.{0,80},")
 
 _YES = frozenset({"yes", "accept", "ok"})
+_SEEMS = re.compile(r"\W*(?:yes|yep|accept(?:ed)?|ok(?:ay)?|no(?:pe)?|declined?)\b", re.IGNORECASE)
 _NO = re.compile(r"(?:no|decline)(?:\s*,\s*(?P<reason>\S.*))?", re.IGNORECASE)
 
 
@@ -63,6 +64,11 @@ def answer(text: str) -> WordAnswer | None:
         return WordAnswer(is_yes=True)
     found = _NO.fullmatch(line) or _NO.fullmatch(line.rstrip(".! "))
     return WordAnswer(is_yes=False, reason=found["reason"] or "") if found else None
+
+
+def seems_answer(text: str) -> bool:
+    """Whether it begins like an answer, and its writer may think that it is one."""
+    return bool(_SEEMS.match(text))
 
 
 def without_answer(text: str) -> str:

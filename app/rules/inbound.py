@@ -41,8 +41,10 @@ class Why(StrEnum):
     EMPTY = "empty"
     TOO_LONG = "too_long"
     ATTACHMENTS = "attachments"
-    # A word to an email that offers other times.
+    # What reads like an answer: to an email that offers other times, or to one that asks for Yes
+    # or No. It is passed on as a message.
     TIMES = "times"
+    NOT_PLAIN = "not_plain"
     # Client and therapist do not write to one another here any more.
     OVER = "over"
 
@@ -157,7 +159,7 @@ class WordsCase:
     by: Actor
     status: Status
     is_yes: bool | None
-    # Whether it would be one if it stood in plain text, above what it answers.
+    # Whether its writer may think that it is one.
     seems_answer: bool
     # Whether it replies to an email that asks for an answer.
     is_to_request: bool
@@ -181,12 +183,11 @@ def judge_words(case: WordsCase) -> Decision:
     if why is not None:
         return Decision(Reaction.EXPLAIN, why)
     # The message is passed on, and beside it the sender is told what it does not do.
-    is_answer = case.is_yes is not None or case.seems_answer
-    if is_answer and case.is_to_times:
+    if case.seems_answer and case.is_to_times:
         return Decision(Reaction.MESSAGE, Why.TIMES)
     waits = case.by is Actor.THERAPIST and case.status is Status.REQUESTED
-    if is_answer and waits and case.is_to_request:
-        return Decision(Reaction.MESSAGE, Why.UNCLEAR)
+    if case.seems_answer and case.is_to_request and waits:
+        return Decision(Reaction.MESSAGE, Why.NOT_PLAIN)
     return Decision(Reaction.MESSAGE, Why.ATTACHMENTS if case.has_attachments else None)
 
 

@@ -61,6 +61,7 @@ NOT_TAKEN: tuple[tuple[str, Role, str], ...] = (
     ("empty", "client", "requested"),
     ("too_long", "therapist", "accepted"),
     ("attachments", "client", "accepted"),
+    ("not_plain", "therapist", "requested"),
     ("times", "therapist", "accepted"),
     ("times", "client", "accepted"),
     ("over", "client", "completed"),

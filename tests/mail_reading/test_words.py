@@ -75,6 +75,23 @@ def test_an_empty_reply_has_no_text() -> None:
     assert read(written(TO, SEPARATORS["gmail"])).text == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Yes please", True),
+        ("*Accepted*", True),
+        ("okay!", True),
+        ("No problem!", True),
+        ("Not sure", False),
+        ("Nobody told me", False),
+        ("Could it be later? Yes, five is fine", False),
+        ("", False),
+    ],
+)
+def test_what_begins_like_an_answer_is_told_apart(text: str, expected: bool) -> None:
+    assert words.seems_answer(text) is expected
+
+
 def test_a_reaction_is_no_answer_and_no_file() -> None:
     raw = crlf(f"""
 From: asha@therapists.example

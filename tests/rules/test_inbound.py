@@ -118,16 +118,16 @@ WORDS = [
     ({"is_yes": True, "is_to_request": False}, MESSAGE),
     # Who says Yes to other times may think that they took one.
     (
-        {"is_yes": True, "is_to_request": False, "is_to_times": True},
+        {"seems_answer": True, "is_to_request": False, "is_to_times": True},
         Decision(Reaction.MESSAGE, Why.TIMES),
     ),
     (
-        {"by": CLIENT, "is_yes": False, "is_to_times": True},
+        {"by": CLIENT, "seems_answer": True, "is_to_times": True},
         Decision(Reaction.MESSAGE, Why.TIMES),
     ),
     ({"is_to_request": False, "is_to_times": True}, MESSAGE),
     # So may who writes it where it is not taken.
-    ({"seems_answer": True}, Decision(Reaction.MESSAGE, Why.UNCLEAR)),
+    ({"seems_answer": True}, Decision(Reaction.MESSAGE, Why.NOT_PLAIN)),
     ({"seems_answer": True, "status": ACCEPTED}, MESSAGE),
     ({"by": CLIENT, "seems_answer": True}, MESSAGE),
     ({}, MESSAGE),

@@ -136,7 +136,7 @@ def _words(reply: _Reply) -> str:
         by=reply.by,
         status=reply.status,
         is_yes=facts.answer.is_yes if facts.answer else None,
-        seems_answer=words.answer(text) is not None,
+        seems_answer=words.seems_answer(text),
         is_to_request=email is not None and email.kind in _REQUESTS,
         is_before_move=is_before_move,
         is_newest=not (is_before_move or reply.is_overtaken(reply.message.received_at)),
