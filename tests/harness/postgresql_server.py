@@ -22,7 +22,8 @@ class OwnServer:
         self._folder = folder
         self.url = str(self._server.get_uri())
         # The first line is the pid; the fifth says where the socket is.
-        self._socket = (folder / "postmaster.pid").read_text().splitlines()[4]
+        self.socket = (folder / "postmaster.pid").read_text().splitlines()[4]
+        self.programs: Path = self._server.bin_path
 
     def stop(self, mode: str) -> None:
         """Mode `fast` ends connections cleanly, `immediate` is like a crash."""
@@ -30,7 +31,7 @@ class OwnServer:
 
     def start(self, *options: str) -> None:
         """With these options of the program `postgres` beside the usual ones."""
-        given = " ".join(['-h ""', f"-k {self._socket}", *options])
+        given = " ".join(['-h ""', f"-k {self.socket}", *options])
         self._control("start", "-o", given, "-l", str(self._folder / "log"))
 
     def end(self) -> None:
