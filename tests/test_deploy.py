@@ -24,6 +24,7 @@ DEPLOY = ROOT / "deploy"
 SETTINGS = {name.upper() for name in Settings.model_fields}
 # Of the programs around ours.
 OTHERS = {"PYTHON_VERSION"}
+PRODUCT = f"mindsum-bookings:{VERSION}"
 
 
 @pytest.fixture
@@ -130,3 +131,108 @@ def test_a_unit_exposes_little(unit: str, tmp_path: Path) -> None:
     found = re.search(r"exposure level for \S+: ([\d.]+)", said.stdout)
     assert found, said
     assert float(found[1]) <= 2.0
+
+
+def test_the_image_is_built_from_what_there_is_and_gets_into_its_context() -> None:
+    let_in = {line[1:] for line in lines_of(ROOT / ".dockerignore") if line.startswith("!")}
+    copied = [
+        source
+        for line in lines_of(DEPLOY / "docker/Dockerfile")
+        if line.startswith("COPY ") and "--from=" not in line
+        for source in line.split()[1:-1]
+    ]
+    assert "requirements.lock" in copied
+    # A pattern, so that it may match nothing.
+    files = [each.replace("jso[n]", "json") for each in copied]
+    assert [each for each in files if each not in let_in] == []
+    assert [each for each in files if not (ROOT / each).exists()] in ([], ["dist/sbom.json"])
+
+
+def lines_of(file: Path) -> list[str]:
+    return file.read_text().splitlines()
+
+
+def test_each_service_of_compose_waits_for_what_it_needs_and_says_whether_it_is_well() -> None:
+    described = of_yaml("docker/compose.yaml")
+    services = described["services"]
+    own = {name for name, each in services.items() if each.get("image") == PRODUCT}
+    assert own >= {"secrets", "release", "web", "scheduler", "inbound"}
+    for name, service in services.items():
+        assert set(service.get("depends_on", ())) <= set(services), name
+        for mount in service["volumes"]:
+            source = mount.split(":")[0]
+            is_file = source.startswith("./")
+            known = (DEPLOY / "docker" / source).exists() if is_file else described["volumes"]
+            assert known if is_file else source in known, mount
+    for name in own:
+        assert (services[name]["read_only"], services[name]["cap_drop"]) == (True, ["ALL"])
+        may_write = name == "secrets"
+        keys = [each for each in services[name]["volumes"] if each.startswith("secrets:")]
+        assert keys == [f"secrets:/var/lib/mindsum{'' if may_write else ':ro'}"]
+    # The site's is in its image; nothing starts before the keys are made and the schema is current.
+    assert "HEALTHCHECK" in (DEPLOY / "docker/Dockerfile").read_text()
+    assert "pg_isready" in services["database"]["healthcheck"]["test"]
+    waits = {
+        name: {needed: how["condition"] for needed, how in each["depends_on"].items()}
+        for name, each in services.items()
+        if "depends_on" in each
+    }
+    assert waits["database"] == {"secrets": "service_completed_successfully"}
+    assert waits["release"] == {"database": "service_healthy"}
+    for name in ("web", "scheduler", "inbound"):
+        assert waits[name] == {"release": "service_completed_successfully"}
+    assert waits["caddy"] == {"web": "service_healthy"}
+
+
+def test_fly_builds_the_same_image() -> None:
+    platforms = DEPLOY / "platforms"
+    built = tomllib.loads((platforms / "fly.toml").read_text())["build"]["dockerfile"]
+    assert (platforms / built).resolve() == (DEPLOY / "docker/Dockerfile").resolve()
+
+
+def test_platforms_start_the_processes_of_the_procfile() -> None:
+    # An installed product has no file scheduler.py in its folder.
+    procfile = (ROOT / "Procfile").read_text().replace("python scheduler.py", "python -m scheduler")
+    known = dict(re.findall(r"(?m)^(\w+): (.+)$", procfile))
+    fly = tomllib.loads((DEPLOY / "platforms/fly.toml").read_text())
+    assert fly["processes"].items() <= known.items()
+    assert fly["deploy"]["release_command"] == known["release"]
+    heroku = json.loads((DEPLOY / "platforms/heroku/app.json").read_text())
+    assert set(heroku["formation"]) == {"web", "scheduler"}
+    web, worker = of_yaml("platforms/render.yaml")["services"]
+    assert (web["startCommand"], worker["startCommand"]) == (known["web"], known["scheduler"])
+    assert web["preDeployCommand"] == known["release"]
+
+
+def test_alerts_and_dashboard_choose_by_labels_that_a_metric_has(visitor: Visitor) -> None:
+    beat()
+    visitor.get("/healthz")
+    labels: dict[str, set[str]] = {}
+    for sample in scrape(visitor):
+        name, _, given = sample.partition("{")
+        labels.setdefault(name, set()).update(re.findall(r'(\w+)="', given))
+    for file in ("rules.yml", "grafana.json"):
+        text = (DEPLOY / "monitoring" / file).read_text().replace('\\"', '"')
+        chosen = re.findall(r"(mindsum_\w+)\{([^}]*)\}", text)
+        assert chosen
+        for name, given in chosen:
+            if name in labels:
+                assert set(re.findall(r'(\w+)=~?"', given)) <= labels[name], (file, name)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
+def test_systemd_finds_no_fault_in_a_unit(tmp_path: Path) -> None:
+    units = [*(DEPLOY / "systemd").glob("*.service"), *(DEPLOY / "systemd").glob("*.timer")]
+    copies = []
+    for unit in units:
+        # The programs are not on this machine.
+        text = re.sub(r"(?m)^(ExecStart=)/opt/mindsum\S+", r"\1/bin/true", unit.read_text())
+        copies.append(tmp_path / unit.name)
+        copies[-1].write_text(text)
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *copies],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (said.returncode, [line for line in said.stderr.splitlines() if "mindsum" in line]) == (
+        0, [],
+    )  # fmt: skip
