@@ -71,14 +71,15 @@ def _batch(
 
 
 def each_therapist(
-    due_at: Field, now: datetime, step: Callable[[Therapist], object]
+    due_at: Field, now: datetime, prepare: Callable[[Therapist], Callable[[], bool]]
 ) -> PartialResults:
+    """`prepare` reads without a lock; what it returns is done, or not, under the therapist's."""
     left: list[int] = []
     while due := queries.therapists_due(due_at, now, BATCH, left):
         for therapist in due:
             oldest_at = getattr(therapist, due_at.name)
             try:
-                done = _step_if_free(therapist, step)
+                done = _done_if_free(therapist.id, prepare(therapist))
             except Exception as error:
                 if isinstance(error, StoreUnavailable) or errors.is_environmental(error):
                     raise
@@ -87,14 +88,12 @@ def each_therapist(
             else:
                 result = JobResult(1, done, 0, oldest_at)
             if not result.done:
-                # It failed, or somebody else has locked the therapist: the next run tries again.
+                # It failed, or somebody else has locked the therapist or changed what was read: the
+                # next run tries again.
                 left.append(therapist.id)
             yield result
 
 
 @in_transaction
-def _step_if_free(therapist: Therapist, step: Callable[[Therapist], object]) -> bool:
-    if not queries.lock_therapist_if_free(therapist.id):
-        return False
-    step(therapist)
-    return True
+def _done_if_free(therapist_id: int, step: Callable[[], bool]) -> bool:
+    return queries.lock_therapist_if_free(therapist_id) and step()

@@ -1,5 +1,6 @@
 """The sweeps: find what has fallen due, and take each booking to where it should be now."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,6 +43,8 @@ from app.store.queries import ACCEPTED, REQUESTED, DueBookings
 SIGN_INS_KEPT = timedelta(days=1)
 API_ANSWERS_KEPT = timedelta(days=2)
 PURGE_BATCH = 1000
+# Of one run; after very many bookings all scores take minutes.
+RANKING_S = 10.0
 PURGE_EVERY = timedelta(hours=1)
 
 
@@ -97,16 +100,22 @@ def complete_sessions(now: datetime) -> PartialResults:
 
 
 def apply_standing(now: datetime) -> PartialResults:
+    def apply(therapist: Therapist) -> bool:
+        transitions.apply_standing(therapist.id, via=Via.SCHEDULER, now=now)
+        return True
+
     yield from each_therapist(
-        Therapist.standing_due_at,
-        now,
-        lambda therapist: transitions.apply_standing(therapist.id, via=Via.SCHEDULER, now=now),
+        Therapist.standing_due_at, now, lambda therapist: lambda: apply(therapist)
     )
+    ends_s = time.monotonic() + RANKING_S
     for part in each_therapist(
-        Therapist.ranking_due_at, now, lambda therapist: ranking.refresh(therapist.id, now)
+        Therapist.ranking_due_at, now, lambda therapist: ranking.prepare_refresh(therapist.id, now)
     ):
         # Scores change with the clock alone; counted as due, they would be logged all the time.
         yield JobResult(failed=part.failed)
+        if time.monotonic() > ends_s:
+            # Standing comes first again; the next run goes on with the most overdue.
+            return
 
 
 def remind_sessions(now: datetime) -> PartialResults:

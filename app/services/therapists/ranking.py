@@ -1,6 +1,8 @@
 """Therapists' scores: computed from enquiries and stored with the therapist, for the list."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from app import config
 from app.rules import ranking as rules
@@ -45,17 +47,38 @@ def schedule_refresh(therapist_id: int, now: datetime) -> None:
 @in_transaction
 def refresh(therapist_id: int, now: datetime) -> None:
     """Compute and store one therapist's score, and when it next changes by time alone."""
-    therapist = queries.locked_therapist(therapist_id)
+    statements.update(
+        Therapist, _columns(queries.locked_therapist(therapist_id), now), id=therapist_id
+    )
+
+
+def prepare_refresh(therapist_id: int, now: datetime) -> Callable[[], bool]:
+    """As `refresh`, computed without a lock: writers need not wait for it.
+
+    What is returned stores it; False if something that counts has changed since.
+    """
+    therapist = queries.therapist_by_id(therapist_id)
+    # Whatever changes a score sets it.
+    due_at, columns = therapist.ranking_due_at, _columns(therapist, now)
+    if due_at is None:
+        return lambda: False
+    return lambda: bool(
+        statements.update(Therapist, columns, id=therapist_id, ranking_due_at=due_at)
+    )
+
+
+def _columns(therapist: Therapist, now: datetime) -> dict[str, Any]:
     policy = config.current().policy
     enquiries = recent_enquiries(therapist, now)
     ranking = rules.score(enquiries, is_flagged=therapist.is_flagged, now=now, policy=policy)
-    therapist.score = float(ranking.score)
-    therapist.median_answer_s = round(ranking.median_answer_seconds)
-    therapist.answers_counted = ranking.answered + ranking.expired
-    therapist.ranked_at = now
-    # None if only an event can change it.
-    therapist.ranking_due_at = rules.changes_next_at(enquiries, now, policy)
-    therapist.save()
+    return {
+        "score": float(ranking.score),
+        "median_answer_s": round(ranking.median_answer_seconds),
+        "answers_counted": ranking.answered + ranking.expired,
+        "ranked_at": now,
+        # None if only an event can change it.
+        "ranking_due_at": rules.changes_next_at(enquiries, now, policy),
+    }
 
 
 def waited(booking: Booking, at: datetime) -> timedelta:
