@@ -26,8 +26,6 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
 
 def _create(settings: "Settings | None") -> "Flask":
     # Imported here, so that importing one module of this package does not import all others.
-    from flask import Flask  # noqa: PLC0415
-
     from app import clock, config, logs, web  # noqa: PLC0415
     from app.mailer import Mailer  # noqa: PLC0415
     from app.store.db import database  # noqa: PLC0415
@@ -38,7 +36,7 @@ def _create(settings: "Settings | None") -> "Flask":
     if settings.demo_dir is not None:
         clock.follow(settings.demo_dir / "clock")
     database.bind(settings.database_url)
-    app = Flask(__name__, static_folder=None)
+    app = web.Application(__name__, static_folder=None)
     app.config.update(flask_config(settings))
     app.extensions["mailer"] = Mailer(app)
     web.register(app, settings)

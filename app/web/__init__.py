@@ -1,6 +1,8 @@
 """Pages, links and the API: each endpoint reads the request, calls one use case and answers."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 from flask import Flask, g, request
 
@@ -66,6 +68,12 @@ _BLUEPRINTS = (
 _WITHOUT_DATABASE = frozenset(
     {None, "static", "robots.robots", "ops.healthz", "ops.readyz", "ops.metrics"}
 )
+
+
+class Application(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        # None of ours is a coroutine; looking at each hook of each request takes long.
+        return func
 
 
 def register(app: Flask, settings: Settings) -> None:

@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
@@ -63,6 +63,11 @@ def release() -> None:
     """Close idle connections: PostgreSQL's of all threads, SQLite's of this thread."""
     if db.obj is not None:
         db.obj.release()
+
+
+def version() -> Hashable:
+    """What was read after it is still so while it stays equal; every commit makes another one."""
+    return db.obj.version()  # type: ignore[no-any-return]
 
 
 def is_sqlite() -> bool:

@@ -2,7 +2,7 @@
 
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
@@ -168,6 +168,11 @@ class PostgresqlServer(PooledPostgresqlDatabase):
 
     def _can_reuse(self, conn: Connection) -> bool:
         return not self._is_released and bool(super()._can_reuse(conn))
+
+    def version(self) -> Hashable:
+        """See `database.version`: which transactions a read sees."""
+        (snapshot,) = self.execute_sql("SELECT pg_current_snapshot()::text").fetchone()
+        return self.database, snapshot
 
     def release(self) -> None:
         self.close()

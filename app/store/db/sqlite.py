@@ -3,8 +3,9 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ BUSY_S = 10
 WRITE_LOCK_S = 10.0
 
 _write_lock = FairLock()
+_versions = count()
 
 
 class _Kept(threading.local):
@@ -30,6 +32,8 @@ class _Kept(threading.local):
     file: tuple[int, int, int] | None = None
     # Whether every statement since it was opened was free of faults.
     is_sound = True
+    # The connection, and its counts of changes, when it last looked.
+    seen: tuple[sqlite3.Connection, int, int] | None = None
 
 
 class SqliteFile(peewee.SqliteDatabase):
@@ -54,6 +58,7 @@ class SqliteFile(peewee.SqliteDatabase):
         self.path = path
         self._may_create = False
         self._kept = _Kept()
+        self._version = next(_versions)
 
     @contextmanager
     def creating(self) -> Iterator[None]:
@@ -96,6 +101,16 @@ class SqliteFile(peewee.SqliteDatabase):
         else:
             self._kept.connection = None
             connection.close()
+
+    def version(self) -> Hashable:
+        """See `database.version`; numbers of this process."""
+        connection: sqlite3.Connection = self._state.conn
+        # It counts what other connections committed, this one's own are in `total_changes`.
+        (by_others,) = self.execute_sql("PRAGMA data_version").fetchone()
+        seen = connection, by_others, connection.total_changes
+        if seen != self._kept.seen:
+            self._kept.seen, self._version = seen, next(_versions)
+        return self._version
 
     def release(self) -> None:
         """Close this thread's connection."""

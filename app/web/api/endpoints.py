@@ -38,6 +38,7 @@ from app.web.api.input import (
     checked,
     json_object,
 )
+from app.web.kept_pages import KeptPages
 from app.web.security import API_LIMIT, csrf, limiter
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -46,6 +47,8 @@ csrf.exempt(blueprint)
 
 _PUBLIC = frozenset({"api.openapi_document", "api.reference", "api.problem_kind"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Open times by address; two months of one therapist have up to 70 KB.
+_slots = KeptPages[str](64)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -187,6 +190,10 @@ def show_therapist(slug: str) -> Response:
 @blueprint.get("/v1/therapists/<slug>/slots")
 def list_slots(slug: str) -> Response:
     """Open starts; `from` and `days` count days in UTC."""
+    return _json(_slots.get_as_stored(lambda: _slots_text(slug)))
+
+
+def _slots_text(slug: str) -> str:
     now, therapist = clock.now(), _therapist(slug)
     params = checked(SlotsIn, {"from": now.date().isoformat(), **request.args.to_dict()})
     from_at = datetime.combine(params.from_on, time(), UTC)
@@ -194,7 +201,7 @@ def list_slots(slug: str) -> Response:
     starts = availability.open_times(
         therapist, params.kind, from_at=from_at, until_at=until_at, now=now
     )
-    return _json(json.dumps([validation.instant_text(start) for start in starts]))
+    return json.dumps([validation.instant_text(start) for start in starts])
 
 
 def _api_key() -> ApiKey | None:

@@ -100,13 +100,9 @@ def _find_page(
 
 @blueprint.get("/therapists/<slug>")
 def profile(slug: str) -> AnyResponse:
-    therapist = queries.therapist_by_slug(slug)
-    view, form = times_view.read_address(therapist)
-    if therapist.takes_bookings:
-        response = make_response(therapist_page.read(therapist, view, form).kept_html())
-    else:
-        response = make_response(therapist_page.unavailable(therapist))
-    if therapist.is_hidden:
+    page = therapist_page.kept_page(slug)
+    response = make_response(page.html)
+    if page.is_hidden:
         response.headers["X-Robots-Tag"] = "noindex"
     return response
 

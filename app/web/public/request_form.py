@@ -6,6 +6,7 @@ import secrets
 from datetime import date, datetime
 
 from flask import request
+from flask_wtf.csrf import generate_csrf
 from werkzeug.datastructures import MultiDict
 from wtforms import EmailField, Field, HiddenField, RadioField, StringField, TextAreaField
 from wtforms.validators import Optional
@@ -18,7 +19,6 @@ from app.web.forms import Checked, SiteForm, check_zone, require_given_name
 
 # They stand in a kept page for what is each visitor's own.
 _TOKEN, _KEY = secrets.token_hex(16), secrets.token_hex(16)
-_OWN = frozenset({"csrf_token", "form_key"})
 
 
 def _start(value: str) -> datetime:
@@ -55,6 +55,15 @@ def days_asked_for() -> date | None:
     return None
 
 
+def with_own_values(html: str) -> str:
+    """A kept page with a form, for the visitor who asks for it now."""
+    return html.replace(_TOKEN, generate_csrf()).replace(_KEY, _new_key())
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(16)
+
+
 class RequestForm(SiteForm):
     class Meta(SiteForm.Meta):
         def wrap_formdata(self, form: SiteForm, formdata: object) -> MultiDict[str, str] | None:
@@ -74,7 +83,7 @@ class RequestForm(SiteForm):
     timezone = StringField("Your time zone", [Optional(), check_zone])
     note = TextAreaField("A note to the therapist (optional)", [Checked(validation.text)])
     # Another for each time that the form is shown.
-    form_key = HiddenField(default=lambda: secrets.token_urlsafe(16))
+    form_key = HiddenField(default=_new_key)
 
     def validate_given_name(self, field: Field) -> None:
         require_given_name(self.name, field)
@@ -85,16 +94,9 @@ class RequestForm(SiteForm):
         sent = json.dumps(sorted(request.form.items(multi=True)))
         return hashlib.sha256(sent.encode()).hexdigest()
 
-    @property
-    def shown(self) -> tuple[str, ...]:
-        """What it shows to every visitor alike."""
-        return tuple(str(field.data) for field in self if field.name not in _OWN)
-
-    def take_own_values(self) -> dict[str, str]:
-        """This visitor's token and key, by the marks that stand in the form instead from now on."""
-        own = {_TOKEN: self.csrf_token.current_token, _KEY: self.form_key.data}
-        self.csrf_token.current_token, self.form_key.data = own
-        return own
+    def put_marks(self) -> None:
+        """In the place of what `with_own_values` puts in."""
+        self.csrf_token.current_token, self.form_key.data = _TOKEN, _KEY
 
     @property
     def zone(self) -> str | None:

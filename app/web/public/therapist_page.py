@@ -1,26 +1,31 @@
-"""A therapist's page: what it shows, read for each visitor, and its kept text."""
+"""A therapist's page: what it shows, and its text, which is kept until that changes."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flask import render_template, request
+from flask import render_template
 
 from app import clock, config
 from app.services import search
-from app.store import suppressions
+from app.store import queries, suppressions
 from app.store.models import Therapist
 from app.web import typed_fields, zones
 from app.web.kept_pages import KeptPages
+from app.web.public import times_view
 from app.web.public.open_times import all_starts, arrange
-from app.web.public.request_form import RequestForm, asks_for_times
+from app.web.public.request_form import RequestForm, asks_for_times, with_own_values
 from app.web.public.times_view import TimesView
 from app.web.template_filters import rfc3339
 
-# By all that they show; a page has up to 60 KB.
-pages = KeptPages[str](64)
-# Longer texts are no days or zones, and would fill memory.
-_MAX_KEPT_LENGTH = 80
+
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    html: str
+    is_hidden: bool
+
+
+# By address and the visitor's zone; a page has up to 60 KB.
+pages = KeptPages[KeptPage](64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +38,6 @@ class TherapistPage:
     now: datetime
     starts: tuple[datetime, ...]
     is_unreached: bool
-
-    def kept_html(self) -> str:
-        """Before anything was sent. A time that was just taken makes it another page."""
-        if max(map(len, self.form.shown)) > _MAX_KEPT_LENGTH:
-            return self.html()
-        own_values = self.form.take_own_values()
-        html = pages.get(self._shown, self.html)
-        for mark, value in own_values.items():
-            html = html.replace(mark, value)
-        return html
-
-    @property
-    def _shown(self) -> Hashable:
-        # All but what depends on `now`.
-        stored = tuple(self.therapist.__data__.values())
-        zone = zones.known(), request.args.get("tz")
-        return stored, self.view, self.form.shown, zone, self.starts, self.is_unreached
 
     def html(self, refusal: str = "") -> str:
         chosen_at = self.view.chosen_at
@@ -66,6 +54,21 @@ class TherapistPage:
             shows_times=asks_for_times(),
             refusal=refusal,
         )
+
+
+def kept_page(slug: str) -> KeptPage:
+    """The page before anything was sent. Raises NotFound."""
+    page = pages.get_as_stored(lambda: _made(slug), zones.known())
+    return replace(page, html=with_own_values(page.html))
+
+
+def _made(slug: str) -> KeptPage:
+    therapist = queries.therapist_by_slug(slug)
+    if not therapist.takes_bookings:
+        return KeptPage(unavailable(therapist), therapist.is_hidden)
+    view, form = times_view.read_address(therapist)
+    form.put_marks()
+    return KeptPage(read(therapist, view, form).html(), therapist.is_hidden)
 
 
 def read(therapist: Therapist, view: TimesView, form: RequestForm) -> TherapistPage:
