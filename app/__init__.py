@@ -3,6 +3,8 @@
 import gc
 from typing import TYPE_CHECKING
 
+from app.libraries import import_without
+
 # First of all, since it decides where every zone is read.
 from emails import zones as zones
 
@@ -10,6 +12,10 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from app.config import Settings
+
+
+# For tracebacks in colours, which we never write: a tenth of a web worker's start and memory.
+import_without("rich", ("structlog",))
 
 
 def create_app(settings: "Settings | None" = None) -> "Flask":
