@@ -9,10 +9,8 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app import config
 from app.config import Settings
 from app.mail_addresses import AddressKind
-from app.mail_reading.message import read
 from app.rules.lifecycle import Status
 from app.services.inbound import addresses
 from app.services.inbound.handle import process_inbound
@@ -112,7 +110,7 @@ def test_mangled_messages_crash_nothing_move_nothing_and_need_little_memory(
         (bounces, SHAPES["postfix_delay"].write(Refusal(to=bounces, action="delayed"))),
         (bounces, written(bounces, "I am away", headers="Auto-Submitted: auto-replied\n")),
     ]
-    before = peak_memory()
+    before, long_ago = peak_memory(), story.now - timedelta(hours=2)
     for number in range(MESSAGES):
         to, raw = chance.choice(originals)
         # A message of its own: a repeated one would be dropped unread.
@@ -120,9 +118,10 @@ def test_mangled_messages_crash_nothing_move_nothing_and_need_little_memory(
         mangle = chance.choice(MANGLES)
         for _ in range(chance.choice([1, 1, 2])):
             raw = mangle(raw, chance)[: 31 * MEGABYTE]
-        read(raw, config.current().inbound_authserv)
         # The limit counts what came within the hour; the enquiry must stay open all the while.
-        InboundMessage.update(received_at=story.now - timedelta(hours=2)).execute()
+        InboundMessage.update(received_at=long_ago).where(
+            InboundMessage.received_at > long_ago
+        ).execute()
         receive(to, raw, is_from_server=False, now=story.now)
         assert total(process_inbound(story.now)).failed == 0, (number, mangle.__name__)
         kinds[mangle.__name__] += 1
