@@ -9,7 +9,7 @@ from tests.harness.every import for_every
 ALL = {**SAMPLES, **SITUATIONS}
 
 # What is not so where the other side does not get our emails.
-TOLD = ["has been told", "letting", "We are telling", "have reminded", "chasing Asha", "We offer"]
+TOLD = ["has been told", "letting", "We are telling", "have reminded", "chasing", "We offer"]
 
 # Name, words that both parts say, words that neither part says.
 CASES: list[tuple[str, list[str], list[str]]] = [

@@ -155,15 +155,9 @@ def _refusal_status(refusal: DomainError | None) -> HTTPStatus:
 
 
 def _replacement_page(old: Booking, replacement: Booking, now: datetime) -> ResponseReturnValue:
-    facts = {}
-    if replacement.status_at(now) is Status.CANCELLED_BY_THERAPIST:
-        # Whose doing it was.
-        entries = queries.timeline_of(replacement)
-        facts = booking_text.settlement_facts(replacement, entries, now)
     return render_template(
         "client/replacement.html",
         **manage.booking_context(replacement, now),
-        facts=facts,
         old=old,
         old_therapist=old.therapist.given_name,
         old_fee=booking_text.fee_for(old, Actor.CLIENT),

@@ -8,7 +8,7 @@ from flask import Flask
 
 from app.links import LinkPurpose
 from app.rules.inbound import Why
-from app.rules.lifecycle import Actor, Move, Via
+from app.rules.lifecycle import Actor, Move, Status, Via
 from app.services.bookings import transitions
 from app.services.inbound import explain
 from app.services.jobs import due
@@ -286,3 +286,16 @@ def test_a_calendars_late_yes_to_a_suggested_enquiry_is_told_who_has_the_word(
     words = told(story)["answer_not_taken", "asha"]
     assert "You suggested other times, and Dee has not chosen yet" in words
     assert "waiting for your answer" not in words
+
+
+def test_the_page_after_a_request_is_shown_whatever_has_become_of_the_booking(
+    story: Story, visitor: Visitor
+) -> None:
+    booking = story.ask(starts_at=WEDNESDAY_10)
+    with visitor.session_transaction() as browser:
+        browser["asked"] = booking.reference
+    for status in Status:
+        Booking.update(status=status).execute()
+        page = visitor.get("/therapists/asha/requested")
+        assert page.status_code == 200, status
+        assert booking.reference in page.text, status
