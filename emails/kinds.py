@@ -11,6 +11,7 @@ ByStatus = Literal["by_status"]
 # What has to be true when an email leaves; otherwise it is skipped.
 Condition = Literal[
     "enquiry_open",
+    "answer_awaited",
     "enquiry_in_time",
     "session_ahead",
     "proposal_open",
@@ -77,7 +78,7 @@ KINDS: dict[str, EmailKind] = {
         to=("therapist",),
         calendar="tentative",
         values=(*_ANSWER, "payout_minor", "commission_percent", "sessions_that_day"),
-        send_while="enquiry_open",
+        send_while="answer_awaited",
     ),
     "booking_received": EmailKind(
         to=("client",),
@@ -127,12 +128,12 @@ KINDS: dict[str, EmailKind] = {
     # A therapist who has not answered.
     "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER, send_while="enquiry_in_time"),
     "answer_late": EmailKind(
-        to=("therapist",), values=(*_ANSWER, "other_unreached"), send_while="enquiry_open"
+        to=("therapist",), values=(*_ANSWER, "other_unreached"), send_while="answer_awaited"
     ),
     "answer_late_client": EmailKind(
         to=("client",),
         values=("expires_at", "choose_url", "booking_url", "other_unreached"),
-        send_while="enquiry_open",
+        send_while="answer_awaited",
     ),
     "answer_late_ops": EmailKind(
         to=("ops",),
@@ -144,7 +145,7 @@ KINDS: dict[str, EmailKind] = {
             "command",
             "unreached",
         ),
-        send_while="enquiry_open",
+        send_while="answer_awaited",
     ),
     "booking_expired": EmailKind(
         to=("client",), facts=("because",), values=(*_OFFERS, "other_unreached")

@@ -28,7 +28,9 @@ print(*sorted({"psycopg", "rich"} & set(sys.modules)))
 
 
 @pytest.mark.both_databases
-def test_a_process_loads_the_driver_of_its_own_database_and_no_tables_for_terminals(database_url: str) -> None:
+def test_a_process_loads_the_driver_of_its_own_database_and_no_tables_for_terminals(
+    database_url: str,
+) -> None:
     environment = os.environ | {"DATABASE_URL": database_url}
     done = subprocess.run(
         [sys.executable, "-c", WORK],

@@ -57,10 +57,16 @@ def _while_open(booking: Booking, now: datetime) -> Reason:
     return None
 
 
+def _while_awaited(booking: Booking, now: datetime) -> Reason:
+    if booking.waits_for_client and booking.proposal_at(now) is not None:
+        return "other times were suggested since"
+    return _while_open(booking, now)
+
+
 def _until_late(booking: Booking, now: datetime) -> Reason:
     if now > booking.answer_by:
         return "the enquiry is already late"
-    return _while_open(booking, now)
+    return _while_awaited(booking, now)
 
 
 def _while_open_or_unreachable(booking: Booking, now: datetime) -> Reason:
@@ -191,6 +197,7 @@ _ALERTS: dict[str, EmailCheck] = {
 }
 _CHECKS: dict[Condition, EmailCheck] = {
     "enquiry_open": _of_booking(_while_open),
+    "answer_awaited": _of_booking(_while_awaited),
     "enquiry_in_time": _of_booking(_until_late),
     "session_ahead": _entry,
     "proposal_open": _time_proposed,

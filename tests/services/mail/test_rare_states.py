@@ -22,7 +22,7 @@ from tests.harness.page_stories import sign_in
 from tests.harness.pages import text
 from tests.harness.smtp_server import Accepted
 from tests.scenarios.cast import MONDAY
-from tests.scenarios.story import Story, total
+from tests.scenarios.story import ELI, Story, total
 from tests.web.conftest import Visitor, another_visitor
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -299,3 +299,22 @@ def test_the_page_after_a_request_is_shown_whatever_has_become_of_the_booking(
         page = visitor.get("/therapists/asha/requested")
         assert page.status_code == 200, status
         assert booking.reference in page.text, status
+
+
+def test_nothing_asks_for_an_answer_while_the_client_chooses_among_other_times(
+    story: Story,
+) -> None:
+    booking = story.ask(starts_at=WEDNESDAY_10)
+    late = story.ask(starts_at=THURSDAY_10, client=ELI)
+    story.deliver()
+    unsent = story.ask(starts_at=FRIDAY_10)
+    story.wait(hours=3, seconds=1)
+    total(due.escalate_late(story.now))
+    # Suggested on the dashboard before the emails of lateness leave.
+    for enquiry, hours in ((booking, 3), (late, 4), (unsent, 5)):
+        story.propose(enquiry, MONDAY_NEXT + hours * HOUR)
+    left = {kind for kind, _ in story.deliver()}
+    assert left == {"booking_received", "time_proposed"}
+    # The client keeps the old time: the therapist is asked again.
+    story.keep(booking)
+    assert story.deliver() == [("time_kept", ASHA)]
