@@ -9,15 +9,15 @@ from app.store.models import Booking, Client, Role, Therapist
 from app.store.queries import inbound as queries
 
 EVERY = timedelta(hours=1)
-_ABOUT_BOOKING, _ABOUT_NONE = "answer_not_taken", "reply_not_placed"
+ABOUT_BOOKING, _ABOUT_NONE = "answer_not_taken", "reply_not_placed"
 
 
 def about_booking(booking: Booking, role: Role, why: Why, now: datetime) -> bool:
     """Whether it is queued; the therapist is locked, so that two at once are counted."""
-    if _was_just_told(_ABOUT_BOOKING, booking.reference, role, now):
+    if _was_just_told(ABOUT_BOOKING, booking.reference, role, now):
         return False
     outbox.enqueue(
-        _ABOUT_BOOKING,
+        ABOUT_BOOKING,
         role,
         booking=booking,
         ordinal=outbox.random_ordinal(),

@@ -145,7 +145,7 @@ def _words(reply: _Reply) -> str:
         has_attachments=facts.has_attachments,
         is_too_long=len(text) > validation.TEXT_LENGTH,
         takes_messages=reply.booking.takes_messages_at(reply.now),
-        is_quick=_is_quick(reply, email.settled_at if email else None),
+        is_quick=_is_quick(reply, _asked_at(reply)),
         is_proven=reply.is_proven,
     )
     decision = rules.judge_words(case)
@@ -211,6 +211,14 @@ def _cleaned(text: str) -> str:
 
 def _handed_over(reply: _Reply) -> datetime | None:
     return stored.last_handed_over(reply.booking, reply.about.role, _WITH_ENTRY)
+
+
+def _asked_at(reply: _Reply) -> datetime | None:
+    """When the mail server took the email that was replied to."""
+    email = reply.about.email
+    # Who is asked to answer once more may do so at once.
+    is_asked_again = email is not None and email.kind == explain.ABOUT_BOOKING
+    return _handed_over(reply) if is_asked_again or email is None else email.settled_at
 
 
 def _is_quick(reply: _Reply, handed_over_at: datetime | None) -> bool:

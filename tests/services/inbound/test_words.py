@@ -66,6 +66,19 @@ def test_no_with_a_reason_declines_and_gives_it(post: Post, story: Story, asked:
     assert [each.body for each in reasons] == ["I am away\nSorry!"]
 
 
+def test_who_was_too_quick_may_answer_once_more_as_soon_as_they_are_asked(
+    post: Post, story: Story
+) -> None:
+    booking = story.ask()
+    story.deliver()
+    story.wait(seconds=50)
+    assert post.reply("booking_requested", "Yes") == "explained_too_quick"
+    story.deliver()
+    story.wait(seconds=20)
+    assert post.reply("answer_not_taken", "Yes") == "accepted"
+    assert story.reload(booking).status is Status.ACCEPTED
+
+
 def test_what_follows_a_yes_is_passed_on(post: Post, story: Story, asked: Booking) -> None:
     assert post.reply("booking_requested", "Yes\n\nPlease bring water.") == "accepted"
     assert messages(story, asked) == [("therapist", "Please bring water.")]
