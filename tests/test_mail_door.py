@@ -16,6 +16,7 @@ from app.inbound import door_server
 from app.rules.lifecycle import Kind, Via
 from app.services.bookings import request
 from app.services.inbound import addresses
+from app.services.inbound.handle import process_inbound
 from app.smtp_server import LARGEST_BYTES
 from app.store.models import Booking, InboundMessage, Role
 from emails.calendar import event_uid
@@ -24,7 +25,7 @@ from tests.harness.smtp_server import PATIENCE_S
 from tests.scenarios.cast import add_cast
 from tests.scenarios.invitation_answers import Answer, google
 from tests.scenarios.mailbox import written
-from tests.scenarios.story import DEE
+from tests.scenarios.story import DEE, total
 
 DOMAIN = "in.example"
 
@@ -120,6 +121,41 @@ def test_a_message_that_is_too_large_is_refused_and_the_next_one_taken(
     codes = replies_to(door, both, large)
     assert codes[2:] == [552] * (2 if isinstance(door, smtplib.LMTP) else 1)
     assert replies_to(door, both[:1], written(both[0], "x")) == [250, 250]
+    assert InboundMessage.select().count() == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"Subject: \x00\xff\xfe\r\n\r\n\x00" * 50, 250),
+        (b"no header at all", 250),
+        (b"", 250),
+        (b"Subject: a\nX: bare\n\nline\nends\r", 250),
+        (b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n" * 9000, 250),
+        (b"x" * (inbound.LONGEST_LINE + 10), 500),
+    ],
+)
+def test_any_bytes_have_a_reply_and_the_next_message_is_taken(
+    door: smtplib.SMTP, booking: Booking, raw: bytes, code: int
+) -> None:
+    to = address(booking)
+    assert replies_to(door, [to], raw) == [250, code]
+    assert replies_to(door, [to], written(to, "x")) == [250, 250]
+    assert total(process_inbound(clock.now())).failed == 0
+
+
+def test_a_message_that_breaks_off_is_not_stored(door: smtplib.SMTP, booking: Booking) -> None:
+    to = address(booking)
+    door.docmd("MAIL FROM:<asha@therapists.example>")
+    door.docmd(f"RCPT TO:<{to}>")
+    assert door.docmd("DATA")[0] == 354
+    door.send(written(to, "Yes"))
+    assert door.sock is not None
+    host, port = door.sock.getpeername()
+    door.close()
+    door.connect(host, port)
+    door.ehlo("mx.example")
+    assert replies_to(door, [to], written(to, "No", message_id="<no@x>")) == [250, 250]
     assert InboundMessage.select().count() == 1
 
 

@@ -77,7 +77,7 @@ def last_handed_over(booking: Booking, role: Role, kinds: list[str]) -> datetime
 def last_move(booking: Booking) -> TimelineEntry | None:
     """The line of the last change of its time."""
     entries = TimelineEntry.select().where(
-        TimelineEntry.booking == booking, TimelineEntry.event.startswith("moved")
+        TimelineEntry.booking == booking, TimelineEntry.event == "moved"
     )
     newest: TimelineEntry | None = entries.order_by(TimelineEntry.id.desc()).first()
     return newest
