@@ -162,14 +162,19 @@ def _after_a_move(fee: FeeWords, rule: Rule, zone: str) -> str:
 
 def if_move_is_asked(fee: FeeWords, rule: Rule, grace: timedelta) -> str:
     """What the client's asking to move a session means for cancelling it."""
-    if rule.is_free:
+    if rule.is_free and rule.because != "refused_move":
         return (
             f"If {fee.therapist} declines or does not answer, you can still cancel within"
             f" {duration(grace)} of hearing it: {fee.returned}."
         )
+    begins = (
+        "Asking again does not make cancelling free for longer"
+        if rule.is_free
+        else "Cancelling is not free any more, and moving does not change that"
+    )
     return (
-        f"Cancelling is not free any more, and moving does not change that: once {fee.therapist}"
-        f" agrees, {fee.owed} if you cancel, however early, unless {fee.therapist} waives it."
+        f"{begins}: once {fee.therapist} agrees, {fee.owed} if you cancel, however early,"
+        f" unless {fee.therapist} waives it."
     )
 
 

@@ -80,6 +80,11 @@ class CancellingRule:
     has_started: bool
     because: Because = Because.NOTICE
 
+    @property
+    def is_in_time(self) -> bool:
+        """Whether it is free for its own sake, and not for a while after a refused move."""
+        return self.is_free and self.because is not Because.REFUSED_MOVE
+
 
 def cancelling_rule(
     status: Status,

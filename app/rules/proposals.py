@@ -91,7 +91,7 @@ def keeps_cost(
 ) -> bool:
     """Whether cancelling costs the fee from now on, however early, because of a taken move.
 
-    `was_free`: whether the client could have cancelled at no cost when the move was proposed;
+    `was_free`: whether cancelling was free when the move was proposed, by its own notice;
     `cost_before`: whether an earlier move had that effect.
     """
     if proposed_by is Actor.THERAPIST or is_waived:

@@ -1,12 +1,19 @@
 """Words about a fee follow PAYMENT, the kind of session, the reader and the notice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
 
-from emails.fee_words import FeeWords, cancelling, cancelling_any_time, leaving_now, withdrawing
+from emails.fee_words import (
+    FeeWords,
+    cancelling,
+    cancelling_any_time,
+    if_move_is_asked,
+    leaving_now,
+    withdrawing,
+)
 from emails.kinds import Payment, Role
 
 STARTS_AT = datetime(2026, 11, 3, 14, tzinfo=UTC)
@@ -114,3 +121,15 @@ def test_leaving_an_enquiry_is_free_also_within_the_notice() -> None:
 def test_of_a_session_that_has_started_no_cancelling_is_told() -> None:
     started = Rule(False, OVER.free_until, False, has_started=True)
     assert "no longer be cancelled" in cancelling(fee(), started, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("rule", "begins"),
+    [
+        (FREE, "If Asha declines or does not answer, you can still cancel within 1 hour"),
+        (OVER, "Cancelling is not free any more"),
+        (replace(FREE, because="refused_move"), "Asking again does not make cancelling free for"),
+    ],
+)
+def test_what_asking_to_move_means_is_said_before_it_is_asked(rule: Rule, begins: str) -> None:
+    assert if_move_is_asked(fee(), rule, HOUR).startswith(begins)

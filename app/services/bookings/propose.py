@@ -212,7 +212,7 @@ def _offer(
         starts,
         by=by,
         until=until,
-        was_free=transitions.cancelling_rule_of(booking, now).is_free,
+        was_free=transitions.cancelling_rule_of(booking, now).is_in_time,
         now=now,
     )
     is_suggestion = move is TimeMove.SUGGEST

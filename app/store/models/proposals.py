@@ -33,7 +33,8 @@ class Proposal(Table):
     booking = ForeignKeyField(Booking, backref="proposals", on_delete="CASCADE")
     # client or therapist.
     by = EnumField(Actor)
-    # Whether its client could cancel at no cost then.
+    # Whether its client could cancel at no cost then, by the notice alone: the hour after a refused
+    # move does not count, so that asking again and again does not make cancelling free for ever.
     was_free = BooleanField()
     made_at = InstantField()
     until = InstantField()

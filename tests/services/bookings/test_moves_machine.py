@@ -78,6 +78,9 @@ class Life:
     def is_free(self, now: datetime) -> bool:
         if self.free_until is not None and now <= self.free_until:
             return True
+        return self.is_in_time(now)
+
+    def is_in_time(self, now: datetime) -> bool:
         return not self.is_moved_late and now < self.start - DAY
 
     def held(self) -> set[datetime]:
@@ -139,7 +142,7 @@ class Model:
             life.has_asked = life.has_asked or by == THERAPIST
             span = 3 * HOUR if by == CLIENT else DAY
             until = min(self.now + span, last, life.start)
-            life.offer = Offer(by, starts, until, was_free=life.is_free(self.now))
+            life.offer = Offer(by, starts, until, was_free=life.is_in_time(self.now))
 
     def move(self, life: Life, start: datetime) -> None:
         life.start, life.moves, life.free_until = start, life.moves + 1, None

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import InvalidFields, NoProposal, ProposalOpen, SlotTaken, TimeMoveRefused
 from app.rules.lifecycle import Actor, Kind, Status, Verdict, Via
-from app.services.bookings import propose, replace
+from app.services.bookings import propose, replace, transitions
 from app.services.ops import replay
 from app.services.therapists import accounts, ranking
 from app.store import queries
@@ -321,6 +321,27 @@ def test_who_asked_in_time_and_was_refused_may_cancel_within_an_hour(
     story.at(story.now + later)
     story.cancel(story.reload(booking), CLIENT)
     assert story.balances(booking).get("therapist", 0) == due * 9 // 10
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_asking_again_within_that_hour_makes_nothing_free_for_longer(
+    story: Story, is_taken: bool
+) -> None:
+    booking = accepted(story)
+    story.at(WEDNESDAY_10 - 25 * HOUR)
+    story.propose(booking, FRIDAY_10, by=CLIENT)
+    story.wait(hours=3)
+    story.sweep()
+    story.wait(minutes=30)
+    story.propose(booking, FRIDAY_10, by=CLIENT)
+    assert transitions.cancelling_rule_of(story.reload(booking), story.now).is_free
+    if is_taken:
+        story.take(booking, FRIDAY_10, by=THERAPIST)
+    else:
+        story.wait(hours=3)
+        story.sweep()
+    rule = transitions.cancelling_rule_of(story.reload(booking), story.now)
+    assert (rule.is_free, rule.because == "moved_late") == (False, is_taken)
 
 
 @pytest.mark.parametrize("before", [40 * HOUR, 5 * HOUR])
