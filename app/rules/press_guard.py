@@ -8,12 +8,12 @@ from itertools import combinations
 
 # A person needs so long to read a page.
 LOOKED_AT_LEAST = timedelta(seconds=1.5)
-# Scanners open an email when it arrives,
+# Scanners open an email when it arrives.
 SCANNED_WITHIN = timedelta(minutes=2)
-# and are done with all its links by then.
-SCAN_LASTS = timedelta(minutes=5)
 # A person who opens two links reads one page between them.
 OPENED_APART = timedelta(seconds=10)
+# A program that was asked then goes on without a pause; a person chooses.
+PAUSE = timedelta(minutes=1)
 
 
 class Doubt(StrEnum):
@@ -24,17 +24,23 @@ class Doubt(StrEnum):
     TOO_QUICK = "too_quick"
     TOO_EARLY = "too_early"
     OPENED_TOGETHER = "opened_together"
+    # The arriving email's press was asked about, nothing was chosen, and its links are still busy.
+    UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """A link was opened at both moments, and perhaps between them."""
+class Span:
+    """Something happened at both moments, and perhaps between them."""
 
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(Span):
     link: Hashable
     # Whether its page has a button that changes something.
     acts: bool
-    first_at: datetime
-    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Press:
     handed_over_at: datetime | None = None
     # Of the email's links.
     openings: Sequence[Opening] = ()
+    # When presses on them were asked about, without a choice since.
+    asked: Sequence[Span] = ()
 
 
 def doubt_of(press: Press, now: datetime) -> Doubt | None:
@@ -59,21 +67,27 @@ def doubt_of(press: Press, now: datetime) -> Doubt | None:
         return Doubt.UNMARKED
     if now - press.shown_at < LOOKED_AT_LEAST:
         return Doubt.TOO_QUICK
-    if press.is_choice:
-        return None
-    # No scanner stays on one page for so long.
-    was_read_long = now - press.shown_at >= SCANNED_WITHIN
-    openings = () if was_read_long else press.openings
-    if press.handed_over_at is None or now < _settled_at(press.handed_over_at, openings):
+    return None if press.is_choice else _doubt_of_email(press, now)
+
+
+def _doubt_of_email(press: Press, now: datetime) -> Doubt | None:
+    if press.handed_over_at is None or now < press.handed_over_at + SCANNED_WITHIN:
         return Doubt.TOO_EARLY
+    if _goes_on(press, press.handed_over_at + SCANNED_WITHIN, now):
+        return Doubt.UNANSWERED
     return Doubt.OPENED_TOGETHER if _were_opened_together(press.openings) else None
 
 
-def _settled_at(handed_over_at: datetime, openings: Sequence[Opening]) -> datetime:
-    """From when on no scan of the arriving email goes on."""
-    scanned_until = handed_over_at + SCANNED_WITHIN
-    is_scanned = any(opening.first_at < scanned_until for opening in openings)
-    return handed_over_at + SCAN_LASTS if is_scanned else scanned_until
+def _goes_on(press: Press, scanned_until: datetime, now: datetime) -> bool:
+    """Whether there was no pause since a question that was asked before `scanned_until`."""
+    early = [each.first_at for each in press.asked if each.first_at < scanned_until]
+    if not early:
+        return False
+    busy_until = max(early)
+    for span in sorted([*press.asked, *press.openings], key=lambda each: each.first_at):
+        if span.first_at < busy_until + PAUSE:
+            busy_until = max(busy_until, span.last_at)
+    return now < busy_until + PAUSE
 
 
 def _were_opened_together(openings: Sequence[Opening]) -> bool:

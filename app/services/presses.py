@@ -1,9 +1,10 @@
 """Presses of buttons on the pages of signed links: whether a person meant them."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from app.links import LinkPurpose, LinkToken, ShownForm
-from app.rules.press_guard import Doubt, Opening, Press, doubt_of
+from app.rules.press_guard import Doubt, Opening, Press, Span, doubt_of
 from app.store.queries.presses import email_facts
 
 
@@ -17,30 +18,28 @@ def doubt_about(
 ) -> Doubt | None:
     """None if the press acts. `has_chosen`: a choice was sent from the page that asks."""
     decides_alone = has_chosen or is_known_browser
-    handed_over_at, openings = (None, []) if decides_alone else _email_of(link)
     press = Press(
         shown_at=shown.at if shown else None,
         is_choice=has_chosen,
         is_known_browser=is_known_browser,
-        handed_over_at=handed_over_at,
-        openings=openings,
     )
-    return doubt_of(press, now)
+    return doubt_of(press if decides_alone else _with_email(press, link), now)
 
 
-def _email_of(link: LinkToken) -> tuple[datetime | None, list[Opening]]:
-    """When the mail server took the email, and when its links were opened."""
+def _with_email(press: Press, link: LinkToken) -> Press:
+    """When the mail server took the email, and what was done with its links."""
     facts = None if link.email is None else email_facts(link.email)
     if facts is None:
         # A link of a page or of an older release is as old as its token.
-        return link.minted_at, []
+        return replace(press, handed_over_at=link.minted_at)
     openings = [
         Opening(
-            (each.purpose, each.booking_id, each.therapist_id),
-            each.purpose != LinkPurpose.SESSION,
             each.first_at,
             each.last_at,
+            link=(each.purpose, each.booking_id, each.therapist_id),
+            acts=each.purpose != LinkPurpose.SESSION,
         )
         for each in facts.opened
     ]
-    return facts.handed_over_at, openings
+    asked = [Span(*each) for each in facts.asked]
+    return replace(press, handed_over_at=facts.handed_over_at, openings=openings, asked=asked)

@@ -29,6 +29,15 @@ _REFUSED_LINK = frozenset({400, 404, 410})
 _REFUSED_KEY = {401: AccessEvent.WRONG_KEY, 403: AccessEvent.READ_ONLY_KEY}
 
 
+def is_prefetch() -> bool:
+    """Whether a browser asks for a page that its reader may never see."""
+    return request.headers.get("Sec-Purpose", "").startswith("prefetch")
+
+
+def is_shown() -> bool:
+    return request.method != "HEAD" and not is_prefetch()
+
+
 def note(access: Access) -> None:
     """Record it once the page has been answered."""
     _noted().append(access)
@@ -37,7 +46,7 @@ def note(access: Access) -> None:
 def note_reading(booking: Booking, shown: Iterable[Writing]) -> None:
     # Private notes are the therapist's own, so reading them is nothing to tell.
     purposes = sorted({each.purpose for each in shown} - {Purpose.PRIVATE_NOTE})
-    if purposes:
+    if purposes and request.method != "HEAD":
         note(Access(AccessEvent.READ, booking, about=" ".join(purposes)))
 
 
@@ -61,18 +70,22 @@ def note_link(
     link: LinkToken, *, booking: Booking | None = None, therapist: Therapist | None = None
 ) -> None:
     """That a link which is good was opened, unless its button was pressed."""
-    g.good_link = link
-    if request.method in ("GET", "HEAD"):
-        note(
-            Access(
-                AccessEvent.LINK_OPENED,
-                booking,
-                therapist,
-                about=str(link.purpose),
-                link_made_at=link.minted_at,
-                email=None if link.is_of_page else link.email,
-            )
-        )
+    opened = Access(
+        AccessEvent.LINK_OPENED,
+        booking,
+        therapist,
+        about=str(link.purpose),
+        link_made_at=link.minted_at,
+        email=None if link.is_of_page else link.email,
+    )
+    g.good_link, g.link_opened = link, opened
+    if request.method in ("GET", "HEAD") and not is_prefetch():
+        note(opened)
+
+
+def note_press(event: AccessEvent) -> None:
+    """How the press of a button on the page of `good_link` was answered."""
+    note(replace(g.link_opened, event=event, email=g.good_link.email))
 
 
 def good_link() -> LinkToken | None:

@@ -24,6 +24,9 @@ class AccessEvent(StrEnum):
     READ = "read"
     # A link of an email was opened (GET); `about` is its purpose.
     LINK_OPENED = "link_opened"
+    # A press on its page was asked about (`press_guard`), and one of the choices was sent.
+    PRESS_ASKED = "press_asked"
+    PRESS_CHOSEN = "press_chosen"
     # `about`: client, therapist, sessions or earnings.
     EXPORTED = "exported"
     ERASED = "erased"

@@ -1,4 +1,4 @@
-"""What is known of the email whose link's button was pressed."""
+"""What is known of the email whose link's button was pressed, in one read."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,36 +26,41 @@ class EmailFacts:
     # None unless it is on record that the mail server took the email.
     handed_over_at: datetime | None
     opened: list[OpenedLink]
+    # The first and last moments at which presses were asked about, without a choice since.
+    asked: list[tuple[datetime, datetime]]
 
 
-def _openings(email: Any) -> Any:
-    is_opening = (AccessEntry.email_id == OutboxEmail.id) & (
-        AccessEntry.event == AccessEvent.LINK_OPENED
-    )
+def _facts(email: Any) -> Any:
     return (
         OutboxEmail.select(
             OutboxEmail.status,
             OutboxEmail.settled_at,
+            AccessEntry.event,
             AccessEntry.about,
             AccessEntry.booking,
             AccessEntry.therapist,
             AccessEntry.at,
             AccessEntry.last_at,
         )
-        .join(AccessEntry, JOIN.LEFT_OUTER, on=is_opening)
+        .join(AccessEntry, JOIN.LEFT_OUTER, on=AccessEntry.email_id == OutboxEmail.id)
         .where(OutboxEmail.id == email)
         .tuples()
     )
 
 
-_OPENINGS = Statement[tuple[Any, ...]](_openings)
+_FACTS = Statement[tuple[Any, ...]](_facts)
 
 
 def email_facts(email: int) -> EmailFacts | None:
     """None if the outbox has no such email any more."""
-    rows = _OPENINGS.all(email)
+    rows = _FACTS.all(email)
     if not rows:
         return None
     status, settled_at = rows[0][:2]
-    opened = [OpenedLink(*row[2:]) for row in rows if row[2] is not None]
-    return EmailFacts(settled_at if status is OutboxStatus.SENT else None, opened)
+    chosen = [row[-1] for row in rows if row[2] is AccessEvent.PRESS_CHOSEN]
+    asked = [row[-2:] for row in rows if row[2] is AccessEvent.PRESS_ASKED]
+    return EmailFacts(
+        settled_at if status is OutboxStatus.SENT else None,
+        [OpenedLink(*row[3:]) for row in rows if row[2] is AccessEvent.LINK_OPENED],
+        [(first, last) for first, last in asked if not chosen or last > max(chosen)],
+    )

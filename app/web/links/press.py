@@ -12,11 +12,18 @@ from markupsafe import Markup
 from app import clock, config, links
 from app.rules.press_guard import Doubt
 from app.services import presses
+from app.store.models import AccessEvent
 from app.web import access, auth, cookies
 from app.web.ops.request_metrics import count_press
 
 NOT_NOW = "not_now"
 _CHOICE, _SHOWN = "choice", "shown"
+# How each outcome but "acted" is told in the access trail.
+_NOTED = {
+    "asked": AccessEvent.PRESS_ASKED,
+    "acted_after_asking": AccessEvent.PRESS_CHOSEN,
+    "not_now": AccessEvent.PRESS_CHOSEN,
+}
 _log = structlog.get_logger("mindsum")
 
 
@@ -101,6 +108,7 @@ def _is_known(holder: str) -> bool:
 def _record(outcome: str, link: links.LinkToken, doubt: Doubt | None = None) -> None:
     count_press(outcome)
     if outcome != "acted":
+        access.note_press(_NOTED[outcome])
         _log.info(f"press_{outcome}", link=str(link.purpose), why=doubt and str(doubt))
 
 

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from app import clock, config
 from app.rules.lifecycle import Actor, Kind, Status
 from app.services.bookings import confirm
-from app.store.models import Booking, OutboxEmail, SignIn, Writing
+from app.store.models import AccessEntry, Booking, OutboxEmail, SignIn, Writing
 from tests.harness.page_stories import (
     Form,
     all_rows,
@@ -309,6 +309,54 @@ def test_a_double_click_back_and_a_slow_line_show_the_same_and_act_once(
         ("requested", "client", "page"),
         ("accepted", "therapist", "link"),
     ]
+
+
+def test_what_a_browser_prefetches_was_not_opened(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, story: Story
+) -> None:
+    booking = ask()
+    paths = [link(app, mail, "booking_requested", name) for name in ("Accept", "Decline")]
+    story.wait(hours=1)
+    before = all_rows()
+    for path in paths:
+        assert visitor.get(path, headers={"Sec-Purpose": "prefetch;prerender"}).status_code == 200
+    assert all_rows() == before and not AccessEntry.select().exists()
+    form = opened(visitor, paths[0])
+    story.wait(seconds=5)
+    assert ASKED not in send(visitor, paths[0], form).text
+    assert now_of(booking).status is Status.ACCEPTED
+
+
+def test_a_program_that_presses_on_after_a_question_is_asked_until_it_stops(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, story: Story
+) -> None:
+    booking = ask()
+    accept, decline = (link(app, mail, "booking_requested", name) for name in ("Accept", "Decline"))
+    form = opened(visitor, accept)
+    for _ in range(5):
+        story.wait(seconds=50)
+        assert ASKED in send(visitor, accept, form).text
+    assert ASKED in send(visitor, decline, opened(visitor, decline)).text
+    assert now_of(booking).status is Status.REQUESTED
+    story.wait(minutes=1)
+    assert ASKED not in send(visitor, accept, form).text
+    assert now_of(booking).status is Status.ACCEPTED
+
+
+def test_after_a_choice_the_next_button_of_that_email_is_not_asked_about(
+    app: Flask, mail: MailServer, cast: Cast, visitor: Visitor, story: Story
+) -> None:
+    booking = ask()
+    path = link(app, mail, "booking_received", "Manage Booking")
+    form = opened(visitor, path)
+    story.wait(seconds=110)
+    question = send(visitor, path, form)
+    story.wait(seconds=5)
+    assert "I sleep badly" in send(visitor, path, forms(question)[0], choice="show").text
+    form = opened(visitor, f"{path}/cancel")
+    story.wait(seconds=5)
+    assert ASKED not in send(visitor, f"{path}/cancel", form).text
+    assert now_of(booking).status is Status.WITHDRAWN
 
 
 def test_of_two_tabs_the_second_is_shown_what_the_first_did(
