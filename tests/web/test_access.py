@@ -121,9 +121,12 @@ def test_reading_the_note_by_a_press_and_on_the_session_page_is_on_record(
     visitor.post(manage)
     asha = another_visitor(app)
     sign_in(app, mail, asha, "asha@therapists.example")
+    by_client = ("read", "message note", "client", "link")
+    asha.head(f"/dashboard/sessions/{booking.reference}")
+    assert [each for each in trail(booking=booking) if each[0] == "read"] == [by_client]
     asha.get(f"/dashboard/sessions/{booking.reference}")
     assert [each for each in trail(booking=booking) if each[0] == "read"] == [
-        ("read", "message note", "client", "link"),
+        by_client,
         ("read", "message note", "therapist", "dashboard"),
     ]
 

@@ -111,7 +111,9 @@ class Booking(Table):
     cancel_free_until = InstantField(null=True)
     # Links of an earlier epoch were revoked; those from it on name a time that has changed.
     oldest_epoch = IntegerField(default=1)
-    # When the client wrote the first message that the therapist has not opened; null if none.
+    # When the client wrote the first message that the therapist has not opened; null if none. It
+    # tells who has looked, as the access trail does, so a GET by the signed-in therapist may change
+    # it; no link of an email, no HEAD and no prefetch does.
     unread_since = InstantField(null=True)
     # The booking in whose place Choose Someone Else requested this one.
     replaces = ForeignKeyField("self", null=True, backref="replacements", on_delete="SET NULL")

@@ -190,7 +190,7 @@ def _page(
         can_write=booking.takes_messages_at(now),
         can_keep_notes=not booking.client.is_erased,
     )
-    if booking.unread_since is not None:
+    if booking.unread_since is not None and access.is_shown():
         # A database that cannot be written can still be read, and the page with it.
         with suppress(StoreUnavailable):
             messages.note_read(booking, writings)

@@ -391,6 +391,8 @@ def test_messages_are_unread_until_their_page_is_opened(asha: Visitor, at: Any) 
     for text in ("One.", "Two."):
         messages.send(booking, text, author=Actor.CLIENT, now=clock.now())
     messages.send(booking, "Yes.", author=Actor.THERAPIST, now=clock.now())
+    asha.head(page_of(booking))
+    asha.get(page_of(booking), headers={"Sec-Purpose": "prefetch"})
     assert asha.get("/dashboard").text.count("Dee wrote to you") == 1
     page = asha.get(page_of(booking)).text
     assert re.search(r'id="messages".*?<details open>', page, re.DOTALL)
