@@ -205,8 +205,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
     A test that takes it has a variant for each kind of database; see tiers.py for which run.
     """
+    yield from one_database(request, tmp_path)
+
+
+def one_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """The body of a fixture with `sqlite` or `postgresql` as its parameter."""
     if request.param == "sqlite":
-        yield sqlite_copy(request, tmp_path)
+        yield sqlite_copy(request, folder)
         return
     tables = request.getfixturevalue("postgresql_tables")
     if "cast" in request.fixturenames:

@@ -51,18 +51,13 @@ def now_of(booking: Booking) -> Booking:
 
 
 def all_rows() -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that the database holds, but for the trails of who opened and read what."""
+    """Everything that the database holds, but for the trails of who opened what."""
     trails = (models.ManageVisit, models.AccessEntry)
     return {
-        table.__name__: sorted(_columns_but_read(table).tuples(), key=repr)
+        table.__name__: sorted(table.select().tuples(), key=repr)
         for table in models.TABLES
         if table not in trails
     }
-
-
-def _columns_but_read(table: type[models.Table]) -> Any:
-    read = models.Booking.unread_since
-    return table.select(*(field for field in table._meta.sorted_fields if field is not read))
 
 
 def link(app: Flask, mail: MailServer, kind: str, name: str) -> str:
