@@ -8,12 +8,13 @@ Role = Literal["client", "therapist", "ops"]
 CalendarState = Literal["tentative", "confirmed", "cancelled"]
 # Tentative for an enquiry and confirmed for a session, as the value `status` says.
 ByStatus = Literal["by_status"]
-# What has to be true when an email leaves; otherwise it is skipped.
+# What has to be true when an email leaves.
 Condition = Literal[
     "enquiry_open",
     "answer_awaited",
     "enquiry_in_time",
     "session_ahead",
+    "session_not_over",
     "proposal_open",
     "time_current",
     "booking_live",
@@ -22,6 +23,7 @@ Condition = Literal[
     "therapist_unreached",
     "sign_in_unused",
     "request_unconfirmed",
+    "steps_open",
     "streak_reached",
     "flagged",
     "deactivated",
@@ -41,12 +43,11 @@ class EmailKind:
     """
 
     to: tuple[Role, ...]
+    # It may leave while this is true, or for so long after it was queued; later it is skipped.
+    lasts: Condition | timedelta
     calendar: CalendarState | ByStatus | None = None
     facts: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
-    # An email without either is never too late: its reader is told, whatever has happened since.
-    send_while: Condition | None = None
-    send_within: timedelta | None = None
 
 
 # Message-IDs of replies point to these: the first email of a booking to each role.
@@ -66,19 +67,21 @@ _ANSWERING = (
 )
 _ANSWER = (*_ANSWERING, "expires_at")
 _OFFERS = ("offers", "choose_url", "booking_url")
+# What ended a booking and what it costs is to be told, also when the session's time is over.
+_NEWS = timedelta(days=30)
 _STREAK_RULE = ("flag_streak", "deactivate_streak", "dashboard_url")
 
 KINDS: dict[str, EmailKind] = {
     # Before a request: only the visitor hears of it.
     "confirm_request": EmailKind(
-        to=("client",), values=("requests", "unconfirmed_minutes"), send_while="request_unconfirmed"
+        to=("client",), values=("requests", "unconfirmed_minutes"), lasts="request_unconfirmed"
     ),
     # A request and its answer. What brings a calendar entry also brings its new meeting link.
     "booking_requested": EmailKind(
         to=("therapist",),
         calendar="tentative",
         values=(*_ANSWER, "payout_minor", "commission_percent", "sessions_that_day"),
-        send_while="answer_awaited",
+        lasts="answer_awaited",
     ),
     "booking_received": EmailKind(
         to=("client",),
@@ -90,7 +93,7 @@ KINDS: dict[str, EmailKind] = {
             "booking_url",
             "other_unreached",
         ),
-        send_while="enquiry_open",
+        lasts="enquiry_open",
     ),
     "booking_accepted": EmailKind(
         to=("client",),
@@ -104,7 +107,7 @@ KINDS: dict[str, EmailKind] = {
             "cancelling_rule",
             "booking_url",
         ),
-        send_while="session_ahead",
+        lasts="session_ahead",
     ),
     "session_confirmed": EmailKind(
         to=("therapist",),
@@ -117,23 +120,24 @@ KINDS: dict[str, EmailKind] = {
             "booking_url",
             "other_unreached",
         ),
-        send_while="session_ahead",
+        lasts="session_ahead",
     ),
-    "booking_declined": EmailKind(to=("client",), values=_OFFERS),
+    "booking_declined": EmailKind(to=("client",), values=_OFFERS, lasts=_NEWS),
     "enquiry_declined": EmailKind(
         to=("therapist",),
         calendar="cancelled",
         values=("by_ops", "booking_url", "other_unreached"),
+        lasts=_NEWS,
     ),
     # A therapist who has not answered.
-    "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER, send_while="enquiry_in_time"),
+    "answer_reminder": EmailKind(to=("therapist",), values=_ANSWER, lasts="enquiry_in_time"),
     "answer_late": EmailKind(
-        to=("therapist",), values=(*_ANSWER, "other_unreached"), send_while="answer_awaited"
+        to=("therapist",), values=(*_ANSWER, "other_unreached"), lasts="answer_awaited"
     ),
     "answer_late_client": EmailKind(
         to=("client",),
         values=("expires_at", "choose_url", "booking_url", "other_unreached"),
-        send_while="answer_awaited",
+        lasts="answer_awaited",
     ),
     "answer_late_ops": EmailKind(
         to=("ops",),
@@ -145,36 +149,39 @@ KINDS: dict[str, EmailKind] = {
             "command",
             "unreached",
         ),
-        send_while="answer_awaited",
+        lasts="answer_awaited",
     ),
     "booking_expired": EmailKind(
-        to=("client",), facts=("because",), values=(*_OFFERS, "other_unreached")
+        to=("client",), facts=("because",), values=(*_OFFERS, "other_unreached"), lasts=_NEWS
     ),
     "enquiry_expired": EmailKind(
         to=("therapist",),
         calendar="cancelled",
         facts=("because",),
         values=("booking_url", "other_unreached", "was_asked_in_time"),
+        lasts=_NEWS,
     ),
     # Cancelling.
     "booking_withdrawn": EmailKind(
-        to=("therapist",), calendar="cancelled", values=("booking_url",)
+        to=("therapist",), calendar="cancelled", values=("booking_url",), lasts="session_not_over"
     ),
-    "withdrawal_receipt": EmailKind(to=("client",), values=("booking_url",)),
+    "withdrawal_receipt": EmailKind(to=("client",), values=("booking_url",), lasts=_NEWS),
     "client_cancelled": EmailKind(
         to=("therapist",),
         calendar="cancelled",
         facts=("payout_minor", "commission_minor", "within_notice"),
         values=("cancelled_because", "free_cancellation", "booking_url"),
+        lasts=_NEWS,
     ),
     "cancellation_receipt": EmailKind(
         to=("client",),
         calendar="cancelled",
         facts=("within_notice",),
         values=("cancelled_because", "free_cancellation", "booking_url", "other_unreached"),
+        lasts=_NEWS,
     ),
     "therapist_cancelled": EmailKind(
-        to=("client",), calendar="cancelled", values=(*_OFFERS, "in_answer")
+        to=("client",), calendar="cancelled", values=(*_OFFERS, "in_answer"), lasts=_NEWS
     ),
     "cancellation_recorded": EmailKind(
         to=("therapist",),
@@ -188,6 +195,7 @@ KINDS: dict[str, EmailKind] = {
             "booking_url",
             "other_unreached",
         ),
+        lasts=_NEWS,
     ),
     # Another time: to the side that did not act, and to both after a lapse.
     "time_proposed": EmailKind(
@@ -202,19 +210,19 @@ KINDS: dict[str, EmailKind] = {
             "choose_url",
             "booking_url",
         ),
-        send_while="proposal_open",
+        lasts="proposal_open",
     ),
     "time_taken": EmailKind(
         to=("client", "therapist"),
         calendar="by_status",
         values=("status", "old_starts_at", "meeting_url", "cancelling_rule", *_ANSWERING),
-        send_while="time_current",
+        lasts="time_current",
     ),
     "time_kept": EmailKind(
         to=("client", "therapist"),
         facts=("how", "proposed_by"),
         values=("status", "cancelling_rule", "by_deactivation", "other_unreached", *_ANSWERING),
-        send_while="booking_live",
+        lasts="booking_live",
     ),
     # The session, and what people write to one another.
     "session_reminder": EmailKind(
@@ -226,12 +234,10 @@ KINDS: dict[str, EmailKind] = {
             "cancelling_rule",
             "is_first_reminder",
         ),
-        send_while="reminder_due",
+        lasts="reminder_due",
     ),
-    "no_show_recorded": EmailKind(to=("client",), values=("booking_url",)),
-    "new_message": EmailKind(
-        to=("client", "therapist"), values=("booking_url",), send_within=timedelta(days=30)
-    ),
+    "no_show_recorded": EmailKind(to=("client",), values=("booking_url",), lasts=_NEWS),
+    "new_message": EmailKind(to=("client", "therapist"), values=("booking_url",), lasts=_NEWS),
     # What people send back.
     "answer_not_taken": EmailKind(
         to=("therapist", "client"),
@@ -246,57 +252,59 @@ KINDS: dict[str, EmailKind] = {
             "may_suggest",
             "booking_url",
         ),
-        send_within=timedelta(days=1),
+        lasts=timedelta(days=1),
     ),
     "reply_not_placed": EmailKind(
-        to=("therapist", "client"), values=("dashboard_url",), send_within=timedelta(days=1)
+        to=("therapist", "client"), values=("dashboard_url",), lasts=timedelta(days=1)
     ),
     "mail_alert": EmailKind(
-        to=("ops",), facts=("what", "email", "mail_domain"), values=("command",)
+        to=("ops",),
+        facts=("what", "email", "mail_domain"),
+        values=("command",),
+        lasts=timedelta(days=7),
     ),
     # One side of a booking does not get our emails.
     "client_unreachable": EmailKind(
         to=("therapist", "ops"),
         values=("status", "therapist_slug", "others_unreached", "booking_url", "command"),
-        send_while="client_unreached",
+        lasts="client_unreached",
     ),
     "therapist_unreachable": EmailKind(
-        to=("client",), values=(*_OFFERS, "expires_at"), send_while="therapist_unreached"
+        to=("client",), values=(*_OFFERS, "expires_at"), lasts="therapist_unreached"
     ),
     # Ways in.
     "sign_in": EmailKind(
-        to=("therapist",), values=("sign_in_url", "sign_in_minutes"), send_while="sign_in_unused"
+        to=("therapist",), values=("sign_in_url", "sign_in_minutes"), lasts="sign_in_unused"
     ),
     "ops_sign_in": EmailKind(
-        to=("ops",), values=("sign_in_url", "sign_in_minutes"), send_while="sign_in_unused"
+        to=("ops",), values=("sign_in_url", "sign_in_minutes"), lasts="sign_in_unused"
     ),
-    "your_links": EmailKind(
-        to=("client",), values=("live_bookings",), send_within=timedelta(hours=24)
-    ),
+    "your_links": EmailKind(to=("client",), values=("live_bookings",), lasts=timedelta(hours=24)),
     # A therapist's account.
     "welcome": EmailKind(
         to=("therapist",),
         values=("dashboard_url", "steps_done", "rate_minor", "currency", "is_visible"),
+        lasts="steps_open",
     ),
     "streak_warning": EmailKind(
-        to=("therapist",), facts=("streak",), values=_STREAK_RULE, send_while="streak_reached"
+        to=("therapist",), facts=("streak",), values=_STREAK_RULE, lasts="streak_reached"
     ),
     "account_flagged": EmailKind(
-        to=("therapist",), facts=("streak",), values=_STREAK_RULE, send_while="flagged"
+        to=("therapist",), facts=("streak",), values=_STREAK_RULE, lasts="flagged"
     ),
     "account_deactivated": EmailKind(
         to=("therapist",),
         facts=("streak",),
         values=("deactivate_streak", "sessions", "dashboard_url"),
-        send_while="deactivated",
+        lasts="deactivated",
     ),
     "account_reactivated": EmailKind(
-        to=("therapist",), values=("account", *_STREAK_RULE), send_while="reactivated"
+        to=("therapist",), values=("account", *_STREAK_RULE), lasts="reactivated"
     ),
     "account_alert": EmailKind(
         to=("ops",),
         facts=("what", "streak"),
         values=("therapist_slug", "has_phone", "is_unlisted", "sessions", "command"),
-        send_while="alert_true",
+        lasts="alert_true",
     ),
 }

@@ -1,10 +1,11 @@
 """Whether an email may still go out, by the row of its kind; otherwise it is skipped."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.rules import reminders
+from app.rules.first_steps import Step
 from app.rules.lifecycle import LIVE, Status
 from app.services import sessions
 from app.services.auth import SIGN_IN_LASTS
@@ -33,10 +34,10 @@ def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     reminded = email.recipient if email.kind in _REMINDERS else None
     if reminded is not None and has_complained(reminded.email):
         return "its recipient called our emails spam"
-    row = KINDS[email.kind]
-    if row.send_within is not None and now - email.created_at >= row.send_within:
-        return "it was requested too long ago"
-    return None if row.send_while is None else _CHECKS[row.send_while](email, now)
+    lasts = KINDS[email.kind].lasts
+    if isinstance(lasts, timedelta):
+        return "it was queued too long ago" if now - email.created_at >= lasts else None
+    return _CHECKS[lasts](email, now)
 
 
 def _of_booking(check: BookingCheck) -> EmailCheck:
@@ -63,6 +64,10 @@ def _while_awaited(booking: Booking, now: datetime) -> Reason:
     return _while_open(booking, now)
 
 
+def _until_over(booking: Booking, now: datetime) -> Reason:
+    return "the session is over" if now >= booking.ends_at else None
+
+
 def _until_late(booking: Booking, now: datetime) -> Reason:
     if now > booking.answer_by:
         return "the enquiry is already late"
@@ -77,8 +82,8 @@ def _while_open_or_unreachable(booking: Booking, now: datetime) -> Reason:
 
 
 def _while_client_unreached(booking: Booking, now: datetime) -> Reason:
-    if now >= booking.ends_at:
-        return "the session is over"
+    if over := _until_over(booking, now):
+        return over
     return None if reach_of(booking, now).client else "an email has reached the client since"
 
 
@@ -98,9 +103,12 @@ def _while_open_and_unreached(booking: Booking, now: datetime) -> Reason:
 def _while_accepted(booking: Booking, now: datetime) -> Reason:
     if booking.status != Status.ACCEPTED:
         return f"the session is already {booking.status}"
-    if now >= booking.ends_at:
-        return "the session is over"
-    return None
+    return _until_over(booking, now)
+
+
+def _while_live(booking: Booking, now: datetime) -> Reason:
+    status = booking.status_at(now)
+    return _until_over(booking, now) if status in LIVE else f"the booking is already {status}"
 
 
 def _entry(email: OutboxEmail, now: datetime) -> Reason:
@@ -121,22 +129,12 @@ def _time_proposed(email: OutboxEmail, now: datetime) -> Reason:
     return None
 
 
-def _time_changed(email: OutboxEmail, now: datetime) -> Reason:
-    booking = email.booking
-    assert booking is not None
-    if booking.status_at(now) not in LIVE:
-        return f"the booking is already {booking.status_at(now)}"
-    if now >= booking.ends_at:
-        return "the session is over"
-    return None
-
-
 def _time_taken(email: OutboxEmail, now: datetime) -> Reason:
     booking = email.booking
     assert booking is not None
     if email.facts["to"] != booking.starts_at.isoformat():
         return "the time has changed again"
-    return _time_changed(email, now)
+    return _while_live(booking, now)
 
 
 def _session_reminder(email: OutboxEmail, now: datetime) -> Reason:
@@ -200,14 +198,19 @@ _CHECKS: dict[Condition, EmailCheck] = {
     "answer_awaited": _of_booking(_while_awaited),
     "enquiry_in_time": _of_booking(_until_late),
     "session_ahead": _entry,
+    "session_not_over": _of_booking(_until_over),
     "proposal_open": _time_proposed,
     "time_current": _time_taken,
-    "booking_live": _time_changed,
+    "booking_live": _of_booking(_while_live),
     "reminder_due": _session_reminder,
     "client_unreached": _client_unreached,
     "therapist_unreached": _of_booking(_while_open_and_unreached),
     "sign_in_unused": _sign_in,
     "request_unconfirmed": _confirm_request,
+    "steps_open": _while(
+        lambda it, _: it.deactivated_at is None and it.steps_done < frozenset(Step),
+        "all steps are done, or the account is deactivated",
+    ),
     "streak_reached": _while(
         lambda it, facts: it.streak >= facts["streak"], "the streak has been set back"
     ),
