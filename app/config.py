@@ -5,8 +5,7 @@ import shlex
 import sys
 from datetime import timedelta
 from decimal import Decimal
-from functools import cached_property
-from ipaddress import ip_address
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,14 +14,14 @@ from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app import api_keys, config_checks, listening, urls
 from app.config_checks import DEVELOPMENT_NOTES_KEY, DEVELOPMENT_SECRET
 from app.errors import ConfigError
-from app.mail_settings import MailSettings
+from app.mail_settings import IpAddress, MailSettings, keeping
 from app.rules.policy import Policy
 from emails.addresses import email_key, mailbox, reply_address, typed_address
 from emails.formatting import CURRENCIES
@@ -57,7 +56,7 @@ class Settings(MailSettings):
     # a value: "PORT should be a port from 1 to 65535, not '80.5'".
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
-    database_url: str = Field(
+    database_url: Annotated[str, AfterValidator(urls.database_url)] = Field(
         "sqlite:///var/mindsum.db", description="sqlite:///FILE or postgresql://USER@HOST/NAME"
     )
     # Signs links and sessions.
@@ -73,11 +72,13 @@ class Settings(MailSettings):
     # Remembers erasures for the day on which an older backup is restored; see `erasure_log_path`.
     erasure_log: Path | None = Field(None, description="a file")
     # Every link starts with it; https means production.
-    public_url: str = Field(
+    public_url: Annotated[str, AfterValidator(urls.site_address)] = Field(
         "http://127.0.0.1:8000", description="the site's address, such as https://example.org"
     )
     # Receives escalations.
-    ops_email: str = Field(OPS_EMAIL, description="one email address")
+    ops_email: Annotated[str, keeping(partial(mailbox, "recipient"))] = Field(
+        OPS_EMAIL, description="one email address"
+    )
     # Personal addresses that may sign in to the ops desk; without any it is not there.
     ops_sign_in: Listed = Field(
         (), description="different email addresses of persons, comma separated"
@@ -89,7 +90,9 @@ class Settings(MailSettings):
         description="one email address, ASCII before its @",
     )
     # At the end of every page, and of every email to a client: where to turn in a crisis.
-    crisis_note: str = Field(CRISIS_NOTE, description="one line of 10 to 200 characters")
+    crisis_note: Annotated[str, AfterValidator(partial(check_line, "crisis_note"))] = Field(
+        CRISIS_NOTE, description="one line of 10 to 200 characters"
+    )
     # Without a key the API refuses every request.
     api_keys: Listed = Field(
         (),
@@ -103,7 +106,7 @@ class Settings(MailSettings):
         None, description="a text of printable ASCII characters, with = at the end only"
     )
     # None: loopback where PUBLIC_URL is http, else all addresses.
-    bind: str | None = Field(
+    bind: IpAddress | None = Field(
         None, description="an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::"
     )
     port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
@@ -200,11 +203,6 @@ class Settings(MailSettings):
             Fernet(key)
         return value
 
-    @field_validator("database_url")
-    @classmethod
-    def _is_known_database(cls, value: str) -> str:
-        return urls.database_url(value)
-
     @field_validator("api_keys")
     @classmethod
     def _fit_a_header(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -218,22 +216,11 @@ class Settings(MailSettings):
             api_keys.check_secret(value)
         return value
 
-    @field_validator("bind")
-    @classmethod
-    def _is_ip_address(cls, value: str | None) -> str | None:
-        return None if value is None else str(ip_address(value.strip("[]")))
-
     @field_validator("currency")
     @classmethod
     def _is_a_currency(cls, value: str) -> str:
         if value not in CURRENCIES:
             raise ValueError("unknown currency")
-        return value
-
-    @field_validator("ops_email")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        mailbox("recipient", value)
         return value
 
     @field_validator("ops_sign_in")
@@ -248,11 +235,6 @@ class Settings(MailSettings):
     def _is_address_for_replies(cls, value: str) -> str:
         return reply_address("support_email", value).addr_spec
 
-    @field_validator("crisis_note")
-    @classmethod
-    def _is_one_line(cls, value: str) -> str:
-        return check_line("crisis_note", value)
-
     @field_validator("ratelimit_storage_uri")
     @classmethod
     def _is_a_storage(cls, value: str) -> str:
@@ -261,11 +243,6 @@ class Settings(MailSettings):
         except (ConfigurationError, ImportError) as error:
             raise ValueError("unknown storage") from error
         return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _is_web_address(cls, value: str) -> str:
-        return urls.site_address(value)
 
     @property
     def is_production(self) -> bool:

@@ -2,12 +2,15 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated, Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings
 
 from app import urls
@@ -19,8 +22,34 @@ _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?", re.ASCII)
 _LEAST_BITS = 1024
 
 
+def keeping(check: Callable[[Any], object]) -> AfterValidator:
+    """Refuses what `check` refuses, and keeps the value as it was typed."""
+
+    def keep(value: Any) -> Any:
+        check(value)
+        return value
+
+    return AfterValidator(keep)
+
+
+def _ip(value: str) -> str:
+    return str(ip_address(value.strip("[]")))
+
+
+def _domain(value: str) -> str:
+    domain = ascii_domain("domain", value)
+    if len(domain) > _LONGEST_DOMAIN or "." not in domain:
+        raise ValueError("not a domain for addresses")
+    return domain
+
+
+IpAddress = Annotated[str, AfterValidator(_ip)]
+
+
 class MailSettings(BaseSettings):
-    mail_server: str = Field("127.0.0.1", description="a host name or an IP address")
+    mail_server: Annotated[str, AfterValidator(urls.host)] = Field(
+        "127.0.0.1", description="a host name or an IP address"
+    )
     mail_port: int = Field(1025, ge=1, le=65535, description="a port from 1 to 65535")
     mail_use_tls: bool = Field(False, description="true or false")
     mail_use_ssl: bool = Field(False, description="true or false")
@@ -28,7 +57,7 @@ class MailSettings(BaseSettings):
     mail_plaintext_ok: bool = Field(False, description="true or false")
     mail_username: str | None = Field(None, description="a text")
     mail_password: str | None = Field(None, description="a text")
-    mail_default_sender: str = Field(
+    mail_default_sender: Annotated[str, keeping(partial(sender_mailbox, "sender"))] = Field(
         "Mindsum Bookings <bookings@mindsum.invalid>",
         description="an address, such as Mindsum <bookings@example.org>",
     )
@@ -37,49 +66,23 @@ class MailSettings(BaseSettings):
         10, description="seconds above 0, at most 300", gt=0, le=300, allow_inf_nan=False
     )
     # Without it nothing that people send back is heard.
-    inbound_domain: str | None = Field(
+    inbound_domain: Annotated[str, AfterValidator(_domain)] | None = Field(
         None, description="a domain whose mail reaches INBOUND_PORT, such as in.example.org"
     )
     inbound_port: int = Field(2525, ge=1, le=65535, description="a port from 1 to 65535")
-    inbound_bind: str = Field(
+    inbound_bind: IpAddress = Field(
         "127.0.0.1", description="an IP address to listen on, such as 127.0.0.1 or 0.0.0.0"
     )
     inbound_lmtp: bool = Field(False, description="true or false")
     # Whether only mail with a passing DKIM or SPF of its sender's domain can act.
     inbound_require_auth: bool = Field(False, description="true or false")
     # The name with which our own mail server begins Authentication-Results; only those are read.
-    inbound_authserv: str | None = Field(
+    inbound_authserv: Annotated[str, AfterValidator(partial(ascii_domain, "host"))] | None = Field(
         None, description="a host name as in Authentication-Results, such as mx.example.org"
     )
     # An RSA key in PEM, as base64 of its DER, or the path of a file with either.
     dkim_key: str | None = Field(None, description="an RSA private key in PEM or base64, or a file")
     dkim_selector: str | None = Field(None, description="a name such as mindsum, lower case")
-
-    @field_validator("mail_server")
-    @classmethod
-    def _is_host(cls, value: str) -> str:
-        return urls.host(value)
-
-    @field_validator("mail_default_sender")
-    @classmethod
-    def _is_sender(cls, value: str) -> str:
-        sender_mailbox("sender", value)
-        return value
-
-    @field_validator("inbound_domain")
-    @classmethod
-    def _is_domain(cls, value: str | None) -> str | None:
-        return None if value is None else _domain(value)
-
-    @field_validator("inbound_bind")
-    @classmethod
-    def _is_ip(cls, value: str) -> str:
-        return str(ip_address(value.strip("[]")))
-
-    @field_validator("inbound_authserv")
-    @classmethod
-    def _is_name_of_server(cls, value: str | None) -> str | None:
-        return None if value is None else ascii_domain("host", value)
 
     @field_validator("dkim_key")
     @classmethod
@@ -115,10 +118,3 @@ def _read(value: str) -> str:
         return Path(value).read_text("ascii") if len(value) < 500 else value
     except OSError:
         return value
-
-
-def _domain(value: str) -> str:
-    domain = ascii_domain("domain", value)
-    if len(domain) > _LONGEST_DOMAIN or "." not in domain:
-        raise ValueError("not a domain for addresses")
-    return domain
