@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from peewee import IntegrityError, ModelSelect
+from peewee import IntegrityError
 
 from app.errors import FieldError, InvalidFields, NotFound, StoreUnavailable
 from app.rules.lifecycle import LIVE, Actor, Status, Via
@@ -13,25 +13,23 @@ from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
 from app.services.inbound import personal_data
 from app.services.mail import private_words
+from app.services.mail.erase import erase_emails
 from app.services.therapists import ranking
-from app.store import erasure_log, outbox, pauses, queries, suppressions
+from app.store import erasure_log, outbox, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     AccessEntry,
     AccessEvent,
     Booking,
     Client,
-    DeliveryAttempt,
     EmailLimit,
     EmailRequest,
     EmailRequestKind,
     ManageVisit,
     OutboxEmail,
-    OutboxStatus,
     PendingRequest,
     Purpose,
     Role,
-    Suppression,
     Writing,
 )
 from app.store.queries import pending as pending_requests
@@ -105,7 +103,8 @@ def _erase_bookings(client: Client, now: datetime) -> int:
     own_bookings = Booking.select(Booking.id).where(Booking.client == client)
     words = private_words.of_client(client, Booking.select().where(Booking.client == client))
     Writing.delete().where(Writing.booking.in_(own_bookings)).execute()
-    _erase_emails(client, own_bookings, now)
+    about = OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client)
+    erase_emails(about, Role.CLIENT, now)
     private_words.remove_from_refusals(words)
     count = (
         Booking.update(
@@ -121,27 +120,6 @@ def _erase_bookings(client: Client, now: datetime) -> int:
         .execute()
     )
     return int(count)
-
-
-def _erase_emails(client: Client, own_bookings: "ModelSelect[Booking]", now: datetime) -> None:
-    about = OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.client == client)
-    own_emails = about & (OutboxEmail.role == Role.CLIENT)
-    # What a mail server answered may name them, also where it refused an email to the therapist.
-    numbers = OutboxEmail.select(OutboxEmail.id).where(about)
-    DeliveryAttempt.update(said=None).where(DeliveryAttempt.email.in_(numbers)).execute()
-    OutboxEmail.update(last_error=None).where(about).execute()
-    # Of an earlier address too.
-    own = OutboxEmail.select(OutboxEmail.id).where(own_emails)
-    Suppression.delete().where(Suppression.email.in_(own)).execute()
-    OutboxEmail.update(
-        status=OutboxStatus.SKIPPED, last_error="the client was erased", settled_at=now
-    ).where(
-        own_emails,
-        OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING, OutboxStatus.FAILED]),
-    ).execute()
-    # A domain may name its owner.
-    OutboxEmail.update(domain="").where(own_emails).execute()
-    pauses.end_unused()
 
 
 @in_transaction

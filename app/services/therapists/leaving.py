@@ -17,19 +17,18 @@ from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
 from app.services.inbound import personal_data
 from app.services.mail import private_words
-from app.store import erasure_log, pauses, queries, suppressions
+from app.services.mail.erase import erase_emails
+from app.store import erasure_log, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
     AccessEntry,
     AccessEvent,
     Booking,
     CalendarFeed,
-    DeliveryAttempt,
     EmailLimit,
     EmailRequest,
     IdempotentAnswer,
     OutboxEmail,
-    OutboxStatus,
     Party,
     PendingRequest,
     Purpose,
@@ -37,7 +36,6 @@ from app.store.models import (
     SignIn,
     SignInSession,
     StandingEntry,
-    Suppression,
     Therapist,
     TherapistPhone,
     TherapistPhoto,
@@ -171,7 +169,10 @@ def erase(slug: str, now: datetime, *, ends_live_bookings: bool = False) -> int:
     personal_data.forget(therapist, therapist.email)
     _erase_account(therapist)
     _erase_words(own_bookings)
-    _erase_emails(therapist, own_bookings, now)
+    suppressions.forget(therapist.email)
+    _erase_pending_requests(therapist)
+    about = OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.therapist == therapist)
+    erase_emails(about, Role.THERAPIST, now)
     private_words.remove_from_refusals(private_words.of_therapist(therapist))
     # The object still has the address of before, by which they are known again.
     erasure_log.add(therapist, now)
@@ -254,30 +255,10 @@ def _erase_words(own_bookings: "ModelSelect[Booking]") -> None:
         TimelineEntry.update(facts=rest).where(TimelineEntry.id == entry.id).execute()
 
 
-def _erase_emails(
-    therapist: Therapist, own_bookings: "ModelSelect[Booking]", now: datetime
-) -> None:
-    about = OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.therapist == therapist)
-    own_emails = about & (OutboxEmail.role == Role.THERAPIST)
-    # What a mail server answered may name them, also where it refused an email to a client.
-    numbers = OutboxEmail.select(OutboxEmail.id).where(about)
-    DeliveryAttempt.update(said=None).where(DeliveryAttempt.email.in_(numbers)).execute()
-    OutboxEmail.update(last_error=None).where(about).execute()
-    # Of an earlier address too.
-    own = OutboxEmail.select(OutboxEmail.id).where(own_emails)
-    Suppression.delete().where(Suppression.email.in_(own)).execute()
-    suppressions.forget(therapist.email)
-    OutboxEmail.update(
-        status=OutboxStatus.SKIPPED, last_error="the therapist was erased", settled_at=now
-    ).where(
-        own_emails,
-        OutboxEmail.status.in_([OutboxStatus.QUEUED, OutboxStatus.SENDING, OutboxStatus.FAILED]),
-    ).execute()
+def _erase_pending_requests(therapist: Therapist) -> None:
+    """No request to them can be confirmed any more."""
+    mine = PendingRequest.therapist == therapist
+    emails = PendingRequest.select(PendingRequest.told_by).where(mine)
     # A domain may name its owner.
-    pending = PendingRequest.select(PendingRequest.told_by).where(
-        PendingRequest.therapist == therapist
-    )
-    OutboxEmail.update(domain="").where(own_emails | OutboxEmail.id.in_(pending)).execute()
-    # No request to them can be confirmed any more.
-    PendingRequest.delete().where(PendingRequest.therapist == therapist).execute()
-    pauses.end_unused()
+    OutboxEmail.update(domain="").where(OutboxEmail.id.in_(emails)).execute()
+    PendingRequest.delete().where(mine).execute()
