@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from zoneinfo import ZoneInfo
 
 from app.rules.policy import Policy
@@ -42,28 +42,17 @@ def open_times(
     until_at: datetime,
     now: datetime,
     policy: Policy,
+    limit: int | None = None,
 ) -> list[datetime]:
-    """Every start in [from_at, until_at) that can be booked at `now`, ascending, aware UTC."""
-    return list(
-        _open(windows, zone, busy, length_minutes, from_at, until_at, now=now, policy=policy)
-    )
+    """Every start in [from_at, until_at) that can be booked at `now`, or the first `limit` of them.
 
-
-def next_open_times(
-    windows: Sequence[Window],
-    zone: ZoneInfo,
-    busy: Iterable[Span],
-    *,
-    length_minutes: int,
-    from_at: datetime,
-    now: datetime,
-    policy: Policy,
-    limit: int,
-) -> list[datetime]:
-    """The first `limit` starts at or after `from_at` that can be booked at `now`."""
-    until_at = now + policy.max_ahead + _DAY
-    starts = _open(windows, zone, busy, length_minutes, from_at, until_at, now=now, policy=policy)
-    return list(islice(starts, limit))
+    Ascending, aware UTC.
+    """
+    first_at = max(from_at, now + policy.min_notice)
+    last_at = min(until_at, now + policy.max_ahead)
+    listed = _listed(windows, zone, length_minutes, first_at, last_at, policy)
+    blocked = _merged(each for each in busy if each[1] > first_at)
+    return list(islice(_free(listed, blocked, timedelta(minutes=length_minutes), until_at), limit))
 
 
 def is_listed(
@@ -120,26 +109,14 @@ def cells(starts_at: datetime, ends_at: datetime, cell_minutes: int) -> list[dat
     return [first + index * cell for index in range(-((first - ends_at) // cell))]
 
 
-def _open(
-    windows: Sequence[Window],
-    zone: ZoneInfo,
-    busy: Iterable[Span],
-    length_minutes: int,
-    from_at: datetime,
-    until_at: datetime,
-    *,
-    now: datetime,
-    policy: Policy,
+def _free(
+    listed: Iterable[Sequence[datetime]], blocked: list[Span], length: timedelta, until_at: datetime
 ) -> Iterator[datetime]:
-    length = timedelta(minutes=length_minutes)
-    first_at = max(from_at, now + policy.min_notice)
-    last_at = min(until_at, now + policy.max_ahead)
-    blocked = _merged(each for each in busy if each[1] > first_at)
     # Behind the last start.
-    blocked.append((until_at + length, until_at + length))
-    following = iter(blocked)
+    end_of_all = until_at + length
+    following = chain(blocked, [(end_of_all, end_of_all)])
     taken_from, taken_until = next(following)
-    for starts in _listed(windows, zone, length_minutes, first_at, last_at, policy):
+    for starts in listed:
         index, end = 0, bisect_left(starts, until_at)
         while index < end:
             while taken_until <= starts[index]:

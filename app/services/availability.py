@@ -50,7 +50,9 @@ class OpenTimes:
         self._length_minutes = length_minutes(kind, self._policy)
         self._now = now
 
-    def __call__(self, therapist: Therapist, part: Span) -> list[datetime]:
+    def __call__(
+        self, therapist: Therapist, part: Span, limit: int | None = None
+    ) -> list[datetime]:
         return availability.open_times(
             self._windows[therapist.id],
             ZoneInfo(therapist.timezone),
@@ -60,20 +62,8 @@ class OpenTimes:
             until_at=part[1],
             now=self._now,
             policy=self._policy,
-        )
-
-    def first(self, therapist: Therapist, part: Span, limit: int) -> list[datetime]:
-        starts = availability.next_open_times(
-            self._windows[therapist.id],
-            ZoneInfo(therapist.timezone),
-            self._busy[therapist.id],
-            length_minutes=self._length_minutes,
-            from_at=part[0],
-            now=self._now,
-            policy=self._policy,
             limit=limit,
         )
-        return [starts_at for starts_at in starts if starts_at < part[1]]
 
 
 def open_times(

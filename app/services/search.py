@@ -107,7 +107,7 @@ def _with_open_times(
     whole = min(span[0] for span in spans), max(span[1] for span in spans)
     open_times = OpenTimes(listed, filters.kind, whole, now)
     return [
-        Card(therapist, open_times.first(therapist, span, OPEN_TIMES_SHOWN))
+        Card(therapist, open_times(therapist, span, OPEN_TIMES_SHOWN))
         for therapist, span in zip(listed, spans, strict=True)
     ]
 

@@ -9,7 +9,6 @@ from app.rules.availability import (
     NotOpen,
     Span,
     is_listed,
-    next_open_times,
     open_times,
     why_not_open,
 )
@@ -266,27 +265,28 @@ def test_a_listing_runs_from_its_first_instant_up_to_but_without_its_last() -> N
 
 
 def test_open_times_ascend_in_any_order_of_the_windows() -> None:
-    starts = next_open_times(
+    starts = open_times(
         [Window(0, 780, 840), Window(0, 540, 600)],
         LONDON,
         [],
         length_minutes=50,
         from_at=MONDAY,
+        until_at=MONDAY + DAY,
         now=MONDAY,
         policy=POLICY,
-        limit=2,
     )
     assert starts == [MONDAY + 9 * HOUR, MONDAY + 13 * HOUR]
 
 
-def test_the_next_open_times_stop_at_the_limit_and_reach_the_last_day() -> None:
+def test_open_times_stop_at_the_limit_and_reach_the_last_day() -> None:
     def found(limit: int, now: datetime) -> list[datetime]:
-        return next_open_times(
+        return open_times(
             NINE_TO_NOON,
             LONDON,
             [(MONDAY, MONDAY + DAY)],
             length_minutes=50,
             from_at=now,
+            until_at=now + 61 * DAY,
             now=now,
             policy=POLICY,
             limit=limit,

@@ -76,7 +76,7 @@ def _soonest(
     return [
         OpenSlot(therapist, times[0])
         for therapist in listed
-        if (times := open_times.first(therapist, span, 1))
+        if (times := open_times(therapist, span, 1))
     ]
 
 
