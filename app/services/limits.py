@@ -2,12 +2,14 @@
 
 import hmac
 from datetime import datetime, timedelta
+from typing import Any
 
 from app import config
 from app.errors import TooManyOpen, TooManyRequests
 from app.store import queries
 from app.store.db.database import in_transaction
 from app.store.models import Client, EmailLimit, LimitUse, OutboxEmail, Therapist
+from app.store.models.base import Table
 from app.store.queries.locking import locking
 
 # Requests that hold a time before their address is confirmed. Others are taken without holding.
@@ -60,13 +62,9 @@ def check_open_enquiries(therapist: Therapist, client: Client, now: datetime) ->
 
 def lock_emails(kind: str, hashed: str, now: datetime) -> EmailLimit:
     """The row that counts emails of that kind to that address, locked until the commit."""
-    # A loop, because the row may be purged while we wait for it.
-    is_it = (EmailLimit.kind == kind) & (EmailLimit.address_hash == hashed)
-    while (row := locking(EmailLimit.select().where(is_it)).first()) is None:
-        fields = {"kind": kind, "address_hash": hashed, "leave_at": {}, "last_at": now}
-        EmailLimit.insert(fields).on_conflict_ignore().execute()
-    found: EmailLimit = row
-    return found
+    key = {"kind": kind, "address_hash": hashed}
+    counted: EmailLimit = _locked(EmailLimit, key, {"leave_at": {}, "last_at": now})
+    return counted
 
 
 def next_email_at(counted: EmailLimit, now: datetime, *, is_link_out: bool) -> datetime:
@@ -133,10 +131,15 @@ def _network_hash(network: str) -> str:
 
 
 def _lock(kind: str, subject: str, now: datetime) -> LimitUse:
+    counted: LimitUse = _locked(
+        LimitUse, {"kind": kind, "subject": subject}, {"uses": {}, "last_at": now}
+    )
+    return counted
+
+
+def _locked(table: type[Table], key: dict[str, str], empty: dict[str, Any]) -> Any:
+    """The row with that key, which is `empty` if it is new."""
     # A loop, because the row may be purged while we wait for it.
-    is_it = (LimitUse.kind == kind) & (LimitUse.subject == subject)
-    while (row := locking(LimitUse.select().where(is_it)).first()) is None:
-        fields = {"kind": kind, "subject": subject, "uses": {}, "last_at": now}
-        LimitUse.insert(fields).on_conflict_ignore().execute()
-    found: LimitUse = row
-    return found
+    while (row := locking(table.select().filter(**key)).first()) is None:
+        table.insert(key | empty).on_conflict_ignore().execute()
+    return row
