@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from flask import request
 
@@ -81,3 +82,10 @@ def refusal_text(refusal: DomainError | None) -> str:
     if isinstance(refusal, SlotTaken):
         return "One of these times has just gone. Please choose again."
     return str(refusal or "")
+
+
+def refusal_status(refusal: DomainError | None) -> HTTPStatus:
+    if refusal is None:
+        return HTTPStatus.OK
+    is_gone = isinstance(refusal, SlotTaken)
+    return HTTPStatus.CONFLICT if is_gone else HTTPStatus.UNPROCESSABLE_ENTITY

@@ -187,6 +187,12 @@ def manage_page(
     return page, status
 
 
+def refused_page(booking: Booking, now: datetime) -> ResponseReturnValue:
+    """For a move of its time that is not possible any more."""
+    present = transitions.refresh(booking.reference, via=Via.LINK, now=now)
+    return manage_page(present, now, HTTPStatus.CONFLICT)
+
+
 def _next_week(booking: Booking, now: datetime) -> datetime | None:
     """The same local time a week later, if that can be asked for; None for other bookings."""
     is_booked = booking.status_at(now) in (Status.ACCEPTED, Status.COMPLETED)

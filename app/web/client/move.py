@@ -10,7 +10,7 @@ from app import clock
 from app.errors import DomainError, InvalidFields, LinkOutdated, SlotTaken, TimeMoveRefused
 from app.links import LinkPurpose
 from app.rules.lifecycle import LIVE, Actor, Via
-from app.services.bookings import propose, transitions
+from app.services.bookings import propose
 from app.store import queries
 from app.store.models import Booking
 from app.web import times_to_offer
@@ -57,7 +57,7 @@ def _propose(booking: Booking, starts: list[datetime], now: datetime) -> Respons
     except (InvalidFields, SlotTaken) as refusal:
         return _page(booking, now, refusal)
     except TimeMoveRefused:
-        return _refused_page(booking, now)
+        return manage.refused_page(booking, now)
     return manage.manage_page(result.booking, now)
 
 
@@ -67,11 +67,6 @@ def _moved_before(outdated: LinkOutdated, starts: list[datetime]) -> Booking:
     if not booking.moves or starts != [booking.starts_at]:
         raise outdated
     return booking
-
-
-def _refused_page(booking: Booking, now: datetime) -> ResponseReturnValue:
-    present = transitions.refresh(booking.reference, via=Via.LINK, now=now)
-    return manage.manage_page(present, now, HTTPStatus.CONFLICT)
 
 
 @blueprint.get("/link/manage/<token>/take-back")
@@ -90,7 +85,7 @@ def take_back(token: str) -> ResponseReturnValue:
     try:
         result = propose.keep(booking, by=Actor.CLIENT, via=Via.LINK, now=now)
     except TimeMoveRefused:
-        return _refused_page(booking, now)
+        return manage.refused_page(booking, now)
     return manage.manage_page(result.booking, now)
 
 
@@ -99,10 +94,6 @@ def _page(
 ) -> ResponseReturnValue:
     if refusal is None and not propose.may_propose(booking, Actor.CLIENT, now):
         return manage.manage_page(booking, now, HTTPStatus.CONFLICT)
-    status = HTTPStatus.OK
-    if refusal is not None:
-        is_gone = isinstance(refusal, SlotTaken)
-        status = HTTPStatus.CONFLICT if is_gone else HTTPStatus.UNPROCESSABLE_ENTITY
     page = render_template(
         "client/move.html",
         **manage.booking_context(booking, now),
@@ -110,4 +101,4 @@ def _page(
         refusal=times_to_offer.refusal_text(refusal),
         is_sent=request.method == "POST",
     )
-    return page, status
+    return page, times_to_offer.refusal_status(refusal)

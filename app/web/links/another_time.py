@@ -10,7 +10,7 @@ from app import clock, config
 from app.errors import DomainError, InvalidFields, LinkOutdated, SlotTaken, TimeMoveRefused
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Via
-from app.services.bookings import propose, transitions
+from app.services.bookings import propose
 from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking
@@ -52,7 +52,7 @@ def _suggest(booking: Booking, now: datetime) -> ResponseReturnValue:
     except (InvalidFields, SlotTaken) as refusal:
         return _suggest_page(booking, refusal)
     except TimeMoveRefused:
-        return _therapist_page(queries.booking_by_id(booking.id), "not_possible")
+        return _refused_page(booking, by, now)
     return _therapist_page(result.booking, "suggested")
 
 
@@ -63,25 +63,7 @@ def show_take(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/link/take/<token>")
 def take(token: str) -> ResponseReturnValue:
-    now = clock.now()
-    try:
-        booking = tokens.load_booking(LinkPurpose.TAKE, token, now)
-    except LinkOutdated as outdated:
-        return manage.manage_page(_taken_before(outdated, Actor.CLIENT, now), now)
-    _ask_first(booking, Actor.CLIENT, Verb("take", "Take this time"), now)
-    return _take(booking, now)
-
-
-def _take(booking: Booking, now: datetime) -> ResponseReturnValue:
-    by = Actor.CLIENT
-    try:
-        start = times_to_offer.chosen_start()
-        result = propose.take(booking, start, by=by, via=Via.LINK, now=now)
-    except InvalidFields as refusal:
-        return take_page(booking, refusal)
-    except TimeMoveRefused:
-        return _refused_client_page(booking, now)
-    return manage.manage_page(result.booking, now)
+    return _take(LinkPurpose.TAKE, token, Actor.CLIENT, Verb("take", "Take this time"))
 
 
 @blueprint.get("/link/keep/<token>")
@@ -95,14 +77,7 @@ def show_keep(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/link/keep/<token>")
 def keep(token: str) -> ResponseReturnValue:
-    now = clock.now()
-    booking = tokens.load_booking(LinkPurpose.KEEP, token, now)
-    _ask_first(booking, Actor.CLIENT, Verb("keep", "Keep the old time"), now)
-    try:
-        result = propose.keep(booking, by=Actor.CLIENT, via=Via.LINK, now=now)
-    except TimeMoveRefused:
-        return _refused_client_page(booking, now)
-    return manage.manage_page(result.booking, now)
+    return _keep(LinkPurpose.KEEP, token, Actor.CLIENT, Verb("keep", "Keep the old time"))
 
 
 @blueprint.get("/link/agree/<token>")
@@ -112,25 +87,7 @@ def show_agree(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/link/agree/<token>")
 def agree(token: str) -> ResponseReturnValue:
-    now = clock.now()
-    try:
-        booking = tokens.load_booking(LinkPurpose.AGREE, token, now)
-    except LinkOutdated as outdated:
-        return _therapist_page(_taken_before(outdated, Actor.THERAPIST, now), "moved")
-    _ask_first(booking, Actor.THERAPIST, Verb("agree", "Move to this time"), now)
-    return _agree(booking, now)
-
-
-def _agree(booking: Booking, now: datetime) -> ResponseReturnValue:
-    by, is_waived = Actor.THERAPIST, request.form.get("waive_notice") == "yes"
-    try:
-        start = times_to_offer.chosen_start()
-        result = propose.take(booking, start, by=by, via=Via.LINK, now=now, waive_notice=is_waived)
-    except InvalidFields as refusal:
-        return _agree_page(booking, refusal)
-    except TimeMoveRefused:
-        return _therapist_page(queries.booking_by_id(booking.id), "not_possible")
-    return _therapist_page(result.booking, "moved")
+    return _take(LinkPurpose.AGREE, token, Actor.THERAPIST, Verb("agree", "Move to this time"))
 
 
 @blueprint.get("/link/refuse/<token>")
@@ -144,14 +101,54 @@ def show_refuse(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/link/refuse/<token>")
 def refuse(token: str) -> ResponseReturnValue:
-    now = clock.now()
-    booking = tokens.load_booking(LinkPurpose.REFUSE, token, now)
-    _ask_first(booking, Actor.THERAPIST, Verb("refuse", "Keep the old time"), now)
+    return _keep(LinkPurpose.REFUSE, token, Actor.THERAPIST, Verb("refuse", "Keep the old time"))
+
+
+def _take(purpose: LinkPurpose, token: str, by: Actor, verb: Verb) -> ResponseReturnValue:
+    now, is_waived = clock.now(), request.form.get("waive_notice") == "yes"
     try:
-        result = propose.keep(booking, by=Actor.THERAPIST, via=Via.LINK, now=now)
+        booking = tokens.load_booking(purpose, token, now)
+    except LinkOutdated as outdated:
+        return _done_page(_taken_before(outdated, by, now), by, "moved")
+    _ask_first(booking, by, verb, now)
+    try:
+        result = propose.take(
+            booking,
+            times_to_offer.chosen_start(),
+            by=by,
+            via=Via.LINK,
+            now=now,
+            waive_notice=is_waived and by is Actor.THERAPIST,
+        )
+    except InvalidFields as refusal:
+        choice = take_page if by is Actor.CLIENT else _agree_page
+        return choice(booking, refusal)
     except TimeMoveRefused:
-        return _therapist_page(queries.booking_by_id(booking.id), "not_possible")
-    return _therapist_page(result.booking, "kept")
+        return _refused_page(booking, by, now)
+    return _done_page(result.booking, by, "moved")
+
+
+def _keep(purpose: LinkPurpose, token: str, by: Actor, verb: Verb) -> ResponseReturnValue:
+    now = clock.now()
+    booking = tokens.load_booking(purpose, token, now)
+    _ask_first(booking, by, verb, now)
+    try:
+        result = propose.keep(booking, by=by, via=Via.LINK, now=now)
+    except TimeMoveRefused:
+        return _refused_page(booking, by, now)
+    return _done_page(result.booking, by, "kept")
+
+
+def _done_page(booking: Booking, by: Actor, page: str) -> ResponseReturnValue:
+    if by is Actor.CLIENT:
+        return manage.manage_page(booking, clock.now())
+    return _therapist_page(booking, page)
+
+
+def _refused_page(booking: Booking, by: Actor, now: datetime) -> ResponseReturnValue:
+    if by is Actor.CLIENT:
+        return manage.refused_page(booking, now)
+    return _therapist_page(queries.booking_by_id(booking.id), "not_possible")
 
 
 @blueprint.app_errorhandler(LinkOutdated)
@@ -202,12 +199,7 @@ def take_page(booking: Booking, refusal: DomainError | None = None) -> ResponseR
         choose_path=tokens.path(LinkPurpose.CHOOSE, booking),
         refusal=times_to_offer.refusal_text(refusal),
     )
-    return page, HTTPStatus.UNPROCESSABLE_ENTITY if refusal else HTTPStatus.OK
-
-
-def _refused_client_page(booking: Booking, now: datetime) -> ResponseReturnValue:
-    present = transitions.refresh(booking.reference, via=Via.LINK, now=now)
-    return manage.manage_page(present, now, HTTPStatus.CONFLICT)
+    return page, times_to_offer.refusal_status(refusal)
 
 
 def _suggest_page(booking: Booking, refusal: DomainError | None = None) -> ResponseReturnValue:
@@ -226,17 +218,10 @@ def _agree_page(booking: Booking, refusal: DomainError | None = None) -> Respons
     return _therapist_page(booking, "agree", refusal=refusal)
 
 
-_REFUSED = {"not_possible": HTTPStatus.CONFLICT}
-
-
 def _therapist_page(
     booking: Booking, page: str, *, refusal: DomainError | None = None, **more: object
 ) -> ResponseReturnValue:
     now = clock.now()
-    status = _REFUSED.get(page, HTTPStatus.OK)
-    if refusal is not None:
-        is_gone = isinstance(refusal, SlotTaken)
-        status = HTTPStatus.CONFLICT if is_gone else HTTPStatus.UNPROCESSABLE_ENTITY
     html = render_template(
         f"links/{page}.html",
         booking=booking,
@@ -254,4 +239,5 @@ def _therapist_page(
         now=now,
         **more,
     )
-    return html, status
+    is_refused = page == "not_possible"
+    return html, HTTPStatus.CONFLICT if is_refused else times_to_offer.refusal_status(refusal)
