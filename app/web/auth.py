@@ -9,7 +9,7 @@ from flask import session as form_session
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.errors import StoreUnavailable
+from app.errors import NotFound, StoreUnavailable
 from app.links import LinkToken
 from app.services import auth, sessions, validation
 from app.store.models import Area, OpsPerson, SignIn, SignInSession, Therapist
@@ -167,6 +167,17 @@ def end_current(area: Area) -> Response:
         csrf.protect()
         sessions.end(session.owner, session.id, clock.now())
     return signed_out(area)
+
+
+def end_chosen(owner: Owner, area: Area) -> Response | None:
+    """End the session that the form names; the answer where it is the current one, otherwise None.
+
+    Raises NotFound.
+    """
+    chosen, current = request.form.get("id", type=int), current_session(area)
+    if chosen is None or not sessions.end(owner, chosen, clock.now()):
+        raise NotFound("session")
+    return signed_out(area) if current is not None and current.id == chosen else None
 
 
 def signed_out(area: Area = Area.DASHBOARD) -> Response:
