@@ -117,7 +117,7 @@ def test_every_page_of_the_site_is_listed_here(app: Flask, bookings: Bookings) -
         "photo.show_again",
         "feed.show_again",
         "first_steps.show_again",
-        "ops_desk.show_again",
+        "ops_desk.show_sign_ins_again",
         "ops_bookings.show_again",
         "ops_outbox.show_all_again",
         "ops_outbox.show_again",

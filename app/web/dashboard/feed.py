@@ -2,23 +2,19 @@
 
 from http import HTTPStatus
 
-from flask import Blueprint, abort, redirect, request, url_for
+from flask import Blueprint, abort, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.services.therapists import feed
 from app.web.dashboard import base, profile
+from app.web.reopened import lead_back
 
 blueprint = Blueprint("feed", __name__, url_prefix="/dashboard/profile")
 base.require_sign_in(blueprint)
 
 
-@blueprint.get("/calendar-feed")
-@blueprint.get("/end-calendar-feed")
-@blueprint.get("/calendar-titles")
-def show_again() -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for("profile.show"))
+lead_back(blueprint, "profile.show", "/calendar-feed", "/end-calendar-feed", "/calendar-titles")
 
 
 @blueprint.post("/calendar-feed")

@@ -9,6 +9,7 @@ from app.rules.first_steps import Step
 from app.services.therapists import accounts
 from app.store.models import Therapist
 from app.web.dashboard import base
+from app.web.reopened import lead_back
 
 blueprint = Blueprint("first_steps", __name__, url_prefix="/dashboard/first-steps")
 base.require_sign_in(blueprint)
@@ -17,10 +18,7 @@ base.require_sign_in(blueprint)
 _TICKED = frozenset({Step.RATE, Step.MEETING_LINK, Step.VISIBILITY})
 
 
-@blueprint.get("")
-def show_again() -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for("home.show"))
+lead_back(blueprint, "home.show", "")
 
 
 @blueprint.post("")

@@ -1,8 +1,6 @@
 """Another time, for a therapist who is signed in: suggesting, asking to move, and answering."""
 
-from http import HTTPStatus
-
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -12,6 +10,7 @@ from app.services.bookings import propose
 from app.store.models import Booking
 from app.web import times_to_offer
 from app.web.dashboard import base, session_page
+from app.web.reopened import lead_back
 
 blueprint = Blueprint("move", __name__, url_prefix="/dashboard/sessions/<reference>")
 base.require_sign_in(blueprint)
@@ -37,11 +36,7 @@ def offer(reference: str) -> ResponseReturnValue:
     return _said(booking, "Sent.", "We are asking {client}.")
 
 
-@blueprint.get("/agree")
-@blueprint.get("/refuse")
-def show_again(reference: str) -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for("session.show", reference=reference))
+lead_back(blueprint, "session.show", "/agree", "/refuse")
 
 
 @blueprint.post("/agree")
@@ -77,17 +72,13 @@ def _page(booking: Booking, refusal: DomainError | None = None) -> ResponseRetur
     now = clock.now()
     if refusal is None and not propose.may_propose(booking, Actor.THERAPIST, now):
         return session_page.conflict_page(booking.reference)
-    status = HTTPStatus.OK
-    if refusal is not None:
-        is_gone = isinstance(refusal, SlotTaken)
-        status = HTTPStatus.CONFLICT if is_gone else HTTPStatus.UNPROCESSABLE_ENTITY
     page = render_template(
         "dashboard/move.html",
         **session_page.context(booking),
         times=times_to_offer.read(booking, booking.therapist.timezone, now),
         refusal=times_to_offer.refusal_text(refusal),
     )
-    return page, status
+    return page, times_to_offer.refusal_status(refusal)
 
 
 def _said(booking: Booking, done: str, promise: str) -> ResponseReturnValue:

@@ -1,6 +1,6 @@
 """Profile Settings, the photo: uploaded with what else was typed on the page, or removed."""
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -8,17 +8,14 @@ from app.errors import InvalidFields
 from app.services import pictures
 from app.services.therapists import photos
 from app.web.dashboard import base, profile
+from app.web.reopened import lead_back
 from app.web.security import PUBLIC_FORM_LIMIT, limiter
 
 blueprint = Blueprint("photo", __name__, url_prefix="/dashboard/profile")
 base.require_sign_in(blueprint)
 
 
-@blueprint.get("/photo")
-@blueprint.get("/remove-photo")
-def show_again() -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for("profile.show"))
+lead_back(blueprint, "profile.show", "/photo", "/remove-photo")
 
 
 @blueprint.post("/photo")

@@ -30,6 +30,7 @@ from app.web.dashboard.profile_forms import (
     TimeOffForm,
 )
 from app.web.forms import add_error
+from app.web.reopened import lead_back
 from app.web.template_filters import local_day
 from emails import formatting
 
@@ -62,17 +63,18 @@ def save_changed() -> ResponseReturnValue:
     return _save(*_changed_sections())
 
 
-@blueprint.get("/about")
-@blueprint.get("/offer")
-@blueprint.get("/hours")
-@blueprint.get("/hours-rows")
-@blueprint.get("/add-time-off")
-@blueprint.get("/remove-time-off")
-@blueprint.get("/pause")
-@blueprint.get("/hide")
-def show_again() -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for("profile.show"))
+lead_back(
+    blueprint,
+    "profile.show",
+    "/about",
+    "/offer",
+    "/hours",
+    "/hours-rows",
+    "/add-time-off",
+    "/remove-time-off",
+    "/pause",
+    "/hide",
+)
 
 
 @blueprint.post("/about")

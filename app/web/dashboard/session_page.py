@@ -22,6 +22,7 @@ from app.store.models import Booking, Purpose
 from app.web import access, booking_text
 from app.web.dashboard import base
 from app.web.links import tokens
+from app.web.reopened import lead_back
 from app.web.security import PUBLIC_FORM_LIMIT, limiter
 
 blueprint = Blueprint("session", __name__, url_prefix="/dashboard/sessions/<reference>")
@@ -50,13 +51,7 @@ def show_more(reference: str) -> ResponseReturnValue:
     return _page(base.own_booking(reference), typed=_typed())
 
 
-@blueprint.get("/accept")
-@blueprint.get("/decline")
-@blueprint.get("/message")
-@blueprint.get("/note")
-def show_again(reference: str) -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for(".show", reference=reference))
+lead_back(blueprint, ".show", "/accept", "/decline", "/message", "/note")
 
 
 @blueprint.post("/accept")

@@ -23,6 +23,7 @@ from app.web import access
 from app.web.links import tokens
 from app.web.ops import base
 from app.web.ops.search import BookingSearch
+from app.web.reopened import lead_back
 
 blueprint = Blueprint("ops_bookings", __name__, url_prefix=f"{base.PATH}/bookings")
 base.require_sign_in(blueprint)
@@ -76,12 +77,9 @@ def show(reference: str) -> ResponseReturnValue:
     return _page(_booking(reference))
 
 
-@blueprint.get("/<reference>/accept")
-@blueprint.get("/<reference>/decline")
-@blueprint.get("/<reference>/revoke-links")
-def show_again(reference: str) -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for(".show", reference=reference))
+lead_back(
+    blueprint, ".show", "/<reference>/accept", "/<reference>/decline", "/<reference>/revoke-links"
+)
 
 
 @blueprint.post("/<reference>/accept")

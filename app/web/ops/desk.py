@@ -2,11 +2,10 @@
 
 from datetime import datetime
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from app import clock
-from app.errors import NotFound
 from app.services import sessions
 from app.services.ops import acts, health
 from app.services.ops import bookings as ops_bookings
@@ -14,6 +13,7 @@ from app.store import job_stats, queries
 from app.store.models import Area, JobStatistics
 from app.web import access, auth
 from app.web.ops import base
+from app.web.reopened import lead_back
 
 blueprint = Blueprint("ops_desk", __name__, url_prefix=base.PATH)
 base.require_sign_in(blueprint)
@@ -49,24 +49,13 @@ def show_sign_ins() -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/sign-ins/end-one")
-@blueprint.get("/sign-ins/end-all")
-def show_again() -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for(".show_sign_ins"))
+lead_back(blueprint, ".show_sign_ins", "/sign-ins/end-one", "/sign-ins/end-all")
 
 
 @blueprint.post("/sign-ins/end-one")
 def end_one() -> ResponseReturnValue:
-    person, now, current = base.current_person(), clock.now(), auth.current_session(Area.OPS)
-    ids = {str(each.id): each.id for each in queries.sessions_that_last(person, now)}
-    chosen = ids.get(request.form.get("id", ""))
-    if chosen is None:
-        raise NotFound("session")
-    sessions.end(person, chosen, now)
-    if current is not None and current.id == chosen:
-        return auth.signed_out(Area.OPS)
-    return base.said("Signed out there.", ".show_sign_ins")
+    ended_here = auth.end_chosen(base.current_person(), Area.OPS)
+    return ended_here or base.said("Signed out there.", ".show_sign_ins")
 
 
 @blueprint.post("/sign-ins/end-all")

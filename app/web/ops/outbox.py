@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -13,6 +13,7 @@ from app.store import queries
 from app.store.models import OutboxStatus
 from app.web.ops import base
 from app.web.ops.search import EmailSearch
+from app.web.reopened import lead_back
 from emails.kinds import KINDS
 
 blueprint = Blueprint("ops_outbox", __name__, url_prefix=f"{base.PATH}/outbox")
@@ -46,12 +47,7 @@ def _found(wanted: EmailSearch) -> dict[str, Any]:
     return base.page_of(found, number)
 
 
-@blueprint.get("/retry-all")
-@blueprint.get("/hold")
-@blueprint.get("/release")
-def show_all_again() -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for(".show_all"))
+lead_back(blueprint, ".show_all", "/retry-all", "/hold", "/release")
 
 
 @blueprint.post("/retry-all")
@@ -77,11 +73,7 @@ def show(number: int) -> ResponseReturnValue:
     return _page(_checked(number))
 
 
-@blueprint.get("/<int:number>/retry")
-@blueprint.get("/<int:number>/skip")
-def show_again(number: int) -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for(".show", number=_checked(number)))
+lead_back(blueprint, ".show", "/<int:number>/retry", "/<int:number>/skip")
 
 
 @blueprint.post("/<int:number>/retry")

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import clock, config
@@ -16,6 +16,7 @@ from app.web import access
 from app.web.forms import add_error
 from app.web.ops import base
 from app.web.ops.forms import AccountForm
+from app.web.reopened import lead_back
 
 blueprint = Blueprint("ops_people", __name__, url_prefix=base.PATH)
 base.require_sign_in(blueprint)
@@ -28,10 +29,7 @@ def show_unreachable() -> ResponseReturnValue:
     return render_template("ops/unreachable.html", **base.layout_context(), people=people)
 
 
-@blueprint.get("/unreachable/try-again")
-def show_unreachable_again() -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for(".show_unreachable"))
+lead_back(blueprint, ".show_unreachable", "/unreachable/try-again")
 
 
 @blueprint.post("/unreachable/try-again")
@@ -97,12 +95,13 @@ def show_account(slug: str) -> ResponseReturnValue:
     return _account_page(slug)
 
 
-@blueprint.get("/therapists/<slug>/reactivate")
-@blueprint.get("/therapists/<slug>/reachable")
-@blueprint.get("/therapists/<slug>/sign-out")
-def show_account_again(slug: str) -> ResponseReturnValue:
-    """The address of an answer to a form, opened again."""
-    return redirect(url_for(".show_account", slug=slug))
+lead_back(
+    blueprint,
+    ".show_account",
+    "/therapists/<slug>/reactivate",
+    "/therapists/<slug>/reachable",
+    "/therapists/<slug>/sign-out",
+)
 
 
 @blueprint.post("/therapists/<slug>/reactivate")
