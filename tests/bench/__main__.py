@@ -5,6 +5,7 @@
 
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,10 +72,12 @@ def main() -> None:
     measured: list[Figure] = []
     for name, place in PLACES.items():
         of_database: list[Figure] = []
+        began_s = time.monotonic()
         for part in PARTS:
             with started(place) as (url, folder):
                 of_database += part(name, url, folder)
-        show(console, f"{name}: beside its floor in the same rounds", of_database)
+        took_s = time.monotonic() - began_s
+        show(console, f"{name}: beside its floor in the same rounds ({took_s:.0f} s)", of_database)
         measured += of_database
         write(RESULTS, measured)
         chart.write(PICTURE, measured)

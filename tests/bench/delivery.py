@@ -20,7 +20,8 @@ from app.store.db import database
 from app.store.models import OutboxEmail, OutboxStatus
 from emails.message import Message
 from emails.samples import SAMPLES
-from tests.bench.figure import IS_QUICK, Figure, compared
+from tests.bench.figure import IS_QUICK, Figure, at_most, compared
+from tests.bench.raw import recorded
 from tests.bench.sink import Sink
 from tests.harness.processes import API_KEY, Site
 
@@ -40,7 +41,7 @@ def figures(name: str, url: str, folder: Path) -> Iterator[Figure]:
     database.upgrade()
     with database.connection():
         fill()
-    yield processor_time(name, url)
+    yield from in_this_process(name, url)
     for round_trip_ms, (must, goal) in BOUNDS.items():
         with Sink(round_trip_ms) as sink:
             measured, floor, ratio = compared(
@@ -77,8 +78,8 @@ def fill() -> None:
         request.request_booking(wanted, via=Via.API, now=now)
 
 
-def processor_time(name: str, url: str) -> Figure:
-    """Of a request over the API and the sending of its emails, in this process."""
+def in_this_process(name: str, url: str) -> Iterator[Figure]:
+    """Processor time of a request over the API with its emails; statements of an email."""
     with Sink() as sink:
         settings = Settings(
             database_url=url, mail_port=sink.port, api_keys=(API_KEY,), ratelimit_enabled=False
@@ -92,7 +93,12 @@ def processor_time(name: str, url: str) -> Figure:
             lambda: processor_ms(lambda: book_and_send(app, next(hours)), THERAPISTS * DAYS),
             lambda: processor_ms(lambda: flask_mail_rate(sink, COMPARED[0]), COMPARED[0]),
         )
-    return Figure(
+        with database.connection():
+            waiting = queue_again()
+        with recorded() as seen:
+            send(app)
+    yield at_most(name, "statements of an email", "", len(seen) / waiting, 6, 3)
+    yield Figure(
         database=name,
         name="processor time of a booking with its two emails ÷ one email of Flask-Mail",
         unit="ms",
@@ -130,17 +136,26 @@ def book_and_send(app: Flask, hours: int) -> None:
         }
         answer = visitor.post("/api/v1/bookings", json=asked, headers=bearer)
         assert answer.status_code == 201, answer.json
+    send(app)
+
+
+def send(app: Flask) -> None:
     with app.app_context(), database.connection():
         for result in OutboxSender(app.extensions["mailer"], clock.now).deliver():
             assert not result.failed
+
+
+def queue_again() -> int:
+    """All emails; how many there are."""
+    queued = {"status": OutboxStatus.QUEUED, "due_at": clock.now(), "settled_at": None}
+    return int(OutboxEmail.update(queued).execute())
 
 
 def scheduler_rate(url: str, folder: Path, sink: Sink) -> float:
     """Emails a second, from the first that the server took to the last."""
     sink.taken_at.clear()
     with database.connection():
-        queued = {"status": OutboxStatus.QUEUED, "due_at": clock.now(), "settled_at": None}
-        waiting = OutboxEmail.update(queued).execute()
+        waiting = queue_again()
     with Site(url, folder, sink).spawn("scheduler.py"):
         taken_at = sink.wait_until_taken(waiting)
     return (waiting - 1) / (taken_at[-1] - taken_at[0])

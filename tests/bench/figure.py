@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -33,22 +35,55 @@ class Figure:
     is_more_better: bool = True
 
     @property
+    def judged(self) -> float:
+        return self.measured if self.ratio is None else self.ratio
+
+    @property
+    def unit_of_judged(self) -> str:
+        return f" {self.unit}" if self.ratio is None and self.unit else ""
+
+    @property
+    def title(self) -> str:
+        """Its name without what was measured, the same for each database."""
+        return re.sub(r" \([\d,]+ ms\)", "", self.name)
+
+    def times_must(self, value: float) -> float:
+        """How many times better than it must be; 1 or more reaches it."""
+        times = value / self.must if self.is_more_better else self.must / max(value, 1e-9)
+        return max(times, 0)
+
+    @property
     def verdict(self) -> str:
-        compared = self.measured if self.ratio is None else self.ratio
         sign = 1 if self.is_more_better else -1
-        return VERDICTS[sum(sign * compared >= sign * bound for bound in (self.must, self.goal))]
+        bounds = self.must, self.goal
+        return VERDICTS[sum(sign * self.judged >= sign * bound for bound in bounds)]
 
     @property
     def cells(self) -> tuple[str, ...]:
         sign = "" if self.is_more_better else "≤ "
         return (
-            f"{_shown(self.measured)} {self.unit}",
-            "" if self.floor is None else _shown(self.floor),
-            "" if self.ratio is None else _shown(self.ratio),
-            f"{sign}{_shown(self.must)}",
-            f"{sign}{_shown(self.goal)}",
+            f"{shown(self.measured)} {self.unit}",
+            "" if self.floor is None else shown(self.floor),
+            "" if self.ratio is None else shown(self.ratio),
+            f"{sign}{shown(self.must)}",
+            f"{sign}{shown(self.goal)}",
             self.verdict,
         )
+
+
+def at_most(
+    database: str, name: str, unit: str, measured: float, must: float, goal: float
+) -> Figure:
+    """Of what has no floor, and is better the less it is."""
+    return Figure(
+        database=database,
+        name=name,
+        unit=unit,
+        measured=measured,
+        must=must,
+        goal=goal,
+        is_more_better=False,
+    )
 
 
 def compared(
@@ -75,10 +110,18 @@ def show(console: Console, title: str, figures: Sequence[Figure]) -> None:
     console.print(table)
 
 
+def read(path: Path) -> list[Figure]:
+    """What `write` wrote."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text())
+    for row in rows:
+        del row["verdict"]
+    return [Figure(**row) for row in rows]
+
+
 def write(path: Path, figures: Iterable[Figure]) -> None:
     rows = [asdict(figure) | {"verdict": figure.verdict} for figure in figures]
     path.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def _shown(value: float) -> str:
+def shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -11,7 +11,7 @@ from time import perf_counter
 from app import create_app
 from app.config import Settings
 from app.store.db import database
-from tests.bench.figure import IS_QUICK, Figure
+from tests.bench.figure import IS_QUICK, Figure, at_most
 from tests.bench.load import Request, answered
 from tests.bench.web import add_therapist, serving
 from tests.harness.processes import ROOT
@@ -33,20 +33,6 @@ def figures(name: str, url: str, folder: Path) -> Iterator[Figure]:
         answered(site.port, [Request("GET", "/therapists/asha", 200)] * 64)
         memory = max(map(megabytes, workers_of(site.port)))
     yield at_most(name, "memory of a web worker", "MB", memory, 90, 75)
-
-
-def at_most(
-    database: str, what: str, unit: str, measured: float, must: float, goal: float
-) -> Figure:
-    return Figure(
-        database=database,
-        name=what,
-        unit=unit,
-        measured=measured,
-        must=must,
-        goal=goal,
-        is_more_better=False,
-    )
 
 
 def seconds(*arguments: str) -> float:
