@@ -71,11 +71,11 @@ _TIMES: dict[str, tuple[str, str]] = {
 # The same event for another reason than no answer, as client and therapist read it.
 _WHY: dict[tuple[str, str], tuple[str, str]] = {
     ("proposal_lapsed", "deactivated"): (
-        "{therapist} takes no bookings any more, so the old time stays.",
+        "{therapist} stopped taking bookings, so the old time stays.",
         "Your account was deactivated, so the old time stays.",
     ),
     ("expired", "deactivated"): (
-        "The request ended, since {therapist} takes no bookings any more. {money}",
+        "The request ended, since {therapist} stopped taking bookings. {money}",
         "The request ended with your account’s deactivation. {money}",
     ),
     ("expired", "not_chosen"): (

@@ -160,7 +160,7 @@ def test_a_move_that_a_deactivation_ends_is_not_said_to_be_unanswered(
     assert "no answer in time" not in shown
     ended = page(story, visitor, LinkPurpose.MANAGE, enquiry)
     assert "did not answer" not in ended
-    assert "Asha takes no bookings any more" in ended
+    assert "Asha stopped taking bookings" in ended
 
 
 @pytest.mark.parametrize(
