@@ -13,9 +13,10 @@ _LONGEST_TEXT = 500
 _MOST_WORDS = 32 * 1024
 _MOST_RECIPIENTS = 50
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
-# A line of a report in words: "550 5.1.1 no such user", also within "<a@b>: 550 …"; qmail's end
-# in "(#5.1.1)".
-_REFUSAL = re.compile(r"\b5\d\d[ :-].{0,300}|.{0,300}\(#5\.\d{1,3}\.\d{1,3}\)")
+# A line of a report in words: "550 5.1.1 no such user", also within "<a@b>: 550 …".
+_REFUSAL = re.compile(r"\b5\d\d[ :-].{0,300}")
+# qmail writes no more than "Sorry, no mailbox here by that name. (#5.1.1)".
+_OF_QMAIL = re.compile(r"^.{0,300}\(#5\.\d{1,3}\.\d{1,3}\)", re.MULTILINE)
 _FOR_POSTMASTER = "postmaster-notification"
 _FINAL, _ENDED_WELL = "failed", frozenset({"delivered", "relayed", "expanded"})
 _COMPLAINTS = frozenset({"abuse", "opt-out", "opt-out-list", "fraud"})
@@ -75,7 +76,8 @@ def _of_words(message: Message) -> tuple[DeliveryReport, ...]:
         return ()
     if not (delayed or failed):
         return ()
-    found = _REFUSAL.search(_first_text(message)) if failed else None
+    said = _first_text(message) if failed else ""
+    found = _REFUSAL.search(said) or _OF_QMAIL.search(said)
     text = found[0].strip() if found else ""
     status = _STATUS.search(text)
     return (DeliveryReport("", bool(failed), status[1] if status else "", text),)
