@@ -58,12 +58,12 @@ class KeptPages(Generic[P]):
         return made
 
     def get_as_stored(self, make: Callable[[], P], *more: Hashable) -> P:
-        """By the request's address and `more`; it shows all that was committed before."""
+        """By the request's method, address and `more`; it shows all that was committed before."""
         if len(request.full_path) > _LONGEST_ADDRESS:
             return make()
         # The demo moves its clock.
         version = database.version(), clock.now().replace(second=0, microsecond=0)
-        return self.get((request.full_path, *more), make, version)
+        return self.get((request.method, request.full_path, *more), make, version)
 
     def _forget(self, key: Hashable) -> None:
         with self._guard:

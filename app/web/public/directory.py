@@ -70,7 +70,7 @@ def find() -> Response:
     is_long = max(map(len, typed)) > _MAX_KEPT_LENGTH
     # The time that this browser has just asked for must not be offered to it.
     is_own = is_long or _has_just_asked(now)
-    body = make() if is_own else pages.get((filters, page, typed, zone), make)
+    body = make() if is_own else pages.get((request.method, filters, page, typed, zone), make)
     return body.response()
 
 

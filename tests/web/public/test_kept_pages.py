@@ -105,6 +105,14 @@ def test_a_time_that_was_just_taken_is_on_no_later_page_however_long_pages_are_k
     assert at in visitor.get(ASHA).text
 
 
+def test_a_page_that_only_its_head_was_asked_of_still_asks_for_the_time_zone(
+    story: Story, visitor: Visitor, minutes: None
+) -> None:
+    for path in ("/", ASHA):
+        assert visitor.head(path).status_code == 200
+        assert 'name="time-zone"' in visitor.get(path).text
+
+
 def test_a_changed_profile_shows_at_once(story: Story, visitor: Visitor, minutes: None) -> None:
     assert "£60.00" in visitor.get(ASHA).text
     Therapist.update(rate_minor=7500).where(Therapist.slug == "asha").execute()
