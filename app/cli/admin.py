@@ -25,8 +25,8 @@ from app.cli.common import (
 from app.errors import ConfigError, StoreUnavailable
 from app.services import limits
 from app.services.bookings import ledger as ledger_lines
+from app.services.ops import acts, erasures, health
 from app.services.ops import backup as backups
-from app.services.ops import erasures, health
 from app.services.ops import replay as replaying
 from app.services.ops import scrub as scrubbing
 from app.store import encryption, erasure_log, queries
@@ -87,6 +87,7 @@ def upgrade(as_json: bool) -> None:
 def backup(file: Path, as_json: bool) -> None:
     """Write the SQLite database to a new file while it is in use."""
     size = backups.backup(file)
+    acts.record_afterwards("db_backup", clock.now())
     if as_json:
         print_json({"file": str(file), "bytes": size})
     else:
@@ -125,7 +126,7 @@ def scrub(as_json: bool) -> int:
     status 1 if some table could not be rewritten, because another program had locked it.
     """
     with Console(stderr=True).status("Rewriting the database"):
-        scrubbed = scrubbing.scrub_database()
+        scrubbed = scrubbing.scrub_database(clock.now())
     if as_json:
         print_json(asdict(scrubbed))
     else:
@@ -279,6 +280,7 @@ def ledger() -> None:
 def ledger_show(reference: str, as_json: bool) -> None:
     """Print the ledger lines of one booking."""
     booking = queries.booking_by_reference(reference)
+    acts.record_view("ledger", clock.now(), booking=booking)
     lines = ledger_lines.lines_of(booking)
     total = sum(line.amount_minor for line in lines)
     if as_json:

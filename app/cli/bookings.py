@@ -23,7 +23,7 @@ from app.cli.common import (
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingOut, OpsBookingDetail, OpsTimelineLine
 from app.services import validation
-from app.services.bookings import ledger, propose, transitions
+from app.services.bookings import ledger, transitions
 from app.services.bookings.session import session_of
 from app.services.mail.reach import reach_of
 from app.services.ops import acts
@@ -158,14 +158,8 @@ def cancel_booking(reference: str, who: str, as_json: bool) -> None:
 @with_database
 def move_booking(reference: str, start: datetime, who: str, as_json: bool) -> None:
     """Move a booking for client or therapist: offer another time, or take the one offered."""
-    row, by, now = queries.booking_by_reference(reference), Actor(who), clock.now()
-    offered = propose.open_proposal(row, now)
-    is_answer = offered is not None and offered.by is not by and start in offered.starts
-    if is_answer:
-        result = propose.take(row, start, by=by, via=Via.CLI, now=now)
-    else:
-        result = propose.propose(row, [start], by=by, via=Via.CLI, now=now)
-    _print_booking(result.booking, as_json)
+    row = ops.move_for(Actor(who), reference, start, via=Via.CLI, now=clock.now())
+    _print_booking(row, as_json)
 
 
 @booking.command("revoke-links")

@@ -9,7 +9,7 @@ from app.cli import erasing
 from app.cli.common import Checked, Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
 from app.services import clients, validation
-from app.services.inbound import revoke
+from app.services.ops import clients as ops
 from app.store import queries
 
 email_argument = click.argument("email")
@@ -58,7 +58,7 @@ def erase(email: str, as_json: bool) -> None:
 def address(email: str, new: str, as_json: bool) -> None:
     """Change a client's address, also for emails that wait; links sent to the old one end."""
     try:
-        changed = clients.change_address(email, new, clock.now())
+        changed = ops.change_address(email, new, clock.now())
     except InvalidFields as error:
         raise Mistake(f"NEW {error.errors[0].message}") from None
     if as_json:
@@ -73,7 +73,7 @@ def address(email: str, new: str, as_json: bool) -> None:
 @with_database
 def revoke_addresses(email: str, as_json: bool) -> None:
     """End the reply and calendar addresses that a client knows, after a leak."""
-    revoked = revoke.of_client(email)
+    revoked = ops.revoke_addresses(email, clock.now())
     if as_json:
         print_json({"email": revoked.email, "revoked": True})
     else:

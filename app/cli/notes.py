@@ -4,7 +4,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from app import config
+from app import clock, config
 from app.cli import FAULT
 from app.cli.common import json_option, print_json, with_database
 from app.services.ops import rekey as rekeying
@@ -28,7 +28,7 @@ def rekey(as_json: bool) -> int:
     total = rekeying.Progress()
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Encrypting", total=rekeying.stale_count())
-        for batch in rekeying.rekey():
+        for batch in rekeying.rekey(clock.now()):
             total += batch
             bar.update(task, advance=batch.rewritten + batch.unreadable)
     newest = encryption.fingerprint(config.current().notes_key[0])

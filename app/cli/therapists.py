@@ -20,10 +20,10 @@ from app.errors import InvalidFields
 from app.rules.weekly_hours import Window, format_windows, parse_windows
 from app.schemas import TherapistDetail
 from app.services import availability, validation
-from app.services.inbound import revoke
 from app.services.mail import expiry
-from app.services.ops import accounts as opening
-from app.services.therapists import accounts, leaving, profile, ranking, standing
+from app.services.ops import accounts as ops
+from app.services.ops import acts
+from app.services.therapists import accounts, leaving, ranking, standing
 from app.store import queries, suppressions
 from app.store.models import Therapist
 from emails import formatting
@@ -99,7 +99,7 @@ def add(
         phone=phone,
     )
     try:
-        added = opening.open_account(new, clock.now(), is_welcomed=not no_welcome)
+        added = ops.open_account(new, clock.now(), is_welcomed=not no_welcome)
     except InvalidFields as error:
         first = error.errors[0]
         raise Mistake(f"--{first.field} {first.message}") from None
@@ -139,7 +139,9 @@ def list_(as_json: bool) -> None:
 @with_database
 def show(slug: str, as_json: bool) -> None:
     """Print an account: its state, standing, hours, and what makes its score."""
-    _print_account(queries.therapist_by_slug(slug), as_json)
+    row, now = queries.therapist_by_slug(slug), clock.now()
+    acts.record_view("therapist", now, therapist=row)
+    _print_account(row, as_json)
 
 
 @therapist.command()
@@ -164,7 +166,7 @@ def reactivate(slug: str, reason: str, as_json: bool) -> None:
 @with_database
 def pause(slug: str, off: bool, as_json: bool) -> None:
     """Temporarily deactivate: not listed, no new bookings."""
-    _print_account(accounts.pause(slug, on=not off), as_json)
+    _print_account(ops.pause(slug, clock.now(), on=not off), as_json)
 
 
 @therapist.command()
@@ -174,7 +176,7 @@ def pause(slug: str, off: bool, as_json: bool) -> None:
 @with_database
 def hide(slug: str, off: bool, as_json: bool) -> None:
     """Make the profile invisible: not listed, still bookable by direct link."""
-    _print_account(accounts.hide(slug, on=not off), as_json)
+    _print_account(ops.hide(slug, clock.now(), on=not off), as_json)
 
 
 @therapist.command()
@@ -188,7 +190,7 @@ def address(slug: str, email: str, as_json: bool) -> None:
     Sessions, and all links that were sent to the old address, end.
     """
     try:
-        changed = accounts.change_address(slug, email, clock.now())
+        changed = ops.change_address(slug, email, clock.now())
     except InvalidFields as error:
         raise Mistake(f"EMAIL {error.errors[0].message}") from None
     unsent = queries.failed_emails_to(changed)
@@ -247,7 +249,7 @@ def set_(
         usage = f"{config.current().command} therapist set --help"
         raise Mistake(f"therapist set needs something to change: see {usage}")
     try:
-        changed = profile.change(slug, changes, now, address=email, windows=available, phone=phone)
+        changed = ops.change(slug, changes, now, address=email, windows=available, phone=phone)
     except InvalidFields as error:
         raise Mistake(f"--{error.errors[0].field} {error.errors[0].message}") from None
     _print_account(changed, as_json)
@@ -296,7 +298,7 @@ def sign_out(slug: str | None, everybody: bool, as_json: bool) -> None:
     """Sign a therapist out everywhere; Sign In links not used yet end too."""
     if (slug is None) is not everybody:
         raise Mistake("therapist sign-out needs a SLUG or --all")
-    ended = opening.sign_out(slug, clock.now())
+    ended = ops.sign_out(slug, clock.now())
     if as_json:
         print_json({"slug": slug, "ended": ended})
         return
@@ -384,7 +386,7 @@ def _print_account(row: Therapist, as_json: bool) -> None:
 @with_database
 def revoke_addresses(slug: str, as_json: bool) -> None:
     """End the reply and calendar addresses that the therapist knows, after a leak."""
-    revoked = revoke.of_therapist(slug)
+    revoked = ops.revoke_addresses(slug, clock.now())
     if as_json:
         print_json({"slug": revoked.slug, "revoked": True})
     else:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from cryptography.fernet import Fernet
 
-from app import config
+from app import clock, config
 from app.config import Settings
 from app.errors import NotesKeyWrong, StoredTextMoved
 from app.rules.lifecycle import Actor
@@ -91,10 +91,10 @@ def test_rekey_binds_what_release_0_1_wrote_which_is_read_before_and_after(
     read = [each.body for each in Writing.select().order_by(Writing.id)]
     assert "of Dee for Asha" in read
     assert rekey.stale_count() == 4
-    assert sum(rekey.rekey(), rekey.Progress()) == rekey.Progress(rewritten=4)
+    assert sum(rekey.rekey(clock.now()), rekey.Progress()) == rekey.Progress(rewritten=4)
     assert all(text.startswith(encryption.current_prefix()) for text in stored())
     assert [each.body for each in Writing.select().order_by(Writing.id)] == read
-    assert list(rekey.rekey()) == []
+    assert list(rekey.rekey(clock.now())) == []
 
 
 def test_rekey_can_be_stopped_and_goes_on_until_the_old_key_is_not_needed(
@@ -103,11 +103,11 @@ def test_rekey_can_be_stopped_and_goes_on_until_the_old_key_is_not_needed(
     new, old = Fernet.generate_key().decode(), settings.notes_key[0]
     config.use(settings.model_copy(update={"notes_key": (new, old)}))
     monkeypatch.setattr(rekey, "BATCH", 1)
-    stopped = rekey.rekey()
+    stopped = rekey.rekey(clock.now())
     assert next(stopped) == rekey.Progress(rewritten=1)
     stopped.close()
     assert rekey.stale_count() == 3
-    assert len(list(rekey.rekey())) == 3
+    assert len(list(rekey.rekey(clock.now()))) == 3
     config.use(settings.model_copy(update={"notes_key": (new,)}))
     notes = queries.writings_of(two[0], Purpose.NOTE)
     assert [each.body for each in notes] == ["of Dee for Asha"]
@@ -119,7 +119,7 @@ def test_a_text_whose_key_is_gone_stays_and_its_error_names_the_key(
 ) -> None:
     config.use(settings.model_copy(update={"notes_key": (Fernet.generate_key().decode(),)}))
     before = stored()
-    assert sum(rekey.rekey(), rekey.Progress()) == rekey.Progress(unreadable=4)
+    assert sum(rekey.rekey(clock.now()), rekey.Progress()) == rekey.Progress(unreadable=4)
     assert stored() == before
     with pytest.raises(NotesKeyWrong, match=encryption.fingerprint(settings.notes_key[0])):
         _ = Writing.get().body

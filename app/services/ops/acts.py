@@ -4,7 +4,6 @@ from datetime import datetime
 
 from app.services import access_trail
 from app.services.access_trail import Access
-from app.store.db.database import in_transaction
 from app.store.models import AccessEvent, Booking, Client, Therapist
 
 
@@ -24,6 +23,11 @@ def record(
     access_trail.record_required(acted, now)
 
 
+def record_afterwards(what: str, now: datetime) -> None:
+    """For what is done even where nothing can be recorded, such as saving a damaged database."""
+    access_trail.record_after([Access(AccessEvent.ACTED, about=what)], now)
+
+
 def view_of(
     what: str,
     *,
@@ -35,8 +39,14 @@ def view_of(
     return Access(AccessEvent.VIEWED, booking, therapist, client, about=what)
 
 
-@in_transaction
 def record_view(
-    what: str, now: datetime, *, booking: Booking | None = None, client: Client | None = None
+    what: str,
+    now: datetime,
+    *,
+    booking: Booking | None = None,
+    therapist: Therapist | None = None,
+    client: Client | None = None,
 ) -> None:
-    access_trail.record(view_of(what, booking=booking, client=client), now)
+    """For the command line. What can be read is shown even where nothing can be recorded."""
+    viewed = view_of(what, booking=booking, therapist=therapist, client=client)
+    access_trail.record_after([viewed], now)

@@ -15,7 +15,7 @@ import structlog
 
 from app import config
 from app.errors import DomainError
-from app.services.ops import backup_cipher, erasures
+from app.services.ops import acts, backup_cipher, erasures
 from app.store import outbox
 from app.store.db import database
 from app.store.db.sqlite import lock_file, write_lock
@@ -115,6 +115,7 @@ def restore(path: Path, into: Path, now: datetime, *, replace: bool = False) -> 
         steps = _upgrade_and_hold(copy, now)
         with database.using_file(copy):
             erased = erasures.erase_again(now)
+            acts.record("db_restore", now)
         bookings = _count(copy, "booking")
         waiting = _count(copy, "outbox_email WHERE status IN ('queued', 'sending')")
         with write_lock(into):

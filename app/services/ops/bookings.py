@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from app.rules.lifecycle import Actor, Move, Status, Via
-from app.services.bookings import cancel, transitions
+from app.services.bookings import cancel, propose, transitions
 from app.services.bookings import revoke as revoking
 from app.services.bookings.transitions import MoveResult
 from app.services.ops import acts
@@ -77,6 +77,22 @@ def cancel_for(
     booking = queries.booking_by_reference(reference)
     result = cancel.cancel(booking, by=who, via=via, now=now, agreed=agreed)
     return _recorded(f"cancel_for_{who}", result, now)
+
+
+def move_for(who: Actor, reference: str, to: datetime, *, via: Via, now: datetime) -> Booking:
+    """Offer another time for client or therapist, or take it where the other side has offered it.
+
+    Raises NotFound, and what `propose.propose` and `propose.take` raise.
+    """
+    booking = queries.booking_by_reference(reference)
+    offered = propose.open_proposal(booking, now)
+    if offered is not None and offered.by is not who and to in offered.starts:
+        result = propose.take(booking, to, by=who, via=via, now=now)
+    else:
+        result = propose.propose(booking, [to], by=who, via=via, now=now)
+    if result.is_new:
+        acts.record(f"move_for_{who}", now, booking=result.booking)
+    return result.booking
 
 
 def _recorded(what: str, result: MoveResult, now: datetime) -> MoveResult:

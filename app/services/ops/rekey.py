@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from peewee import fn
 
 from app.errors import NotesKeyWrong, StoredTextMoved
+from app.services.ops import acts
 from app.store import encryption, erasure_log
 from app.store.db.database import drop_log, in_transaction
 from app.store.models import TABLES, Table
@@ -33,11 +35,12 @@ def stale_count() -> int:
     return sum(table.select().where(_is_stale(field)).count() for table, field in fields)
 
 
-def rekey() -> Iterator[Progress]:
+def rekey(now: datetime) -> Iterator[Progress]:
     """Yields the result of each committed batch; stopped at any point, it can be run again.
 
     The key of the erasure log follows last. Raises ErasureLogUnusable.
     """
+    acts.record("notes_rekey", now)
     for table in TABLES:
         for field in _encrypted(table):
             last: Any = None

@@ -1,10 +1,12 @@
 """What may still hold erased data outside the rows, and rewriting the database's files."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from app import config
+from app.services.ops import acts
 from app.store.db import database, scrub
 from app.store.models import TABLES
 
@@ -29,8 +31,9 @@ class Scrubbed:
     left: list[str]
 
 
-def scrub_database() -> Scrubbed:
+def scrub_database(now: datetime) -> Scrubbed:
     """Raises StoreUnavailable."""
+    acts.record("db_scrub", now)
     locked = scrub.rewrite([table._meta.table_name for table in TABLES])
     _log.warning("scrubbed", locked=", ".join(locked) or None)
     left = [each for each in remains() if not each.startswith(_DEAD_ROWS) or locked]

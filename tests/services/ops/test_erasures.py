@@ -164,7 +164,7 @@ def test_the_log_is_read_with_new_keys_after_rekey(
     with pytest.raises(ErasureLogUnusable, match="NOTES_KEY"):
         erasures.erase_again(story.now)
     config.use(both)
-    list(rekey.rekey())
+    list(rekey.rekey(clock.now()))
     config.use(only_new)
     as_before(story, log)
     assert erasures.erase_again(story.now) == 1

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from flask import Flask
 
+from app import clock
 from app.cli import run
 from app.services.ops import scrub
 from app.store.db import database
@@ -61,7 +62,7 @@ def test_postgresql_holds_deleted_rows_and_samples_of_values_until_it_is_scrubbe
     assert {"client", "client_email_key"} <= set(in_postgresql_files())
     assert samples()
     assert "mindsum db scrub" in " ".join(scrub.remains())
-    answer = scrub.scrub_database()
+    answer = scrub.scrub_database(clock.now())
     assert answer.locked == []
     assert (in_postgresql_files(), samples()) == ([], [])
     assert len(answer.left) == 2 and "write-ahead log" in answer.left[0]
@@ -99,7 +100,7 @@ def test_a_scrubbed_sqlite_file_holds_nothing_that_was_deleted_without_care(
     path = Path(database.db.obj.database)
     database.db.execute_sql("PRAGMA secure_delete = 0")
     add_and_delete(story)
-    scrub.scrub_database()
+    scrub.scrub_database(clock.now())
     held = [each.name for each in path.parent.iterdir() if CANARY.encode() in each.read_bytes()]
     assert held == []
     assert len(scrub.remains()) == 1
