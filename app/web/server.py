@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from granian.rsgi import Scope
 
 BODY_WITHIN_S = 10.0
-# A photo may take longer: what is sent more slowly, in bytes a second, is given up.
+# A photo needs longer on a phone: it gets a second more for so many bytes that have arrived.
 SLOWEST = 128 * 1024
 # Of the bodies with one limit, a worker reads so many at the same time, or what fits into the
 # memory if that is less; of one network a quarter of them.
@@ -73,8 +73,8 @@ class Server:
         limit = limit_at(self._app, environ["PATH_INFO"], environ["REQUEST_METHOD"])
         with self._place(network(caller) if caller else "", limit):
             try:
-                async with asyncio.timeout(max(BODY_WITHIN_S, limit / SLOWEST)):
-                    body, length = await _received(protocol, limit)
+                async with asyncio.timeout(BODY_WITHIN_S) as deadline:
+                    body, length = await _received(protocol, limit, deadline)
             except TimeoutError:
                 raise _Refused(408, "Your request took too long to arrive.") from None
         if length < declared:
@@ -117,15 +117,20 @@ class Server:
         return status, headers, body
 
 
-async def _received(protocol: "HTTPProtocol", limit: int) -> tuple[bytes, int]:
+async def _received(
+    protocol: "HTTPProtocol", limit: int, deadline: asyncio.Timeout
+) -> tuple[bytes, int]:
     """The first `limit` bytes of the body, and its length: it is heard out to a bound."""
     body, length, empty = bytearray(), 0, 0
+    first, is_photo = deadline.when() or 0, limit > BODY_WITHIN_S * SLOWEST
     async for chunk in protocol:
         length += len(chunk)
         empty += not chunk
         if length > MAX_DISCARDED:
             break
         body += chunk[: limit - len(body)]
+        if is_photo:
+            deadline.reschedule(first + len(body) / SLOWEST)
     # granian gives an empty chunk at the end, and one more where the connection broke.
     if empty > 1:
         raise _Refused(400, "Your request did not arrive in full.")

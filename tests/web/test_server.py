@@ -171,6 +171,51 @@ def test_large_bodies_are_limited_by_the_memory_they_take_and_hold_up_no_small_o
     assert [each.answer and each.answer[0] for each in (third, small)] == [503, 200]
 
 
+class _Clock(asyncio.SelectorEventLoop):
+    """An event loop whose time is what the test makes it."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+class _Slow(Exchange):
+    """Each chunk takes four seconds."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, _Clock)
+        for chunk in (*self._chunks, b""):
+            loop.now += 4
+            # Long enough for the loop to end what is too late.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            yield chunk
+
+
+@pytest.mark.parametrize(
+    ("path", "chunk", "count", "status"),
+    [
+        ("/photo", 1024 * 1024, 5, 200),
+        ("/photo", 256 * 1024, 10, 408),
+        ("/photo", 1, 5, 408),
+        ("/", 10, 1, 200),
+        ("/", 10, 5, 408),
+    ],
+)
+def test_a_photo_that_keeps_arriving_may_take_longer_than_another_body(
+    echo: Flask, monkeypatch: pytest.MonkeyPatch, path: str, chunk: int, count: int, status: int
+) -> None:
+    monkeypatch.setitem(bodies.LIMITS, "photo", bodies.LIMITS["photo.change"])
+    echo.add_url_rule("/photo", "photo", lambda: "", methods=["POST"])
+    sent = _Slow([b"a" * chunk] * count, CHUNKED, path=path)
+    with asyncio.Runner(loop_factory=_Clock) as runner:
+        runner.run(exchanged(echo, sent))
+    assert sent.answer
+    assert sent.answer[0] == status
+
+
 def test_of_a_body_that_is_too_large_the_application_gets_the_beginning(echo: Flask) -> None:
     echo.register_error_handler(413, lambda _error: request.form.get("note", ""))
     form = [*length(6 * LIMIT), ("content-type", "application/x-www-form-urlencoded")]
