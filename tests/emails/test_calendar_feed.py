@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ical.calendar_stream import IcsCalendarStream
 from icalendar import Calendar
 
 from emails.calendar_feed import FeedEntry, feed
 from emails.safety import UnsafeValue, clean_name
+from tests.harness.calendar_programs import by_icalendar, read_by_both
 from tests.harness.every import for_every
 
 TUESDAY = datetime(2026, 11, 3, 10, tzinfo=UTC)
@@ -32,42 +32,6 @@ def entry(**changed: Any) -> FeedEntry:
         "meeting_url": "https://meet.example/asha?room=1,2;3",
     }
     return FeedEntry(**{**fields, **changed})
-
-
-Read = tuple[str, int, str, str, datetime, datetime, datetime]
-
-
-def by_icalendar(content: bytes) -> list[Read]:
-    return [
-        (
-            str(each["UID"]), int(each["SEQUENCE"]), str(each["STATUS"]), str(each["SUMMARY"]),
-            each.decoded("DTSTART"), each.decoded("DTEND"), each.decoded("DTSTAMP"),
-        )
-        for each in Calendar.from_ical(content).walk("VEVENT")
-    ]  # fmt: skip
-
-
-def by_ical(content: bytes) -> list[Read]:
-    found = IcsCalendarStream.calendar_from_ics(content.decode())
-    read = []
-    for each in found.events:
-        assert each.uid and each.sequence is not None and each.status and each.summary
-        assert isinstance(each.dtstart, datetime) and isinstance(each.dtend, datetime)
-        assert isinstance(each.dtstamp, datetime)
-        read.append(
-            (
-                each.uid, each.sequence, str(each.status.value), each.summary,
-                each.dtstart.astimezone(UTC), each.dtend.astimezone(UTC),
-                each.dtstamp.astimezone(UTC),
-            )
-        )  # fmt: skip
-    return read
-
-
-def read_by_both(content: bytes) -> list[Read]:
-    one, other = by_icalendar(content), by_ical(content)
-    assert one == other
-    return one
 
 
 def test_both_read_what_was_written() -> None:
@@ -120,24 +84,6 @@ def test_across_a_change_of_clocks_each_session_is_at_its_instant(at: datetime, 
     assert (starts_at, ends_at) == (at, at + 50 * MINUTE)
     local = starts_at.astimezone(ZoneInfo(zone))
     assert local.replace(tzinfo=None) == at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-
-
-def test_ten_thousand_sessions_are_read_by_both() -> None:
-    letters = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-    entries = [
-        entry(
-            reference="MB-22"
-            + letters[number // 900]
-            + letters[number // 30 % 30]
-            + letters[number % 30]
-            + "2",
-            at=TUESDAY + number * timedelta(hours=1),
-        )
-        for number in range(10_000)
-    ]
-    read = read_by_both(feed(entries, shows_names=True))
-    assert len({each[0] for each in read}) == 10_000
-    assert [each[4] for each in read] == [each.starts_at for each in entries]
 
 
 def test_a_calendar_without_sessions_is_one() -> None:

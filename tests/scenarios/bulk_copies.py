@@ -106,11 +106,14 @@ def _value(column: str, value: Any, row: Row, number: int, references: dict[str,
 
 
 def _reference(of: str, number: int, references: dict[str, int]) -> str:
-    """A reference of the usual form, made from the copy and the booking."""
-    index = references.setdefault(of, len(references))
-    digits, alphabet = number * 500 + index, "23456789ABCDEFGHJKMNPQRSTVWXYZ"
-    suffix = ""
+    """Made from the copy and the booking."""
+    return numbered_reference(number * 500 + references.setdefault(of, len(references)))
+
+
+def numbered_reference(number: int) -> str:
+    """A reference of the usual form."""
+    alphabet, suffix = "23456789ABCDEFGHJKMNPQRSTVWXYZ", ""
     for _ in range(6):
-        digits, place = divmod(digits, len(alphabet))
+        number, place = divmod(number, len(alphabet))
         suffix = alphabet[place] + suffix
     return f"MB-{suffix}"

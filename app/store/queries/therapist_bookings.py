@@ -1,8 +1,8 @@
 """One therapist's bookings: enquiries, sessions, held time, pages of the dashboard."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
@@ -246,16 +246,26 @@ class Search:
     def is_empty(self) -> bool:
         return self == Search()
 
-    def finds(self, booking: Booking) -> bool:
-        if self.since and booking.starts_at < self.since:
-            return False
-        if self.until and booking.starts_at >= self.until:
-            return False
-        names = booking.client_name, booking.client_given_name, booking.reference
-        text = search_key(" ".join(names))
-        return all(word in text for word in search_key(self.words).split())
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        return self.since or _ALWAYS[0], self.until or _ALWAYS[1]
+
+    def among(self, rows: Iterable[tuple[int, str, str, str]]) -> list[int]:
+        """The ids of those found, of rows (id, reference, client's name, given name)."""
+        # Not by the database: SQLite and PostgreSQL fold accents and cases differently.
+        words, folded = search_key(self.words).split(), cache(search_key)
+        return [
+            number
+            for number, reference, name, given_name in rows
+            if not words
+            or all(
+                any(word in folded(text) for text in (name, given_name, reference))
+                for word in words
+            )
+        ]
 
 
+_ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _ROWS_BY_IDS = Statement[Booking](lambda ids: Booking.select().where(Booking.id.in_(ids)))
 
 
@@ -278,22 +288,14 @@ class _Listing:
                 .offset(offset)
             )
         )
-        self._searched = Statement[Booking](
-            lambda *given: (
+        self._searched = Statement[tuple[int, str, str, str]](
+            lambda since, until, *given: (
                 Booking.select(
-                    Booking.id,
-                    Booking.reference,
-                    Booking.client_name,
-                    Booking.client_given_name,
-                    Booking.starts_at,
+                    Booking.id, Booking.reference, Booking.client_name, Booking.client_given_name
                 )
-                .where(under(*given))
+                .where(under(*given), Booking.starts_at >= since, Booking.starts_at < until)
                 .order_by(order, Booking.id)
-            )
-        )
-        self._ids = Statement[tuple[int]](
-            lambda *given: (
-                Booking.select(Booking.id).where(under(*given)).order_by(order, Booking.id).tuples()
+                .tuples()
             )
         )
 
@@ -306,9 +308,7 @@ class _Listing:
         self, therapist: Therapist, search: Search, now: datetime, number: int, size: int
     ) -> Page:
         """A page of what a search finds."""
-        # Not by the database: SQLite and PostgreSQL fold accents and cases differently.
-        rows = self._searched.each(therapist.id, now, now - LONGEST_SESSION)
-        ids = [row.id for row in rows if search.finds(row)]
+        ids = self._ids(therapist, search, now)
         number = min(max(number, 1), max(1, -(-len(ids) // size)))
         shown = ids[(number - 1) * size : number * size]
         by_id = {row.id: row for row in _BY_IDS.all(shown)} if shown else {}
@@ -318,9 +318,12 @@ class _Listing:
         ((total,),) = self._count.all(therapist.id, now, now - LONGEST_SESSION)
         return total
 
-    def each(self, therapist: Therapist, now: datetime) -> Iterator[Booking]:
-        ids = self._ids.all(therapist.id, now, now - LONGEST_SESSION)
-        return in_batches(_ROWS_BY_IDS, [booking_id for (booking_id,) in ids])
+    def each(self, therapist: Therapist, search: Search, now: datetime) -> Iterator[Booking]:
+        return in_batches(_ROWS_BY_IDS, self._ids(therapist, search, now))
+
+    def _ids(self, therapist: Therapist, search: Search, now: datetime) -> list[int]:
+        given = (therapist.id, now, now - LONGEST_SESSION)
+        return search.among(self._searched.each(*search.span, *given))
 
 
 def _is_upcoming(now: Any, earliest: Any) -> Expression:
@@ -396,4 +399,4 @@ def each_in_view(
     therapist: Therapist, view: View, kind: Kind | None, search: Search, now: datetime
 ) -> Iterator[Booking]:
     """Without therapist and client; read in batches."""
-    return filter(search.finds, _in_view(view, kind).each(therapist, now))
+    return _in_view(view, kind).each(therapist, search, now)
