@@ -118,13 +118,16 @@ def withdrawing(fee: FeeWords) -> str:
     return f"You can withdraw until {fee.therapist} has answered: {fee.returned}."
 
 
-def cancelling(fee: FeeWords, rule: Rule, zone: str) -> str:
-    """What the client's cancelling means once the session is accepted, in sentences."""
+def cancelling(fee: FeeWords, rule: Rule, zone: str, zone_named: str = "") -> str:
+    """What the client's cancelling means once the session is accepted, in sentences.
+
+    `zone_named`: as `formatting.zone_name`, what the reader has read before it.
+    """
     if rule.has_started:
         return "It has started, so it can no longer be cancelled."
     is_client = fee.reader == "client"
     if rule.because != "notice":
-        return _after_a_move(fee, rule, zone)
+        return _after_a_move(fee, rule, zone, zone_named)
     notice = duration(rule.starts_at - rule.free_until)
     if not rule.is_free:
         if not is_client:
@@ -134,7 +137,9 @@ def cancelling(fee: FeeWords, rule: Rule, zone: str) -> str:
     if rule.free_until >= rule.starts_at:
         before = "before it starts"
     else:
-        before = f"before {date_time(rule.free_until, zone)}, {notice} before the start,"
+        before = (
+            f"before {date_time(rule.free_until, zone, zone_named)}, {notice} before the start,"
+        )
     who = "cancel" if is_client else f"{fee.client} can cancel"
     free = f"once accepted, {who}" if rule.is_enquiry else who
     free = f"{free[0].upper()}{free[1:]} {before} and {fee.returned}."
@@ -143,7 +148,7 @@ def cancelling(fee: FeeWords, rule: Rule, zone: str) -> str:
     return f"{free} If {'you cancel' if is_client else f'{fee.client} cancels'} later, {fee.owed}."
 
 
-def _after_a_move(fee: FeeWords, rule: Rule, zone: str) -> str:
+def _after_a_move(fee: FeeWords, rule: Rule, zone: str, zone_named: str) -> str:
     """The rule where a move of the session's time has changed it."""
     is_client = fee.reader == "client"
     who = "you cancel" if is_client else f"{fee.client} cancels"
@@ -156,7 +161,7 @@ def _after_a_move(fee: FeeWords, rule: Rule, zone: str) -> str:
     if rule.because == "therapist_asks":
         asks = f"{fee.therapist} asks" if fee.reader != "therapist" else "You ask"
         return f"{asks} for another time: if {who} until that is answered, {fee.returned}."
-    until = date_time(rule.free_until, zone)
+    until = date_time(rule.free_until, zone, zone_named)
     return f"If {who} by {until}, {fee.returned}. After that, {fee.owed}."
 
 
@@ -178,11 +183,11 @@ def if_move_is_asked(fee: FeeWords, rule: Rule, grace: timedelta) -> str:
     )
 
 
-def leaving_now(fee: FeeWords, rule: Rule, zone: str) -> str:
+def leaving_now(fee: FeeWords, rule: Rule, zone: str, zone_named: str = "") -> str:
     """What withdrawing or cancelling at this moment means for the client."""
     if rule.is_enquiry or rule.is_free:
         return f"If you {'withdraw' if rule.is_enquiry else 'cancel'} now, {fee.returned}."
-    return cancelling(fee, rule, zone)
+    return cancelling(fee, rule, zone, zone_named)
 
 
 def why_cancelled(fee: FeeWords, because: str, is_owed: bool, notice: timedelta) -> str:

@@ -70,8 +70,10 @@ def date(at: datetime, zone: str) -> str:
     return f"{short_date(at, zone)} {at.astimezone(ZoneInfo(zone)).year}"
 
 
-def date_time(at: datetime, zone: str) -> str:
-    """`Tue 3 Nov 2026, 14:00 (London, GMT)`."""
+def date_time(at: datetime, zone: str, named: str = "") -> str:
+    """`Tue 3 Nov 2026, 14:00 (London, GMT)`, without the zone where it is `named` already."""
+    if zone_name(at, zone) == named:
+        return f"{date(at, zone)}, {time(at, zone)}"
     clock = _clock(at.astimezone(ZoneInfo(zone)))
     return f"{date(at, zone)}, {clock} ({zone_name(at, zone)})"
 

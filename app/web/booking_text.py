@@ -15,7 +15,7 @@ from app.services.mail.reach import Reach
 from app.store.models import Booking, Role, Therapist, TimelineEntry
 from emails import fee_words
 from emails.fee_words import FeeWords
-from emails.formatting import date_time, duration, money
+from emails.formatting import date_time, duration, money, zone_name
 
 _BY_OPS = {
     "accepted": "We accepted the request for {therapist}.",
@@ -149,13 +149,19 @@ def _is_of_time(entry: TimelineEntry) -> bool:
 
 
 def _times(booking: Booking, entry: TimelineEntry, reader: Actor) -> dict[str, str]:
-    """The other side's name and the times that an event names, in the reader's zone."""
+    """The other side's name and the times that an event names, in the reader's zone.
+
+    The page names the zone with the booking's own time.
+    """
     is_client, facts = reader is Actor.CLIENT, entry.facts
     zone = booking.client_timezone if is_client else booking.therapist.timezone
     other = booking.therapist.given_name if is_client else booking.client_given_name
-    starts = [date_time(datetime.fromisoformat(each), zone) for each in facts.get("starts", ())]
-    to = date_time(datetime.fromisoformat(facts["to"]), zone) if "to" in facts else ""
-    return {"other": other, "times": ", ".join(starts), "to": to}
+    named = zone_name(booking.starts_at, zone)
+    starts, to = (
+        [date_time(datetime.fromisoformat(each), zone, named) for each in found]
+        for found in (facts.get("starts", ()), [facts["to"]] if "to" in facts else ())
+    )
+    return {"other": other, "times": "; ".join(starts), "to": "".join(to)}
 
 
 def settled(booking: Booking, facts: dict[str, Any], reader: Actor) -> str:

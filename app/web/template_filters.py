@@ -11,9 +11,11 @@ from flask import Flask, before_render_template, g
 from markupsafe import Markup
 
 from app import config
+from app.rules.cancellation import CancellingRule
 from app.services import validation
 from app.web import booking_text, scripts, static_files
 from emails import fee_words, formatting
+from emails.fee_words import FeeWords
 from emails.zones import NAMES as ZONE_NAMES
 
 # Three digits or more; their groups may be apart.
@@ -32,18 +34,25 @@ def time_tag(at: datetime, text: str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(rfc3339(at), text)
 
 
-def date_time(at: datetime, zone: str) -> Markup:
-    """`Tue 3 Nov 2026, 14:00 (London, GMT)`, without the zone that the page named last."""
-    if formatting.zone_name(at, zone) == g.get("zone_named"):
-        return time_tag(at, f"{formatting.date(at, zone)}, {formatting.time(at, zone)}")
-    zone_name(at, zone)
-    return time_tag(at, formatting.date_time(at, zone))
+def date_time(at: datetime, zone: str, *, aside: bool = False) -> Markup:
+    """`Tue 3 Nov 2026, 14:00 (London, GMT)`, without the zone that the page named last.
+
+    `aside`: the lines after it are in the zone that was named before.
+    """
+    text = formatting.date_time(at, zone, g.get("zone_named", ""))
+    if not aside:
+        zone_name(at, zone)
+    return time_tag(at, text)
 
 
-def session_time(starts_at: datetime, zone: str, ends_at: datetime) -> Markup:
-    """`Tue 3 Nov 2026, 14:00–14:50 (London, GMT)` in a time element."""
+def session_time(
+    starts_at: datetime, zone: str, ends_at: datetime, *, listed: bool = False
+) -> Markup:
+    """`Tue 3 Nov 2026, 14:00–14:50 (London, GMT)`, `listed` without the zone named last."""
     day, hours = formatting.date(starts_at, zone), formatting.time_range(starts_at, ends_at, zone)
-    return time_tag(starts_at, f"{day}, {hours} ({zone_name(starts_at, zone)})")
+    is_named = formatting.zone_name(starts_at, zone) == g.get("zone_named")
+    suffix = "" if listed and is_named else f" ({zone_name(starts_at, zone)})"
+    return time_tag(starts_at, f"{day}, {hours}{suffix}")
 
 
 def zone_name(at: datetime, zone: str) -> str:
@@ -55,6 +64,14 @@ def name_zone(name: str) -> str:
     """The name, which the lines after it need not repeat."""
     g.zone_named = name
     return name
+
+
+def cancelling(fee: FeeWords, rule: CancellingRule, zone: str) -> str:
+    return fee_words.cancelling(fee, rule, zone, g.get("zone_named", ""))
+
+
+def leaving_now(fee: FeeWords, rule: CancellingRule, zone: str) -> str:
+    return fee_words.leaving_now(fee, rule, zone, g.get("zone_named", ""))
 
 
 def _forget_zone(_app: Flask, **_of_signal: object) -> None:
@@ -139,6 +156,7 @@ def _add_filters(app: Flask) -> None:
 def _add_globals(app: Flask) -> None:
     app.jinja_env.globals.update(
         in_demo=lambda: config.current().demo_dir is not None,
+        has_ops_desk=lambda: bool(config.current().ops_sign_in),
         asset=static_files.asset,
         script=scripts.script,
         zones=zones,
@@ -149,10 +167,10 @@ def _add_globals(app: Flask) -> None:
         rule_if_taken=booking_text.rule_if_taken,
         rule_of_offer=booking_text.rule_of_offer,
         withdrawing=fee_words.withdrawing,
-        cancelling=fee_words.cancelling,
+        cancelling=cancelling,
         if_move_is_asked=fee_words.if_move_is_asked,
         cancelling_any_time=fee_words.cancelling_any_time,
-        leaving_now=fee_words.leaving_now,
+        leaving_now=leaving_now,
         why_cancelled=fee_words.why_cancelled,
         if_not_accepted=lambda: fee_words.IF_NOT_ACCEPTED[config.current().payment],
     )

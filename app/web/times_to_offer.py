@@ -43,9 +43,11 @@ def read(booking: Booking, zone: str, now: datetime) -> TimesToOffer:
     starts = availability.open_for_move(booking, from_at=now, until_at=until_at, now=now)
     view = TimesView(booking.kind, zone, days_asked_for(), None)
     chosen = [each for each in starts if each in chosen_starts()]
+    openings = arrange(starts, view, now)
+    named = openings.days[0].zone_name
     return TimesToOffer(
-        openings=arrange(starts, view, now),
-        chosen=[Opening(each, formatting.date_time(each, zone)) for each in chosen],
+        openings=openings,
+        chosen=[Opening(each, formatting.date_time(each, zone, named)) for each in chosen],
         is_turned=asks_for_days(),
     )
 

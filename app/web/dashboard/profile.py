@@ -276,10 +276,12 @@ def _time_off_text(time_off: TimeOff) -> str:
     """First and last day if it is whole days, otherwise both instants."""
     zone, ends = base.current_therapist().timezone, (time_off.starts_at, time_off.ends_at)
     if any(at != weekly_hours.day_starts_at(local_day(at, zone), ZoneInfo(zone)) for at in ends):
-        return " until ".join(formatting.date_time(at, zone) for at in ends)
+        return " until ".join(
+            f"{formatting.date(at, zone)}, {formatting.time(at, zone)}" for at in ends
+        )
     last = ends[1] - timedelta(microseconds=1)
     days = dict.fromkeys(formatting.date(at, zone) for at in (ends[0], last))
-    return f"{' to '.join(days)}, all day ({formatting.zone_name(ends[0], zone)})"
+    return f"{' to '.join(days)}, all day"
 
 
 def _hours_by_weekday(windows: list[Window]) -> dict[str, list[tuple[str, str]]]:

@@ -62,8 +62,10 @@ class Day:
         return self.ends_at - self.starts_at != _DAY
 
     def text(self, entry: Entry, zone: str) -> str:
-        """When it is, as far as it lies on this day."""
+        """When it is; on a day that it began before, until when."""
         if entry.kind != "time_off":
+            if entry.starts_at < self.starts_at:
+                return f"until {formatting.time(entry.ends_at, zone)}"
             return formatting.time_range(entry.starts_at, entry.ends_at, zone)
         starts, ends = entry.starts_at > self.starts_at, entry.ends_at < self.ends_at
         if not (starts or ends):

@@ -128,7 +128,7 @@ def arrange(starts: Sequence[datetime], view: TimesView, now: datetime) -> Openi
     return Openings(
         days=days,
         month=_month(shown_on, by_day),
-        chosen=_chosen(view, starts),
+        chosen=_chosen(view, starts, days[0].zone_name),
         earlier_on=before if before < first_on else None,
         later_on=after if next_open_on else None,
         next_open_on=next_open_on,
@@ -155,10 +155,10 @@ def _month(shown_on: date, by_day: Mapping[date, Sequence[datetime]]) -> Month:
     )
 
 
-def _chosen(view: TimesView, starts: Sequence[datetime]) -> Opening | None:
+def _chosen(view: TimesView, starts: Sequence[datetime], zone_named: str) -> Opening | None:
     if view.chosen_at is None or view.chosen_at not in starts:
         return None
-    return Opening(view.chosen_at, formatting.date_time(view.chosen_at, view.zone))
+    return Opening(view.chosen_at, formatting.date_time(view.chosen_at, view.zone, zone_named))
 
 
 def _days(

@@ -57,7 +57,7 @@ def test_home_lists_enquiries_with_the_time_left_and_marks_the_late_ones(
     at(MONDAY + 4 * HOUR)
     page = asha.get("/dashboard").text
     assert "2 enquiries" in page
-    assert "Tue 3 Nov 2026, 10:00–10:50 (London, GMT)" in page
+    assert "Tue 3 Nov 2026, 10:00–10:50<" in page
     assert page.index("Dee asks for a session") < page.index("Eli asks for a session")
     assert page.count("tag-late") == 1
     assert "1 hour late" in page

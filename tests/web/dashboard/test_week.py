@@ -132,6 +132,8 @@ def test_what_crosses_midnight_is_on_both_days_and_what_ends_there_on_one() -> N
     until_midnight = session(datetime(2026, 11, 5, 23, 10, tzinfo=UTC))
     days = week_of(date(2026, 11, 2), ZoneInfo(LONDON), [across, until_midnight], [])
     assert [len(day.entries) for day in days] == [0, 1, 1, 1, 0, 0, 0]
+    told = [day.text(day.entries[0], LONDON) for day in days[1:4]]
+    assert told == ["23:30–00:20", "until 00:20", "23:10–00:00"]
 
 
 @pytest.mark.parametrize(
