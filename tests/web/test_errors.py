@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 from flask import Flask, abort
 
-from app import errors
+from app import config, errors
+from tests.harness.page_stories import sign_in, sign_in_as_ops
 from tests.scenarios.cast import Cast
-from tests.web.conftest import Visitor
+from tests.scenarios.story import Story
+from tests.web.conftest import Visitor, another_visitor
 
 # What an error page says does not depend on the database.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -84,6 +86,20 @@ def test_an_address_that_is_nothing_is_a_page(cast: Cast, visitor: Visitor, path
     answer = visitor.get(path)
     assert answer.status_code == 404
     assert "does not exist" in answer.text
+
+
+def test_what_is_not_there_for_a_therapist_or_ops_leads_back_to_their_own_pages(
+    app: Flask, story: Story
+) -> None:
+    asha, olu, stranger = (another_visitor(app) for _ in range(3))
+    sign_in(app, story.mail, asha, "asha@therapists.example")
+    sign_in_as_ops(app, story.mail, olu)
+    therapists, desk = asha.get("/dashboard/sessions/MB-NOTONE"), olu.get("/ops/bookings/MB-NOTONE")
+    assert {therapists.status_code, desk.status_code} == {404}
+    assert 'href="/dashboard/sessions"' in therapists.text
+    assert 'href="/ops/bookings"' in desk.text
+    config.use(config.current().model_copy(update={"ops_sign_in": ()}))
+    assert 'href="/ops' not in stranger.get("/ops/bookings").text
 
 
 def test_a_fault_of_ours_is_logged_without_the_token_in_its_path(
