@@ -113,7 +113,11 @@ def _add_headers(response: Response) -> Response:
     response.headers.extend(wanted)
     policy = response.headers["Content-Security-Policy"]
     if policy.startswith(CONTENT_POLICY):
-        response.headers["Content-Security-Policy"] = policy + scripts.policy(response)
+        policy += scripts.policy(response)
+        if request.endpoint in _INDEXABLE:
+            # Programs that check pages for search engines ask for it from within the page.
+            policy += f"; connect-src {config.current().public_url}/robots.txt"
+        response.headers["Content-Security-Policy"] = policy
     return response
 
 
