@@ -1,14 +1,19 @@
-"""Takes the README's pictures: `make pictures`, or ARGS="emails site late" for some of them."""
+"""Takes the README's pictures and Lighthouse's scores: `make pictures`, or ARGS="site late"."""
 
 import base64
+import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
+from urllib.request import urlopen
 
 import time_machine
 from playwright.sync_api import Browser, BrowserContext, Error, Page
@@ -264,6 +269,35 @@ def late(studio: Studio) -> None:
         page.context.close()
 
 
+def scores(_studio: Studio) -> None:
+    """Print Lighthouse's scores of public pages on a phone, where it is installed."""
+    program = shutil.which("lighthouse")
+    if program is None:
+        print("No scores: Lighthouse is not installed (npm install -g lighthouse)")  # noqa: T201
+        return
+    options = ("--quiet", "--output=json", "--chrome-flags=--headless=new --no-sandbox")
+    with demo() as address:
+        until("the demo to answer", lambda: _answers(address))
+        for path in ("/", "/therapists/asha", "/my-links", "/sign-in", "/api/reference"):
+            ran = subprocess.run(
+                [program, address + path, *options],
+                capture_output=True,
+                check=True,
+                env={**os.environ, "CHROME_PATH": "/usr/bin/chromium"},
+            )
+            found = json.loads(ran.stdout)["categories"].values()
+            shown = ", ".join(f"{each['title']} {100 * each['score']:.0f}" for each in found)
+            print(f"{path}: {shown}")  # noqa: T201
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
 def _is_up(page: Page, address: str) -> bool:
     try:
         answer = page.goto(address)
@@ -279,7 +313,7 @@ def _open_mail(page: Page, address: str, kind: str) -> None:
     page.get_by_role("link").filter(has=page.get_by_text(kind, exact=True)).first.click()
 
 
-SUBJECTS = {take.__name__: take for take in (emails, site, late)}
+SUBJECTS = {take.__name__: take for take in (emails, site, late, scores)}
 
 if __name__ == "__main__":
     with chromium() as browser:

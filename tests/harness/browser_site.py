@@ -28,6 +28,8 @@ _ARGUMENTS = [
 ]
 _MAIL_PROGRAM = "http://mail.example/"
 
+# By how many pixels a page is wider than its window.
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FOCUS_IS_SEEN = """element => {
   const drawn = each => {
     const { outlineStyle, outlineWidth } = getComputedStyle(each)
@@ -94,6 +96,8 @@ class Person:
         self.app = app
         self.mail = mail
         self.address = address
+        # By a test that looks at each page in one of several ways.
+        self.pages_checked = 0
         context.set_default_timeout(PATIENCE_MS)
         self.page: Page = context.new_page()
 

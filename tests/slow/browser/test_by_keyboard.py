@@ -38,23 +38,6 @@ def test_a_session_is_requested_by_keyboard(story: Story, arrive: Arrive, width:
     assert Booking.get().starts_at.isoformat() == "2026-11-02T14:00:00+00:00"
 
 
-def test_an_enquiry_is_accepted_from_the_email_by_keyboard(
-    story: Story, arrive: Arrive, width: int
-) -> None:
-    story.ask()
-    asha = arrive(width).read("booking_requested").key_link("Accept").key_button("Accept")
-    assert asha.heading == "Accepted. Thank you."
-    assert status() is Status.ACCEPTED
-
-
-def test_a_session_is_cancelled_by_keyboard(story: Story, arrive: Arrive, width: int) -> None:
-    story.accept(story.ask())
-    dee = arrive(width).read("booking_accepted").key_link("Manage Booking")
-    dee.key_link("Cancel the session").key_button("Cancel the session")
-    assert dee.heading == "You cancelled this session."
-    assert status() is Status.CANCELLED_BY_CLIENT
-
-
 def test_a_therapist_signs_in_and_accepts_by_keyboard(
     story: Story, arrive: Arrive, width: int
 ) -> None:
