@@ -280,7 +280,7 @@ def ledger() -> None:
 def ledger_show(reference: str, as_json: bool) -> None:
     """Print the ledger lines of one booking."""
     booking = queries.booking_by_reference(reference)
-    acts.record_view("ledger", clock.now(), booking=booking)
+    acts.record_view(acts.view_of("ledger", booking=booking), clock.now())
     lines = ledger_lines.lines_of(booking)
     total = sum(line.amount_minor for line in lines)
     if as_json:

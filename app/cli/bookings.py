@@ -70,7 +70,7 @@ def list_(
     )
     rows = queries.find_bookings(filters, limit=limit)
     if email is not None:
-        acts.record_view("search client", now, client=filters.client)
+        acts.record_view(acts.view_of("search client", client=filters.client), now)
     shown = [BookingOut.from_booking(each, now) for each in rows]
     if as_json:
         print_json(shown)
@@ -107,7 +107,7 @@ def _client_with(address: str) -> Client:
 def show(reference: str, as_json: bool) -> None:
     """Print a booking's state, timeline and ledger, without what people wrote."""
     row = transitions.refresh(reference, via=Via.CLI, now=clock.now())
-    acts.record_view("booking", clock.now(), booking=row)
+    acts.record_view(acts.view_of("booking", booking=row), clock.now())
     _print_booking(row, as_json)
 
 

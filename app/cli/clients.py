@@ -9,7 +9,8 @@ from app.cli import erasing
 from app.cli.common import Checked, Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
 from app.services import clients, validation
-from app.services.ops import clients as ops
+from app.services.inbound import revoke
+from app.services.ops import acts
 from app.store import queries
 
 email_argument = click.argument("email")
@@ -58,7 +59,10 @@ def erase(email: str, as_json: bool) -> None:
 def address(email: str, new: str, as_json: bool) -> None:
     """Change a client's address, also for emails that wait; links sent to the old one end."""
     try:
-        changed = ops.change_address(email, new, clock.now())
+        now = clock.now()
+        changed = acts.record_change(
+            "client_address", now, lambda: clients.change_address(email, new, now)
+        )
     except InvalidFields as error:
         raise Mistake(f"NEW {error.errors[0].message}") from None
     if as_json:
@@ -73,7 +77,7 @@ def address(email: str, new: str, as_json: bool) -> None:
 @with_database
 def revoke_addresses(email: str, as_json: bool) -> None:
     """End the reply and calendar addresses that a client knows, after a leak."""
-    revoked = ops.revoke_addresses(email, clock.now())
+    revoked = acts.record_change("revoke_addresses", clock.now(), lambda: revoke.of_client(email))
     if as_json:
         print_json({"email": revoked.email, "revoked": True})
     else:

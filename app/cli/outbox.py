@@ -184,7 +184,7 @@ def unreachable(as_json: bool) -> None:
         }
         for each in unreachable_people.people()
     ]
-    acts.record_view("unreachable", clock.now())
+    acts.record_view(acts.view_of("unreachable"), clock.now())
     if as_json:
         print_json(rows)
         return

@@ -1,30 +1,30 @@
 """`mindsum therapist`: open accounts, read them and change their state."""
 
 import json
+from collections.abc import Callable
 
 import click
 
 from app import clock, config
 from app.cli import erasing
+from app.cli.account_text import account_json, account_state, print_account
 from app.cli.common import (
     Checked,
     Mistake,
     json_option,
-    print_details,
     print_json,
     print_table,
-    utc,
     with_database,
 )
 from app.errors import InvalidFields
-from app.rules.weekly_hours import Window, format_windows, parse_windows
-from app.schemas import TherapistDetail
-from app.services import availability, validation
+from app.rules.weekly_hours import Window, parse_windows
+from app.services import validation
+from app.services.inbound import revoke
 from app.services.mail import expiry
 from app.services.ops import accounts as ops
 from app.services.ops import acts
-from app.services.therapists import accounts, leaving, ranking, standing
-from app.store import queries, suppressions
+from app.services.therapists import accounts, leaving, profile, standing
+from app.store import queries
 from app.store.models import Therapist
 from emails import formatting
 
@@ -103,7 +103,7 @@ def add(
     except InvalidFields as error:
         first = error.errors[0]
         raise Mistake(f"--{first.field} {first.message}") from None
-    _print_account(added, as_json)
+    print_account(added, as_json)
 
 
 @therapist.command("list")
@@ -113,7 +113,7 @@ def list_(as_json: bool) -> None:
     """List all therapists, also those who are not listed on the site."""
     rows = queries.every_therapist()
     if as_json:
-        print_json([_json(each) for each in rows])
+        print_json([account_json(each) for each in rows])
         return
     print_table(
         ("slug", "name", "account", "streak", "flagged", "score", "rate"),
@@ -121,7 +121,7 @@ def list_(as_json: bool) -> None:
             (
                 each.slug,
                 each.name,
-                _account(each),
+                account_state(each),
                 each.streak,
                 "flagged" if each.flagged_at else "",
                 each.shown_score,
@@ -140,8 +140,8 @@ def list_(as_json: bool) -> None:
 def show(slug: str, as_json: bool) -> None:
     """Print an account: its state, standing, hours, and what makes its score."""
     row, now = queries.therapist_by_slug(slug), clock.now()
-    acts.record_view("therapist", now, therapist=row)
-    _print_account(row, as_json)
+    acts.record_view(acts.view_of("therapist", therapist=row), now)
+    print_account(row, as_json)
 
 
 @therapist.command()
@@ -156,7 +156,7 @@ def reactivate(slug: str, reason: str, as_json: bool) -> None:
     row = queries.therapist_by_slug(slug)
     if not was_deactivated:
         raise Mistake(f"{slug} is {row.state}; only a deactivated account can be reactivated")
-    _print_account(row, as_json)
+    print_account(row, as_json)
 
 
 @therapist.command()
@@ -166,7 +166,7 @@ def reactivate(slug: str, reason: str, as_json: bool) -> None:
 @with_database
 def pause(slug: str, off: bool, as_json: bool) -> None:
     """Temporarily deactivate: not listed, no new bookings."""
-    _print_account(ops.pause(slug, clock.now(), on=not off), as_json)
+    print_account(_act("pause", off, lambda: accounts.pause(slug, on=not off)), as_json)
 
 
 @therapist.command()
@@ -176,7 +176,7 @@ def pause(slug: str, off: bool, as_json: bool) -> None:
 @with_database
 def hide(slug: str, off: bool, as_json: bool) -> None:
     """Make the profile invisible: not listed, still bookable by direct link."""
-    _print_account(ops.hide(slug, clock.now(), on=not off), as_json)
+    print_account(_act("hide", off, lambda: accounts.hide(slug, on=not off)), as_json)
 
 
 @therapist.command()
@@ -190,13 +190,16 @@ def address(slug: str, email: str, as_json: bool) -> None:
     Sessions, and all links that were sent to the old address, end.
     """
     try:
-        changed = ops.change_address(slug, email, clock.now())
+        now = clock.now()
+        changed = acts.record_change(
+            "therapist_address", now, lambda: accounts.change_address(slug, email, now)
+        )
     except InvalidFields as error:
         raise Mistake(f"EMAIL {error.errors[0].message}") from None
     unsent = queries.failed_emails_to(changed)
     failed = [each.id for each in unsent if not expiry.why_stale(each, clock.now())]
     if as_json:
-        print_json({**_json(changed), "failed_emails": failed})
+        print_json({**account_json(changed), "failed_emails": failed})
         return
     click.echo(f"Emails to {slug} now go to {changed.email}.")
     retry = f"{config.current().command} outbox retry"
@@ -245,14 +248,22 @@ def set_(
             changes["rate_minor"] = validation.rate(rate, row.currency)
         except ValueError as error:
             raise Mistake(f"--rate should be {error}, not {rate[:60]!r}") from None
-    if not changes and email is None and available is None and phone is None:
+    others = {"email": email, "available": available, "phone": phone}
+    named = [*changes, *(name for name, value in others.items() if value is not None)]
+    if not named:
         usage = f"{config.current().command} therapist set --help"
         raise Mistake(f"therapist set needs something to change: see {usage}")
     try:
-        changed = ops.change(slug, changes, now, address=email, windows=available, phone=phone)
+        changed = acts.record_change(
+            f"therapist_set {' '.join(named)}",
+            now,
+            lambda: profile.change(
+                slug, changes, now, address=email, windows=available, phone=phone
+            ),
+        )
     except InvalidFields as error:
         raise Mistake(f"--{error.errors[0].field} {error.errors[0].message}") from None
-    _print_account(changed, as_json)
+    print_account(changed, as_json)
 
 
 @therapist.command()
@@ -317,67 +328,11 @@ def reachable(slug: str, as_json: bool) -> None:
     """
     if not accounts.declare_reachable(slug, clock.now()):
         raise Mistake(f"{slug} was not unreachable")
-    _print_account(queries.therapist_by_slug(slug), as_json)
+    print_account(queries.therapist_by_slug(slug), as_json)
 
 
-def _json(row: Therapist) -> dict[str, object]:
-    """The API's fields, and those that are for ops alone."""
-    unreachable = suppressions.of_address(row.email)
-    detail = TherapistDetail.with_factors(row, ranking.explain(row, clock.now()))
-    return {
-        **detail.model_dump(mode="json"),
-        "given_name": row.given_name,
-        "email": row.email,
-        "timezone": row.timezone,
-        "available": format_windows(availability.windows_of(row)),
-        "meeting_url": row.meeting_url,
-        "unreachable_since": utc(unreachable.at) if unreachable else None,
-    }
-
-
-def _account(row: Therapist) -> str:
-    is_unreached = suppressions.of_address(row.email) is not None
-    return f"{row.state}, unreachable: not listed" if is_unreached else row.state
-
-
-def _unreachable(row: Therapist) -> str | None:
-    unreachable = suppressions.of_address(row.email)
-    if unreachable is None:
-        return None
-    what = f"since {utc(unreachable.at)}: {unreachable.reason}"
-    command = f"{config.current().command} therapist reachable {row.slug}"
-    return f"{what}; not listed until an email arrives, or: {command}"
-
-
-def _print_account(row: Therapist, as_json: bool) -> None:
-    if as_json:
-        print_json({**_json(row), "phone": queries.phone_of(row)})
-        return
-    print_details(
-        (
-            ("slug", row.slug),
-            ("name", row.name),
-            ("given name", row.given_name),
-            ("email", row.email),
-            ("phone", queries.phone_of(row)),
-            ("account", row.state),
-            ("unreachable", _unreachable(row)),
-            ("streak", row.streak),
-            ("flagged", "yes" if row.flagged_at else "no"),
-            ("rate", formatting.money(row.rate_minor, row.currency)),
-            ("free consultation", "yes" if row.offers_free_consultation else "no"),
-            ("timezone", row.timezone),
-            ("available", format_windows(availability.windows_of(row)) or "no hours yet"),
-            ("meets at", row.meeting_url),
-            ("score", row.shown_score),
-        )
-    )
-    click.echo()
-    print_table(
-        ("factor", "value", "explanation"),
-        [(each.name, each.value, each.explanation) for each in ranking.explain(row, clock.now())],
-        empty="",
-    )
+def _act(what: str, is_end: bool, change: Callable[[], Therapist]) -> Therapist:
+    return acts.record_change(f"{what}_end" if is_end else what, clock.now(), change)
 
 
 @therapist.command("revoke-addresses")
@@ -386,7 +341,7 @@ def _print_account(row: Therapist, as_json: bool) -> None:
 @with_database
 def revoke_addresses(slug: str, as_json: bool) -> None:
     """End the reply and calendar addresses that the therapist knows, after a leak."""
-    revoked = ops.revoke_addresses(slug, clock.now())
+    revoked = acts.record_change("revoke_addresses", clock.now(), lambda: revoke.of_therapist(slug))
     if as_json:
         print_json({"slug": revoked.slug, "revoked": True})
     else:

@@ -1,14 +1,11 @@
-"""Therapists' accounts for ops: opening and changing one, and what is on record about it."""
+"""Therapists' accounts for ops: opening one, and what is on record about it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.rules.weekly_hours import Window
 from app.services import availability, sessions
-from app.services.inbound import revoke
 from app.services.ops import acts
-from app.services.therapists import accounts, profile
+from app.services.therapists import accounts
 from app.services.therapists.accounts import NewTherapist
 from app.store import queries, suppressions
 from app.store.db.database import in_transaction
@@ -57,53 +54,3 @@ def sign_out(slug: str | None, now: datetime) -> int:
     therapist = queries.therapist_by_slug(slug) if slug is not None else None
     acts.record("sign_out" if slug else "sign_out everybody", now, therapist=therapist)
     return ended
-
-
-@in_transaction
-def pause(slug: str, now: datetime, *, on: bool) -> Therapist:
-    """Raises NotFound."""
-    therapist = accounts.pause(slug, on=on)
-    acts.record("pause" if on else "pause_end", now, therapist=therapist)
-    return therapist
-
-
-@in_transaction
-def hide(slug: str, now: datetime, *, on: bool) -> Therapist:
-    """Raises NotFound."""
-    therapist = accounts.hide(slug, on=on)
-    acts.record("hide" if on else "hide_end", now, therapist=therapist)
-    return therapist
-
-
-@in_transaction
-def change_address(slug: str, address: str, now: datetime) -> Therapist:
-    """As `accounts.change_address`. Raises NotFound, InvalidFields."""
-    therapist = accounts.change_address(slug, address, now)
-    acts.record("therapist_address", now, therapist=therapist)
-    return therapist
-
-
-@in_transaction
-def change(
-    slug: str,
-    changes: Mapping[str, object],
-    now: datetime,
-    *,
-    address: str | None = None,
-    windows: Sequence[Window] | None = None,
-    phone: str | None = None,
-) -> Therapist:
-    """As `profile.change`. Raises NotFound, InvalidFields."""
-    therapist = profile.change(slug, changes, now, address=address, windows=windows, phone=phone)
-    others = {"email": address, "available": windows, "phone": phone}
-    names = [*changes, *(name for name, value in others.items() if value is not None)]
-    acts.record(f"therapist_set {' '.join(names)}", now, therapist=therapist)
-    return therapist
-
-
-@in_transaction
-def revoke_addresses(slug: str, now: datetime) -> Therapist:
-    """As `revoke.of_therapist`. Raises NotFound."""
-    therapist = revoke.of_therapist(slug)
-    acts.record("revoke_addresses", now, therapist=therapist)
-    return therapist

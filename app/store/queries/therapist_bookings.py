@@ -246,10 +246,6 @@ class Search:
     def is_empty(self) -> bool:
         return self == Search()
 
-    @property
-    def span(self) -> tuple[datetime, datetime]:
-        return self.since or _ALWAYS[0], self.until or _ALWAYS[1]
-
     def among(self, rows: Iterable[tuple[int, str, str, str]]) -> list[int]:
         """The ids of those found, of rows (id, reference, client's name, given name)."""
         # Not by the database: SQLite and PostgreSQL fold accents and cases differently.
@@ -257,8 +253,7 @@ class Search:
         return [
             number
             for number, reference, name, given_name in rows
-            if not words
-            or all(
+            if all(
                 any(word in folded(text) for text in (name, given_name, reference))
                 for word in words
             )
@@ -323,7 +318,8 @@ class _Listing:
 
     def _ids(self, therapist: Therapist, search: Search, now: datetime) -> list[int]:
         given = (therapist.id, now, now - LONGEST_SESSION)
-        return search.among(self._searched.each(*search.span, *given))
+        span = search.since or _ALWAYS[0], search.until or _ALWAYS[1]
+        return search.among(self._searched.each(*span, *given))
 
 
 def _is_upcoming(now: Any, earliest: Any) -> Expression:
