@@ -2,7 +2,14 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_datetime
+from babel.numbers import format_currency
+
+LOCALE = Locale("en")
 
 _WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
 _WITH_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
@@ -22,7 +29,7 @@ _WITH_TWO_DECIMALS = (
 CURRENCIES = frozenset(_WITH_TWO_DECIMALS.split()) | set(_MINOR_DIGITS)
 
 # A bare ¥, A$ or ₹ would be ambiguous; those currencies are written with their code.
-_SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
+_WITH_SYMBOL = frozenset({"GBP", "EUR", "USD"})
 
 
 def minor_digits(currency: str) -> int:
@@ -30,12 +37,15 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
+# Babel takes tens of microseconds, and one email or page shows the same values several times.
+@lru_cache(maxsize=1024)
 def money(minor: int, currency: str) -> str:
     """`£1,234.50`, `-£1.50`, `CHF 60.00`, `JPY 6,000`, from minor units."""
     digits = minor_digits(currency)
-    sign = "-" if minor < 0 else ""
-    amount = Decimal(abs(minor)).scaleb(-digits)
-    return f"{sign}{_SYMBOLS.get(currency, currency + ' ')}{amount:,.{digits}f}"
+    decimals = f".{'0' * digits}" if digits else ""
+    pattern = f"{'¤' if currency in _WITH_SYMBOL else '¤¤ '}#,##0{decimals}"
+    amount = Decimal(minor).scaleb(-digits)
+    return format_currency(amount, currency, pattern, LOCALE, currency_digits=False)
 
 
 def price(minor: int, currency: str) -> str:
@@ -56,18 +66,18 @@ def time(at: datetime, zone: str) -> str:
 
 
 def _clock(local: datetime) -> str:
+    # Digits need no Babel, and a page of open times has many.
     return local.isoformat()[11:16]
 
 
 def short_date(at: datetime, zone: str) -> str:
     """`Tue 3 Nov`."""
-    local = at.astimezone(ZoneInfo(zone))
-    return f"{local:%a} {local.day} {local:%b}"
+    return _formatted(at, "EEE d MMM", zone)
 
 
 def date(at: datetime, zone: str) -> str:
     """`Tue 3 Nov 2026`."""
-    return f"{short_date(at, zone)} {at.astimezone(ZoneInfo(zone)).year}"
+    return _formatted(at, "EEE d MMM y", zone)
 
 
 def date_time(at: datetime, zone: str, named: str = "") -> str:
@@ -130,3 +140,8 @@ def duration(value: timedelta) -> str:
         if number
     ]
     return " ".join(parts) or "less than a minute"
+
+
+@lru_cache(maxsize=1024)
+def _formatted(at: datetime, pattern: str, zone: str) -> str:
+    return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=LOCALE)

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+from emails.formatting import LOCALE
 from emails.zones import NAMES
 
 # Large cities after which no zone is named, other spellings, parts of countries.
@@ -196,10 +197,6 @@ def _by_words() -> dict[str, tuple[str, ...]]:
 
 
 def _by_country() -> dict[str, tuple[str, ...]]:
-    # Imported on demand: with the names of countries it takes 5 MB, and few visitors type one.
-    from babel import Locale  # noqa: PLC0415
-
-    names = Locale("en").territories
     lines = files("tzdata").joinpath("zoneinfo/zone.tab").read_text().splitlines()
     zones: dict[str, list[str]] = {}
     for line in lines:
@@ -209,7 +206,7 @@ def _by_country() -> dict[str, tuple[str, ...]]:
     found = {}
     for country, within in zones.items():
         others = filter(None, _COUNTRIES.get(country, "").split(", "))
-        for name in (names.get(country, country), *others):
+        for name in (LOCALE.territories.get(country, country), *others):
             found[_plain(name)] = _distinct(within)
     return found
 
