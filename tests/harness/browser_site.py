@@ -26,6 +26,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_LOOKS = ["*.css*", "*.svg*", "*.png*", "*.webp*", "*.ico*", "*.woff2*"]
 _MAIL_PROGRAM = "http://mail.example/"
 
 # By how many pixels a page is wider than its window.
@@ -62,6 +63,15 @@ def window(
         locale="en-GB",
         reduced_motion="reduce",
     )
+
+
+def bare_tab(context: BrowserContext) -> Page:
+    """A tab that loads no styles and pictures, which take most of the time of a page."""
+    tab = context.new_page()
+    network = context.new_cdp_session(tab)
+    network.send("Network.enable")
+    network.send("Network.setBlockedURLs", {"urls": _LOOKS})
+    return tab
 
 
 class _Quiet(WSGIRequestHandler):

@@ -10,6 +10,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page
 
 from app.store.models import AccessEntry, Booking, ManageVisit
+from tests.harness.browser_site import bare_tab
 from tests.harness.databases import one_database
 from tests.harness.page_stories import all_rows
 from tests.harness.smtp_server import MailServer
@@ -24,8 +25,6 @@ pytestmark = pytest.mark.browser
 ROUNDS = runs(1, 100)
 # So many pages load at a time.
 TABS = 4
-# Looks change nothing, and take most of the time.
-NOT_NEEDED = ["*.css*", "*.svg*", "*.png*", "*.webp*", "*.ico*", "*.woff2*"]
 ASK = """([paths, methods]) => Promise.all(
   paths.flatMap(path => methods.map(async method => {
     const { status } = await fetch(path, { method })
@@ -51,11 +50,7 @@ def open_all(paths: list[str], person: Person) -> None:
     """Show each page in a tab, scripts and all."""
     with ExitStack() as open_tabs:
         # Tabs are closed again: one that has shown thousands of pages keeps hundreds of megabytes.
-        tabs = [open_tabs.enter_context(person.context.new_page()) for _ in range(TABS)]
-        for tab in tabs:
-            network = person.context.new_cdp_session(tab)
-            network.send("Network.enable")
-            network.send("Network.setBlockedURLs", {"urls": NOT_NEEDED})
+        tabs = [open_tabs.enter_context(bare_tab(person.context)) for _ in range(TABS)]
         for start in range(0, len(paths), TABS):
             with ExitStack() as loading:
                 for tab, path in zip(tabs, paths[start : start + TABS], strict=False):
