@@ -14,7 +14,7 @@ from app.config import Settings
 from app.mailer import Mailer
 from app.services import access_trail
 from app.store.db import database
-from app.web import kept_pages
+from app.web import page_cache
 from app.web.security import limiter
 from tests.harness.smtp_server import MailServer
 from tests.scenarios.cast import MONDAY, Cast, read_cast
@@ -96,7 +96,7 @@ def app(shared_app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     limiter.enabled = settings.ratelimit_enabled
     access_trail.tries.clear()
     # A test sees at once what it has changed.
-    monkeypatch.setattr(kept_pages, "SECONDS", 0.0)
+    monkeypatch.setattr(page_cache, "SECONDS", 0.0)
     with shared_app.app_context(), database.connection():
         yield shared_app
     shared_app.config.clear()

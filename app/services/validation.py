@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 
 from app.rules.names import is_visible
 from app.rules.search_key import search_key
-from app.services import places
-from app.services.places import AmbiguousPlace
+from app.services import zone_search
+from app.services.zone_search import AmbiguousPlace
 from app.store import queries
 from emails.addresses import MAX_LENGTH, looks_like_another_letter, mailbox, typed_address
 from emails.formatting import minor_digits
@@ -99,9 +99,9 @@ def place(value: str) -> str:
     Raises AmbiguousPlace where the words fit several zones; it names them.
     """
     try:
-        return places.zone_of(value)
+        return zone_search.zone_of(value)
     except AmbiguousPlace as error:
-        cities = [places.city_of(zone) for zone in error.zones]
+        cities = [zone_search.city_of(zone) for zone in error.zones]
         words = f"{', '.join(cities[:-1])} or {cities[-1]}"
         message = f"Several time zones have that name. Please choose one: {words}."
         raise AmbiguousPlace(message, error.zones) from None

@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import config
 from app.config import Settings
 from app.web import bodies, scripts
-from app.web.addresses import Callers
+from app.web.callers import Callers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

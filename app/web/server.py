@@ -13,8 +13,8 @@ from flask import Flask
 
 from app.config import Settings
 from app.web import streaming
-from app.web.addresses import Callers, network
 from app.web.bodies import MAX_DISCARDED, limit_at
+from app.web.callers import Callers, network
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

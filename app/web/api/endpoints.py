@@ -38,7 +38,7 @@ from app.web.api.input import (
     checked,
     json_object,
 )
-from app.web.kept_pages import KeptPages
+from app.web.page_cache import PageCache
 from app.web.security import API_LIMIT, csrf, limiter
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -48,7 +48,7 @@ csrf.exempt(blueprint)
 _PUBLIC = frozenset({"api.openapi_document", "api.reference", "api.problem_kind"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Open times by address; two months of one therapist have up to 70 KB.
-_slots = KeptPages[str](64)
+_slots = PageCache[str](64)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 

@@ -37,10 +37,10 @@ from app.services.search import SearchFilters
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
-from app.web import booking_text, cookies, kept_pages, zones
+from app.web import booking_text, cookies, page_cache, zones
 from app.web.compression import SharedBody
 from app.web.forms import add_error
-from app.web.kept_pages import KeptPages
+from app.web.page_cache import PageCache
 from app.web.public import search_params, therapist_page, times_view, unconfirmed
 from app.web.public.request_form import RequestForm, asks_for_times
 from app.web.security import PUBLIC_FORM_LIMIT, csrf, limiter, network
@@ -55,7 +55,7 @@ _DETAILS_SHOWN_FOR = timedelta(hours=1)
 # Longer texts are no days, zones or prices, and would fill memory.
 _MAX_KEPT_LENGTH = 80
 # Find a Therapist, by filters and page; a page has up to 60 KB.
-pages = KeptPages[SharedBody](64)
+pages = PageCache[SharedBody](64)
 
 
 @blueprint.get("/")
@@ -76,7 +76,7 @@ def find() -> Response:
 
 def _has_just_asked(now: datetime) -> bool:
     asked_at: int = session.get(_ASKED_AT, 0)
-    return now.timestamp() - asked_at <= kept_pages.SECONDS + 1
+    return now.timestamp() - asked_at <= page_cache.SECONDS + 1
 
 
 def _find_page(

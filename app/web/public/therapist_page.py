@@ -10,7 +10,7 @@ from app.services import search
 from app.store import queries, suppressions
 from app.store.models import Therapist
 from app.web import typed_fields, zones
-from app.web.kept_pages import KeptPages
+from app.web.page_cache import PageCache
 from app.web.public import times_view
 from app.web.public.open_times import all_starts, arrange
 from app.web.public.request_form import RequestForm, asks_for_times, with_own_values
@@ -25,7 +25,7 @@ class KeptPage:
 
 
 # By address and the visitor's zone; a page has up to 60 KB.
-pages = KeptPages[KeptPage](64)
+pages = PageCache[KeptPage](64)
 
 
 @dataclass(frozen=True, slots=True)

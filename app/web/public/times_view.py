@@ -7,7 +7,7 @@ from flask import request
 
 from app.rules.lifecycle import Kind
 from app.services import validation
-from app.services.places import AmbiguousPlace
+from app.services.zone_search import AmbiguousPlace
 from app.store.models import Therapist
 from app.web import forms, zones
 from app.web.public import search_params

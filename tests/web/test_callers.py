@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from app import config, create_app
-from app.web.addresses import Callers, network, parse
+from app.web.callers import Callers, network, parse
 from tests.harness.every import for_every
 
 SPELLINGS = {

@@ -1,4 +1,4 @@
-"""What is the same for many visitors, kept for a moment."""
+"""A cache for pages that are the same for many visitors."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ class _Kept(NamedTuple, Generic[P]):
     made_s: float
 
 
-class KeptPages(Generic[P]):
+class PageCache(Generic[P]):
     """The last `most` pages. While one caller makes a new page, others get the last one."""
 
     def __init__(self, most: int) -> None:

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask, template_rendered
 
 from app.store.models import Therapist
-from app.web import kept_pages
-from app.web.kept_pages import KeptPages
+from app.web import page_cache
+from app.web.page_cache import PageCache
 from app.web.public import directory, therapist_page
 from tests.harness.pages import ASHA, filled, token
 from tests.harness.waiting import PATIENCE_S
@@ -33,7 +33,7 @@ def rendered(app: Flask) -> Iterator[list[str]]:
 @pytest.fixture
 def minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are kept for long."""
-    monkeypatch.setattr(kept_pages, "SECONDS", 600.0)
+    monkeypatch.setattr(page_cache, "SECONDS", 600.0)
     directory.pages.clear()
     therapist_page.pages.clear()
 
@@ -46,7 +46,7 @@ def test_a_page_is_made_once_for_all_visitors_and_again_when_it_is_old(
     with counted_queries() as seen:
         assert visitor.get("/").text == first
     assert seen == []
-    monkeypatch.setattr(kept_pages, "SECONDS", 0.0)
+    monkeypatch.setattr(page_cache, "SECONDS", 0.0)
     assert "Another Name" in visitor.get("/").text
 
 
@@ -120,7 +120,7 @@ def test_a_changed_profile_shows_at_once(story: Story, visitor: Visitor, minutes
 
 
 def test_only_so_many_pages_are_kept(minutes: None) -> None:
-    pages = KeptPages[str](2)
+    pages = PageCache[str](2)
     for key in "abc":
         pages.get(key, lambda key=key: f"first {key}")
     assert [pages.get(key, lambda: "again") for key in "bca"] == ["first b", "first c", "again"]
@@ -129,8 +129,8 @@ def test_only_so_many_pages_are_kept(minutes: None) -> None:
 def test_while_one_caller_makes_a_page_others_get_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kept_pages, "SECONDS", 0.0)
-    pages, is_making, may_end = KeptPages[str](2), threading.Event(), threading.Event()
+    monkeypatch.setattr(page_cache, "SECONDS", 0.0)
+    pages, is_making, may_end = PageCache[str](2), threading.Event(), threading.Event()
     pages.get("list", lambda: "old")
 
     def make() -> str:
@@ -144,15 +144,15 @@ def test_while_one_caller_makes_a_page_others_get_the_last(
     assert pages.get("list", lambda: "never") == "old"
     may_end.set()
     slow.join()
-    monkeypatch.setattr(kept_pages, "SECONDS", 600.0)
+    monkeypatch.setattr(page_cache, "SECONDS", 600.0)
     assert pages.get("list", lambda: "never") == "new"
 
 
 def test_a_page_that_cannot_be_made_is_not_answered_with_an_old_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kept_pages, "SECONDS", 0.0)
-    pages = KeptPages[str](2)
+    monkeypatch.setattr(page_cache, "SECONDS", 0.0)
+    pages = PageCache[str](2)
     pages.get("list", lambda: "old")
 
     def fail() -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.services import places, validation
-from app.services.places import AmbiguousPlace
+from app.services import validation, zone_search
+from app.services.zone_search import AmbiguousPlace
 from emails.zones import NAMES
 from tests.harness.every import for_every
 
@@ -71,7 +71,7 @@ def test_words_that_fit_several_zones_ask_which(words: str, zones: set[str]) -> 
     with pytest.raises(AmbiguousPlace) as asked:
         validation.place(words)
     assert set(asked.value.zones) == zones
-    assert places.city_of(asked.value.zones[-1]) in str(asked.value)
+    assert zone_search.city_of(asked.value.zones[-1]) in str(asked.value)
 
 
 def test_the_largest_cities_of_a_country_stand_first() -> None:
@@ -112,7 +112,15 @@ def test_a_name_is_read_in_another_way_only_where_people_mean_that(name: str) ->
     assert name not in zones_of(name)
 
 
-@for_every(sorted({*places._CITIES, *places._ABBREVIATIONS, *sum(places._AMBIGUOUS.values(), ())}))
+@for_every(
+    sorted(
+        {
+            *zone_search._CITIES,
+            *zone_search._ABBREVIATIONS,
+            *sum(zone_search._AMBIGUOUS.values(), ()),
+        }
+    )
+)
 def test_every_zone_of_the_tables_exists(zone: str) -> None:
     assert validation.timezone(zone) == zone
 
