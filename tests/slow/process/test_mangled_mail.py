@@ -35,7 +35,7 @@ def settings(settings: Settings) -> Settings:
 
 
 def truncated(raw: bytes, chance: random.Random) -> bytes:
-    return raw[: chance.randrange(len(raw))]
+    return raw[: chance.randrange(len(raw) + 1)]
 
 
 def with_noise(raw: bytes, chance: random.Random) -> bytes:
