@@ -43,8 +43,8 @@ DAY = timedelta(days=1)
 SLUG = "quetzal"
 ADDRESS = "quetzal@therapists.example"
 WORDS = (
-    "Quetzal", "quetzal", "Marquesas", "axolotl", "narwhal", "okapi", "ibex", "wombat", "7946",
-    "quokka", "numbat",
+    "Quetzal", "quetzal", "Marquesas", "axolotl", "narwhal", "okapi", "private ibex", "wombat",
+    "2079460958", "quokka", "numbat",
 )  # fmt: skip
 
 

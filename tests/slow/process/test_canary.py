@@ -27,13 +27,13 @@ from tests.scenarios.cast import therapist
 
 LIVES = runs(1, 10)
 CLIENT = ("Zinnia Quetzalcoatl", "zq.axolotl@zinnia-narwhal.example", "Pacific/Marquesas")
-THERAPIST = "okapi@wombat-practice.example"
+THERAPIST = "okapimbo@wombat-practice.example"
 WORDS = (
     "zinnia", "quetzalcoatl", "axolotl", "narwhal", "marquesas", "note-ibex", "message-ibex",
-    "answer-ibex", "reason-ibex", "private-ibex", "xochitl", "okapi", "wombat", "lemur-room",
+    "answer-ibex", "reason-ibex", "private-ibex", "xochitl", "okapimbo", "wombat", "lemur-room",
     "headline-lynx", "about-lynx", "field-lynx", "7946123", "kiritimati",
 )  # fmt: skip
-NAMES = "Zinnia QUETZALCOATL <zq.axolotl@zinnia-narwhal.example> and Xochitl Okapi at lemur-room"
+NAMES = "Zinnia QUETZALCOATL <zq.axolotl@zinnia-narwhal.example> and Xochitl Okapimbo at lemur-room"
 
 
 class Echo:
@@ -62,9 +62,9 @@ def site(app: Flask, database_url: str, tmp_path: Path) -> Iterator[Site]:
 
 
 def open_account() -> None:
-    therapist("T1 Okapi", "Pacific/Kiritimati", phone="+4479461230")
+    therapist("T1 Okapimbo", "Pacific/Kiritimati", phone="+4479461230")
     fields = {
-        "name": "Xochitl Okapi",
+        "name": "Xochitl Okapimbo",
         "given_name": "Xochitl",
         "headline": "headline-lynx",
         "about": "about-lynx",
