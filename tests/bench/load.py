@@ -127,9 +127,7 @@ class Connection:
     def _answer(self) -> Iterator[bytes]:
         data = b""
         while b"\r\n\r\n" not in data:
-            received = self._socket.recv(65_536)
-            assert received, "the server closed the connection"
-            data += received
+            data += self._received()
         yield data
         head, _, body = data.partition(b"\r\n\r\n")
         if b"transfer-encoding: chunked" in head.lower():
@@ -142,19 +140,29 @@ class Connection:
         )
         left = length - len(body)
         while left > 0:
-            received = self._socket.recv(65_536)
-            assert received, "the server closed the connection"
+            received = self._received()
             left -= len(received)
             yield received
 
-    def _chunks(self, body: bytes) -> Iterator[bytes]:
+    def _chunks(self, data: bytes) -> Iterator[bytes]:
         """The rest of a body in parts, with their lengths."""
-        end = body[-5:]
-        while end != b"0\r\n\r\n":
-            received = self._socket.recv(65_536)
-            assert received, "the server closed the connection"
-            end = (end + received)[-5:]
-            yield received
+        left = -1
+        while left != len(b"\r\n"):
+            # A size in a line, so many bytes and a line's end; the last one has no bytes.
+            while b"\r\n" not in data:
+                data += (received := self._received())
+                yield received
+            size, _, data = data.partition(b"\r\n")
+            left = int(size, 16) + len(b"\r\n")
+            while len(data) < left:
+                data += (received := self._received())
+                yield received
+            data = data[left:]
+
+    def _received(self) -> bytes:
+        received = self._socket.recv(65_536)
+        assert received, "the server closed the connection"
+        return received
 
     def close(self) -> None:
         self._socket.close()
