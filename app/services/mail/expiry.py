@@ -53,7 +53,7 @@ def _while_open(booking: Booking, now: datetime) -> Reason:
         return f"the enquiry is already {booking.status}"
     if now >= booking.expires_at:
         return "the enquiry has expired"
-    if standing.is_deactivation_due(booking.therapist):
+    if standing.ends_enquiries(booking.therapist):
         return "the enquiry ends with the therapist's account"
     return None
 

@@ -79,9 +79,10 @@ def _reached(therapist: Therapist) -> Standing:
     return Standing(therapist.streak, is_deactivated=therapist.is_deactivated)
 
 
-def is_deactivation_due(therapist: Therapist) -> bool:
-    """Whether the next run of apply_standing deactivates the account."""
-    return therapist.standing_due_at is not None and _must_be_deactivated(therapist)
+def ends_enquiries(therapist: Therapist) -> bool:
+    """Whether the account is deactivated, or the next run of apply_standing does it."""
+    is_due = therapist.standing_due_at is not None and _must_be_deactivated(therapist)
+    return therapist.is_deactivated or is_due
 
 
 def _must_be_deactivated(therapist: Therapist) -> bool:

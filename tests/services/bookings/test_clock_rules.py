@@ -122,15 +122,22 @@ def test_a_reminder_that_is_too_late_to_send_is_skipped(
 
 
 @pytest.mark.parametrize(
-    ("streak", "is_due", "goes_out"), [(5, True, False), (5, False, True), (4, True, True)]
+    ("streak", "is_due", "is_deactivated", "goes_out"),
+    [
+        (5, True, False, False),
+        (5, False, False, True),
+        (4, True, False, True),
+        # A completion deactivates first and leaves the enquiries to apply_standing.
+        (0, True, True, False),
+    ],
 )
 def test_nothing_asks_for_an_answer_once_the_account_is_to_be_deactivated(
-    story: Story, streak: int, is_due: bool, goes_out: bool
+    story: Story, streak: int, is_due: bool, is_deactivated: bool, goes_out: bool
 ) -> None:
     # Whether apply_standing has run yet must make no difference.
     booking = story.ask()
-    due_at = story.now if is_due else None
-    Therapist.update(streak=streak, standing_due_at=due_at).execute()
+    due_at, deactivated_at = (story.now if each else None for each in (is_due, is_deactivated))
+    Therapist.update(streak=streak, standing_due_at=due_at, deactivated_at=deactivated_at).execute()
     sent = {kind for kind, _ in story.deliver()}
     assert sent == ({"booking_requested", "booking_received"} if goes_out else set())
     story.sweep()
