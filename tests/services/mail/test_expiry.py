@@ -225,7 +225,7 @@ BY_EVENT: dict[str, tuple[Callable[[Story], Any], Callable[[Story], Any]]] = {
 
 
 def stale(kind: str, at: datetime) -> str | None:
-    """Read anew, as the sender does."""
+    """Read again, as the sender does."""
     return expiry.why_stale(OutboxEmail.get(OutboxEmail.kind == kind), at)
 
 
