@@ -257,7 +257,7 @@ def late(studio: Studio) -> None:
         page.get_by_text("to answer").first.wait_for()
         studio.keep("late-1", page)
         page.goto(f"{address}/mailbox?still=1")
-        page.get_by_role("button", name="by three hours").click()
+        page.get_by_role("button", name="+3 hours").click()
         for kind in ("answer_late", "answer_late_client", "answer_late_ops"):
             page.get_by_text(kind, exact=True).wait_for()
         page.goto(f"{address}/mailbox?still=1")

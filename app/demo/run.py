@@ -284,7 +284,7 @@ def _welcome(port: int, folder: Path, *, is_kept: bool) -> str:
     2. Open the mailbox: press Confirm Request in the email to you, then the page's button.
     3. The therapist's request is there at once. Answer its calendar entry with Yes,
        as a calendar would, or click Accept and confirm.
-    4. The client's confirmation follows. Or do not answer, and click "+3 h" there.
+    4. The client's confirmation follows. Or do not answer, and click "+3 hours" there.
 
   Therapists sign in at {site}/sign-in, for example as {therapists.ADDRESSES[0]};
   ops signs in at {site}/ops as {OPS}.

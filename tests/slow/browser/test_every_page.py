@@ -47,6 +47,23 @@ LOOKS: tuple[tuple[Look, Look], ...] = (
 RUN = """only => axe.run(document, { runOnly: only, resultTypes: ['violations'] })
   .then(found => found.violations.flatMap(one => one.nodes.map(
     node => `${one.id}: ${node.html.slice(0, 120)} ${node.failureSummary}`)))"""
+# Controls whose accessible name lacks the words that they show: people who speak to their device
+# cannot use them. Signs and letter case do not matter.
+UNSPEAKABLE = r"""() => {
+  const plain = words => ` ${words} `.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ')
+  const without = (hidden, element) => {
+    const copy = element.cloneNode(true)
+    copy.querySelectorAll(hidden).forEach(each => each.remove())
+    return copy.textContent
+  }
+  const shown = element => [element, ...element.labels ?? []].map(
+    each => without('.visually-hidden, [hidden]', each)).join(' ')
+  const name = element => element.ariaLabel ?? [element, ...element.labels ?? []].map(
+    each => without('[aria-hidden=true], [hidden]', each)).join(' ')
+  return [...document.querySelectorAll('a[href], button, summary, input, select, textarea')]
+    .filter(each => !plain(name(each)).includes(plain(shown(each))))
+    .map(each => `"${shown(each).trim()}" is named "${name(each).trim()}"`)
+}"""
 PHOTO: Any = {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": portrait()}
 
 
@@ -62,6 +79,7 @@ def faults(person: Person) -> list[str]:
         found += page.evaluate(RUN, rules)
         if wide := page.evaluate(OVERFLOW):
             found.append(f"{wide} px too wide at {width} px")
+    found += page.evaluate(UNSPEAKABLE)
     if page.locator("h1").count() != 1:
         found.append(f"{page.locator('h1').count()} main headings")
     return [f"{page.url.removeprefix(person.address)[:40]}: {fault}" for fault in found]
