@@ -24,7 +24,7 @@ from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingOut, OpsBookingDetail, OpsTimelineLine
 from app.services import validation
 from app.services.bookings import ledger, transitions
-from app.services.bookings.session import session_of
+from app.services.bookings.session_facts import session_of
 from app.services.mail.reach import reach_of
 from app.services.ops import acts
 from app.services.ops import bookings as ops

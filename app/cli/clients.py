@@ -8,7 +8,10 @@ from app import clock
 from app.cli import erasing
 from app.cli.common import Checked, Mistake, json_option, print_json, with_database
 from app.errors import InvalidFields
-from app.services import clients, validation
+from app.services import validation
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
+from app.services.clients.links import change_address
 from app.services.inbound import revoke
 from app.services.ops import acts
 from app.store import queries
@@ -27,7 +30,7 @@ def client() -> None:
 @with_database
 def export(email: str, as_json: bool) -> None:
     """Print everything held on a client, as indented JSON."""
-    data = clients.export(email, clock.now())
+    data = export_client(email, clock.now())
     if as_json:
         print_json(data)
     else:
@@ -44,7 +47,7 @@ def erase(email: str, as_json: bool) -> None:
     address, references = person.email if person else email, erasing.references_of(person)
     names = set(queries.names_of_client(person)) if person else ()
     try:
-        bookings = clients.erase(email, clock.now())
+        bookings = erase_client(email, clock.now())
     except InvalidFields as error:
         raise Mistake(f"{email} {error.errors[0].message}") from None
     erasing.empty_demo_mailbox(address, references, names)
@@ -60,9 +63,7 @@ def address(email: str, new: str, as_json: bool) -> None:
     """Change a client's address, also for emails that wait; links sent to the old one end."""
     try:
         now = clock.now()
-        changed = acts.record_change(
-            "client_address", now, lambda: clients.change_address(email, new, now)
-        )
+        changed = acts.record_change("client_address", now, lambda: change_address(email, new, now))
     except InvalidFields as error:
         raise Mistake(f"NEW {error.errors[0].message}") from None
     if as_json:

@@ -23,7 +23,9 @@ from app.services.inbound import revoke
 from app.services.mail import expiry
 from app.services.ops import accounts as ops
 from app.services.ops import acts
-from app.services.therapists import accounts, leaving, profile, standing
+from app.services.therapists import accounts, profile, standing
+from app.services.therapists.erase import erase_therapist
+from app.services.therapists.export import export_therapist
 from app.store import queries
 from app.store.models import Therapist
 from emails import formatting
@@ -272,7 +274,7 @@ def set_(
 @with_database
 def export(slug: str, as_json: bool) -> None:
     """Print everything held on a therapist, as indented JSON; without what clients wrote."""
-    data = leaving.export(slug, clock.now())
+    data = export_therapist(slug, clock.now())
     if as_json:
         print_json(data)
     else:
@@ -291,7 +293,7 @@ def erase(slug: str, as_json: bool) -> None:
     row = queries.therapist_by_slug(slug)
     references, names = erasing.references_of(row), {row.name, row.given_name}
     try:
-        bookings = leaving.erase(slug, clock.now())
+        bookings = erase_therapist(slug, clock.now())
     except InvalidFields as error:
         raise Mistake(f"{slug} {error.errors[0].message}") from None
     erasing.empty_demo_mailbox(row.email, references, names)

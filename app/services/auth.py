@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from app.links import LinkToken
 from app.services import access_trail, email_requests, limits, sessions
+from app.services.ops.people import may_sign_in, ops_person
 from app.store import outbox, queries, suppressions
 from app.store.db.database import in_transaction
 from app.store.models import (
@@ -52,7 +53,7 @@ def request_sign_in(
 ) -> None:
     """Queue a Sign In link, or merge it into one that waits; nothing for an unknown address."""
     owner: Owner | None = (
-        sessions.ops_person(address) if area is Area.OPS else queries.therapist_by_email(address)
+        ops_person(address) if area is Area.OPS else queries.therapist_by_email(address)
     )
     access_trail.record(sessions.access_of(AccessEvent.SIGN_IN_ASKED, owner), now)
     if owner is None:
@@ -101,7 +102,7 @@ def usable_sign_in(link: LinkToken, now: datetime) -> SignIn | None:
     if sign_in is None or sign_in.used_at is not None:
         return None
     owner = sign_in.owner
-    if link.holder != owner.link_holder or not sessions.may_sign_in(owner):
+    if link.holder != owner.link_holder or not may_sign_in(owner):
         return None
     return None if now - link.minted_at >= SIGN_IN_LASTS else sign_in
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import structlog
 
-from app import config
 from app.services import access_trail
 from app.services.access_trail import Access
+from app.services.ops.people import may_sign_in
 from app.store import queries
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import (
@@ -27,18 +27,6 @@ SEEN_EVERY = timedelta(minutes=3)
 _BROWSER_LENGTH = 64
 
 _log = structlog.get_logger("mindsum")
-
-
-def ops_person(address: str) -> OpsPerson | None:
-    """The person of OPS_SIGN_IN with that address, however it is spelt; None if it is not in it."""
-    key = queries.email_key(address)
-    allowed = config.current().ops_sign_in
-    return next((OpsPerson(each) for each in allowed if queries.email_key(each) == key), None)
-
-
-def may_sign_in(owner: Owner) -> bool:
-    """False for an address that is no longer in OPS_SIGN_IN."""
-    return isinstance(owner, Therapist) or owner.email in config.current().ops_sign_in
 
 
 def start(owner: Owner, *, browser: str, is_kept: bool, now: datetime) -> str:

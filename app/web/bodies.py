@@ -9,7 +9,7 @@ from flask import Flask, abort, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_content_length
 
-from app.services import pictures
+from app.services.therapists import photo_file
 from app.services.validation import TEXT_LENGTH
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ LIMITS = {
     "signed_in": WITH_A_TEXT,
     # The buttons of Profile Settings send all of its fields; this one a file too.
     "photo": WITH_A_TEXT,
-    "photo.change": pictures.MOST_BYTES + WITH_A_TEXT,
+    "photo.change": photo_file.MOST_BYTES + WITH_A_TEXT,
     "feed": WITH_A_TEXT,
     "session": _WITH_THREE_TEXTS,
     "move": _WITH_THREE_TEXTS,

@@ -10,7 +10,7 @@ from app.rules import cancellation, reminders
 from app.rules.cancellation import CancellingRule, MoveTerms
 from app.rules.lifecycle import Actor, Kind, Status
 from app.services.bookings import transitions
-from app.services.bookings.session import session_of
+from app.services.bookings.session_facts import session_of
 from app.services.mail.reach import Reach
 from app.store.models import Booking, Role, Therapist, TimelineEntry
 from emails import fee_words

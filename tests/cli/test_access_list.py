@@ -10,8 +10,9 @@ from flask import Flask
 
 from app.cli import run
 from app.rules.lifecycle import Via
-from app.services import access_trail, clients
+from app.services import access_trail
 from app.services.access_trail import Access, Origin
+from app.services.clients.export import export_client
 from app.store.models import AccessEvent, Booking, Party
 from tests.scenarios.story import DEE, ELI, Story
 
@@ -30,7 +31,7 @@ def bookings(story: Story) -> tuple[Booking, Booking]:
     access_trail.record_after([opened], story.now)
     access_trail.come_from(access_trail.COMMAND_LINE)
     story.wait(minutes=1)
-    clients.export(DEE[1], story.now)
+    export_client(DEE[1], story.now)
     return dees, elis
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from app.services.therapists import leaving
+from app.services.therapists.export import export_therapist
 from app.store import suppressions
 from app.store.models import AccessEntry, AccessEvent, OutboxEmail, OutboxStatus, Therapist
 from tests.harness.commands import Mindsum
@@ -77,7 +77,7 @@ def test_unreachable_people_are_listed_and_tried_again(
 def test_a_reason_stays_with_a_reactivation(story: Story, mindsum: Mindsum) -> None:
     Therapist.update(deactivated_at=story.now, streak=5).where(Therapist.slug == "asha").execute()
     assert mindsum("therapist", "reactivate", "asha", "--reason", "She was ill.").status == 0
-    assert leaving.export("asha", story.now)["standing"][-1]["reason"] == "She was ill."
+    assert export_therapist("asha", story.now)["standing"][-1]["reason"] == "She was ill."
     assert acts() == [("reactivate", "ops", "cli")]
 
 

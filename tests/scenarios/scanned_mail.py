@@ -8,9 +8,10 @@ from itertools import count
 from urllib.parse import urlsplit
 
 from app.rules.lifecycle import Actor, Kind
-from app.services import auth, clients
+from app.services import auth
 from app.services.bookings import confirm, messages
 from app.services.bookings.request import BookingRequest
+from app.services.clients.links import send_links
 from app.store.models import Booking
 from tests.harness.smtp_server import Accepted
 from tests.scenarios.cast import MONDAY
@@ -58,7 +59,7 @@ def _round(story: Story, number: int) -> Iterator[None]:
     story.accept(firm)
     messages.send(firm, WRITTEN[1], author=Actor.THERAPIST, now=story.now)
     yield
-    clients.send_links(_client(number)[1], story.now)
+    send_links(_client(number)[1], story.now)
     yield
     story.cancel(firm, Actor.CLIENT)
     yield

@@ -10,9 +10,12 @@ from flask import Flask
 from app import clock
 from app.errors import StoreUnavailable
 from app.rules.lifecycle import Via
-from app.services import access_trail, auth, clients, sessions
+from app.services import access_trail, auth, sessions
 from app.services.access_trail import Access, Origin, network_hash
 from app.services.bookings import revoke
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
+from app.services.clients.links import send_links
 from app.services.jobs import due
 from app.store.db import database
 from app.store.models import AccessEntry, AccessEvent, Party, SignIn, Therapist
@@ -103,7 +106,7 @@ def test_asking_to_sign_in_writes_the_same_for_every_address_but_whose_it_is(
 ) -> None:
     auth.request_sign_in("asha@therapists.example", "", story.now)
     auth.request_sign_in("stranger@elsewhere.example", "", story.now)
-    clients.send_links("stranger@elsewhere.example", story.now)
+    send_links("stranger@elsewhere.example", story.now)
     assert [each[0] for each in trail()] == ["sign_in_asked", "sign_in_asked", "links_asked"]
     rows = AccessEntry.select().order_by(AccessEntry.id)
     assert [each.therapist_id is None for each in rows] == [False, True, True]
@@ -117,14 +120,14 @@ def test_export_and_erase_and_revoking_are_on_record_and_the_export_shows_it(
     access_trail.record_after([Access(AccessEvent.READ, booking, about="note")], story.now)
     access_trail.come_from(access_trail.COMMAND_LINE)
     revoke.revoke_links(booking.reference, story.now)
-    exported = clients.export(DEE[1], story.now)["access"]
+    exported = export_client(DEE[1], story.now)["access"]
     assert [(each["event"], each["by"], each["booking"]) for each in exported] == [
         ("read", "client", booking.reference),
         ("links_revoked", "ops", booking.reference),
         ("exported", "ops", None),
     ]
     story.withdraw(booking)
-    clients.erase(DEE[1], story.now)
+    erase_client(DEE[1], story.now)
     assert trail()[-1] == ("erased", "ops", "cli", 1)
     assert {each.network for each in AccessEntry.select()} == {""}
 
@@ -133,7 +136,7 @@ def failing(*_: Any, **__: Any) -> None:
     raise peewee.OperationalError("disk I/O error of the trail alone")
 
 
-@pytest.mark.parametrize("what", [clients.export, clients.erase])
+@pytest.mark.parametrize("what", [export_client, erase_client])
 def test_what_cannot_be_recorded_is_neither_exported_nor_erased(
     what: Any, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +145,7 @@ def test_what_cannot_be_recorded_is_neither_exported_nor_erased(
     with pytest.raises((StoreUnavailable, peewee.OperationalError)):
         what(DEE[1], story.now)
     monkeypatch.undo()
-    assert clients.export(DEE[1], story.now)["bookings"][0]["name"] == DEE[0]
+    assert export_client(DEE[1], story.now)["bookings"][0]["name"] == DEE[0]
 
 
 @pytest.mark.both_databases

@@ -4,7 +4,10 @@ import pytest
 
 from app.errors import FreeConsultationUsed, InvalidFields, NotFound
 from app.rules.lifecycle import Kind
-from app.services import auth, clients
+from app.services import auth
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
+from app.services.clients.links import send_links
 from app.services.therapists import accounts
 from app.store import queries, suppressions
 from app.store.models import Client, OutboxEmail, Role
@@ -38,19 +41,19 @@ def refuse(reference: str, story: Story) -> None:
 )
 def test_two_addresses_share_nothing(story: Story, one: str, other: str) -> None:
     theirs, others = ask(story, one), ask(story, other, hours=1)
-    assert [each["reference"] for each in clients.export(one, story.now)["bookings"]] == [theirs]
-    assert [each["reference"] for each in clients.export(other, story.now)["bookings"]] == [others]
+    assert [each["reference"] for each in export_client(one, story.now)["bookings"]] == [theirs]
+    assert [each["reference"] for each in export_client(other, story.now)["bookings"]] == [others]
     refuse(theirs, story)
     assert suppressions.of_address(other) is None
     story.deliver()
-    clients.send_links(other, story.now)
+    send_links(other, story.now)
     [links] = story.sent()
     assert theirs not in links.parsed.as_string()
     story.withdraw(queries.booking_by_reference(theirs))
-    clients.erase(one, story.now)
+    erase_client(one, story.now)
     with pytest.raises(NotFound):
-        clients.export(one, story.now)
-    assert clients.export(other, story.now)["bookings"]
+        export_client(one, story.now)
+    assert export_client(other, story.now)["bookings"]
 
 
 @pytest.mark.both_databases
@@ -69,7 +72,7 @@ def test_two_ways_to_write_an_address_are_one_client(story: Story, one: str, oth
         ask(story, other, hours=1)
     ask(story, other, hours=1, kind=Kind.PAID)
     assert Client.select().count() == 1
-    assert len(clients.export(other, story.now)["bookings"]) == 2
+    assert len(export_client(other, story.now)["bookings"]) == 2
     refuse(theirs, story)
     refused = suppressions.of_address(other)
     assert refused is not None and refused.reason == "550 5.1.1"

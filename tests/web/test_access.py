@@ -10,8 +10,9 @@ from flask import Flask
 from app import clock, config
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor
-from app.services import access_trail, clients
+from app.services import access_trail
 from app.services.bookings import messages
+from app.services.clients.export import export_client
 from app.store.models import AccessEntry, Booking, OutboxEmail, SignIn
 from app.web.links import tokens
 from tests.harness.page_stories import HOUR, all_rows, ask, forms, link, press, sign_in
@@ -329,7 +330,7 @@ def test_a_session_page_tells_its_therapist_when_they_and_ops_read_it(
     assert text(asha.get(page)).count("Opened by you") == 1
     assert "Opened by you, 2 times" in text(asha.get(page))
     at(clock.now() + timedelta(minutes=5))
-    clients.export("dee@clients.example", clock.now())
+    export_client("dee@clients.example", clock.now())
     read = text(asha.get(page)).partition("When it was read")[2]
     assert read.index("9:05") < read.index("Exported by ops") < read.index("Opened by you")
     assert "Dee opened" not in read
@@ -342,5 +343,5 @@ def test_a_session_page_shows_nothing_of_another_booking(
     asha = another_visitor(app)
     sign_in(app, mail, asha, "asha@therapists.example")
     asha.get(f"/dashboard/sessions/{booking.reference}")
-    clients.export("dee@clients.example", clock.now())
+    export_client("dee@clients.example", clock.now())
     assert "When it was read" not in asha.get(f"/dashboard/sessions/{other.reference}").text

@@ -12,7 +12,9 @@ from app import config
 from app.rules.lifecycle import Actor, Kind, Via
 from app.services import sessions
 from app.services.bookings import propose
-from app.services.therapists import accounts, feed, leaving, profile
+from app.services.therapists import accounts, feed, profile
+from app.services.therapists.erase import erase_therapist
+from app.services.therapists.export import export_therapist
 from app.store.models import AccessEntry, CalendarFeed, Therapist
 from tests.harness.page_stories import forms, sign_in
 from tests.harness.smtp_server import MailServer
@@ -241,10 +243,10 @@ def test_the_address_ends_with_the_mailbox_and_the_account_and_not_with_sessions
     accounts.change_address("asha", "new@therapists.example", story.now)
     assert visitor.get(path).status_code == 404
     path = path_of(feed.start("asha", story.now))
-    exported = leaving.export("asha", story.now)
+    exported = export_therapist("asha", story.now)
     assert exported["calendar_feed_since"] == story.now.isoformat()
     assert path.removeprefix("/calendar/")[:40] not in str(exported)
-    leaving.erase("asha", story.now)
+    erase_therapist("asha", story.now)
     assert visitor.get(path).status_code == 404
     assert not CalendarFeed.select().exists()
 

@@ -11,9 +11,9 @@ from werkzeug.test import TestResponse
 from app.errors import MessagesEnded
 from app.links import LinkPurpose
 from app.rules.lifecycle import MESSAGES_LAST, Actor, Via
-from app.services import clients
 from app.services.bookings import cancel, messages
 from app.services.bookings.messages import keep_private_note
+from app.services.clients.erase import erase_client
 from app.store import queries
 from app.store.models import Booking, OutboxEmail, Purpose, Writing
 from app.web.links import tokens
@@ -226,7 +226,7 @@ def test_a_client_who_was_erased_gets_no_message(story: Story, asha: Visitor) ->
     token = forms(asha.get(page_of(booking)))[0].fields["csrf_token"]
     to_client(asha, booking, CANARY)
     story.decline(booking)
-    clients.erase("dee@clients.example", story.now)
+    erase_client("dee@clients.example", story.now)
     page = asha.get(page_of(booking))
     assert "Erased" in page.text
     assert CANARY not in page.text
@@ -353,7 +353,7 @@ def test_where_no_one_wrote_there_is_nothing_to_press(
 def test_a_client_who_was_erased_writes_nothing(story: Story) -> None:
     booking = story.ask()
     story.decline(booking)
-    clients.erase("dee@clients.example", story.now)
+    erase_client("dee@clients.example", story.now)
     with pytest.raises(MessagesEnded):
         messages.send(booking, "x", author=Actor.CLIENT, now=story.now)
 

@@ -13,7 +13,7 @@ from app.mailer.replies import AddressFault, Fate, read_refusal
 from app.rules.inbound import BOUNCES_COUNT_FOR
 from app.services.inbound import addresses
 from app.services.inbound.booking_of import About
-from app.services.mail import private_words, undelivered
+from app.services.mail import masking, undelivered
 from app.services.therapists import ranking
 from app.store import attempts, outbox, suppressions
 from app.store.db.database import on_commit
@@ -122,7 +122,7 @@ def _verdict(email: OutboxEmail, report: DeliveryReport, now: datetime) -> _Verd
 def _reason(email: OutboxEmail, report: DeliveryReport) -> str:
     """One line that is safe to log."""
     # An email that was forwarded is refused for an address that we do not know.
-    said = _ADDRESS.sub("***", masked(report.text, private_words.of_email(email)))
+    said = _ADDRESS.sub("***", masked(report.text, masking.words_of_email(email)))
     whole = said if report.status in said else f"{report.status} {said}"
     words = " ".join(each for each in whole.split() if each.isprintable())
     return f"bounced: {words or 'no reason given'}"[:300]

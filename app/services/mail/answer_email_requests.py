@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.rules.lifecycle import Via
-from app.services import access_trail, auth, clients
+from app.services import access_trail, auth
 from app.services.access_trail import Origin
 from app.services.bookings import confirm
+from app.services.clients.links import send_links
 from app.store import email_requests
 from app.store.db import errors
 from app.store.db.database import in_transaction, savepoint
@@ -28,7 +29,7 @@ _ANSWERS: dict[EmailRequestKind, Callable[[EmailRequest, datetime], None]] = {
     EmailRequestKind.OPS_SIGN_IN: lambda each, now: auth.request_sign_in(
         each.address, each.about, now, Area.OPS
     ),
-    EmailRequestKind.YOUR_LINKS: lambda each, now: clients.send_links(each.address, now),
+    EmailRequestKind.YOUR_LINKS: lambda each, now: send_links(each.address, now),
     EmailRequestKind.CONFIRM_REQUEST: lambda each, now: confirm.send_link(
         each.about, each.address, now
     ),

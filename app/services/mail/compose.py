@@ -16,7 +16,7 @@ from app.rules.names import given_name
 from app.services import validation
 from app.services.auth import SIGN_IN_LASTS
 from app.services.bookings import alternatives, confirm, propose, transitions
-from app.services.bookings.session import session_of
+from app.services.bookings.session_facts import session_of
 from app.services.inbound.addresses import organizer_of, reply_to
 from app.services.mail.reach import reach_of
 from app.store import queries, suppressions

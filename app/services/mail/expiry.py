@@ -7,9 +7,9 @@ from typing import Any
 from app.rules import reminders
 from app.rules.first_steps import Step
 from app.rules.lifecycle import LIVE, Status
-from app.services import sessions
 from app.services.auth import SIGN_IN_LASTS
 from app.services.mail.reach import reach_of
+from app.services.ops.people import may_sign_in
 from app.services.therapists import standing
 from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
@@ -155,7 +155,7 @@ def _sign_in(email: OutboxEmail, now: datetime) -> Reason:
     sign_in = SignIn.get(SignIn.key == email.facts["key"])
     if sign_in.used_at is not None:
         return "the sign-in has been used"
-    if not sessions.may_sign_in(sign_in.owner):
+    if not may_sign_in(sign_in.owner):
         return "the address is no longer in OPS_SIGN_IN"
     return None
 

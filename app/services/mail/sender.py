@@ -21,7 +21,7 @@ from app.mailer import (
 )
 from app.services.inbound.addresses import envelope_sender
 from app.services.jobs.result import JobResult, PartialResults
-from app.services.mail import answer_email_requests, leases, pauses, private_words, results
+from app.services.mail import answer_email_requests, leases, masking, pauses, results
 from app.services.mail.batch import Batch
 from app.services.mail.compose import compose
 from app.services.mail.results import BEHIND, Result
@@ -166,7 +166,7 @@ class OutboxSender:
                 self._mailer.sign(message.to_bytes()),
                 message.needs_smtputf8,
                 self._may_finish(claim),
-                private_words.of_email(email),
+                masking.words_of_email(email),
                 envelope_sender(email),
                 claim=claim,
             )

@@ -1,1 +1,1 @@
-"""What operators need: health, backup, replay, and skipping emails after a restore."""
+"""What operators need: health, backup, replay, who may use the ops desk, and what they do there."""

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import structlog
 
-from app.services import clients
-from app.services.therapists import leaving
+from app.services.clients.erase import erase_client
+from app.services.therapists.erase import erase_therapist
 from app.store import erasure_log, queries
 from app.store.models import Client
 
@@ -25,9 +25,9 @@ def erase_again(now: datetime) -> int:
     addresses = [each.email for each in people if not each.is_erased and erased.holds(each)]
     slugs = [each.slug for each in queries.every_therapist() if erased.holds(each)]
     for slug in slugs:
-        leaving.erase(slug, now, ends_live_bookings=True)
+        erase_therapist(slug, now, ends_live_bookings=True)
     for address in addresses:
-        clients.erase(address, now, ends_live_bookings=True)
+        erase_client(address, now, ends_live_bookings=True)
     if addresses or slugs:
         _log.warning("erased_again", clients=len(addresses), therapists=len(slugs))
     return len(addresses) + len(slugs)

@@ -6,8 +6,8 @@ from hashlib import sha256
 import structlog
 
 from app.errors import FieldError, InvalidFields
-from app.services import pictures
-from app.services.pictures import Squares
+from app.services.therapists import photo_file
+from app.services.therapists.photo_file import Squares
 from app.store import queries
 from app.store.db.database import in_transaction, on_commit
 from app.store.models import Therapist, TherapistPhoto
@@ -18,7 +18,7 @@ _log = structlog.get_logger("mindsum")
 def replace(slug: str, content: bytes, now: datetime) -> None:
     """Take an uploaded file as the photo. Raises NotFound, InvalidFields."""
     try:
-        squares = pictures.square(content)
+        squares = photo_file.square(content)
     except ValueError as error:
         raise InvalidFields(FieldError("photo", str(error))) from None
     _store(slug, squares, now)

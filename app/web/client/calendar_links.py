@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from app import config
-from app.services.bookings.session import session_of
+from app.services.bookings.session_facts import session_of
 from app.store.models import Booking
 from emails.calendar import TITLES
 

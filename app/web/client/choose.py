@@ -19,9 +19,10 @@ from app.errors import (
 )
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Status, Via
-from app.services import availability, clients, validation
+from app.services import availability, validation
 from app.services.availability import OpenSlot
 from app.services.bookings import alternatives, replace
+from app.services.clients.links import record_visit
 from app.store import queries
 from app.store.models import Booking
 from app.web import booking_text
@@ -58,7 +59,7 @@ def choose(token: str) -> ResponseReturnValue:
     booking = tokens.load_booking(LinkPurpose.CHOOSE, token, now)
     chosen = _meant(booking, now)
     if booking.status_at(now) is Status.EXPIRED:
-        clients.record_visit(booking, now)
+        record_visit(booking, now)
     try:
         slug, start = _parse_choice(chosen)
         replacement = replace.choose_another(booking, slug, start, via=Via.LINK, now=now)

@@ -12,10 +12,11 @@ from app import clock, config
 from app.errors import MessagesEnded, TermsChanged
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Move, Status, Verdict, Via
-from app.services import availability, clients, validation
+from app.services import availability, validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import messages, propose, replace, transitions
 from app.services.bookings.cancel import Terms
+from app.services.clients.links import ask_for_links, record_visit
 from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking, Purpose
@@ -50,7 +51,7 @@ def read_words(token: str) -> ResponseReturnValue:
     now, typed = clock.now(), request.form.get("message", "")
     booking = _load_booking(token, now)
     press.meant(Verb("show", "Show what was written"), holder=booking.client.email)
-    clients.record_visit(booking, now)
+    record_visit(booking, now)
     return manage_page(booking, now, typed=typed, shows_words=True)
 
 
@@ -103,7 +104,7 @@ def send_message(token: str) -> ResponseReturnValue:
     booking, typed = _load_booking(token, now), request.form.get("message", "")
     try:
         messages.send(booking, validation.required_text(typed), author=Actor.CLIENT, now=now)
-        clients.record_visit(booking, now)
+        record_visit(booking, now)
     except ValueError as error:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         return manage_page(booking, now, status, typed=typed, error=str(error))
@@ -139,7 +140,7 @@ def send_my_links() -> ResponseReturnValue:
     except ValueError as error:
         page = render_template("client/my_links.html", typed=typed, error=str(error))
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    clients.ask_for_links(address, clock.now())
+    ask_for_links(address, clock.now())
     response = make_response(render_template("client/my_links_sent.html", address=address))
     cookies.remember_asked(response, address)
     return response

@@ -5,8 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from app import clock
 from app.errors import InvalidFields
-from app.services import pictures
-from app.services.therapists import photos
+from app.services.therapists import photo_file, photos
 from app.web.dashboard import base, profile
 from app.web.reopened import lead_back
 from app.web.security import PUBLIC_FORM_LIMIT, limiter
@@ -23,7 +22,7 @@ lead_back(blueprint, "profile.show", "/photo", "/remove-photo")
 def change() -> ResponseReturnValue:
     sent = request.files.get("photo")
     # One byte more than it may have: a larger file is refused by its size.
-    content = sent.stream.read(pictures.MOST_BYTES + 1) if sent else b""
+    content = sent.stream.read(photo_file.MOST_BYTES + 1) if sent else b""
     try:
         photos.replace(base.current_therapist().slug, content, clock.now())
     except InvalidFields as refusal:

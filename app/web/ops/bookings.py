@@ -12,7 +12,7 @@ from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
 from app.services import validation
 from app.services.bookings import cancel as cancelling
 from app.services.bookings import ledger, transitions
-from app.services.bookings.session import session_of
+from app.services.bookings.session_facts import session_of
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
 from app.services.ops import acts

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from app.rules.lifecycle import Kind, Via
-from app.services import clients
 from app.services.bookings import replace, request
 from app.services.bookings.request import BookingRequest
+from app.services.clients.erase import erase_client
+from app.services.clients.links import send_links
 from app.store.models import Booking
 from tests.scenarios.story import DEE, Story
 
@@ -57,7 +58,7 @@ def test_links_sent_again_greet_with_the_newest_name(story: Story) -> None:
     first = story.ask()
     story.ask("bran", client=OTHER, starts_at=first.starts_at + timedelta(hours=6))
     story.deliver()
-    clients.send_links(DEE[1], story.now)
+    send_links(DEE[1], story.now)
     [links] = story.sent()
     words = links.parsed.get_body(("plain",)).get_content()
     assert "Deepa" in words
@@ -69,6 +70,6 @@ def test_erasing_leaves_no_name_on_any_booking(story: Story) -> None:
     bookings = [story.ask(), story.ask("bran", client=OTHER, starts_at=at)]
     for booking in bookings:
         story.withdraw(booking)
-    clients.erase(DEE[1], story.now)
+    erase_client(DEE[1], story.now)
     for booking in bookings:
         assert of_client(story.reload(booking)) == ("Erased", "Erased", "UTC")

@@ -18,9 +18,12 @@ from app.errors import (
 )
 from app.links import LinkPurpose, LinkToken
 from app.rules.lifecycle import Kind, Status, Via
-from app.services import clients, limits
+from app.services import limits
 from app.services.bookings import confirm, request
 from app.services.bookings.request import BookingRequest
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
+from app.services.clients.links import record_visit
 from app.services.jobs import due
 from app.services.mail.answer_email_requests import answer_due
 from app.services.mail.sender import OutboxSender
@@ -258,10 +261,10 @@ def test_what_was_typed_is_stored_encrypted(story: Story) -> None:
 @pytest.mark.both_databases
 def test_erasing_and_exporting_cover_what_is_not_confirmed(story: Story) -> None:
     pending = take()
-    exported = clients.export("DEE@clients.example", clock.now())
+    exported = export_client("DEE@clients.example", clock.now())
     [held] = exported["unconfirmed"]
     assert (held["name"], held["note"]) == ("Dee Stone", "I sleep badly.")
-    assert clients.erase("dee@clients.example", story.now) == 0
+    assert erase_client("dee@clients.example", story.now) == 0
     for table in (PendingRequest, HeldTime, EmailLimit):
         assert not table.select().exists()
     assert story.deliver() == []
@@ -273,8 +276,8 @@ def test_erasing_a_client_covers_their_pending_requests(story: Story) -> None:
     booking = story.ask()
     story.withdraw(booking)
     take()
-    assert clients.export("dee@clients.example", clock.now())["unconfirmed"]
-    assert clients.erase("dee@clients.example", story.now) == 1
+    assert export_client("dee@clients.example", clock.now())["unconfirmed"]
+    assert erase_client("dee@clients.example", story.now) == 1
     assert not PendingRequest.select().exists()
 
 
@@ -317,7 +320,7 @@ def test_an_expiry_counts_where_its_client_came_back_or_it_was_no_stranger_s(
     story.deliver()
     if opens:
         for _ in range(2):
-            clients.record_visit(booking, story.now)
+            record_visit(booking, story.now)
     story.wait(hours=25)
     computed = ranking.compute(booking.therapist, story.now)
     story.sweep()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from app.services import clients
+from app.services.clients.links import send_links
 from app.services.jobs import batching, due
 from app.store.db import database
 from app.store.db.database import in_transaction
@@ -93,7 +93,7 @@ def test_more_therapists_than_one_batch_are_done_in_one_run(
 
 def test_many_requests_for_one_clients_links_at_once_get_the_same_answer(story: Story) -> None:
     story.ask()
-    send = partial(clients.send_links, "dee@clients.example", story.now)
+    send = partial(send_links, "dee@clients.example", story.now)
     assert at_once([send] * 8) == [None] * 8
     assert [kind for kind, _ in story.deliver()].count("your_links") == 1
 

@@ -3,8 +3,8 @@
 import pytest
 
 from app.rules.lifecycle import Actor
-from app.services import clients
 from app.services.bookings import messages
+from app.services.clients.erase import erase_client
 from app.store import queries
 from app.store.models import Booking, Purpose
 from app.store.queries import calendar
@@ -58,5 +58,5 @@ def test_nothing_is_unread_of_a_client_who_was_erased(story: Story, cast: Cast) 
     booking = story.ask()
     say(story, booking, "Hello.")
     story.decline(booking)
-    clients.erase("dee@clients.example", story.now)
+    erase_client("dee@clients.example", story.now)
     assert unread(cast) == []

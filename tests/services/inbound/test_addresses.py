@@ -9,7 +9,7 @@ from app import config
 from app.errors import NotFound
 from app.mail_addresses import AddressKind
 from app.rules.lifecycle import Actor
-from app.services import clients
+from app.services.clients.links import change_address
 from app.services.inbound import addresses, revoke
 from app.services.therapists import accounts
 from app.store.models import Booking, Client, OutboxEmail, Role
@@ -95,7 +95,7 @@ def test_an_address_ends_with_its_persons_address_and_by_revoking(story: Story) 
     moved = addresses.organizer_of(story.reload(booking), Role.THERAPIST)
     assert organizer_address(moved.sender) != before[Role.THERAPIST]
     assert moved.hears
-    clients.change_address(DEE[1], "dee@new.example", story.now)
+    change_address(DEE[1], "dee@new.example", story.now)
     assert addresses.owner_of(before[Role.CLIENT]) is None
 
 

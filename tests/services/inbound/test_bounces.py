@@ -3,11 +3,14 @@
 import pytest
 
 from app.mail_addresses import AddressKind
-from app.services import access_trail, clients
+from app.services import access_trail
 from app.services.access_trail import Access
+from app.services.clients.erase import erase_client
+from app.services.clients.links import change_address
 from app.services.inbound import addresses
 from app.services.mail.reach import reach_of
-from app.services.therapists import accounts, leaving
+from app.services.therapists import accounts
+from app.services.therapists.erase import erase_therapist
 from app.store import suppressions
 from app.store.models import (
     AccessEvent,
@@ -163,14 +166,14 @@ def test_a_complaint_follows_a_changed_address_and_ends_with_the_person(
     post.hear(complaint(Refusal(to=bounce_address(kind))), "complaints@in.example")
     new = "moved@elsewhere.example"
     if who == "client":
-        clients.change_address(DEE[1], new, story.now)
+        change_address(DEE[1], new, story.now)
     else:
         accounts.change_address("asha", new, story.now)
     assert [each.address_key for each in Complaint.select()] == [new]
     if who == "client":
-        clients.erase(new, story.now, ends_live_bookings=True)
+        erase_client(new, story.now, ends_live_bookings=True)
     else:
-        leaving.erase("asha", story.now, ends_live_bookings=True)
+        erase_therapist("asha", story.now, ends_live_bookings=True)
     assert Complaint.select().count() == 0
 
 

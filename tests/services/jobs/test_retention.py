@@ -10,8 +10,9 @@ import pytest
 
 from app import config
 from app.rules.lifecycle import Actor
-from app.services import clients
 from app.services.bookings import messages
+from app.services.clients.export import export_client
+from app.services.clients.links import send_links
 from app.services.jobs import due, retention
 from app.services.ops import replay
 from app.store.db import database
@@ -43,7 +44,7 @@ def lived(story: Story, client: tuple[str, str, str] = DEE, **more: Any) -> Book
     story.accept(booking)
     messages.send(booking, "a message", author=Actor.CLIENT, now=story.now)
     messages.keep_private_note(booking, "mine", now=story.now)
-    clients.send_links(client[1], story.now)
+    send_links(client[1], story.now)
     story.deliver()
     story.at(booking.completes_at)
     story.sweep()
@@ -102,7 +103,7 @@ def test_emails_and_the_words_of_the_timeline_go_and_what_happened_stays(story: 
     assert not {"therapist_given_name", "therapist_timezone", "organizer"} & set(first.facts)
     assert (story.timeline(booking), story.balances(booking)) == (timeline, money)
     assert list(replay.find_differences(story.now)) == []
-    assert clients.export(DEE[1], story.now)["bookings"][0]["written"] == []
+    assert export_client(DEE[1], story.now)["bookings"][0]["written"] == []
     assert not AccessEntry.select().where(AccessEntry.about == "note").exists()
 
 

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from app import config
-from app.services import clients
+from app.services.clients.erase import erase_client
 from app.services.mail.compose import VALUES, compose
 from app.services.therapists import profile
 from app.store import outbox
@@ -63,7 +63,7 @@ def test_a_booking_of_release_0_1_has_the_present_name_in_its_subject(story: Sto
 def test_an_erased_client_is_in_no_subject(story: Story) -> None:
     booking = story.ask()
     story.withdraw(booking)
-    clients.erase(DEE[1], story.now)
+    erase_client(DEE[1], story.now)
     shown = subjects(story.reload(booking), story.now)
     assert [subject for _, subject in shown if "Dee" in subject] == []
 

@@ -10,9 +10,10 @@ import pytest
 from app import config
 from app.rules.first_steps import Step
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services import auth, clients
+from app.services import auth
 from app.services.bookings import confirm, messages, transitions
 from app.services.bookings.request import BookingRequest
+from app.services.clients.links import send_links
 from app.services.mail import expiry
 from app.services.mail.answer_email_requests import answer_due
 from app.services.therapists import accounts, standing
@@ -136,7 +137,7 @@ def asked_for_link(area: Area, address: str) -> Callable[[Story], None]:
 
 def asked_for_links(story: Story) -> None:
     story.ask()
-    clients.send_links(DEE[1], story.now)
+    send_links(DEE[1], story.now)
 
 
 def typed(story: Story) -> None:

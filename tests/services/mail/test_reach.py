@@ -10,7 +10,8 @@ from flask import Flask
 
 from app.cli import run
 from app.rules.lifecycle import Actor
-from app.services import auth, clients
+from app.services import auth
+from app.services.clients.links import send_links
 from app.services.mail.reach import reach_of
 from app.services.mail.sender import OutboxSender
 from app.services.ops import replay
@@ -298,7 +299,7 @@ def test_a_dead_address_is_tried_again_after_seven_days(
 @pytest.mark.parametrize(
     "act",
     [
-        lambda story: clients.send_links(DEE[1], story.now),
+        lambda story: send_links(DEE[1], story.now),
         lambda story: story.ask("bran", starts_at=story.now.replace(hour=15) + timedelta(days=4)),
     ],
     ids=["links", "booking"],

@@ -10,7 +10,8 @@ from flask import Flask
 
 from app import clock
 from app.errors import StoreUnavailable
-from app.services import auth, clients
+from app.services import auth
+from app.services.clients.erase import erase_client
 from app.services.mail import expiry, leases, results
 from app.services.mail import sender as sender_module
 from app.store import claiming, outbox
@@ -290,7 +291,7 @@ def test_an_email_to_a_client_who_is_erased_while_it_is_sent_is_withheld(
     def erase(address: str) -> None:
         if address == DEE[1]:
             with app.app_context(), database.connection():
-                clients.erase(DEE[1], clock.now())
+                erase_client(DEE[1], clock.now())
 
     with MailServer(on_recipient=erase) as server:
         total(sender_to(app, server.port).deliver())

@@ -11,7 +11,9 @@ from flask import Flask
 
 from app.mailer.replies import AddressFault
 from app.rules.lifecycle import Actor
-from app.services import auth, clients
+from app.services import auth
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
 from app.services.mail import undelivered
 from app.services.mail.sender import OutboxSender
 from app.store import outbox
@@ -260,10 +262,10 @@ def test_an_export_shows_the_suppression_and_erasing_the_client_removes_it(
     booking = story.ask()
     with refusing(app, DEE[1]) as (sender, _):
         total(sender.deliver())
-    exported = clients.export(DEE[1], story.now)
+    exported = export_client(DEE[1], story.now)
     assert exported["no_emails_because"] == "recipient: 550 5.1.1 no such mailbox"
     story.withdraw(booking)
-    clients.erase(DEE[1], story.now)
+    erase_client(DEE[1], story.now)
     assert suppressed() == []
 
 

@@ -14,7 +14,9 @@ from app.cli import run
 from app.config import Settings
 from app.errors import NotFound
 from app.rules.lifecycle import Actor, Status
-from app.services import clients
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
+from app.services.clients.links import change_address
 from app.services.ops import backup as backups
 from app.services.ops import erasures, rekey
 from app.store import suppressions
@@ -46,7 +48,7 @@ def log(settings: Settings, app: Flask, tmp_path: Path) -> Path:
 
 
 def erase(story: Story) -> None:
-    clients.erase(ZINNIA[1], story.wait(minutes=5))
+    erase_client(ZINNIA[1], story.wait(minutes=5))
 
 
 def ask(story: Story) -> Booking:
@@ -87,7 +89,7 @@ def test_a_backup_of_before_brings_no_erased_client_back(
         assert Booking.get(Booking.reference == kept.reference).client.email == ELI[1]
         assert Writing.select().count() == 0
         with pytest.raises(NotFound):
-            clients.export(ZINNIA[1], clock.now())
+            export_client(ZINNIA[1], clock.now())
         # The therapist does not wait for a person whose row is gone.
         assert story.reload(booking).status in (Status.WITHDRAWN, Status.CANCELLED_BY_CLIENT)
         sum_of_lines = sum(story.balances(story.reload(booking)).values())
@@ -133,7 +135,7 @@ def with_a_cut_line(story: Story, log: Path) -> None:
         file.write("2026-11-02T09")
     at = story.now.replace(hour=15, minute=0) + timedelta(days=2)
     story.cancel(story.ask("bran", client=ELI, starts_at=at), Actor.CLIENT)
-    clients.erase(ELI[1], story.now)
+    erase_client(ELI[1], story.now)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_no_one_is_erased_where_it_could_not_be_remembered(story: Story, log: Pa
     log.mkdir(parents=True)
     with pytest.raises(ErasureLogUnusable, match="ERASURE_LOG"):
         erase(story)
-    assert clients.export(ZINNIA[1], clock.now())["email"] == ZINNIA[1]
+    assert export_client(ZINNIA[1], clock.now())["email"] == ZINNIA[1]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -233,8 +235,8 @@ def test_what_mail_servers_said_before_names_were_masked_goes_too(story: Story, 
     for scope in ("*", "therapists.example", "clients.example", "elsewhere.example"):
         MailPause.create(scope=scope, until=story.now, refused_at=story.now, **kept)
     story.cancel(booking, by=Actor.CLIENT)
-    clients.change_address(ZINNIA[1], "z@elsewhere.example", story.now)
-    clients.erase("z@elsewhere.example", story.now)
+    change_address(ZINNIA[1], "z@elsewhere.example", story.now)
+    erase_client("z@elsewhere.example", story.now)
     assert [each.said for each in DeliveryAttempt.select() if each.said] == []
     errors = {each.last_error for each in OutboxEmail.select()}
     assert errors <= {None, "the client was erased"}

@@ -5,7 +5,9 @@ import base64
 import pytest
 
 from app.errors import InvalidFields, NotFound
-from app.services.therapists import accounts, leaving, photos
+from app.services.therapists import accounts, photos
+from app.services.therapists.erase import erase_therapist
+from app.services.therapists.export import export_therapist
 from app.store.models import Therapist, TherapistPhoto
 from app.store.queries.photos import shown_photo
 from tests.harness.portraits import drawn, file_of, halves, opened, portrait
@@ -77,10 +79,10 @@ def test_a_photo_is_shown_while_its_therapist_takes_bookings(cast: Cast) -> None
 def test_an_export_holds_the_photo_and_erasing_removes_it(cast: Cast) -> None:
     photos.replace("asha", file_of(drawn()), MONDAY)
     key = key_of("asha") or ""
-    exported = leaving.export("asha", MONDAY)["photo"]
+    exported = export_therapist("asha", MONDAY)["photo"]
     assert base64.b64decode(exported["base64"]) == shown_photo(key, is_large=True)
-    assert leaving.export("bran", MONDAY)["photo"] is None
-    leaving.erase("asha", MONDAY)
+    assert export_therapist("bran", MONDAY)["photo"] is None
+    erase_therapist("asha", MONDAY)
     assert shown_photo(key, is_large=False) is None
     assert not TherapistPhoto.select().exists()
 

@@ -13,7 +13,7 @@ from icalendar import Calendar
 
 from app import config
 from app.rules.lifecycle import Actor, Kind
-from app.services import clients
+from app.services.clients.erase import erase_client
 from app.services.therapists import profile
 from app.store.models import Booking
 from tests.harness.page_stories import all_rows, link
@@ -220,7 +220,7 @@ def late(story: Story, booking: Booking, page: str) -> str:
 
 def forgotten(story: Story, booking: Booking, page: str) -> str:
     story.cancel(booking, Actor.CLIENT)
-    clients.erase(booking.client.email, story.now)
+    erase_client(booking.client.email, story.now)
     return page
 
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app.rules.lifecycle import Actor, Kind
-from app.services import clients
+from app.services.clients.erase import erase_client
 from app.services.jobs import due
 from app.services.ops import replay
 from app.services.therapists import profile
@@ -115,7 +115,7 @@ def test_an_erased_client_leaves_the_earnings_and_takes_the_name(
     story: Story, asha: Visitor
 ) -> None:
     held(story)
-    clients.erase("dee@clients.example", story.now)
+    erase_client("dee@clients.example", story.now)
     page = asha.get("/dashboard/earnings").text
     assert "£54.00" in page
     assert "Erased" in page

@@ -9,8 +9,9 @@ from flask import Flask
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
-from app.services.pictures import MOST_BYTES
-from app.services.therapists import accounts, leaving, photos
+from app.services.therapists import accounts, photos
+from app.services.therapists.erase import erase_therapist
+from app.services.therapists.photo_file import MOST_BYTES
 from app.store.models import Therapist, TherapistPhoto
 from app.web import bodies
 from tests.harness.page_stories import Form, all_rows, forms, sign_in
@@ -115,7 +116,7 @@ def test_who_is_not_shown_has_no_photo_either(cast: Cast, visitor: Visitor) -> N
     assert picture_of(visitor.get("/therapists/asha")) is None
     assert visitor.get(source).status_code == 404
     accounts.pause("asha", on=False)
-    leaving.erase("asha", MONDAY)
+    erase_therapist("asha", MONDAY)
     assert visitor.get(source).status_code == 404
 
 

@@ -13,8 +13,8 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor, Kind, Via
-from app.services import clients
 from app.services.bookings import cancel
+from app.services.clients.erase import erase_client
 from app.store.models import Client
 from app.web.dashboard import csv_export
 from tests.harness.every import for_every
@@ -177,7 +177,7 @@ def test_a_cell_that_begins_with_a_letter_stays_as_it_is(name: str) -> None:
 def test_an_erased_client_is_shown_as_erased(story: Story, asha: Visitor) -> None:
     booking = story.ask()
     story.decline(booking)
-    clients.erase("dee@clients.example", clock.now())
+    erase_client("dee@clients.example", clock.now())
     page = asha.get("/dashboard/sessions").text
     assert "Erased" in page
     assert not has_word("Dee", page)

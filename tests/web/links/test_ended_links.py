@@ -7,7 +7,8 @@ from flask import Flask
 
 from app.cli import run
 from app.links import TO_CLIENTS, LinkPurpose
-from app.services import auth, clients
+from app.services import auth
+from app.services.clients.erase import erase_client
 from app.services.therapists import accounts
 from app.store.models import Booking, Client, SignIn
 from app.web.links import tokens
@@ -131,7 +132,7 @@ def test_links_of_a_client_who_was_erased_lead_nowhere(
     booking = story.ask()
     old = paths(app, booking)
     story.decline(booking)
-    clients.erase("dee@clients.example", story.now)
+    erase_client("dee@clients.example", story.now)
     assert statuses(visitor, old) == {404}
     assert statuses(visitor, paths(app, Booking.get_by_id(booking.id))) == {404}
     assert Client.get().is_erased

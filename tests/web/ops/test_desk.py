@@ -12,7 +12,9 @@ from app.rules.lifecycle import Actor, Via
 from app.scheduler.process import run_once
 from app.services import access_trail
 from app.services.ops import outbox as ops_outbox
-from app.services.therapists import accounts, leaving
+from app.services.therapists import accounts
+from app.services.therapists.erase import erase_therapist
+from app.services.therapists.export import export_therapist
 from app.store import outbox, queries, suppressions
 from app.store.models import (
     AccessEntry,
@@ -203,7 +205,7 @@ def test_looking_at_a_booking_an_account_and_a_search_is_on_record(
     assert ("booking", booking.id, booking.therapist_id, booking.client_id, OLU) in seen
     assert ("therapist", None, booking.therapist_id, None, OLU) in seen
     assert ("search client", None, None, booking.client_id, OLU) in seen
-    assert OLU not in str(leaving.export("asha", story.now))
+    assert OLU not in str(export_therapist("asha", story.now))
 
 
 @pytest.mark.parametrize(
@@ -394,7 +396,7 @@ def test_an_account_is_reactivated_with_a_reason_that_stays_on_record(
     assert not Therapist.get(slug="asha").is_deactivated
     assert "She was ill; see call of Monday." in olu.get(path).text
     assert on_record() == [act("reactivate")]
-    exported = leaving.export("asha", story.now)["standing"]
+    exported = export_therapist("asha", story.now)["standing"]
     assert exported[-1]["reason"] == "She was ill; see call of Monday."
     again = send(olu, f"{path}/reactivate", reason="Again.")
     assert again.status_code == 409
@@ -407,7 +409,7 @@ def test_the_reason_is_stored_encrypted_and_goes_when_its_therapist_is_erased(
     send(olu, "/ops/therapists/asha/reactivate", reason="She was ill.")
     stored = StandingEntry.select(StandingEntry.reason.cast("TEXT")).tuples().get()
     assert "ill" not in str(stored)
-    leaving.erase("asha", story.now)
+    erase_therapist("asha", story.now)
     assert StandingEntry.get(StandingEntry.event == "reactivated").reason is None
 
 

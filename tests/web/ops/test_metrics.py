@@ -9,7 +9,7 @@ from flask import Flask
 
 from app import clock
 from app.rules.lifecycle import Actor
-from app.services import clients
+from app.services.clients.erase import erase_client
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import JobResult
 from app.store import attempts, claiming, outbox
@@ -126,7 +126,7 @@ def test_erasing_a_client_and_losing_an_email_lower_no_count(
     for email in OutboxEmail.select():
         attempts.add(email, Outcome.SENT, clock.now())
     before = scrape(visitor)
-    clients.erase(DEE[1], clock.now())
+    erase_client(DEE[1], clock.now())
     after = scrape(visitor)
     falls = [
         name

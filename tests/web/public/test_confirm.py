@@ -11,7 +11,7 @@ from flask import Flask
 from app import config
 from app.errors import NotFound
 from app.rules.lifecycle import Kind, Status
-from app.services import clients
+from app.services.clients.erase import erase_client
 from app.services.therapists import accounts
 from app.store.models import (
     Booking,
@@ -263,9 +263,9 @@ def test_an_address_typed_as_a_correction_is_found_by_erasing_or_was_never_store
         assert "ictim" not in str(dict(kept))
     if is_confirmed:
         with pytest.raises(NotFound):
-            clients.erase("victim@clients.example", story.now)
+            erase_client("victim@clients.example", story.now)
     else:
-        assert clients.erase("victim@clients.example", story.now) == 0
+        assert erase_client("victim@clients.example", story.now) == 0
         assert not PendingRequest.select().exists()
 
 

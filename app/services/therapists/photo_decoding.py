@@ -1,6 +1,6 @@
 """A process of its own that decodes one picture: it holds no secret, and its memory ends with it.
 
-Run as `python -I picture_decoding.py FORMAT SMALL LARGE MOST_PIXELS`. Reads the file from standard
+Run as `python -I photo_decoding.py FORMAT SMALL LARGE MOST_PIXELS`. Reads the file from standard
 input; writes the length of the small square in four bytes, the small square and the large one.
 """
 

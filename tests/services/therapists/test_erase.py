@@ -12,12 +12,15 @@ from app.config import Settings
 from app.errors import InvalidFields, NotFound
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Move, Status, Via
-from app.services import access_trail, auth, clients, sessions
+from app.services import access_trail, auth, sessions
 from app.services.bookings import confirm, ledger, messages, transitions
 from app.services.bookings.request import BookingRequest
+from app.services.clients.export import export_client
 from app.services.ops import backup as backups
 from app.services.ops import replay
-from app.services.therapists import leaving, profile
+from app.services.therapists import profile
+from app.services.therapists.erase import FORMER_NAME, erase_therapist
+from app.services.therapists.export import export_therapist
 from app.services.therapists.profile import Away
 from app.store import erasure_log, queries
 from app.store.db import database
@@ -81,7 +84,7 @@ def done(story: Story) -> Booking:
 def test_export_holds_what_is_held_on_a_therapist_and_nothing_that_clients_wrote(
     story: Story, done: Booking
 ) -> None:
-    exported = leaving.export(SLUG, story.now)
+    exported = export_therapist(SLUG, story.now)
     text = json.dumps(exported)
     assert [word for word in WORDS if word not in text] == []
     kept, declined = exported["bookings"]
@@ -108,7 +111,7 @@ def test_erase_leaves_no_trace_of_the_therapist_and_keeps_bookings_and_ledger(
     lines = ledger.lines_of(done)
     before = whole_database()
     assert "Quetzal" in before
-    assert leaving.erase(SLUG, story.now) == 2
+    assert erase_therapist(SLUG, story.now) == 2
     after = whole_database()
     assert [word for word in WORDS if word in after] == []
     assert ledger.lines_of(done) == lines
@@ -117,7 +120,7 @@ def test_erase_leaves_no_trace_of_the_therapist_and_keeps_bookings_and_ledger(
     waiting = OutboxEmail.select().where(OutboxEmail.status == OutboxStatus.QUEUED)
     assert {str(each.role) for each in waiting} <= {"client"}
     assert [each.slug for each in queries.every_therapist()] == ["asha", "bran", "chi"]
-    for gone in (leaving.erase, leaving.export):
+    for gone in (erase_therapist, export_therapist):
         with pytest.raises(NotFound):
             gone(SLUG, story.now)
 
@@ -131,7 +134,7 @@ def test_what_clients_wrote_stays_theirs_and_their_pages_still_open(
     paths[LinkPurpose.SIGN_IN] = "/link/sign-in/" + links.mint(
         LinkPurpose.SIGN_IN, holder=done.therapist.link_holder, subject=key
     )
-    leaving.erase(SLUG, story.now)
+    erase_therapist(SLUG, story.now)
     statuses = {str(each): app.test_client().get(path).status_code for each, path in paths.items()}
     assert statuses == {
         "manage": 200, "choose": 409, "session": 404, "accept": 404, "decline": 404, "sign-in": 410,
@@ -139,10 +142,10 @@ def test_what_clients_wrote_stays_theirs_and_their_pages_still_open(
         "suggest": 404, "agree": 404, "refuse": 404, "take": 409, "keep": 409,
     }  # fmt: skip
     page = app.test_client().post(paths[LinkPurpose.MANAGE]).text
-    assert "what Dee answered" in page and leaving.NAME in page
+    assert "what Dee answered" in page and FORMER_NAME in page
     assert app.test_client().get(f"/therapists/{SLUG}").status_code == 404
     assert not SignInSession.select().exists()
-    [exported, _] = clients.export(DEE[1], story.now)["bookings"]
+    [exported, _] = export_client(DEE[1], story.now)["bookings"]
     assert [each["text"] for each in exported["written"]] == ["what Dee wrote", "what Dee answered"]
 
 
@@ -153,7 +156,7 @@ def test_a_request_that_waits_for_its_address_ends_with_the_therapist(
     start = story.now.replace(hour=19, minute=30, second=0, microsecond=0) + 3 * DAY
     wanted = BookingRequest(SLUG, *ELI, starts_at=start, kind=Kind.PAID)
     confirm.take_request(wanted, now=story.now)
-    leaving.erase(SLUG, story.now)
+    erase_therapist(SLUG, story.now)
     assert not PendingRequest.select().exists()
     assert story.deliver() == []
 
@@ -166,7 +169,7 @@ def accepted(story: Story) -> Booking:
 
 
 def unchanged(story: Story) -> None:
-    assert leaving.export(SLUG, story.now)["name"] == "Quetzal Coatl"
+    assert export_therapist(SLUG, story.now)["name"] == "Quetzal Coatl"
     assert Writing.select().where(Writing.author == Actor.THERAPIST).count() == 3
 
 
@@ -175,7 +178,7 @@ def test_a_therapist_with_live_bookings_is_not_erased_and_they_are_named(
 ) -> None:
     booking = accepted(story)
     with pytest.raises(InvalidFields, match=booking.reference):
-        leaving.erase(SLUG, story.now)
+        erase_therapist(SLUG, story.now)
     unchanged(story)
 
 
@@ -189,7 +192,7 @@ def test_an_erasure_that_cannot_be_remembered_or_recorded_changes_nothing(
 
     monkeypatch.setattr(*fails, fail)
     with pytest.raises(ErasureLogUnusable):
-        leaving.erase(SLUG, story.now)
+        erase_therapist(SLUG, story.now)
     monkeypatch.undo()
     unchanged(story)
     first = TimelineEntry.select().where(TimelineEntry.booking == done)
@@ -205,7 +208,7 @@ def test_a_backup_of_before_brings_no_erased_therapist_back(
     booking = accepted(story)
     backups.backup(tmp_path / "monday.db")
     story.cancel(booking, Actor.THERAPIST)
-    leaving.erase(SLUG, story.wait(minutes=5))
+    erase_therapist(SLUG, story.wait(minutes=5))
     database.release()
     answer = backups.restore(tmp_path / "monday.db", backups.live_file(), story.now, replace=True)
     assert answer.erased_again == 1

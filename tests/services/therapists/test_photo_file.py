@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.services import picture_decoding, pictures
-from app.services.pictures import LARGE, MOST_BYTES, SMALL, square
+from app.services.therapists import photo_decoding, photo_file
+from app.services.therapists.photo_file import LARGE, MOST_BYTES, SMALL, square
 from tests.harness.every import for_every
 from tests.harness.portraits import RED, drawn, file_of, halves, opened, portrait
 
@@ -20,7 +20,7 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 
 def squares(content: bytes, kind: str) -> list[bytes]:
     """As the decoding process makes them, in this one."""
-    return picture_decoding.squares(content, kind, SMALL, LARGE, pictures.MOST_PIXELS)
+    return photo_decoding.squares(content, kind, SMALL, LARGE, photo_file.MOST_PIXELS)
 
 
 def is_like(colour: Any, other: Any) -> bool:
@@ -179,7 +179,7 @@ def test_forty_megapixels_are_taken() -> None:
 
 
 def test_a_picture_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "_WITHIN_S", 0.0)
+    monkeypatch.setattr(photo_file, "_WITHIN_S", 0.0)
     with pytest.raises(ValueError, match="takes too long"):
         square(portrait())
 
@@ -191,7 +191,7 @@ def test_the_process_that_decodes_holds_no_secret(
     program.write_text(
         "import os, sys; print('\\0\\0\\0\\0', sorted(os.environ), 'app' in sys.modules)"
     )
-    monkeypatch.setattr(pictures, "_PROGRAM", program)
+    monkeypatch.setattr(photo_file, "_PROGRAM", program)
     monkeypatch.setenv("SECRET_KEY", "very secret")
     told = square(portrait()).large.decode()
     assert "SECRET_KEY" not in told
@@ -205,8 +205,8 @@ HEADS = [portrait(kind)[:400] for kind in FORMATS] + [webp_claiming(300, 300)]
 def test_no_bytes_are_worse_than_refused(head: bytes, at: int, put: bytes, length: int) -> None:
     content = (head[:at] + put + head[at + len(put) :])[:length]
     try:
-        header = pictures._header(content)
-        pictures._check(header)
+        header = photo_file._header(content)
+        photo_file._check(header)
     except (ValueError, IndexError):
         return
-    assert header.width * header.height <= pictures.MOST_PIXELS
+    assert header.width * header.height <= photo_file.MOST_PIXELS

@@ -1,4 +1,4 @@
-"""Pictures that people upload: known by their first bytes, cut square and written again."""
+"""A photo as it is uploaded: known by their first bytes, cut square and written again."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ _IN_BOXES = {b"hei": "an HEIC picture", b"hev": "an HEIC picture", b"mif": "an H
 _WANTED = "Please choose a JPEG, PNG or WebP picture."
 _DAMAGED = f"This picture is damaged or incomplete. {_WANTED}"
 
-_PROGRAM = Path(__file__).with_name("picture_decoding.py")
+_PROGRAM = Path(__file__).with_name("photo_decoding.py")
 _WITHIN_S = 20
 # A decoded picture takes much memory, so a worker has one decoded at a time.
 _turn = threading.Lock()

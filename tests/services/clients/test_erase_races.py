@@ -9,8 +9,9 @@ import pytest
 from app import clock
 from app.errors import InvalidFields, MessagesEnded, NotFound
 from app.rules.lifecycle import LIVE, Actor, Via
-from app.services import clients
 from app.services.bookings import messages, replace
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
 from app.store.db import database
 from app.store.db.database import in_transaction
 from app.store.models import Booking, Client, Writing
@@ -66,14 +67,14 @@ def test_a_client_who_is_requesting_a_session_is_not_erased(story: Story) -> Non
     @in_transaction
     def ask() -> threading.Thread:
         story.ask("bran", starts_at=story.now + DAY + 7 * HOUR)
-        erasing = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
+        erasing = in_thread(lambda: erase_client(DEE[1], story.now), failures)
         until("a connection to wait for a lock", somebody_waits)
         return erasing
 
     ask().join()
     assert [type(failure) for failure in failures] == [InvalidFields]
     assert live_and_erased() == []
-    assert {each["name"] for each in clients.export(DEE[1], clock.now())["bookings"]} == {DEE[0]}
+    assert {each["name"] for each in export_client(DEE[1], clock.now())["bookings"]} == {DEE[0]}
 
 
 def test_a_client_who_requests_while_being_erased_returns_as_a_new_client(story: Story) -> None:
@@ -82,7 +83,7 @@ def test_a_client_who_requests_while_being_erased_returns_as_a_new_client(story:
 
     @in_transaction
     def erase() -> threading.Thread:
-        clients.erase(DEE[1], story.now)
+        erase_client(DEE[1], story.now)
         asking = in_thread(
             lambda: story.ask("bran", starts_at=story.now + DAY + 7 * HOUR), failures
         )
@@ -93,7 +94,7 @@ def test_a_client_who_requests_while_being_erased_returns_as_a_new_client(story:
     assert failures == []
     assert live_and_erased() == []
     assert story.reload(old).client.is_erased
-    assert len(clients.export(DEE[1], clock.now())["bookings"]) == 1
+    assert len(export_client(DEE[1], clock.now())["bookings"]) == 1
 
 
 def test_a_client_is_erased_once(story: Story) -> None:
@@ -102,8 +103,8 @@ def test_a_client_is_erased_once(story: Story) -> None:
 
     @in_transaction
     def erase() -> threading.Thread:
-        clients.erase(DEE[1], story.now)
-        other = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
+        erase_client(DEE[1], story.now)
+        other = in_thread(lambda: erase_client(DEE[1], story.now), failures)
         until("a connection to wait for a lock", somebody_waits)
         return other
 
@@ -118,7 +119,7 @@ def test_a_message_written_at_that_moment_is_erased_too(story: Story) -> None:
     @in_transaction
     def write() -> threading.Thread:
         messages.keep_private_note(booking, "about Dee", now=story.now)
-        erasing = in_thread(lambda: clients.erase(DEE[1], story.now), failures)
+        erasing = in_thread(lambda: erase_client(DEE[1], story.now), failures)
         until("a connection to wait for a lock", somebody_waits)
         return erasing
 
@@ -131,7 +132,7 @@ def test_a_page_opened_before_the_erasure_does_nothing_after_it(
     story: Story,
 ) -> None:
     booking = past(story)
-    clients.erase(DEE[1], story.now)
+    erase_client(DEE[1], story.now)
     at = story.now + DAY + 7 * HOUR
     with pytest.raises(NotFound):
         replace.choose_another(booking, "bran", at, via=Via.LINK, now=story.now)
@@ -151,7 +152,7 @@ def test_an_erased_client_never_has_a_live_booking(
 
         def erase(ready: threading.Barrier = ready) -> None:
             ready.wait(PATIENCE_S)
-            clients.erase(DEE[1], story.now)
+            erase_client(DEE[1], story.now)
 
         def ask(ready: threading.Barrier = ready) -> None:
             ready.wait(PATIENCE_S)

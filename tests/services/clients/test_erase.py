@@ -9,8 +9,11 @@ from app import clock, links
 from app.errors import FreeConsultationUsed, InvalidFields, NotFound
 from app.links import LinkPurpose
 from app.rules.lifecycle import Actor, Kind, Move, Via
-from app.services import availability, clients
+from app.services import availability
 from app.services.bookings import cancel, ledger, messages, transitions
+from app.services.clients.erase import erase_client
+from app.services.clients.export import export_client
+from app.services.clients.links import send_links
 from app.services.ops import replay
 from app.store import queries
 from app.store.db import database
@@ -58,7 +61,7 @@ def live_a_little(story: Story) -> list[Booking]:
     story.decline(declined, reason=REASON)
     cancelled = story.ask("bran", starts_at=at + DAY, client=CANARY, kind=Kind.FREE_CONSULTATION)
     story.accept(cancelled)
-    clients.send_links(CANARY[1], story.now)
+    send_links(CANARY[1], story.now)
     story.deliver()
     story.at(kept.completes_at)
     story.sweep()
@@ -75,7 +78,7 @@ def ciphertexts() -> list[str]:
 def test_export_holds_everything_about_a_client(story: Story) -> None:
     kept, declined, cancelled = live_a_little(story)
     other = story.ask("chi", starts_at=open_time(story), client=ELI, note="of somebody else")
-    exported = clients.export(CANARY[1].upper(), clock.now())
+    exported = export_client(CANARY[1].upper(), clock.now())
     assert exported["email"] == CANARY[1]
     told = {each["reference"]: each for each in exported["bookings"]}
     assert {(each["name"], each["given_name"], each["timezone"]) for each in told.values()} == {
@@ -116,9 +119,9 @@ def open_time(story: Story) -> object:
 @pytest.mark.both_databases
 def test_export_and_erase_of_an_unknown_address_raise_not_found(story: Story) -> None:
     with pytest.raises(NotFound):
-        clients.export("nobody@clients.example", clock.now())
+        export_client("nobody@clients.example", clock.now())
     with pytest.raises(NotFound):
-        clients.erase("nobody@clients.example", story.now)
+        erase_client("nobody@clients.example", story.now)
 
 
 @pytest.mark.both_databases
@@ -139,7 +142,7 @@ def test_erase_leaves_no_trace_of_the_client_in_the_database_file(story: Story) 
     assert all(secret in before for secret in secrets)
     assert NOTE not in before, "notes are encrypted at rest"
 
-    assert clients.erase("  Zinnia.QUETZAL@clients.example", story.now) == 3
+    assert erase_client("  Zinnia.QUETZAL@clients.example", story.now) == 3
 
     after = whole_database()
     assert [word for word in WORDS if word in after] == []
@@ -147,7 +150,7 @@ def test_erase_leaves_no_trace_of_the_client_in_the_database_file(story: Story) 
     assert "neighbour7@" in after
     assert Writing.select().count() == 0
     with pytest.raises(NotFound):
-        clients.export(CANARY[1], clock.now())
+        export_client(CANARY[1], clock.now())
 
 
 @pytest.mark.both_databases
@@ -155,7 +158,7 @@ def test_erase_keeps_the_ledger_and_the_timeline(story: Story) -> None:
     booked = live_a_little(story)
     lines = [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)]
     timelines = [story.timeline(booking) for booking in booked]
-    clients.erase(CANARY[1], story.now)
+    erase_client(CANARY[1], story.now)
     assert [line.__data__ for line in LedgerLine.select().order_by(LedgerLine.id)] == lines
     assert [story.timeline(booking) for booking in booked] == timelines
     assert [each.payout_minor for each in ledger.earnings_of(booked[0].therapist)] == [5400]
@@ -172,7 +175,7 @@ def test_erase_ends_every_link_that_was_sent(story: Story) -> None:
         for booking in booked
     ]
     assert all(is_open(token) for token in tokens)
-    clients.erase(CANARY[1], story.now)
+    erase_client(CANARY[1], story.now)
     assert not any(is_open(token) for token in tokens)
 
 
@@ -188,7 +191,7 @@ def test_emails_that_still_waited_for_the_client_are_skipped(story: Story) -> No
         OutboxEmail.role == "client", OutboxEmail.status == OutboxStatus.QUEUED
     )
     assert sorted(email.kind for email in waiting) == ["cancellation_receipt", "session_reminder"]
-    clients.erase(CANARY[1], story.now)
+    erase_client(CANARY[1], story.now)
     assert [to for _, to in story.deliver()] == ["bran@therapists.example"]
 
 
@@ -204,9 +207,9 @@ def test_erase_is_refused_while_a_booking_is_live_and_removes_nothing(
         story.accept(live)
         story.at(live.ends_at - timedelta(seconds=1))
     with pytest.raises(InvalidFields) as refused:
-        clients.erase(CANARY[1], story.now)
+        erase_client(CANARY[1], story.now)
     assert live.reference in str(refused.value)
-    assert clients.export(CANARY[1], clock.now())["bookings"][0]["name"] == CANARY[0]
+    assert export_client(CANARY[1], clock.now())["bookings"][0]["name"] == CANARY[0]
     assert Writing.select().where(Writing.purpose == Purpose.NOTE).count() == 2
 
 
@@ -214,7 +217,7 @@ def test_an_enquiry_past_its_expiry_does_not_prevent_erasing(story: Story) -> No
     enquiry = story.ask(client=CANARY, starts_at=story.now.replace(hour=16) + 5 * DAY)
     story.deliver()
     story.at(enquiry.expires_at)
-    assert clients.erase(CANARY[1], story.now) == 1
+    assert erase_client(CANARY[1], story.now) == 1
     assert story.reload(enquiry).status == "expired"
     assert story.balances(enquiry) == {"client": 0, "held": 0}
     story.sweep()
@@ -229,7 +232,7 @@ def test_no_email_goes_to_the_placeholder_address_of_an_erased_client(
     story.accept(booking)
     story.deliver()
     story.at(booking.completes_at)
-    clients.erase(CANARY[1], story.now)
+    erase_client(CANARY[1], story.now)
     cancel.mark_no_show(booking, via=Via.DASHBOARD, now=story.now)
     story.sweep()
     assert story.deliver() == []
@@ -239,10 +242,10 @@ def test_no_email_goes_to_the_placeholder_address_of_an_erased_client(
 
 def test_the_same_address_can_return_as_a_new_client(story: Story) -> None:
     live_a_little(story)
-    clients.erase(CANARY[1], story.now)
+    erase_client(CANARY[1], story.now)
     booking = story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
     assert booking.client_name == CANARY[0]
-    assert [each["reference"] for each in clients.export(CANARY[1], clock.now())["bookings"]] == [
+    assert [each["reference"] for each in export_client(CANARY[1], clock.now())["bookings"]] == [
         booking.reference
     ]
 
@@ -250,9 +253,9 @@ def test_the_same_address_can_return_as_a_new_client(story: Story) -> None:
 def test_an_address_that_returns_gets_its_links_under_a_new_message_id(story: Story) -> None:
     live_a_little(story)
     story.deliver()
-    clients.erase(CANARY[1], story.now)
+    erase_client(CANARY[1], story.now)
     story.ask(client=CANARY, starts_at=story.now.replace(hour=15) + 3 * DAY)
-    clients.send_links(CANARY[1], story.now)
+    send_links(CANARY[1], story.now)
     story.deliver()
     sent = [each.parsed for each in story.mail.messages]
     numbers = [each["Message-ID"] for each in sent if each["X-Mindsum-Email"] == "your_links"]
@@ -265,9 +268,9 @@ def test_erasing_one_client_leaves_another_alone(story: Story) -> None:
         client=DEE, kind=Kind.FREE_CONSULTATION, starts_at=story.now.replace(hour=15) + 3 * DAY
     )
     messages.send(free, "hello", author=Actor.CLIENT, now=story.now)
-    before = clients.export(DEE[1], clock.now())
-    clients.erase(CANARY[1], story.now)
-    after = clients.export(DEE[1], clock.now())
+    before = export_client(DEE[1], clock.now())
+    erase_client(CANARY[1], story.now)
+    after = export_client(DEE[1], clock.now())
     # That it was exported once more is on record too.
     assert [each["times"] for each in (before.pop("access")[-1], after.pop("access")[-1])] == [1, 2]
     assert after == before

@@ -1,4 +1,4 @@
-"""The words of people's names and addresses, which no log line or stored refusal may repeat."""
+"""Masks people's names and addresses in what mail servers said, for logs and stored refusals."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -18,41 +18,41 @@ from app.store.models import (
 _WORD = re.compile(r"\w{2,}")
 
 
-def of_email(email: OutboxEmail) -> set[str]:
+def words_of_email(email: OutboxEmail) -> set[str]:
     """Of all people that the email is to or about."""
     booking, recipient = email.booking, email.recipient
-    words = of_booking(booking) if booking else set()
+    words = words_of_booking(booking) if booking else set()
     if isinstance(recipient, PendingRequest):
         typed = recipient.typed
         words |= _of_names(typed["name"], typed["given_name"]) | _of_address(recipient.email)
-        words |= of_therapist(recipient.therapist)
+        words |= words_of_therapist(recipient.therapist)
     elif isinstance(recipient, Client) and booking is None:
         # It lists their bookings.
         for each in queries.with_therapist_and_client(Booking.client == recipient):
-            words |= of_booking(each)
+            words |= words_of_booking(each)
     therapist = email.therapist or (recipient if isinstance(recipient, Therapist) else None)
-    return words | of_therapist(therapist) if therapist else words
+    return words | words_of_therapist(therapist) if therapist else words
 
 
-def of_booking(booking: Booking) -> set[str]:
-    return of_client(booking.client, [booking]) | of_therapist(booking.therapist)
+def words_of_booking(booking: Booking) -> set[str]:
+    return words_of_client(booking.client, [booking]) | words_of_therapist(booking.therapist)
 
 
-def of_client(client: Client, bookings: Iterable[Booking]) -> set[str]:
+def words_of_client(client: Client, bookings: Iterable[Booking]) -> set[str]:
     """With the names that they gave for these bookings of theirs."""
     names = {name for each in bookings for name in (each.client_name, each.client_given_name)}
     return _of_names(*names) | _of_address(client.email)
 
 
-def of_therapist(therapist: Therapist) -> set[str]:
+def words_of_therapist(therapist: Therapist) -> set[str]:
     words = _of_names(therapist.name, therapist.given_name) | _of_address(therapist.email)
     # The room of a meeting, however much of its address is repeated.
     _, _, room = (therapist.meeting_url or "").partition("://")
     return words | ({room, *room.split("/")} - {""})
 
 
-def remove_from_refusals(words: Collection[str]) -> None:
-    """From what is stored of mail servers' refusals that are not about one email alone."""
+def mask_refusals(words: Collection[str]) -> None:
+    """In stored refusals that are not about one email alone."""
     for table in (MailPause, Suppression):
         for row in table.select():
             rest = masked(row.reason, words)

@@ -1,0 +1,1 @@
+"""Clients: their links, what is exported of them, and what erasing removes."""
