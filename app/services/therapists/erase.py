@@ -12,8 +12,7 @@ from app.services import access_trail, limits
 from app.services.access_trail import Access
 from app.services.bookings import cancel, transitions
 from app.services.inbound import personal_data
-from app.services.mail import masking
-from app.services.mail.erase import erase_emails
+from app.services.mail import erase, masking
 from app.store import erasure_log, queries, suppressions
 from app.store.db.database import drop_log, in_transaction, on_commit
 from app.store.models import (
@@ -72,7 +71,7 @@ def erase_therapist(slug: str, now: datetime, *, ends_live_bookings: bool = Fals
     suppressions.forget(therapist.email)
     _erase_pending_requests(therapist)
     about = OutboxEmail.booking.in_(own_bookings) | (OutboxEmail.therapist == therapist)
-    erase_emails(about, Role.THERAPIST, now)
+    erase.erase_emails(about, Role.THERAPIST, now)
     masking.mask_refusals(masking.words_of_therapist(therapist))
     # The object still has the address of before, by which they are known again.
     erasure_log.add(therapist, now)
