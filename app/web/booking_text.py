@@ -12,7 +12,7 @@ from app.rules.lifecycle import Actor, Kind, Status
 from app.services.bookings import transitions
 from app.services.bookings.session_facts import session_of
 from app.services.mail.reach import Reach
-from app.store.models import Booking, Role, Therapist, TimelineEntry
+from app.store.models import Booking, Therapist, TimelineEntry
 from emails import fee_words
 from emails.fee_words import FeeWords
 from emails.formatting import date_time, duration, money, zone_name
@@ -132,7 +132,7 @@ def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor, reach: Reac
     ]
     if entry.by is Actor.OPS:
         template = _BY_OPS.get(entry.event, template)
-    if entry.event == "reminded" and ("answer_reminder", Role.THERAPIST) not in reach.sent:
+    if entry.event == "reminded" and entry.at not in reach.reminded_at:
         template = "The answer was not there yet."
     sentence = template.format(
         client=booking.client_given_name,

@@ -14,7 +14,6 @@ from app.services.therapists import standing
 from app.store import queries, suppressions
 from app.store.models import Booking, Client, OutboxEmail, SignIn, Therapist
 from app.store.queries import pending as pending_requests
-from app.store.queries.inbound import has_complained
 from emails.kinds import KINDS, Condition
 
 # Why an email must not go out any more, for ops to read; None if it may.
@@ -31,8 +30,9 @@ def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would not be true any more at `now`; None if it may be sent."""
     if isinstance(email.recipient, Client | Therapist) and email.recipient.is_erased:
         return f"the {email.role} was erased"
-    reminded = email.recipient if email.kind in _REMINDERS else None
-    if reminded is not None and has_complained(reminded.email):
+    is_reminder = email.kind in _REMINDERS or email.facts.get("is_reminder")
+    reach = reach_of(email.booking, now) if is_reminder and email.booking else None
+    if reach is not None and email.role in reach.complained:
         return "its recipient called our emails spam"
     lasts = KINDS[email.kind].lasts
     if isinstance(lasts, timedelta):

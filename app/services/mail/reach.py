@@ -8,9 +8,12 @@ from app.services.mail import backoff
 from app.store import queries
 from app.store.models import Booking, OutboxStatus, Role
 from app.store.queries import Delivery
+from app.store.queries.emails import COMPLAINED, UNREACHABLE
 
 _SIDES = (Role.CLIENT, Role.THERAPIST)
 _ENDED = (OutboxStatus.SENT, OutboxStatus.FAILED)
+# A request to move a session is repeated as its own reminder.
+_ASK_TO_ANSWER = ("answer_reminder", "time_proposed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,15 @@ class Reach:
 
     client: Unreached | None
     therapist: Unreached | None
-    # (kind, role) of the emails that a mail server took.
-    sent: Collection[tuple[str, Role]]
+    # Sides that called an email of ours spam: what a booking needs still goes to them.
+    complained: Collection[Role]
+    # When those reminders to answer were written that a mail server took.
+    reminded_at: Collection[datetime]
+
+    def reminds(self, role: Role) -> bool:
+        """Whether that side gets the reminders that fall due."""
+        is_unreached = (self.client if role == Role.CLIENT else self.therapist) is not None
+        return not is_unreached and role not in self.complained
 
     @property
     def unreached(self) -> list[Unreached]:
@@ -39,16 +49,21 @@ class Reach:
 
 def reach_of(booking: Booking, now: datetime) -> Reach:
     deliveries = queries.deliveries_of(booking)
-    sent = {(each.kind, each.role) for each in deliveries if each.status is OutboxStatus.SENT}
+    complained = {each.role for each in deliveries if each.kind == COMPLAINED}
+    reminded_at = {
+        each.created_at
+        for each in deliveries
+        if each.kind in _ASK_TO_ANSWER and each.status is OutboxStatus.SENT
+    }
     client, therapist = (
         _unreached([each for each in deliveries if each.role is role], now) for role in _SIDES
     )
-    return Reach(client, therapist, sent)
+    return Reach(client, therapist, complained, reminded_at)
 
 
 def _unreached(theirs: list[Delivery], now: datetime) -> Unreached | None:
     """Their address is unreachable; or the last email about the booking failed, or waits long."""
-    address = next((each for each in theirs if not each.kind), None)
+    address = next((each for each in theirs if each.kind == UNREACHABLE), None)
     ended = [each for each in theirs if each.status in _ENDED]
     last = max(ended, key=_order, default=None)
     found = address or (last if last and last.status is OutboxStatus.FAILED else None)

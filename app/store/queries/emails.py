@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from peewee import JOIN, ModelSelect, Value
+from peewee import JOIN, SQL, Expression, ModelSelect, Value
 
 from app.errors import NotFound
 from app.store.db.statements import Statement
 from app.store.models import (
     Booking,
     Client,
+    Complaint,
     OutboxEmail,
     OutboxStatus,
     Role,
@@ -71,9 +72,13 @@ def emails_about_bookings(
     return cast("list[tuple[int, str, str, int]]", list(rows))
 
 
+# In place of an email's kind: its recipient's address gets no email, or no reminders.
+UNREACHABLE, COMPLAINED = "", "complaint"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An email of a booking; without `kind`, the recipient's address, which is unreachable."""
+    """An email of a booking, or what is known of a side's address."""
 
     role: Role
     kind: str
@@ -98,7 +103,12 @@ _DELIVERY = (
 def _deliveries(booking_id: Any, client_key: Any, therapist_key: Any) -> Any:
     emails = OutboxEmail.select(*_DELIVERY).where(OutboxEmail.booking == booking_id)
     # One query: every page of a booking asks this.
-    addresses = _address(Role.CLIENT, client_key).union_all(_address(Role.THERAPIST, therapist_key))
+    addresses = (
+        _unreachable(Value(Role.CLIENT), Suppression.address_key == client_key)
+        .union_all(_unreachable(Value(Role.THERAPIST), Suppression.address_key == therapist_key))
+        .union_all(_complained(Value(Role.CLIENT), Complaint.address_key == client_key))
+        .union_all(_complained(Value(Role.THERAPIST), Complaint.address_key == therapist_key))
+    )
     return emails.union_all(addresses).tuples()
 
 
@@ -113,16 +123,28 @@ def deliveries_of(booking: Booking) -> list[Delivery]:
     return [Delivery(*row) for row in rows]
 
 
-def _address(role: Role, address_key: Any) -> "ModelSelect[Suppression]":
+def _unreachable(whose: Any, condition: Expression) -> "ModelSelect[Suppression]":
     return Suppression.select(
-        Value(role),
-        Value(""),
+        whose,
+        Value(UNREACHABLE),
         Value(OutboxStatus.FAILED),
         Suppression.at,
         Suppression.at,
         Suppression.reason,
         Suppression.email,
-    ).where(Suppression.address_key == address_key)
+    ).where(condition)
+
+
+def _complained(whose: Any, condition: Expression) -> "ModelSelect[Complaint]":
+    return Complaint.select(
+        whose,
+        Value(COMPLAINED),
+        Value(OutboxStatus.SKIPPED),
+        Complaint.at,
+        Complaint.at,
+        SQL("NULL"),
+        SQL("NULL"),
+    ).where(condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +167,12 @@ _EMAILS_OF_EACH = Statement[OutboxEmail](
         OutboxEmail.booking.in_(ids)
     )
 )
-_ADDRESSES = Statement[Suppression](
-    lambda keys: Suppression.select().where(Suppression.address_key.in_(keys))
+_OF_ADDRESSES = Statement[tuple[Any, ...]](
+    lambda keys: (
+        _unreachable(Suppression.address_key, Suppression.address_key.in_(keys))
+        .union_all(_complained(Complaint.address_key, Complaint.address_key.in_(keys)))
+        .tuples()
+    )
 )
 
 
@@ -163,16 +189,16 @@ def read_ahead(bookings: Collection[Booking]) -> None:
         )
         emails.setdefault(row.booking_id, []).append(told)
     keys = {person.email_key for each in bookings for person in (each.client, each.therapist)}
-    unreached = {row.address_key: row for row in _ADDRESSES.all(sorted(keys))}
+    known: dict[str, list[tuple[Any, ...]]] = {}
+    for address_key, kind, status, *rest in _OF_ADDRESSES.all(sorted(keys)):
+        known.setdefault(address_key, []).append((kind, OutboxStatus(status), *rest))
     shared = dict[Any, Any]()
     for booking in bookings:
         sides = ((Role.CLIENT, booking.client), (Role.THERAPIST, booking.therapist))
         addresses = [
-            Delivery(
-                role, "", OutboxStatus.FAILED, found.at, found.at, found.reason, found.email_id
-            )
+            Delivery(role, *each)
             for role, person in sides
-            if (found := unreached.get(person.email_key))
+            for each in known.get(person.email_key, ())
         ]
         deliveries = [*emails.get(booking.id, []), *addresses]
         booking.read_ahead = ReadAhead(facts.get(booking.id, {}), deliveries, shared)

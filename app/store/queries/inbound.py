@@ -10,7 +10,6 @@ from app.store.models import (
     AccessEntry,
     AccessEvent,
     Booking,
-    Complaint,
     DeliveryAttempt,
     InboundMessage,
     InboundStatus,
@@ -20,7 +19,6 @@ from app.store.models import (
     Party,
     Role,
     TimelineEntry,
-    email_key,
 )
 from app.store.queries.locking import locking
 
@@ -128,10 +126,6 @@ def has_bounced_since(email: OutboxEmail, since: datetime) -> bool:
     )
     bounced = (DeliveryAttempt.outcome == Outcome.BOUNCED) & (DeliveryAttempt.at > since)
     return bool(DeliveryAttempt.select().where(bounced, DeliveryAttempt.email.in_(others)).exists())
-
-
-def has_complained(address: str) -> bool:
-    return bool(Complaint.select().where(Complaint.address_key == email_key(address)).exists())
 
 
 def oldest_waiting_at(now: datetime) -> datetime | None:
