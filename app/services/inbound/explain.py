@@ -1,6 +1,7 @@
-"""Emails that say what a message would have meant: at most one a booking, reader and hour."""
+"""Emails that say what a message would have meant: one a booking, reader, cause and hour."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.rules.inbound import Why
 from app.services.inbound.addresses import Person
@@ -14,14 +15,15 @@ ABOUT_BOOKING, _ABOUT_NONE = "answer_not_taken", "reply_not_placed"
 
 def about_booking(booking: Booking, role: Role, why: Why, now: datetime) -> bool:
     """Whether it is queued; the therapist is locked, so that two at once are counted."""
-    if _was_just_told(ABOUT_BOOKING, booking.reference, role, now):
+    facts = {"why": str(why)}
+    if _was_just_told(ABOUT_BOOKING, booking.reference, role, now, facts):
         return False
     outbox.enqueue(
         ABOUT_BOOKING,
         role,
         booking=booking,
         ordinal=outbox.random_ordinal(),
-        facts={"why": str(why)},
+        facts=facts,
         now=now,
     )
     return True
@@ -44,6 +46,8 @@ def about_no_booking(person: Person, now: datetime) -> bool:
     return True
 
 
-def _was_just_told(kind: str, about: str, role: Role, now: datetime) -> bool:
-    last = queries.newest_of_kind(kind, about, role)
+def _was_just_told(
+    kind: str, about: str, role: Role, now: datetime, facts: dict[str, Any] | None = None
+) -> bool:
+    last = queries.newest_of_kind(kind, about, role, facts)
     return last is not None and timedelta(0) <= now - last < EVERY

@@ -1,6 +1,7 @@
 """Messages that came in: which waits, what was answered before; who complained."""
 
 from datetime import datetime
+from typing import Any
 
 from peewee import Expression
 
@@ -81,9 +82,13 @@ def last_move(booking: Booking) -> TimelineEntry | None:
     return newest
 
 
-def newest_of_kind(kind: str, about: str, role: Role) -> datetime | None:
-    """When an email of that kind and name was last written."""
+def newest_of_kind(
+    kind: str, about: str, role: Role, facts: dict[str, Any] | None = None
+) -> datetime | None:
+    """When an email of that kind and name was last written, with these facts if they are given."""
     is_it = (OutboxEmail.kind == kind) & (OutboxEmail.about == about) & (OutboxEmail.role == role)
+    if facts is not None:
+        is_it &= OutboxEmail.facts == facts
     newest = (
         OutboxEmail.select(OutboxEmail.created_at)
         .where(is_it)

@@ -194,6 +194,12 @@ def test_at_most_one_email_an_hour_explains(post: Post, story: Story, asked: Boo
     assert outcomes == ["explained_maybe", "explained_before"] * 2
 
 
+def test_a_second_cause_within_the_hour_is_explained_too(post: Post, asked: Booking) -> None:
+    assert post.answer(asked, "TENTATIVE", stamp="20261102T090000Z") == "explained_maybe"
+    away = {"stamp": "20261102T090100Z", "comment": "Declined because I am out of office"}
+    assert post.answer(asked, "DECLINED", **away) == "explained_out_of_office"
+
+
 def test_an_expiry_that_is_due_is_made_first_and_told(
     post: Post, story: Story, asked: Booking
 ) -> None:
