@@ -138,12 +138,15 @@ def _propose(
     move = proposals.move_to_propose(locked.status, by)
     if _is_repeated(locked, move, starts, by, now):
         return TimeMoveResult(locked, is_new=False)
+    # A start that is wrong in itself is told before what the booking's state refuses.
+    is_one_taken = _check_starts(locked, move, starts, now)
     verdict = judge(locked, move, by, now)
     if verdict is not Verdict.ALLOWED:
         _refuse(locked, verdict)
     if locked.therapist.is_deactivated:
         raise TimeMoveRefused(locked.reference, "The therapist takes no bookings any more.")
-    _check_starts(locked, move, starts, now)
+    if is_one_taken:
+        raise SlotTaken
     if move is TimeMove.MOVE_ENQUIRY:
         _move_enquiry(locked, starts[0], via=via, now=now)
     else:
@@ -160,7 +163,8 @@ def _is_repeated(
     return found is not None and found.by is by and found.starts == starts
 
 
-def _check_starts(booking: Booking, move: TimeMove, starts: list[datetime], now: datetime) -> None:
+def _check_starts(booking: Booking, move: TimeMove, starts: list[datetime], now: datetime) -> bool:
+    """Whether one of them is taken. Raises InvalidFields for what cannot be a start."""
     policy = config.current().policy
     most = 1 if move is TimeMove.MOVE_ENQUIRY else policy.most_proposed
     if not 1 <= len(starts) <= most:
@@ -169,7 +173,7 @@ def _check_starts(booking: Booking, move: TimeMove, starts: list[datetime], now:
     if booking.starts_at in starts:
         raise InvalidFields(FieldError("starts", "Please give other starts than the present one."))
     windows = open_times.windows_of(booking.therapist)
-    offered = open_times.policy_of_offers()
+    offered, is_one_taken = open_times.policy_of_offers(), False
     for starts_at in starts:
         ends_at = starts_at + (booking.ends_at - booking.starts_at)
         taken = queries.taken_spans(booking.therapist, starts_at, ends_at, now, booking.id)
@@ -183,10 +187,10 @@ def _check_starts(booking: Booking, move: TimeMove, starts: list[datetime], now:
             now=now,
             policy=offered,
         )
-        if why is NotOpen.TAKEN:
-            raise SlotTaken
-        if why is not None:
+        is_one_taken |= why is NotOpen.TAKEN
+        if why not in (None, NotOpen.TAKEN):
             raise InvalidFields(FieldError("starts", request.not_open(why, offered)))
+    return is_one_taken
 
 
 def _move_enquiry(booking: Booking, starts_at: datetime, *, via: Via, now: datetime) -> None:
@@ -254,15 +258,15 @@ def take(
         raise InvalidFields(FieldError("waive_notice", words))
     locked = transitions.lock_booking(booking)
     transitions.catch_up(locked, via=via, now=now)
+    found = open_proposal(locked, now)
+    if found is not None and starts_at not in found.starts:
+        raise InvalidFields(FieldError("starts_at", "Please choose one of the times offered."))
     verdict = judge(locked, TimeMove.TAKE, by, now)
     if verdict is not Verdict.ALLOWED:
         if was_taken(locked, starts_at, by):
             return TimeMoveResult(locked, is_new=False)
         _refuse(locked, verdict)
-    found = open_proposal(locked, now)
     assert found is not None
-    if starts_at not in found.starts:
-        raise InvalidFields(FieldError("starts_at", "Please choose one of the times offered."))
     if starts_at not in found.takable:
         raise TimeMoveRefused(locked.reference, "That time is too near to be taken.")
     if locked.status is Status.REQUESTED:

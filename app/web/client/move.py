@@ -92,7 +92,7 @@ def take_back(token: str) -> ResponseReturnValue:
 def _page(
     booking: Booking, now: datetime, refusal: DomainError | None = None
 ) -> ResponseReturnValue:
-    if refusal is None and not propose.may_propose(booking, Actor.CLIENT, now):
+    if not propose.may_propose(booking, Actor.CLIENT, now):
         return manage.manage_page(booking, now, HTTPStatus.CONFLICT)
     page = render_template(
         "client/move.html",

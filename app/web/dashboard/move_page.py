@@ -70,7 +70,7 @@ def refuse(reference: str) -> ResponseReturnValue:
 
 def _page(booking: Booking, refusal: DomainError | None = None) -> ResponseReturnValue:
     now = clock.now()
-    if refusal is None and not propose.may_propose(booking, Actor.THERAPIST, now):
+    if not propose.may_propose(booking, Actor.THERAPIST, now):
         return session_page.conflict_page(booking.reference)
     page = render_template(
         "dashboard/move.html",

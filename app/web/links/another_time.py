@@ -204,7 +204,7 @@ def take_page(booking: Booking, refusal: DomainError | None = None) -> ResponseR
 
 def _suggest_page(booking: Booking, refusal: DomainError | None = None) -> ResponseReturnValue:
     now = clock.now()
-    if refusal is None and not propose.may_suggest(booking, now):
+    if not propose.may_suggest(booking, now):
         is_own = booking.waits_for_client and booking.open_proposal is not None
         return _therapist_page(booking, "suggested" if is_own else "not_possible")
     times = times_to_offer.read(booking, booking.therapist.timezone, now)

@@ -97,6 +97,19 @@ def test_each_refusal_has_its_code(call: Call, ask: Call, reference: str, story:
     assert answer.json["booking"]["status"] == "expired"
 
 
+def test_a_wrong_start_is_named_before_what_the_booking_refuses(call: Call, reference: str) -> None:
+    path = f"bookings/{reference}/proposals"
+    past, offered = "2026-11-01T10:00:00Z", {"by": "therapist", "starts": [FRIDAY]}
+    assert call("POST", path, offered).status_code == 201
+    assert call("POST", path, {"by": "therapist", "starts": [past]}).status_code == 422
+    assert call("POST", path, {"by": "client", "starts": [past]}).status_code == 422
+    not_offered = {"by": "therapist", "starts_at": THURSDAY}
+    assert call("POST", f"{path}/take", not_offered).status_code == 422
+    call("POST", f"bookings/{reference}/cancel", {"by": "client"})
+    assert call("POST", path, {"by": "therapist", "starts": [past]}).status_code == 422
+    assert call("POST", path, offered).json["code"] == "move_not_allowed"
+
+
 @pytest.mark.parametrize(
     ("more", "field"),
     [
