@@ -157,6 +157,17 @@ def test_a_button_pressed_twice_sends_once(
     assert OutboxEmail.select().where(OutboxEmail.kind == "new_message").count() == 4
 
 
+def test_the_same_words_the_next_day_are_another_message(
+    app: Flask, story: Story, dee: Visitor
+) -> None:
+    booking = story.ask()
+    for _ in range(2):
+        to_therapist(app, dee, booking, "Are you there?")
+        story.wait(hours=20)
+    assert len(queries.writings_of(booking, Purpose.MESSAGE)) == 2
+    assert OutboxEmail.select().where(OutboxEmail.kind == "new_message").count() == 2
+
+
 def test_a_note_saved_twice_is_one_note(story: Story, asha: Visitor) -> None:
     booking = story.ask()
     for words in ("One.", "One.", "Two.", "One."):

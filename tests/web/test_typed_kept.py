@@ -85,6 +85,17 @@ def test_a_move_that_came_too_late_keeps_what_was_typed(story: Story, asha: Visi
         assert text.partition("\n")[0] in refused.text
 
 
+def test_a_second_no_with_another_reason_does_not_swallow_it(story: Story, asha: Visitor) -> None:
+    booking = story.ask()
+    page = f"/dashboard/sessions/{booking.reference}"
+    token = {"csrf_token": form_to(asha.get(page), "/decline").fields["csrf_token"]}
+    assert asha.post(f"{page}/decline", data={**token, "reason": "Ill."}).status_code == 303
+    assert asha.post(f"{page}/decline", data={**token, "reason": "Ill."}).status_code == 303
+    again = asha.post(f"{page}/decline", data={**token, "reason": "On holiday."})
+    assert "This was not sent" in again.text
+    assert "On holiday." in again.text
+
+
 def test_showing_all_messages_keeps_what_was_typed(app: Flask, story: Story, asha: Visitor) -> None:
     booking = story.ask()
     page = f"/dashboard/sessions/{booking.reference}"

@@ -1,7 +1,7 @@
 """Messages between the client and the therapist of a booking, and the therapist's private notes."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import fn
@@ -24,6 +24,8 @@ _UNREAD = Statement[Any](
         )
     ).where(Booking.id == booking)
 )
+# The same text again within this time is the same press, sent twice.
+_SAME_PRESS = timedelta(minutes=5)
 _RECIPIENT = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 
 
@@ -31,7 +33,7 @@ _RECIPIENT = {Actor.CLIENT: Role.THERAPIST, Actor.THERAPIST: Role.CLIENT}
 def send(booking: Booking, body: str, *, author: Actor, now: datetime) -> Writing:
     """Raises MessagesEnded once the booking is over, or if the client was erased."""
     booking = transitions.lock_booking(booking)
-    same = _last_if_same(booking, Purpose.MESSAGE, author, body)
+    same = _same_press(booking, Purpose.MESSAGE, author, body, now)
     if same is not None:
         return same
     if not booking.takes_messages_at(now):
@@ -61,14 +63,23 @@ def note_read(booking: Booking, shown: Iterable[Writing]) -> None:
 @in_transaction
 def keep_private_note(booking: Booking, body: str, *, now: datetime) -> Writing:
     booking = transitions.lock_booking(booking)
-    same = _last_if_same(booking, Purpose.PRIVATE_NOTE, Actor.THERAPIST, body)
+    same = _same_press(booking, Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now)
     return same or _write(booking, Purpose.PRIVATE_NOTE, Actor.THERAPIST, body, now)
 
 
-def _last_if_same(booking: Booking, purpose: Purpose, author: Actor, body: str) -> Writing | None:
-    # The button was pressed twice.
-    last = queries.writings_of(booking, purpose)[-1:]
-    return last[0] if last and (last[0].author, last[0].body) == (author, body) else None
+def is_reason_stored(booking: Booking, reason: str) -> bool:
+    """Also for no reason. A second No does not replace the first one's."""
+    stored = queries.writings_of(booking, Purpose.REASON) if reason else []
+    return not reason or reason in [each.body for each in stored]
+
+
+def _same_press(
+    booking: Booking, purpose: Purpose, author: Actor, body: str, now: datetime
+) -> Writing | None:
+    for last in queries.writings_of(booking, purpose)[-1:]:
+        is_same = (last.author, last.body) == (author, body)
+        return last if is_same and now - last.created_at < _SAME_PRESS else None
+    return None
 
 
 def _write(booking: Booking, purpose: Purpose, author: Actor, body: str, now: datetime) -> Writing:

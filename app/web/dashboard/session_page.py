@@ -205,7 +205,8 @@ def _typed(sent: str = "") -> dict[str, str]:
 def _answer(booking: Booking, move: Move, reason: str) -> ResponseReturnValue:
     by, via, now = Actor.THERAPIST, Via.DASHBOARD, clock.now()
     result = transitions.make_move(booking, move, by=by, via=via, now=now, reason=reason)
-    return _after(result, move)
+    is_stored = move is Move.DECLINE and messages.is_reason_stored(booking, reason)
+    return _after(result, move, sent="reason" if is_stored else "")
 
 
 def _cancel_page(booking: Booking, *, has_changed: bool = False) -> ResponseReturnValue:
@@ -222,14 +223,14 @@ def _cancel_page(booking: Booking, *, has_changed: bool = False) -> ResponseRetu
     return page, HTTPStatus.CONFLICT if has_changed else HTTPStatus.OK
 
 
-def _after(result: MoveResult, move: Move) -> ResponseReturnValue:
+def _after(result: MoveResult, move: Move, sent: str = "") -> ResponseReturnValue:
     booking = result.booking
     status = tokens.http_status(booking, result.verdict, clock.now())
     if status is not HTTPStatus.OK:
         return _page(booking, status, _typed())
     done = _DONE[move].format(client=booking.client_given_name)
     flash(f"{done} {telling(booking, 'We are letting {client} know.')}")
-    return page_after(booking, sent="reason" if move is Move.DECLINE else "")
+    return page_after(booking, sent)
 
 
 def _save_text(

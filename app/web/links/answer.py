@@ -12,11 +12,10 @@ from app.rules import money
 from app.rules.lifecycle import Actor, Move, Verdict, Via
 from app.services import auth as sign_ins
 from app.services import validation
-from app.services.bookings import transitions
+from app.services.bookings import messages, transitions
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
-from app.store import queries
-from app.store.models import Area, Booking, Purpose, SignIn, Therapist
+from app.store.models import Area, Booking, SignIn, Therapist
 from app.store.models.sign_ins import Owner
 from app.web import access, auth, booking_text
 from app.web.links import press, tokens
@@ -191,14 +190,7 @@ def _result_page(result: MoveResult, move: Move, *, typed: str = "") -> Response
         wanted=move,
         fee=booking_text.fee_for(booking, Actor.THERAPIST),
         session_path=tokens.path(LinkPurpose.SESSION, booking),
-        unsent="" if _is_stored(typed, booking) else typed,
+        unsent="" if messages.is_reason_stored(booking, typed) else typed,
         now=now,
     )
     return page, status
-
-
-def _is_stored(reason: str, booking: Booking) -> bool:
-    """Now, or when the same form was sent before."""
-    return not reason or reason in [
-        each.body for each in queries.writings_of(booking, Purpose.REASON)
-    ]

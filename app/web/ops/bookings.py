@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import clock
@@ -11,7 +11,7 @@ from app.errors import NotFound, TermsChanged
 from app.rules.lifecycle import Actor, Move, Status, Verdict, Via
 from app.services import validation
 from app.services.bookings import cancel as cancelling
-from app.services.bookings import ledger, transitions
+from app.services.bookings import ledger, messages, transitions
 from app.services.bookings.session_facts import session_of
 from app.services.bookings.transitions import MoveResult
 from app.services.mail.reach import reach_of
@@ -84,7 +84,7 @@ lead_back(
 
 @blueprint.post("/<reference>/accept")
 def accept(reference: str) -> ResponseReturnValue:
-    return _answer(reference, Move.ACCEPT)
+    return _answer(reference, Move.ACCEPT, request.form.get("reason", "").strip())
 
 
 @blueprint.post("/<reference>/decline")
@@ -132,16 +132,23 @@ def _side(who: str) -> Actor:
     return _SIDES[who]
 
 
-def _answer(reference: str, move: Move, reason: str = "") -> ResponseReturnValue:
+def _answer(reference: str, move: Move, typed: str) -> ResponseReturnValue:
+    """A reason to decline is none to accept, which the same form offers."""
+    reason = typed if move is Move.DECLINE else ""
     result = ops_bookings.answer(reference, move, via=Via.OPS, now=clock.now(), reason=reason)
-    return _after(result, _DONE[move])
+    is_stored = messages.is_reason_stored(result.booking, typed)
+    return _after(result, _DONE[move], unsent="" if is_stored else typed)
 
 
-def _after(result: MoveResult, done: str) -> ResponseReturnValue:
+def _after(result: MoveResult, done: str, unsent: str = "") -> ResponseReturnValue:
+    reference = result.booking.reference
     status = tokens.http_status(result.booking, result.verdict, clock.now())
     if status is not HTTPStatus.OK:
-        return _page(_booking(result.booking.reference), status)
-    return base.said(done, ".show", reference=result.booking.reference)
+        return _page(_booking(reference), status, typed=unsent)
+    if unsent:
+        flash(done)
+        return _page(_booking(reference), typed=unsent)
+    return base.said(done, ".show", reference=reference)
 
 
 def _page(

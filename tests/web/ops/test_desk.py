@@ -230,6 +230,21 @@ def test_ops_answers_for_a_therapist(
     assert on_record() == [act(verb)]
 
 
+def test_a_reason_that_was_not_sent_is_shown_to_who_typed_it(story: Story, olu: Visitor) -> None:
+    declined, accepted, withdrawn = (
+        story.ask(starts_at=story.now + timedelta(days=days)) for days in (2, 3, 4)
+    )
+    story.decline(declined)
+    story.withdraw(withdrawn)
+    for booking, verb, status in (
+        (declined, "decline", 200), (accepted, "accept", 200), (withdrawn, "decline", 409),
+    ):  # fmt: skip
+        path = f"/ops/bookings/{booking.reference}/{verb}"
+        page = send(olu, path, reason="Asha is ill.")
+        assert page.status_code == status
+        assert "This was not sent: Asha is ill." in text(page)
+
+
 def test_a_reason_that_is_too_long_is_kept(story: Story, olu: Visitor) -> None:
     booking = story.ask()
     answer = send(olu, f"/ops/bookings/{booking.reference}/decline", reason="x" * 4001)
