@@ -190,17 +190,23 @@ def leaving_now(fee: FeeWords, rule: Rule, zone: str, zone_named: str = "") -> s
     return cancelling(fee, rule, zone, zone_named)
 
 
-def why_cancelled(fee: FeeWords, because: str, is_owed: bool, notice: timedelta) -> str:
-    """Why a session that its client cancelled costs the fee, or nothing: a clause after Because."""
+def why_cancelled(
+    fee: FeeWords, because: str, is_owed: bool, notice: timedelta, by_ops: bool = False
+) -> str:
+    """Why a session that its client cancelled costs the fee, or nothing: a clause after Because.
+
+    `by_ops`: our team cancelled it for the client.
+    """
     who = "you" if fee.reader == "client" else fee.client
+    cancelled = "it was cancelled" if by_ops else f"{who} cancelled"
     if because == "moved_late":
         return f"{who} had asked for this time when cancelling was no longer free"
     if because == "refused_move":
         return f"{who} had asked in time to move it, and it was not moved"
     if is_owed:
-        return f"{who} cancelled {duration(notice)} or less before the start"
+        return f"{cancelled} {duration(notice)} or less before the start"
     more = f"more than {duration(notice)} " if notice else ""
-    return f"{who} cancelled {more}before the start"
+    return f"{cancelled} {more}before the start"
 
 
 def cancelling_any_time(fee: FeeWords, notice: timedelta) -> str:

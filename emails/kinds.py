@@ -90,6 +90,7 @@ KINDS: dict[str, EmailKind] = {
             "answer_by",
             "expires_at",
             "cancelling_rule",
+            "by_ops",
             "booking_url",
             "other_unreached",
         ),
@@ -165,7 +166,7 @@ KINDS: dict[str, EmailKind] = {
     "booking_withdrawn": EmailKind(
         to=("therapist",), calendar="cancelled", values=("booking_url",), lasts="session_not_over"
     ),
-    "withdrawal_receipt": EmailKind(to=("client",), values=("booking_url",), lasts=_NEWS),
+    "withdrawal_receipt": EmailKind(to=("client",), values=("by_ops", "booking_url"), lasts=_NEWS),
     "client_cancelled": EmailKind(
         to=("therapist",),
         calendar="cancelled",
@@ -177,7 +178,13 @@ KINDS: dict[str, EmailKind] = {
         to=("client",),
         calendar="cancelled",
         facts=("within_notice",),
-        values=("cancelled_because", "free_cancellation", "booking_url", "other_unreached"),
+        values=(
+            "by_ops",
+            "cancelled_because",
+            "free_cancellation",
+            "booking_url",
+            "other_unreached",
+        ),
         lasts=_NEWS,
     ),
     "therapist_cancelled": EmailKind(
@@ -189,6 +196,7 @@ KINDS: dict[str, EmailKind] = {
         facts=("streak",),
         values=(
             "in_answer",
+            "by_ops",
             "warn_streak",
             "flag_streak",
             "deactivate_streak",

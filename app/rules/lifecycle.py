@@ -37,6 +37,12 @@ class Via(StrEnum):
     OPS = "ops"
 
 
+def is_by_ops(by: Actor, via: Via) -> bool:
+    """Whether our team did it, perhaps for client or therapist."""
+    is_for_them = by in (Actor.CLIENT, Actor.THERAPIST) and via in (Via.CLI, Via.OPS)
+    return by is Actor.OPS or is_for_them
+
+
 class Kind(StrEnum):
     PAID = "paid"
     FREE_CONSULTATION = "free_consultation"

@@ -8,7 +8,7 @@ from typing import Any
 from app import config
 from app.rules import cancellation, reminders
 from app.rules.cancellation import CancellingRule, MoveTerms
-from app.rules.lifecycle import Actor, Kind, Status
+from app.rules.lifecycle import Actor, Kind, Status, is_by_ops
 from app.services.bookings import transitions
 from app.services.bookings.session_facts import session_of
 from app.services.mail.reach import Reach
@@ -68,6 +68,16 @@ _TIMES: dict[str, tuple[str, str]] = {
 }
 
 
+# What our team did for the reader.
+_FOR_READER = {
+    "proposed": "We offered other times for you: {times}.",
+    "proposal_declined": "We kept the old time for you.",
+    "moved": "We moved it to {to} for you.",
+    "withdrawn": "We withdrew the request for you. {money}",
+    "cancelled_by_client": "We cancelled the session for you. {money}",
+    "cancelled_by_therapist": "We cancelled the session for you. {money}",
+}
+
 # The same event for another reason than no answer, as client and therapist read it.
 _WHY: dict[tuple[str, str], tuple[str, str]] = {
     ("proposal_lapsed", "deactivated"): (
@@ -105,13 +115,20 @@ def reminder_times(booking: Booking, now: datetime) -> str:
 def settlement_facts(
     booking: Booking, entries: Sequence[TimelineEntry], now: datetime
 ) -> dict[str, Any]:
-    """What the booking's end moved, as in the timeline's facts; empty while it has not ended."""
+    """What the booking's end moved, as in the timeline's facts, and whether our team ended it.
+
+    Empty while it has not ended.
+    """
     due = booking.due_move(now)
     if due is not None:
         settlement = transitions.settlement_of(booking, *due)
         return asdict(settlement) if settlement else {}
-    ends = [entry.facts for entry in entries if entry.event == booking.status]
-    return dict(ends[-1]) if ends else {}
+    ends = [
+        {**entry.facts, "by_ops": is_by_ops(entry.by, entry.via)}
+        for entry in entries
+        if entry.event == booking.status
+    ]
+    return ends[-1] if ends else {}
 
 
 def timeline(
@@ -130,6 +147,8 @@ def _sentence(booking: Booking, entry: TimelineEntry, reader: Actor, reach: Reac
     template = _WHY.get((entry.event, entry.facts.get("because", "")), (template, template))[
         reader is not Actor.CLIENT
     ]
+    if entry.by is reader and is_by_ops(entry.by, entry.via):
+        template = _FOR_READER.get(entry.event, template)
     if entry.by is Actor.OPS:
         template = _BY_OPS.get(entry.event, template)
     if entry.event == "reminded" and entry.at not in reach.reminded_at:

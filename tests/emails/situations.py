@@ -213,7 +213,16 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
     "enquiry_expired.not_chosen_unreached": partial(
         sample, "enquiry_expired", because="not_chosen", other_unreached=True
     ),
-    # Ops answers for a therapist.
+    # Ops acts for one side.
+    **{
+        f"{kind}.by_ops": partial(sample, kind, by_ops=True)
+        for kind in ("withdrawal_receipt", "cancellation_receipt", "cancellation_recorded")
+    },
+    "booking_accepted.suggested_by_ops": partial(accepted, took_suggestion=True, by_ops=True),
+    "booking_received.moved_by_ops": partial(received, has_moved=True, by_ops=True),
+    "session_confirmed.moved_by_ops": partial(
+        sample, "session_confirmed", has_moved=True, by_ops=True
+    ),
     "session_confirmed.by_ops": partial(sample, "session_confirmed", by_ops=True),
     "booking_accepted.by_ops": partial(sample, "booking_accepted", by_ops=True),
     "enquiry_declined.by_ops": partial(sample, "enquiry_declined", by_ops=True),

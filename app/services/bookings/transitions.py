@@ -236,7 +236,7 @@ def move_time(
     facts |= {"to": starts_at.isoformat(), "sequence": booking.sequence}
     add_timeline_entry(booking, "moved", by=by, via=via, at=at, facts=facts, ordinal=ordinal)
     log.booking_event("moved", booking, by=by, via=via, starts_at=starts_at.isoformat())
-    return facts
+    return facts | {"by_ops": lifecycle.is_by_ops(by, via)}
 
 
 def ask_again(booking: Booking, at: datetime) -> None:
@@ -331,7 +331,7 @@ def _apply(
         facts["streak"] = streak
     facts["sequence"] = booking.sequence
     ranking.schedule_refresh(booking.therapist_id, now)
-    if by is Actor.OPS:
+    if lifecycle.is_by_ops(by, via):
         facts["by_ops"] = True
     facts_for_emails = facts if told is None else {**told, **facts}
     outbox.enqueue_each(

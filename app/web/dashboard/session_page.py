@@ -173,7 +173,7 @@ def _page(
         can=can,
         can_propose=propose.may_propose(booking, Actor.THERAPIST, now),
         settled=booking_text.settled(booking, facts, Actor.THERAPIST),
-        is_by_ops=any(each.event == booking.status and each.by is Actor.OPS for each in entries),
+        is_by_ops=facts.get("by_ops", False),
         is_in_answer=facts.get("in_answer", False),
         timeline=booking_text.timeline(booking, entries, Actor.THERAPIST, shown["reach"]),
         writings=writings,
