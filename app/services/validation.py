@@ -29,6 +29,7 @@ _INSTANT = re.compile(
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AMOUNT = re.compile(r"([0-9]{1,7})(?:\.([0-9]+))?")
+_WEB_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
 _PHONE = re.compile(r"\+?[0-9]{5,20}")
 # They hold emoji and words of some scripts together; other format characters hide something or
 # reorder the text around them, so that one name could look like another.
@@ -58,6 +59,11 @@ def _name(value: str, longest: int) -> str:
         )
     if not is_visible(clean):
         raise ValueError("Please give a name that can be seen.")
+    if all(unicodedata.category(each)[0] in "PMZ" for each in clean):
+        raise ValueError("Please give a name, and not only signs between words.")
+    # Emails begin with it, and mail programs turn it into a link.
+    if _WEB_ADDRESS.search(clean):
+        raise ValueError("Please give a name, and no web address.")
     return clean
 
 

@@ -136,6 +136,24 @@ def test_a_given_name_is_optional_and_kept_as_typed(typed: str, kept: str | None
     assert validation.given_name(typed) == kept
 
 
+@pytest.mark.parametrize("typed", [",", "...", "- ?!", "\u00ab\u0301\u00bb"])
+def test_signs_alone_are_no_name(typed: str) -> None:
+    with pytest.raises(ValueError, match="give a name"):
+        validation.name(typed)
+
+
+@pytest.mark.parametrize("typed", ["https://evil.example", "Win now: WWW.evil.example", "a://b"])
+def test_a_web_address_is_no_name_since_every_email_begins_with_it(typed: str) -> None:
+    for grammar in (validation.name, validation.given_name):
+        with pytest.raises(ValueError, match="no web address"):
+            grammar(typed)
+
+
+@pytest.mark.parametrize("typed", ["X", "J.R.R.", "Anna s/o Raj", "👩", "3", "D'Arcy-Ng, Jo"])
+def test_short_and_unusual_names_stay_names(typed: str) -> None:
+    assert validation.name(typed) == typed
+
+
 def test_a_message_with_nothing_to_see_is_none() -> None:
     with pytest.raises(ValueError, match="write something"):
         validation.required_text("\u200b\u2800")
