@@ -146,4 +146,4 @@ def _message(error: click.ClickException) -> str:
 def _name(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         return parameter.opts[-1]
-    return parameter.human_readable_name
+    return parameter.human_readable_name.strip("[].")

@@ -20,6 +20,7 @@ from app.cli.common import (
     utc,
     with_database,
 )
+from app.errors import InvalidFields
 from app.rules.lifecycle import LIVE, Actor, Move, Status, Via
 from app.schemas import BookingOut, OpsBookingDetail, OpsTimelineLine
 from app.services import validation
@@ -158,7 +159,10 @@ def cancel_booking(reference: str, who: str, as_json: bool) -> None:
 @with_database
 def move_booking(reference: str, start: datetime, who: str, as_json: bool) -> None:
     """Move a booking for client or therapist: offer another time, or take the one offered."""
-    row = ops.move_for(Actor(who), reference, start, via=Via.CLI, now=clock.now())
+    try:
+        row = ops.move_for(Actor(who), reference, start, via=Via.CLI, now=clock.now())
+    except InvalidFields as error:
+        raise Mistake(f"--to: {error.errors[0].message}") from None
     _print_booking(row, as_json)
 
 

@@ -8,13 +8,15 @@ from flask import current_app
 
 from app import config
 from app.cli import FAULT
-from app.cli.common import Mistake, json_option, print_json, with_database
+from app.cli.common import Mistake, json_option, print_json, seconds, with_database
 from app.services.inbound import checks
 from app.services.inbound.checks import Finding
 
 
 @click.command("mail")
-@click.option("--wait", "wait_s", type=float, default=60.0, help="Seconds to wait for the email.")
+@click.option(
+    "--wait", "wait_s", type=seconds(3600), default=60.0, help="Seconds to wait for the email."
+)
 @click.option("--dns", "dns_server", metavar="ADDRESS:PORT", help="Ask this name server.")
 @click.option("--no-dns", is_flag=True, help="Do not ask the DNS.")
 @click.option("--no-send", is_flag=True, help="Do not send an email.")

@@ -1,6 +1,7 @@
 """What commands share: the application and its database, typed values, output."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import wraps
@@ -22,6 +23,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 SHOWN_CHARACTERS = 60
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 # Names of the arguments that say which row a command is about.
 _ARGUMENTS = ("reference", "slug", "email", "number")
 _WHY_NOT = {
@@ -78,14 +80,26 @@ def one_of(values: Iterable[str]) -> Checked:
     return Checked("|".join(words), parse, lambda: f"{', '.join(words[:-1])} or {words[-1]}")
 
 
+def digits(value: str, least: int, most: int) -> int:
+    # Not `int` alone, which takes 1_000 and the digits of other scripts.
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise ValueError
+    return int(value)
+
+
 def whole_number(least: int, most: int) -> Checked:
+    should_be = f"a whole number from {least} to {most}"
+    return Checked("N", lambda value: digits(value, least, most), lambda: should_be)
 
-    def parse(value: str) -> int:
-        if not least <= int(value) <= most:
+
+def seconds(most: int) -> Checked:
+
+    def parse(value: str) -> float:
+        if not _SECONDS.fullmatch(value) or float(value) > most:
             raise ValueError
-        return int(value)
+        return float(value)
 
-    return Checked("N", parse, lambda: f"a whole number from {least} to {most}")
+    return Checked("SECONDS", parse, lambda: f"a number of seconds from 0 to {most}")
 
 
 def choice_option(name: str, values: Iterable[str], what: str) -> Callable[[F], F]:
@@ -122,7 +136,8 @@ def with_database(command: Callable[P, R]) -> Callable[P, R]:
             try:
                 return command(*args, **kwargs)
             except NotFound as error:
-                typed = next((kwargs[name] for name in _ARGUMENTS if kwargs.get(name)), None)
+                given = (kwargs.get(name) for name in _ARGUMENTS)
+                typed = next((each for each in given if each is not None), None)
                 raise Mistake(f"there is no {error.what} {typed!r}") from None
 
     return wrapped

@@ -12,6 +12,7 @@ from app.cli.common import (
     Checked,
     Mistake,
     choice_option,
+    digits,
     json_option,
     limit_option,
     print_details,
@@ -31,15 +32,10 @@ from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
 from app.store.queries import EmailFilters
 from emails.kinds import KINDS
 
-
-def _number(text: str) -> int:
-    # A larger one is no row id of either database.
-    if not 1 <= int(text) < 2**63:
-        raise ValueError
-    return int(text)
-
-
-NUMBER = Checked("ID", _number, lambda: "the number of an email, such as 7")
+# A larger one is no row id of either database.
+NUMBER = Checked(
+    "ID", lambda text: digits(text, 1, 2**63 - 1), lambda: "the number of an email, such as 7"
+)
 
 
 @click.group()

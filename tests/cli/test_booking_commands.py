@@ -53,6 +53,11 @@ def test_ops_sees_which_api_key_did_what_and_other_callers_do_not(
     assert [*replay.find_differences(story.now)] == []
 
 
+def test_a_start_that_is_not_open_is_named_by_its_option(story: Story, mindsum: Mindsum) -> None:
+    move = ("booking", "move", story.ask().reference, "--by", "client", "--to")
+    assert mindsum(*move, "2026-11-05T10:07:00Z").mistake.startswith("--to: This is not one of")
+
+
 def test_a_refused_move_names_the_state_and_changes_nothing(story: Story, mindsum: Mindsum) -> None:
     booking = story.ask()
     mindsum("booking", "decline", booking.reference, "--reason", "On leave")

@@ -107,7 +107,8 @@ def test_each_fault_comes_with_the_record_to_publish(
 
 
 def test_a_name_server_that_is_silent_is_a_finding(mindsum: Mindsum) -> None:
-    assert "ADDRESS:PORT" in mindsum("check", "mail", "--no-send", "--dns", "x:y").mistake
+    for typed in ("x:y", "127.0.0.1:0", "127.0.0.1:65536"):
+        assert "ADDRESS:PORT" in mindsum("check", "mail", "--no-send", "--dns", typed).mistake
 
 
 def test_an_email_to_ourselves_is_sent_through_the_door_and_read(
@@ -139,6 +140,12 @@ def test_an_email_that_does_not_come_back_says_where_to_look(mindsum: Mindsum) -
     answer = mindsum("check", "mail", "--no-dns", "--wait", "0")
     assert answer.status == 1
     assert "did not reach the mail door" in answer.out
+
+
+@pytest.mark.parametrize("typed", ["x", "-1", "nan", "inf", "1e3", "3601", "\u0663", " 5"])
+def test_a_wait_that_is_no_time_is_named_with_what_is_right(mindsum: Mindsum, typed: str) -> None:
+    mistake = mindsum("check", "mail", "--no-dns", f"--wait={typed}").mistake
+    assert mistake == f"--wait should be a number of seconds from 0 to 3600, not {typed!r}"
 
 
 def test_what_our_server_wrote_is_read_back(app: Flask, settings: Settings) -> None:

@@ -177,6 +177,8 @@ def resolver(server: str | None) -> Any:
     address, _, port = server.rpartition(":")
     asking = dns.resolver.Resolver(configure=False)
     asking.nameservers, asking.port = [address or port], int(port) if address else 53
+    if not 0 < asking.port < 65536:
+        raise ValueError("no port")
     return asking
 
 
