@@ -25,12 +25,12 @@ class ApiKey:
 def parse(entry: str) -> ApiKey:
     """Raises ValueError."""
     name, *scoped = entry.split(":", 2)
-    if len(scoped) < 2:
+    if len(scoped) < 2 and not _MAY_WRITE.keys() & scoped:
         named = ApiKey(None, True, entry)
-    elif _NAME.fullmatch(name) and scoped[0] in _MAY_WRITE:
+    elif len(scoped) == 2 and _NAME.fullmatch(name) and scoped[0] in _MAY_WRITE:
         named = ApiKey(name, _MAY_WRITE[scoped[0]], scoped[1])
     else:
-        # A misspelt scope must not become a bare key that may write.
+        # A misspelt scope, or a forgotten key, must not become a bare key that may write.
         raise ValueError("neither a bare key nor NAME:read:KEY or NAME:write:KEY")
     check_secret(named.secret)
     return named

@@ -116,9 +116,8 @@ class Settings(MailSettings):
     log_format: Literal["text", "json"] = Field("text", description="text or json")
     ratelimit_enabled: bool = Field(True, description="true or false")
     # Where requests are counted; memory:// counts in each worker alone.
-    ratelimit_storage_uri: str = Field(
+    ratelimit_storage_uri: Annotated[str, AfterValidator(urls.with_small_scheme)] = Field(
         "memory://",
-        pattern=r"^[a-z+]+://",
         description="a storage address such as memory:// or redis://HOST",
     )
     # Requests typed on the public form, in an hour, from an IPv4 address or an IPv6 /64.
@@ -221,6 +220,13 @@ class Settings(MailSettings):
     def _is_a_currency(cls, value: str) -> str:
         if value not in CURRENCIES:
             raise ValueError("unknown currency")
+        return value
+
+    @field_validator("erasure_log")
+    @classmethod
+    def _is_no_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and value.is_dir():
+            raise ValueError("a folder")
         return value
 
     @field_validator("ops_sign_in")

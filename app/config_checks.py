@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app import api_keys
 from app.errors import ConfigError
+from emails.addresses import email_key
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -60,10 +61,23 @@ def contradictions(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:
         ("DKIM_KEY", "DKIM_SELECTOR"),
         ("DKIM_SELECTOR", "DKIM_KEY"),
         ("INBOUND_REQUIRE_AUTH", "INBOUND_AUTHSERV"),
+        ("MAIL_PASSWORD", "MAIL_USERNAME"),
     ):
         is_set, is_there = getattr(s, name.lower()), getattr(s, needed.lower())
         if is_set and not is_there and not {name, needed} & unread:
             yield ConfigError(needed, f"should be set where {name} is")
+    yield from _behind_the_mail_door(s, unread)
+
+
+def _behind_the_mail_door(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:
+    """Addresses of people that only the mail door would hear: it knows none but its own."""
+    ours = [("OPS_EMAIL", s.ops_email), *(("OPS_SIGN_IN", each) for each in s.ops_sign_in)]
+    if email_key(s.support_email) != email_key(s.ops_email):
+        ours.append(("SUPPORT_EMAIL", s.support_email))
+    for name, address in ours:
+        is_behind = email_key(address).rpartition("@")[2] == s.inbound_domain
+        if is_behind and not {name, "INBOUND_DOMAIN"} & unread:
+            yield ConfigError(name, "should be an address whose domain is not INBOUND_DOMAIN")
 
 
 def unsafe_for_production(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:

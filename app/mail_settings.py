@@ -37,8 +37,8 @@ def _ip(value: str) -> str:
 
 
 def _domain(value: str) -> str:
-    domain = ascii_domain("domain", value)
-    if len(domain) > _LONGEST_DOMAIN or "." not in domain:
+    domain = urls.host_name(value)
+    if len(domain) > _LONGEST_DOMAIN or "." not in domain or urls.is_ip_address(domain):
         raise ValueError("not a domain for addresses")
     return domain
 

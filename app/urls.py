@@ -54,7 +54,15 @@ def site_address(value: str) -> str:
         if is_there:
             raise ShouldBe(f"the site's address, such as https://example.org, without {part}")
     port = "" if parts.port is None else f":{parts.port}"
-    return f"{parts.scheme}://{_host_name(parts.hostname)}{port}"
+    return f"{parts.scheme}://{host_name(parts.hostname)}{port}"
+
+
+def with_small_scheme(value: str) -> str:
+    """Raises ValueError where there is none."""
+    scheme, separator, rest = value.partition("://")
+    if not separator:
+        raise ValueError("no scheme")
+    return f"{scheme.lower()}{separator}{rest}"
 
 
 def host(value: str) -> str:
@@ -63,20 +71,20 @@ def host(value: str) -> str:
         return str(ip_address(value))
     if "://" in value or ":" in value:
         raise ShouldBe("a host name or an IP address, without a scheme or a port")
-    return _host_name(value)
+    return host_name(value)
 
 
-def _host_name(value: str) -> str:
+def host_name(value: str) -> str:
     name = ascii_domain("host", value)
     *_, last = labels = name.split(".")
     if any(label.endswith("-") for label in labels):
         raise ShouldBe("a host name whose labels end with a letter or digit")
-    if _NUMBER.fullmatch(last) and not _is_ip_address(name):
+    if _NUMBER.fullmatch(last) and not is_ip_address(name):
         raise ShouldBe("a host name that does not end with a number, or a whole IP address")
     return name
 
 
-def _is_ip_address(value: str) -> bool:
+def is_ip_address(value: str) -> bool:
     try:
         return bool(ip_address(value))
     except ValueError:
@@ -85,8 +93,7 @@ def _is_ip_address(value: str) -> bool:
 
 def database_url(value: str) -> str:
     """With its scheme in lower case. Raises ValueError for what no driver can ever use."""
-    scheme, separator, rest = value.partition("://")
-    url = f"{scheme.lower()}{separator}{rest}"
+    url = with_small_scheme(value)
     if _UNPRINTABLE.search(url):
         raise ValueError("control characters")
     if url.startswith("sqlite:///"):
@@ -137,7 +144,7 @@ def _bad_option(parameters: dict[str, str]) -> str | None:
     """The name of an option whose value the driver refuses, alone or beside the others."""
     hosts = parameters.get("host", "").split(",")
     addresses = parameters.get("hostaddr", "").split(",")
-    if not all(map(_is_ip_address, filter(None, addresses))):
+    if not all(map(is_ip_address, filter(None, addresses))):
         return "hostaddr"
     if not all(map(_is_server, filter(None, hosts))):
         return "host"

@@ -26,6 +26,11 @@ def test_blanks_around_a_value_are_left_out_except_in_a_secret(
     assert loaded(environment, SECRET_KEY=" key ").secret_key == " key "
 
 
+def test_the_scheme_of_a_storage_may_be_in_capitals(environment: pytest.MonkeyPatch) -> None:
+    settings = loaded(environment, RATELIMIT_STORAGE_URI="MEMORY://")
+    assert settings.ratelimit_storage_uri == "memory://"
+
+
 def test_hours_and_percentages_may_be_decimals(environment: pytest.MonkeyPatch) -> None:
     policy = loaded(environment, ANSWER_WITHIN_HOURS="2.5", COMMISSION_PERCENT="12.5").policy
     assert policy.answer_within == timedelta(hours=2, minutes=30)
@@ -58,7 +63,8 @@ def test_values_in_the_env_file_are_taken_literally(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text(
-        "MAIL_PASSWORD=ab#cd${HOME}\nMAIL_DEFAULT_SENDER=Mindsum Bookings <b@example.org>\n"
+        "MAIL_USERNAME=b\nMAIL_PASSWORD=ab#cd${HOME}\n"
+        "MAIL_DEFAULT_SENDER=Mindsum Bookings <b@example.org>\n"
         "API_KEYS=a,b\nOPS_EMAIL=\n"
     )
     environment.chdir(tmp_path)

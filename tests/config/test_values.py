@@ -88,6 +88,10 @@ BAD = [
     ("OPS_SIGN_IN", "olu@ops.example, Olu@OPS.example"),
     ("API_KEYS", "shop:reed:secret"),
     ("API_KEYS", "shop:read:"),
+    ("API_KEYS", "shop-of-the-clinic:write"),
+    ("INBOUND_DOMAIN", "10.0.0.1"),
+    ("INBOUND_DOMAIN", "in.example.1"),
+    ("ERASURE_LOG", "/"),
     ("API_KEYS", "sh op:read:secret"),
     ("API_KEYS", ":write:secret"),
     ("API_KEYS", "shop:read:secret,secret"),
@@ -168,6 +172,11 @@ CONTRADICTIONS = [
     ("MAIL_USE_TLS", {"MAIL_USE_TLS": "true", "MAIL_USE_SSL": "true"}),
     ("DKIM_KEY", {"DKIM_SELECTOR": "mindsum"}),
     ("INBOUND_AUTHSERV", {"INBOUND_REQUIRE_AUTH": "true"}),
+    ("MAIL_USERNAME", {"MAIL_PASSWORD": "s3cret"}),
+    *(
+        (name, {name: "people@IN.example", "INBOUND_DOMAIN": "in.example"})
+        for name in ("OPS_EMAIL", "SUPPORT_EMAIL", "OPS_SIGN_IN")
+    ),
 ]
 
 
