@@ -87,13 +87,13 @@ def run(arguments: Sequence[str] | None = None, create: "Callable[[], Flask]" = 
     try:
         status = mindsum.main(arguments, prog_name="mindsum", standalone_mode=False, obj=create)
     except Exception as error:
-        return _say(*_words_and_status(error))
+        return _say(*words_and_status(error))
     finally:
         logging.disable(logging.NOTSET)
     return status if isinstance(status, int) else 0
 
 
-def _words_and_status(error: Exception) -> tuple[str, int]:
+def words_and_status(error: Exception) -> tuple[str, int]:
     """Raises errors that are faults of the code."""
     match error:
         case click.Abort():

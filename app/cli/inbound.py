@@ -1,10 +1,12 @@
 """`mindsum inbound < message`: hands one message to the mail door, for a mail server's pipe."""
 
 import sys
+import traceback
 
 import click
 
 from app import clock, config
+from app.cli import words_and_status
 from app.cli.common import Mistake, json_option, print_json, with_database
 from app.mail_reading.recipients import recipients
 from app.services.inbound.receive import Taken, receive
@@ -19,16 +21,31 @@ _STATUS = {Taken.STORED: 0, Taken.REPEATED: 0, Taken.UNKNOWN: NO_USER, Taken.TOO
 @click.option("--to", "recipient", help="The address it came to; else Delivered-To or To say it.")
 @click.option("--from", "sender", help="MAIL FROM; else Return-Path says it.")
 @json_option
-@with_database
 def inbound(recipient: str | None, sender: str | None, as_json: bool) -> int:
     """Store one message from standard input; the scheduler acts on it.
 
     Exit status 67: no such address here, 75: try again later, as mail servers know them.
     """
+    try:
+        return _take(recipient, sender, as_json)
+    except _NoDoor:
+        raise
+    except Exception as error:
+        # For any other status a mail server would give the message up.
+        _say_why(error)
+        return TRY_LATER
+
+
+class _NoDoor(Mistake):
+    pass
+
+
+@with_database
+def _take(recipient: str | None, sender: str | None, as_json: bool) -> int:
     domain = config.current().inbound_domain
     if domain is None:
-        raise Mistake("there is no mail door: set INBOUND_DOMAIN")
-    raw = sys.stdin.buffer.read(LARGEST_BYTES + 1)
+        raise _NoDoor("there is no mail door: set INBOUND_DOMAIN")
+    raw = sys.stdin.buffer.read(LARGEST_BYTES + 1) if sys.stdin is not None else b""
     if not raw or len(raw) > LARGEST_BYTES:
         click.echo("mindsum: the message is empty or larger than 10 MB", err=True)
         return DATA_ERROR
@@ -45,3 +62,12 @@ def inbound(recipient: str | None, sender: str | None, as_json: bool) -> int:
     statuses = [_STATUS[each] for each in results.values()]
     # Delivered to one of several is delivered; what is known to be temporary is tried again.
     return TRY_LATER if TRY_LATER in statuses else min(statuses)
+
+
+def _say_why(error: Exception) -> None:
+    try:
+        words, _ = words_and_status(error)
+    except Exception:
+        traceback.print_exc()
+    else:
+        click.echo(f"mindsum: {words}", err=True)

@@ -6,8 +6,11 @@ import sys
 import pytest
 
 from app import config
+from app.cli.common import Mistake
 from app.config import Settings
+from app.errors import ConfigError, StoreUnavailable
 from app.services.inbound import addresses
+from app.store.db import database
 from app.store.models import InboundMessage, Therapist
 from tests.harness.commands import Mindsum
 from tests.scenarios.cast import Cast
@@ -59,6 +62,35 @@ def test_an_empty_message_and_a_site_without_a_door_are_refused(
     assert mindsum("inbound").status == 65
     config.use(settings.model_copy(update={"inbound_domain": None}))
     assert "INBOUND_DOMAIN" in mindsum("inbound").mistake
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StoreUnavailable("no answer"), "the database cannot be used now"),
+        (ConfigError("PORT", "should be a port"), "PORT should be a port"),
+        (Mistake("the database's schema is behind"), "the database's schema is behind"),
+        (ZeroDivisionError(), "Traceback"),
+    ],
+)
+def test_a_fault_of_ours_never_makes_a_mail_server_give_the_message_up(
+    mindsum: Mindsum, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(database, "schema_fault", fail)
+    pipe(monkeypatch, b"To: x@in.example\r\n\r\nHello")
+    answer = mindsum("inbound")
+    assert answer.status == 75
+    assert words in answer.err
+
+
+def test_without_standard_input_there_is_no_message(
+    mindsum: Mindsum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert mindsum("inbound").status == 65
 
 
 def test_addresses_are_ended_by_the_command_line(mindsum: Mindsum, story: Story) -> None:
