@@ -65,8 +65,9 @@ _BLUEPRINTS = (
     ops_outbox.blueprint,
     people.blueprint,
 )
+# Find a Therapist connects for itself, once a second.
 _WITHOUT_DATABASE = frozenset(
-    {None, "static", "robots.robots", "ops.healthz", "ops.readyz", "ops.metrics"}
+    {None, "directory.find", "static", "robots.robots", "ops.healthz", "ops.readyz", "ops.metrics"}
 )
 
 

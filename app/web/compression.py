@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 
 from flask import Response, request
 
-
-class CompressedResponse(Response):
-    """`plain` is its body as the browser reads it."""
-
-    plain: bytes
+from app.web import scripts
+from app.web.scripts import KeptResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +19,18 @@ class SharedBody:
     plain: bytes
     mimetype: str
     _gzipped: bytes = field(init=False, repr=False)
+    _script_sources: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_gzipped", gzip.compress(self.plain, mtime=0))
+        object.__setattr__(self, "_script_sources", scripts.sources_in(self.plain))
 
     def response(self) -> Response:
         """Compressed where the browser takes it."""
-        response: Response
+        headers = {"Vary": "Accept-Encoding"}
+        body = self.plain
         if request.accept_encodings.quality("gzip") > 0:
-            response = compressed = CompressedResponse(self._gzipped, mimetype=self.mimetype)
-            compressed.plain, compressed.content_encoding = self.plain, "gzip"
-        else:
-            response = Response(self.plain, mimetype=self.mimetype)
-        response.vary.add("Accept-Encoding")
+            body, headers["Content-Encoding"] = self._gzipped, "gzip"
+        response = KeptResponse(body, mimetype=self.mimetype, headers=headers)
+        response.script_sources = self._script_sources
         return response
-
-
-def plain_body(response: Response) -> bytes:
-    return response.plain if isinstance(response, CompressedResponse) else response.get_data()

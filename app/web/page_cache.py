@@ -26,50 +26,67 @@ class _Kept(NamedTuple, Generic[P]):
 
 
 class PageCache(Generic[P]):
-    """The last `most` pages. While one caller makes a new page, others get the last one."""
+    """The last `most` pages.
+
+    While one caller makes a new page, others get the last one, or wait where there is none.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._guard = threading.Lock()
+        self._changed = threading.Condition()
         self._pages: OrderedDict[Hashable, _Kept[P]] = OrderedDict()
-        self._being_made: set[Hashable] = set()
+        # Keys with versions.
+        self._being_made: set[tuple[Hashable, Hashable]] = set()
 
     def get(self, key: Hashable, make: Callable[[], P], version: Hashable = None) -> P:
         """A page of that version. `make` reads what it shows after the version was."""
-        with self._guard:
-            kept = self._pages.get(key)
-            if kept is not None and kept.version == version:
-                is_fresh = time.monotonic() < kept.made_s + SECONDS
-                if is_fresh or key in self._being_made:
-                    return kept.page
-            self._being_made.add(key)
+        wanted = key, version
+        with self._changed:
+            kept = self._kept(key, version)
+            if kept is None and wanted in self._being_made:
+                self._changed.wait_for(lambda: wanted not in self._being_made)
+                kept = self._kept(key, version)
+            if kept is not None:
+                return kept.page
+            self._being_made.add(wanted)
+        made: _Kept[P] | None = None
         try:
-            made = make()
-        except BaseException:
-            # The next caller meets the fault too, instead of an old page.
-            self._forget(key)
-            raise
-        with self._guard:
-            self._being_made.discard(key)
-            self._pages[key] = _Kept(made, version, time.monotonic())
-            self._pages.move_to_end(key)
-            while len(self._pages) > self._most:
-                self._pages.popitem(last=False)
-        return made
+            made = _Kept(make(), version, time.monotonic())
+            return made.page
+        finally:
+            with self._changed:
+                self._being_made.discard(wanted)
+                self._put(key, made)
+                self._changed.notify_all()
+
+    def _kept(self, key: Hashable, version: Hashable) -> _Kept[P] | None:
+        kept = self._pages.get(key)
+        if kept is None or kept.version != version:
+            return None
+        is_fresh = time.monotonic() < kept.made_s + SECONDS
+        return kept if is_fresh or (key, version) in self._being_made else None
+
+    def _put(self, key: Hashable, made: _Kept[P] | None) -> None:
+        self._pages.pop(key, None)
+        # Where none could be made, the next caller meets the fault too, instead of an old page.
+        if made is not None:
+            self._pages[key] = made
+        while len(self._pages) > self._most:
+            self._pages.popitem(last=False)
+
+    def get_by_address(self, make: Callable[[], P], *more: Hashable, version: Hashable = None) -> P:
+        """By the request's method, address and `more`."""
+        address = request.full_path
+        if len(address) > _LONGEST_ADDRESS:
+            return make()
+        return self.get((request.method, address, *more), make, version)
 
     def get_as_stored(self, make: Callable[[], P], *more: Hashable) -> P:
-        """By the request's method, address and `more`; it shows all that was committed before."""
-        if len(request.full_path) > _LONGEST_ADDRESS:
-            return make()
+        """By its address too; it shows all that was committed before."""
         # The demo moves its clock.
         version = database.version(), clock.now().replace(second=0, microsecond=0)
-        return self.get((request.method, request.full_path, *more), make, version)
-
-    def _forget(self, key: Hashable) -> None:
-        with self._guard:
-            self._being_made.discard(key)
-            self._pages.pop(key, None)
+        return self.get_by_address(make, *more, version=version)
 
     def clear(self) -> None:
-        with self._guard:
+        with self._changed:
             self._pages.clear()

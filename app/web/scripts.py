@@ -8,8 +8,6 @@ from pathlib import Path
 from flask import Response, request
 from markupsafe import Markup
 
-from app.web.compression import plain_body
-
 FOLDER = Path(__file__).parents[1] / "templates" / "scripts"
 LINKS = "/link/"
 
@@ -19,14 +17,27 @@ def script(name: str) -> Markup:
     return Markup() if _is_link() else _element(name)
 
 
+class KeptResponse(Response):
+    """Of a page that is kept: its scripts were looked for when it was made."""
+
+    script_sources: str
+
+
 def policy(response: Response) -> str:
     """`; script-src 'sha256-…'` with the scripts of that page and no others; else empty."""
     if _is_link() or response.mimetype != "text/html" or response.is_streamed:
         return ""
+    if isinstance(response, KeptResponse):
+        sources = response.script_sources
+    else:
+        sources = sources_in(response.get_data())
+    return f"; script-src {sources}" if sources else ""
+
+
+def sources_in(page: bytes) -> str:
+    """The scripts of a page as a policy names them."""
     # Read from the page: one that is kept for many visitors calls no template.
-    page = plain_body(response)
-    sources = [source for element, source in _sources() if element in page]
-    return f"; script-src {' '.join(sources)}" if sources else ""
+    return " ".join(source for element, source in _sources() if element in page)
 
 
 def _is_link() -> bool:

@@ -60,9 +60,8 @@ CONTENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-# Of every answer; the policy also names the scripts of its page.
+# Of every answer, with a policy that also names the scripts of its page.
 _HEADERS = {
-    "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -94,6 +93,13 @@ csrf = CSRFProtect()
 
 
 class _Sessions(SecureCookieSessionInterface):
+    def __init__(self, app: Flask) -> None:
+        # Flask makes another one for each session that it opens or saves.
+        self._serializer = super().get_signing_serializer(app)
+
+    def get_signing_serializer(self, app: Flask) -> Any:  # noqa: ARG002 - Flask passes it
+        return self._serializer
+
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         if not has_cookies(request):
             return NullSession()
@@ -107,18 +113,23 @@ def _add_headers(response: Response) -> Response:
         wanted["X-Robots-Tag"] = "noindex"
     if request.endpoint != "static":
         wanted["Cache-Control"] = "no-store"
+    policy = response.headers.pop("Content-Security-Policy", CONTENT_POLICY)
+    wanted["Content-Security-Policy"] = _with_sources(policy, response)
     # What a page has set itself stays.
-    for name in response.headers.keys() & wanted.keys():
-        del wanted[name]
-    response.headers.extend(wanted)
-    policy = response.headers["Content-Security-Policy"]
-    if policy.startswith(CONTENT_POLICY):
-        policy += scripts.policy(response)
-        if request.endpoint in _INDEXABLE:
-            # Programs that check pages for search engines ask for it from within the page.
-            policy += f"; connect-src {config.current().public_url}/robots.txt"
-        response.headers["Content-Security-Policy"] = policy
+    own = {name for name, _ in response.headers}
+    response.headers.extend((name, value) for name, value in wanted.items() if name not in own)
     return response
+
+
+def _with_sources(policy: str, response: Response) -> str:
+    """With the page's scripts, unless the page has a policy of its own."""
+    if not policy.startswith(CONTENT_POLICY):
+        return policy
+    policy += scripts.policy(response)
+    if request.endpoint in _INDEXABLE:
+        # Programs that check pages for search engines ask for it from within the page.
+        policy += f"; connect-src {config.current().public_url}/robots.txt"
+    return policy
 
 
 def _refuse_bad_encoding() -> None:
@@ -186,7 +197,7 @@ def _is_unknown_visitor() -> bool:
 
 
 def register(app: Flask, settings: Settings) -> None:
-    app.session_interface = _Sessions()
+    app.session_interface = _Sessions(app)
     # First, since every refusal shows what was typed.
     app.before_request(bodies.read)
     limiter.init_app(app)

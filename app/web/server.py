@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from app.config import Settings
 from app.web import streaming
 from app.web.bodies import MAX_DISCARDED, limit_at
 from app.web.callers import Callers, network
+from app.web.threads import Threads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -41,7 +41,7 @@ class Server:
 
     def __init__(self, app: Flask, settings: Settings, threads: int) -> None:
         self._app = app
-        self._threads = ThreadPoolExecutor(threads, "request")
+        self._threads = Threads(threads)
         self._callers = Callers(settings.trusted_proxies)
         # How many bodies with one limit are being read: of one network, and in all.
         self._reading: Counter[tuple[int, str | None]] = Counter()
@@ -54,15 +54,14 @@ class Server:
         except _Refused as refused:
             protocol.response_str(refused.status, _CLOSING, f"{refused.text}\n")
             return
-        loop = asyncio.get_running_loop()
-        status, headers, body = await loop.run_in_executor(self._threads, self._answer, environ)
+        status, headers, body = await self._threads.run(self._answer, environ)
         if isinstance(body, bytes):
             protocol.response_bytes(status, headers, body)
         else:
             await streaming.send(scope, protocol, self._threads, (status, headers, body))
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
-        self._threads.shutdown(wait=False)
+        self._threads.close()
 
     async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         declared = int(environ.get("CONTENT_LENGTH", 0))

@@ -1,11 +1,9 @@
 """Answers that are sent as they are made; one that fails midway breaks visibly."""
 
-import asyncio
 import os
 import socket
 import stat
 from collections.abc import Iterable
-from concurrent.futures import Executor
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
     from granian._granian import RSGIHTTPStreamTransport as Transport
     from granian.rsgi import Scope
+
+    from app.web.threads import Threads
 
 Headers = list[tuple[str, str]]
 
@@ -35,15 +35,15 @@ def is_streamed(method: str, status: int, headers: Headers) -> bool:
 async def send(
     scope: "Scope",
     protocol: "HTTPProtocol",
-    threads: Executor,
+    threads: "Threads",
     answer: tuple[int, Headers, Iterable[bytes]],
 ) -> None:
     """Each part is made in a thread; none is kept while a slow reader takes it."""
     status, headers, chunks = answer
-    loop, parts = asyncio.get_running_loop(), iter(chunks)
+    parts = iter(chunks)
     transport = protocol.response_stream(status, headers)
     try:
-        while part := await loop.run_in_executor(threads, next, parts, b""):
+        while part := await threads.run(next, parts, b""):
             if not await _is_sent(transport, part):
                 return
     except Exception as error:
@@ -52,7 +52,7 @@ async def send(
         _log.error("answer_cut_off", exc_info=error)
     finally:
         close = getattr(chunks, "close", lambda: None)
-        await loop.run_in_executor(threads, close)
+        await threads.run(close)
 
 
 async def _is_sent(transport: "Transport", part: bytes) -> bool:

@@ -45,6 +45,8 @@ def _kept() -> KnownZone:
 
 
 def _name(value: str) -> str | None:
+    if not value:
+        return None
     try:
         return validation.timezone(value)
     except ValueError:

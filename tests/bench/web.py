@@ -156,6 +156,8 @@ def serving(url: str, folder: Path, settings: Settings) -> Iterator[Site]:
             "SECRET_KEY": settings.secret_key,
             "PRESS_GUARD": "false",
             "WEB_CONCURRENCY": str(WORKERS),
+            # Otherwise it is the demo: each worker also has what the demo's mailbox needs.
+            "DEMO_DIR": "",
         }
         with site.spawn("-m", "app.serve"):
             until("the web", lambda: reached(site), lambda status: status == 200)

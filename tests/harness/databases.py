@@ -135,6 +135,8 @@ def postgresql_url() -> Iterator[str]:
     server = postgresql_in(folder, "delete")
     # It has to survive crashes of our processes, not of the machine.
     server.psql("ALTER SYSTEM SET fsync = off")
+    # Each transaction of its own would make another version of the database.
+    server.psql("ALTER SYSTEM SET autovacuum = off")
     server.psql("SELECT pg_reload_conf()")
     database.bind(server.get_uri())
     database.upgrade()

@@ -33,8 +33,8 @@ from app.services import idempotency, limits, search
 from app.services.bookings import confirm
 from app.services.bookings.request import request_booking
 from app.services.mail.reach import reach_of
-from app.services.search import SearchFilters
 from app.store import queries
+from app.store.db import database
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
 from app.web import booking_text, cookies, page_cache, zones
@@ -52,36 +52,35 @@ _SESSION_KEY = "asked"
 # When that was, in seconds since the epoch.
 _ASKED_AT = "asked_at"
 _DETAILS_SHOWN_FOR = timedelta(hours=1)
-# Longer texts are no days, zones or prices, and would fill memory.
-_MAX_KEPT_LENGTH = 80
-# Find a Therapist, by filters and page; a page has up to 60 KB.
+# Find a Therapist, by address and the visitor's zone; a page has up to 60 KB.
 pages = PageCache[SharedBody](64)
 
 
 @blueprint.get("/")
 def find() -> Response:
-    now, page, zone = clock.now(), search_params.page_number(request.args), zones.known()
-    filters, errors = search_params.search_filters(request.args, now, zone.name)
-
-    def make() -> SharedBody:
-        return SharedBody(_find_page(filters, errors, page, now).encode(), "text/html")
-
-    typed = search_params.typed(request.args)
-    is_long = max(map(len, typed)) > _MAX_KEPT_LENGTH
     # The time that this browser has just asked for must not be offered to it.
-    is_own = is_long or _has_just_asked(now)
-    body = make() if is_own else pages.get((request.method, filters, page, typed, zone), make)
-    return body.response()
+    make = _find_page if _has_just_asked() else _kept_find_page
+    return make().response()
 
 
-def _has_just_asked(now: datetime) -> bool:
+def _has_just_asked() -> bool:
     asked_at: int = session.get(_ASKED_AT, 0)
-    return now.timestamp() - asked_at <= page_cache.SECONDS + 1
+    return clock.now().timestamp() - asked_at <= page_cache.SECONDS + 1
 
 
-def _find_page(
-    filters: SearchFilters, errors: search_params.Errors, page: int, now: datetime
-) -> str:
+def _kept_find_page() -> SharedBody:
+    return pages.get_by_address(_find_page, zones.known())
+
+
+def _find_page() -> SharedBody:
+    # Connected here, since the kept page needs no database.
+    with database.connection():
+        return SharedBody(_find_html().encode(), "text/html")
+
+
+def _find_html() -> str:
+    now, page = clock.now(), search_params.page_number(request.args)
+    filters, errors = search_params.search_filters(request.args, now, zones.known().name)
     return render_template(
         "public/find.html",
         filters=filters,
@@ -100,11 +99,7 @@ def _find_page(
 
 @blueprint.get("/therapists/<slug>")
 def profile(slug: str) -> AnyResponse:
-    page = therapist_page.kept_page(slug)
-    response = make_response(page.html)
-    if page.is_hidden:
-        response.headers["X-Robots-Tag"] = "noindex"
-    return response
+    return therapist_page.kept_response(slug)
 
 
 @blueprint.post("/therapists/<slug>")

@@ -55,9 +55,12 @@ def days_asked_for() -> date | None:
     return None
 
 
-def with_own_values(html: str) -> str:
+def with_own_values(page: bytes) -> bytes:
     """A kept page with a form, for the visitor who asks for it now."""
-    return html.replace(_TOKEN, generate_csrf()).replace(_KEY, _new_key())
+    own = (_TOKEN, generate_csrf()), (_KEY, _new_key())
+    for mark, value in own:
+        page = page.replace(mark.encode(), value.encode())
+    return page
 
 
 def _new_key() -> str:

@@ -46,11 +46,6 @@ def search_filters(
     return filters, errors
 
 
-def typed(args: Args) -> tuple[str, ...]:
-    """What the form shows again as it came, right or wrong."""
-    return tuple(args.get(name, "") for name in ("day", "tz", "price", "sort"))
-
-
 def address_args(args: Args, filters: SearchFilters) -> dict[str, str]:
     """The parameters that ask for the same therapists in the same order.
 

@@ -1,27 +1,29 @@
 """A therapist's page: what it shows, and its text, which is kept until that changes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from flask import render_template
+from flask import Response, render_template
 
 from app import clock, config
 from app.services import search
 from app.store import queries, suppressions
 from app.store.models import Therapist
-from app.web import typed_fields, zones
+from app.web import scripts, typed_fields, zones
 from app.web.page_cache import PageCache
 from app.web.public import times_view
 from app.web.public.open_times import all_starts, arrange
 from app.web.public.request_form import RequestForm, asks_for_times, with_own_values
 from app.web.public.times_view import TimesView
+from app.web.scripts import KeptResponse
 from app.web.template_filters import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPage:
-    html: str
+    html: bytes
     is_hidden: bool
+    script_sources: str
 
 
 # By address and the visitor's zone; a page has up to 60 KB.
@@ -56,19 +58,28 @@ class TherapistPage:
         )
 
 
-def kept_page(slug: str) -> KeptPage:
+def kept_response(slug: str) -> Response:
     """The page before anything was sent. Raises NotFound."""
     page = pages.get_as_stored(lambda: _made(slug), zones.known())
-    return replace(page, html=with_own_values(page.html))
+    response = KeptResponse(with_own_values(page.html), mimetype="text/html")
+    response.script_sources = page.script_sources
+    if page.is_hidden:
+        response.headers["X-Robots-Tag"] = "noindex"
+    return response
 
 
 def _made(slug: str) -> KeptPage:
     therapist = queries.therapist_by_slug(slug)
+    page = _html(therapist).encode()
+    return KeptPage(page, therapist.is_hidden, scripts.sources_in(page))
+
+
+def _html(therapist: Therapist) -> str:
     if not therapist.takes_bookings:
-        return KeptPage(unavailable(therapist), therapist.is_hidden)
+        return unavailable(therapist)
     view, form = times_view.read_address(therapist)
     form.put_marks()
-    return KeptPage(read(therapist, view, form).html(), therapist.is_hidden)
+    return read(therapist, view, form).html()
 
 
 def read(therapist: Therapist, view: TimesView, form: RequestForm) -> TherapistPage:

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from flask import Flask, template_rendered
 
+from app.store.db import database
 from app.store.models import Therapist
 from app.web import page_cache
 from app.web.page_cache import PageCache
@@ -48,6 +49,14 @@ def test_a_page_is_made_once_for_all_visitors_and_again_when_it_is_old(
     assert seen == []
     monkeypatch.setattr(page_cache, "SECONDS", 0.0)
     assert "Another Name" in visitor.get("/").text
+
+
+def test_a_kept_list_needs_no_database(
+    story: Story, visitor: Visitor, minutes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = visitor.get("/").text
+    monkeypatch.setattr(database, "connection", None)
+    assert visitor.get("/").text == first
 
 
 def test_each_search_has_a_page_of_its_own(story: Story, visitor: Visitor, minutes: None) -> None:
@@ -146,6 +155,54 @@ def test_while_one_caller_makes_a_page_others_get_the_last(
     slow.join()
     monkeypatch.setattr(page_cache, "SECONDS", 600.0)
     assert pages.get("list", lambda: "never") == "new"
+
+
+def test_callers_for_whom_there_is_no_page_wait_for_the_one_who_makes_it(minutes: None) -> None:
+    pages, is_making, may_end = PageCache[str](2), threading.Event(), threading.Event()
+    found: list[str] = []
+
+    def make() -> str:
+        assert not is_making.is_set(), "only one makes it"
+        is_making.set()
+        assert may_end.wait(PATIENCE_S)
+        return "new"
+
+    callers = [
+        threading.Thread(target=lambda: found.append(pages.get("list", make))) for _ in range(3)
+    ]
+    for caller in callers:
+        caller.start()
+    assert is_making.wait(PATIENCE_S)
+    # Another version is another page.
+    assert pages.get("list", lambda: "other", version=2) == "other"
+    may_end.set()
+    for caller in callers:
+        caller.join()
+    assert found == ["new"] * 3
+
+
+def test_a_caller_who_waited_for_a_page_that_could_not_be_made_tries_itself(minutes: None) -> None:
+    pages, is_making, may_fail = PageCache[str](2), threading.Event(), threading.Event()
+
+    def fail() -> str:
+        is_making.set()
+        assert may_fail.wait(PATIENCE_S)
+        raise OSError
+
+    def first() -> None:
+        with suppress(OSError):
+            pages.get("list", fail)
+
+    failing = threading.Thread(target=first)
+    failing.start()
+    assert is_making.wait(PATIENCE_S)
+    found: list[str] = []
+    waiting = threading.Thread(target=lambda: found.append(pages.get("list", lambda: "new")))
+    waiting.start()
+    may_fail.set()
+    for each in (failing, waiting):
+        each.join()
+    assert found == ["new"]
 
 
 def test_a_page_that_cannot_be_made_is_not_answered_with_an_old_one(
