@@ -34,6 +34,11 @@ def test_it_stays_while_nothing_is_committed(cast: Cast) -> None:
     assert [database.version() for _ in range(3)] == [first] * 3
 
 
+def test_all_threads_see_the_same(cast: Cast) -> None:
+    in_transaction(rename)("own")
+    assert database.version() == in_another_thread(database.version)
+
+
 def test_a_commit_of_this_thread_or_another_makes_another(cast: Cast) -> None:
     seen = [database.version()]
     in_transaction(rename)("own")

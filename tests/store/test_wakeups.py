@@ -32,23 +32,24 @@ def listener() -> Iterator[threading.Semaphore]:
         for _ in wakeups.heard(is_over.is_set):
             heard.release()
 
-    thread = threading.Thread(target=listen)
+    thread, others = threading.Thread(target=listen), listeners()
     thread.start()
     try:
-        until("a listener", is_listened_to)
+        until("a listener", listeners, lambda count: count > others)
         yield heard
     finally:
         is_over.set()
         thread.join(PATIENCE_S)
 
 
-def is_listened_to() -> bool:
+def listeners() -> int:
     if database.is_sqlite():
         path: Path = database.db.obj.path
-        return bool(list(path.parent.glob(f"{path.name}.wake-*")))
+        return len(list(path.parent.glob(f"{path.name}.wake-*")))
     with database.connection():
-        sql = "SELECT 1 FROM pg_stat_activity WHERE query = 'LISTEN mindsum_outbox'"
-        return database.db.execute_sql(sql).fetchone() is not None
+        sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'LISTEN mindsum_outbox'"
+        (count,) = database.db.execute_sql(sql).fetchone()
+        return int(count)
 
 
 def test_everybody_who_listens_hears_of_emails_once_they_are_committed(story: Story) -> None:

@@ -32,8 +32,44 @@ class _Kept(threading.local):
     file: tuple[int, int, int] | None = None
     # Whether every statement since it was opened was free of faults.
     is_sound = True
-    # The connection, and its counts of changes, when it last looked.
-    seen: tuple[sqlite3.Connection, int, int] | None = None
+
+
+class _Counter:
+    """Counts the commits to a file; threads share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._uri = f"{path.absolute().as_uri()}?mode=rw"
+        self._guard = threading.Lock()
+        # It never writes, so it counts what all other connections commit.
+        self._connection: sqlite3.Connection | None = None
+        self._file: Hashable = None
+        self._opened = 0
+
+    def count(self, file: Hashable) -> Hashable:
+        """Another value after each commit, and never again the same. Raises sqlite3.Error."""
+        with self._guard:
+            if self._connection is None or self._file != file:
+                self._close()
+                self._connection = sqlite3.connect(
+                    self._uri, uri=True, timeout=BUSY_S, check_same_thread=False
+                )
+                # SQLite counts from the beginning for each connection.
+                self._file, self._opened = file, next(_versions)
+            try:
+                [(count,)] = self._connection.execute("PRAGMA data_version")
+            except sqlite3.Error:
+                self._close()
+                raise
+            return self._opened, count
+
+    def close(self) -> None:
+        with self._guard:
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
 
 class SqliteFile(peewee.SqliteDatabase):
@@ -58,7 +94,7 @@ class SqliteFile(peewee.SqliteDatabase):
         self.path = path
         self._may_create = False
         self._kept = _Kept()
-        self._version = next(_versions)
+        self._counter = _Counter(path)
 
     @contextmanager
     def creating(self) -> Iterator[None]:
@@ -103,19 +139,15 @@ class SqliteFile(peewee.SqliteDatabase):
             connection.close()
 
     def version(self) -> Hashable:
-        """See `database.version`; numbers of this process."""
-        connection: sqlite3.Connection = self._state.conn
-        # It counts what other connections committed, this one's own are in `total_changes`.
-        (by_others,) = self.execute_sql("PRAGMA data_version").fetchone()
-        seen = connection, by_others, connection.total_changes
-        if seen != self._kept.seen:
-            self._kept.seen, self._version = seen, next(_versions)
-        return self._version
+        """See `database.version`; the same for all threads of this process."""
+        with self._watched(), peewee.__exception_wrapper__:  # type: ignore[attr-defined] # not in its stubs
+            return self._counter.count(self._kept.file)
 
     def release(self) -> None:
-        """Close this thread's connection."""
+        """Close this thread's connection, and the one that counts."""
         self.close()
         self._drop_kept()
+        self._counter.close()
 
     def _drop_kept(self) -> None:
         kept, self._kept.connection = self._kept.connection, None
