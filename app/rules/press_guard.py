@@ -14,6 +14,8 @@ SCANNED_WITHIN = timedelta(minutes=2)
 OPENED_APART = timedelta(seconds=10)
 # A program that was asked then goes on without a pause; a person chooses.
 PAUSE = timedelta(minutes=1)
+# Of the links of one email that has just arrived, a person opens fewer pages before they press.
+MANY_OPENINGS = 8
 
 
 class Doubt(StrEnum):
@@ -26,6 +28,8 @@ class Doubt(StrEnum):
     OPENED_TOGETHER = "opened_together"
     # The arriving email's press was asked about, nothing was chosen, and its links are still busy.
     UNANSWERED = "unanswered"
+    # Since the email arrived page after page of its links was opened.
+    OPENED_OFTEN = "opened_often"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Opening(Span):
     link: Hashable
     # Whether its page has a button that changes something.
     acts: bool
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +78,30 @@ def doubt_of(press: Press, now: datetime) -> Doubt | None:
 def _doubt_of_email(press: Press, now: datetime) -> Doubt | None:
     if press.handed_over_at is None or now < press.handed_over_at + SCANNED_WITHIN:
         return Doubt.TOO_EARLY
-    if _goes_on(press, press.handed_over_at + SCANNED_WITHIN, now):
+    return _doubt_of_arrival(press, press.handed_over_at + SCANNED_WITHIN, now) or (
+        Doubt.OPENED_TOGETHER if _were_opened_together(press.openings) else None
+    )
+
+
+def _doubt_of_arrival(press: Press, scanned_until: datetime, now: datetime) -> Doubt | None:
+    """About what began before `scanned_until` and has gone on without a pause."""
+
+    def goes_on(began: Sequence[Span]) -> bool:
+        early = [each.first_at for each in began if each.first_at < scanned_until]
+        return bool(early) and now < _busy_until(max(early), press) + PAUSE
+
+    if goes_on(press.asked):
         return Doubt.UNANSWERED
-    return Doubt.OPENED_TOGETHER if _were_opened_together(press.openings) else None
+    is_often = sum(each.times for each in press.openings) >= MANY_OPENINGS
+    return Doubt.OPENED_OFTEN if is_often and goes_on(press.openings) else None
 
 
-def _goes_on(press: Press, scanned_until: datetime, now: datetime) -> bool:
-    """Whether there was no pause since a question that was asked before `scanned_until`."""
-    early = [each.first_at for each in press.asked if each.first_at < scanned_until]
-    if not early:
-        return False
-    busy_until = max(early)
+def _busy_until(busy_until: datetime, press: Press) -> datetime:
+    """When the first pause after that moment begins."""
     for span in sorted([*press.asked, *press.openings], key=lambda each: each.first_at):
         if span.first_at < busy_until + PAUSE:
             busy_until = max(busy_until, span.last_at)
-    return now < busy_until + PAUSE
+    return busy_until
 
 
 def _were_opened_together(openings: Sequence[Opening]) -> bool:

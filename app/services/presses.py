@@ -38,6 +38,7 @@ def _with_email(press: Press, link: LinkToken) -> Press:
             each.last_at,
             link=(each.purpose, each.booking_id, each.therapist_id),
             acts=each.purpose != LinkPurpose.SESSION,
+            times=each.times,
         )
         for each in facts.opened
     ]

@@ -15,10 +15,10 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def opened(link: str, first: float, last: float | None = None) -> Opening:
+def opened(link: str, first: float, last: float | None = None, times: int = 1) -> Opening:
     """A link opened so many seconds ago, and perhaps again."""
     last = first if last is None else last
-    return Opening(ago(first), ago(last), link=link, acts=link != "session")
+    return Opening(ago(first), ago(last), link=link, acts=link != "session", times=times)
 
 
 CASES = [
@@ -101,6 +101,25 @@ def test_going_on_without_a_pause_after_a_question_is_no_answer_to_it(
 ) -> None:
     spans = [Span(ago(each), ago(each)) for each in asked]
     press = Press(ago(10), handed_over_at=ago(handed_over), openings=openings, asked=spans)
+    assert doubt_of(press, NOW) is doubt
+
+
+@pytest.mark.parametrize(
+    ("openings", "doubt"),
+    [
+        ([opened("suggest", 250, 20, times=8)], Doubt.OPENED_OFTEN),
+        ([opened("suggest", 250, 70, times=7), opened("accept", 20)], Doubt.OPENED_OFTEN),
+        ([opened("session", 250), opened("suggest", 200, 20, times=7)], Doubt.OPENED_OFTEN),
+        # Fewer pages, a pause before this one, or nothing while the email was new.
+        ([opened("suggest", 250, 20, times=7)], None),
+        ([opened("suggest", 250, 80, times=8), opened("accept", 20)], None),
+        ([opened("suggest", 180, 20, times=30)], None),
+    ],
+)
+def test_many_pages_opened_since_the_email_arrived_are_a_program_s(
+    openings: list[Opening], doubt: Doubt | None
+) -> None:
+    press = Press(ago(10), handed_over_at=ago(300), openings=openings)
     assert doubt_of(press, NOW) is doubt
 
 

@@ -42,7 +42,8 @@ def arriving(story: Story) -> Iterator[Mail]:
 
 
 def _round(story: Story, number: int) -> Iterator[None]:
-    """One thing after another happens; each yield lets the emails leave."""
+    """One thing after another happens in a day; each yield lets the emails leave."""
+    story.at(MONDAY + timedelta(days=number))
     slow = _ask(story, number, hour=10)
     yield
     for hours in (2, 1):

@@ -12,11 +12,12 @@ from app.store.models import AccessEntry, AccessEvent, OutboxEmail, OutboxStatus
 
 @dataclass(frozen=True, slots=True)
 class OpenedLink:
-    """By purpose, booking and therapist; opened at both moments, and perhaps between them."""
+    """By purpose, booking and therapist; opened at both moments, and `times` in all."""
 
     purpose: str
     booking_id: int | None
     therapist_id: int | None
+    times: int
     first_at: datetime
     last_at: datetime
 
@@ -39,6 +40,7 @@ def _facts(email: Any) -> Any:
             AccessEntry.about,
             AccessEntry.booking,
             AccessEntry.therapist,
+            AccessEntry.times,
             AccessEntry.at,
             AccessEntry.last_at,
         )
