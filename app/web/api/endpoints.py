@@ -37,6 +37,7 @@ from app.web.api.input import (
     TakeIn,
     checked,
     json_object,
+    single_values,
 )
 from app.web.page_cache import PageCache
 from app.web.security import API_LIMIT, csrf, limiter
@@ -195,7 +196,8 @@ def list_slots(slug: str) -> Response:
 
 def _slots_text(slug: str) -> str:
     now, therapist = clock.now(), _therapist(slug)
-    params = checked(SlotsIn, {"from": now.date().isoformat(), **request.args.to_dict()})
+    given = single_values(request.args.to_dict(flat=False))
+    params = checked(SlotsIn, {"from": now.date().isoformat(), **given})
     from_at = datetime.combine(params.from_on, time(), UTC)
     until_at = from_at + timedelta(days=params.days)
     starts = availability.open_times(

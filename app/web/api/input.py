@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -163,6 +163,14 @@ def json_object(body: bytes) -> dict[str, Any]:
     if repeated:
         raise InvalidFields(*(FieldError(name, _REPEATED) for name in repeated))
     return value
+
+
+def single_values(given: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Of a query. Raises InvalidFields where it has a parameter more than once."""
+    repeated = [name[:_MAX_FIELD_NAME_LENGTH] for name, values in given.items() if len(values) > 1]
+    if repeated:
+        raise InvalidFields(*(FieldError(name, _REPEATED) for name in repeated))
+    return {name: values[0] for name, values in given.items()}
 
 
 def _repeated_fields(value: object, path: str) -> Iterator[str]:

@@ -85,6 +85,7 @@ def test_open_times_begin_today_for_two_weeks_and_leave_out_what_is_held(
         ("from=1700000000", "from"), ("from=9999-12-31", "from"), ("from=", "from"),
         ("days=0", "days"), ("days=63", "days"), ("days=1.0", "days"), ("days=", "days"),
         ("kind=gratis", "kind"), ("zone=UTC", "zone"),
+        ("days=7&days=8", "days"), ("kind=paid&kind=paid", "kind"),
     ],
 )  # fmt: skip
 def test_a_bad_question_for_open_times_is_refused_by_name(
