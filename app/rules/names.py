@@ -13,7 +13,7 @@ def _set(words: str) -> frozenset[str]:
 _TITLES = _set(
     """
     dr dra drs dipl diplpsych diplpäd diplsozpäd diploming prof profin
-    professor professora professorin doctor doktor doctora
+    professor professora professorin doctor doktor doctora capt captain sgt lt
     mr mrs ms miss mx mister missus sir dame lord lady madam rev revd reverend fr rabbi
     herr frau fräulein frl hr mag ing
     mme mlle monsieur madame mademoiselle maître
@@ -141,7 +141,9 @@ def _is_surname(words: list[str], parts: list[list[str]]) -> bool:
 def _are_letters(words: list[str]) -> bool:
     letters = _TITLES | _LETTERS_AFTER
     joined = _key("".join(words))
-    return all(_key(each) in letters for each in words) or joined in letters or _are_pronouns(words)
+    # "J. R." are initials, "Ph. D." is not.
+    is_in_parts = joined in letters and not (len(words) > 1 and joined in {"jr", "sr"})
+    return all(_key(each) in letters for each in words) or is_in_parts or _are_pronouns(words)
 
 
 def _are_pronouns(words: list[str]) -> bool:
