@@ -53,21 +53,33 @@ def _batch(
     """The result, and ids of the bookings that failed or did not change."""
     # Together, because a commit for each booking would be slow.
     bookings = due.locked(BATCH, left, *given)
-    done, failed, unchanged = 0, 0, []
-    for booking in bookings:
-        try:
-            with savepoint():
-                has_changed = step(booking)
-        except Exception as error:
-            if isinstance(error, StoreUnavailable) or errors.is_environmental(error):
-                raise
-            _log.exception("sweep_failed", booking=booking.reference)
-            failed += 1
-            has_changed = False
-        done += has_changed
-        if not has_changed:
-            unchanged.append(booking.id)
+    try:
+        with savepoint():
+            changed: list[bool | None] = [step(booking) for booking in bookings]
+    except Exception as error:
+        _raise_if_environmental(error)
+        # Read again, since they say what was undone.
+        bookings = due.locked(BATCH, left, *given)
+        changed = [_step_alone(booking, step) for booking in bookings]
+    unchanged = [booking.id for booking, has in zip(bookings, changed, strict=True) if not has]
+    done, failed = changed.count(True), changed.count(None)
     return JobResult(len(bookings), done, failed, oldest_at if bookings else None), unchanged
+
+
+def _step_alone(booking: Booking, step: Callable[[Booking], bool]) -> bool | None:
+    """Whether it changed the booking; None if it failed."""
+    try:
+        with savepoint():
+            return step(booking)
+    except Exception as error:
+        _raise_if_environmental(error)
+        _log.exception("sweep_failed", booking=booking.reference)
+        return None
+
+
+def _raise_if_environmental(error: Exception) -> None:
+    if isinstance(error, StoreUnavailable) or errors.is_environmental(error):
+        raise error
 
 
 def each_therapist(
@@ -81,8 +93,7 @@ def each_therapist(
             try:
                 done = _done_if_free(therapist.id, prepare(therapist))
             except Exception as error:
-                if isinstance(error, StoreUnavailable) or errors.is_environmental(error):
-                    raise
+                _raise_if_environmental(error)
                 _log.exception("sweep_failed", therapist=therapist.slug)
                 result = JobResult(1, 0, 1, oldest_at)
             else:
