@@ -87,10 +87,12 @@ def new_email(
         created_at=now,
         due_at=not_before or min(due_at or now, now),
     )
-    if address is None:
-        recipient = email.recipient
-        address = recipient.email if recipient else config.current().ops_email
-    email.domain = _domain(address)
+    recipient = email.recipient if address is None else None
+    # People's rows have the key of their address.
+    key = getattr(recipient, "email_key", None)
+    if key is None:
+        key = email_key(address or (recipient.email if recipient else config.current().ops_email))
+    email.domain = key.rpartition("@")[2]
     return email
 
 
