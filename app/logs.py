@@ -27,7 +27,7 @@ def _replace_control_characters(
     # A mail server's reply may hold anything, also what breaks or recolours a line.
     return {
         name: "".join(each if each.isprintable() else " " for each in value)
-        if isinstance(value, str)
+        if isinstance(value, str) and not value.isprintable()
         else value
         for name, value in event.items()
     }

@@ -37,7 +37,7 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
-# Babel takes tens of microseconds, and one email or page shows the same values several times.
+# They take tens of microseconds, and one email or page shows the same values several times.
 @lru_cache(maxsize=1024)
 def money(minor: int, currency: str) -> str:
     """`£1,234.50`, `-£1.50`, `CHF 60.00`, `JPY 6,000`, from minor units."""
@@ -58,6 +58,7 @@ def percent(value: Decimal) -> str:
     return f"{value.normalize():f}%"
 
 
+@lru_cache(maxsize=1024)
 def time(at: datetime, zone: str) -> str:
     """`14:00`; `01:30 GMT` in an hour that clocks show twice."""
     local = at.astimezone(ZoneInfo(zone))
@@ -80,6 +81,7 @@ def date(at: datetime, zone: str) -> str:
     return _formatted(at, "EEE d MMM y", zone)
 
 
+@lru_cache(maxsize=1024)
 def date_time(at: datetime, zone: str, named: str = "") -> str:
     """`Tue 3 Nov 2026, 14:00 (London, GMT)`, without the zone where it is `named` already."""
     if zone_name(at, zone) == named:
@@ -88,6 +90,7 @@ def date_time(at: datetime, zone: str, named: str = "") -> str:
     return f"{date(at, zone)}, {clock} ({zone_name(at, zone)})"
 
 
+@lru_cache(maxsize=1024)
 def time_range(starts_at: datetime, ends_at: datetime, zone: str) -> str:
     """`14:00–14:50`; `01:30 BST–01:20 GMT` if the clocks change in between."""
     end_zone = zone_abbreviation(ends_at, zone)

@@ -58,7 +58,8 @@ class Client(smtplib.SMTP):
         try:
             return super().getreply()
         finally:
-            if self.sock is not None:
+            # Seldom: it is a system call, and other threads take over meanwhile.
+            if self.sock is not None and self.sock.gettimeout() != timeout:
                 self.sock.settimeout(timeout)
 
 

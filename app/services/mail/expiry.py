@@ -28,7 +28,8 @@ _REMINDERS = frozenset({"session_reminder", "answer_reminder"})
 
 def why_stale(email: OutboxEmail, now: datetime) -> Reason:
     """Why the email would not be true any more at `now`; None if it may be sent."""
-    if isinstance(email.recipient, Client | Therapist) and email.recipient.is_erased:
+    recipient = email.recipient
+    if isinstance(recipient, Client | Therapist) and recipient.is_erased:
         return f"the {email.role} was erased"
     is_reminder = email.kind in _REMINDERS or email.facts.get("is_reminder")
     reach = reach_of(email.booking, now) if is_reminder and email.booking else None
