@@ -6,7 +6,7 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +102,7 @@ class Step:
     # Words that an error leaves out.
     hide: tuple[str, ...] = ()
     # Names that an error leaves out, too.
-    names: Collection[str] = ()
+    names: Callable[[], Collection[str]] = tuple
     # The command asks for more than every message needs.
     is_unlike_others: bool = False
     # What an error says behind the server's words.
@@ -136,7 +136,7 @@ def read_reply(client: smtplib.SMTP, step: Step) -> None:
         code,
         reply,
         step.hide,
-        names=step.names,
+        names=step.names(),
         is_unlike_others=step.is_unlike_others,
         advice=step.advice,
     )

@@ -184,7 +184,7 @@ class Connection(flask_mail.Connection):
         code, reply = read_final_reply(client)
         if code // 100 != 2:
             hide = _private(message.recipient)
-            raise error_from_reply("content", code, reply, hide, names=message.names)
+            raise error_from_reply("content", code, reply, hide, names=message.names())
 
     def _commands_ahead(self, client: smtplib.SMTP, following: Outgoing | None) -> bytes:
         if following is None:

@@ -20,8 +20,8 @@ class Outgoing:
     needs_utf8: bool = False
     # Called when all but the last line is sent; if it returns False the server takes nothing.
     may_finish: Callable[[], bool] = lambda: True
-    # What an error must not repeat of the server's words.
-    names: Collection[str] = ()
+    # What an error must not repeat of the server's words; called only for one.
+    names: Callable[[], Collection[str]] = tuple
     # Where bounces go, if not to MAIL_DEFAULT_SENDER.
     envelope_sender: str | None = None
 

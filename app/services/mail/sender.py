@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -169,7 +170,7 @@ class OutboxSender:
                 self._mailer.sign(message.to_bytes()),
                 message.needs_smtputf8,
                 self._may_finish(claim),
-                masking.words_of_email(email),
+                partial(masking.words_of_email, email),
                 envelope_sender(email),
                 claim=claim,
             )
