@@ -58,7 +58,7 @@ class Client(smtplib.SMTP):
         try:
             return super().getreply()
         finally:
-            # Seldom: it is a system call, and other threads take over meanwhile.
+            # Seldom: at a system call another thread takes over.
             if self.sock is not None and self.sock.gettimeout() != timeout:
                 self.sock.settimeout(timeout)
 
