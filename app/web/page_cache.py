@@ -35,27 +35,29 @@ class PageCache(Generic[P]):
         self._most = most
         self._changed = threading.Condition()
         self._pages: OrderedDict[Hashable, _Kept[P]] = OrderedDict()
-        # Keys with versions.
-        self._being_made: set[tuple[Hashable, Hashable]] = set()
+        # Keys with versions, each with an object that stands for this making of it.
+        self._being_made: dict[tuple[Hashable, Hashable], object] = {}
 
     def get(self, key: Hashable, make: Callable[[], P], version: Hashable = None) -> P:
         """A page of that version. `make` reads what it shows after the version was."""
         wanted = key, version
         with self._changed:
-            kept = self._kept(key, version)
-            if kept is None and wanted in self._being_made:
-                self._changed.wait_for(lambda: wanted not in self._being_made)
+            kept, making = self._kept(key, version), self._being_made.get(wanted)
+            if kept is None and making is not None:
+                # Only once: where it fails, all who waited try together. If one waited for the
+                # other, a database that does not answer would hold every thread of the server.
+                self._changed.wait_for(lambda: self._being_made.get(wanted) is not making)
                 kept = self._kept(key, version)
             if kept is not None:
                 return kept.page
-            self._being_made.add(wanted)
+            self._being_made[wanted] = object()
         made: _Kept[P] | None = None
         try:
             made = _Kept(make(), version, time.monotonic())
             return made.page
         finally:
             with self._changed:
-                self._being_made.discard(wanted)
+                self._being_made.pop(wanted, None)
                 self._put(key, made)
                 self._changed.notify_all()
 

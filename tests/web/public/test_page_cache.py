@@ -1,7 +1,7 @@
 """Find a Therapist and therapists' pages are made once a second at most."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.web import page_cache
 from app.web.page_cache import PageCache
 from app.web.public import directory, therapist_page
 from tests.harness.pages import ASHA, filled, token
-from tests.harness.waiting import PATIENCE_S
+from tests.harness.waiting import PATIENCE_S, until
 from tests.scenarios.story import Story
 from tests.web.conftest import Visitor, another_visitor, counted_queries
 
@@ -181,28 +181,47 @@ def test_callers_for_whom_there_is_no_page_wait_for_the_one_who_makes_it(minutes
     assert found == ["new"] * 3
 
 
-def test_a_caller_who_waited_for_a_page_that_could_not_be_made_tries_itself(minutes: None) -> None:
-    pages, is_making, may_fail = PageCache[str](2), threading.Event(), threading.Event()
+class Wanted:
+    """A page's key that counts how often it was looked for."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __hash__(self) -> int:
+        self.looks += 1
+        return 7
+
+
+def test_callers_who_waited_for_a_page_that_could_not_be_made_try_together(minutes: None) -> None:
+    pages, key, may_fail = PageCache[str](2), Wanted(), threading.Event()
+    together, found = threading.Barrier(2), list[str]()
 
     def fail() -> str:
-        is_making.set()
         assert may_fail.wait(PATIENCE_S)
         raise OSError
 
+    def make() -> str:
+        together.wait(PATIENCE_S)
+        return "new"
+
     def first() -> None:
         with suppress(OSError):
-            pages.get("list", fail)
+            pages.get(key, fail)
 
-    failing = threading.Thread(target=first)
-    failing.start()
-    assert is_making.wait(PATIENCE_S)
-    found: list[str] = []
-    waiting = threading.Thread(target=lambda: found.append(pages.get("list", lambda: "new")))
-    waiting.start()
+    def start(caller: Callable[[], object]) -> threading.Thread:
+        thread, before = threading.Thread(target=caller), key.looks
+        thread.start()
+        # It looks for the page, and whether somebody makes it, and then makes it or waits.
+        until("the caller", lambda: key.looks >= before + 2)
+        # Which needs what the caller holds until then.
+        pages.clear()
+        return thread
+
+    callers = [start(first), *(start(lambda: found.append(pages.get(key, make))) for _ in range(2))]
     may_fail.set()
-    for each in (failing, waiting):
+    for each in callers:
         each.join()
-    assert found == ["new"]
+    assert found == ["new"] * 2
 
 
 def test_a_page_that_cannot_be_made_is_not_answered_with_an_old_one(
