@@ -42,14 +42,20 @@ class Threads:
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            result, failure = None, None
-            try:
-                result = task.act(*task.arguments)
-            except BaseException as error:
-                failure = error
-            # The loop is closed where the server has stopped.
-            with suppress(RuntimeError):
-                task.loop.call_soon_threadsafe(_settle, task.done, result, failure)
+            _do(task)
+            # Otherwise an idle thread keeps its last request and answer in memory.
+            del task
+
+
+def _do(task: _Task) -> None:
+    result, failure = None, None
+    try:
+        result = task.act(*task.arguments)
+    except BaseException as error:
+        failure = error
+    # The loop is closed where the server has stopped.
+    with suppress(RuntimeError):
+        task.loop.call_soon_threadsafe(_settle, task.done, result, failure)
 
 
 def _settle(done: "asyncio.Future[Any]", result: Any, failure: BaseException | None) -> None:

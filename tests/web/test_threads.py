@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from app.web.threads import Threads
-from tests.harness.waiting import PATIENCE_S
+from tests.harness.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -44,6 +45,14 @@ def test_a_thread_goes_on_after_work_that_nothing_waits_for_any_more(threads: Th
         assert await threads.run(sum, (1, 2)) == 3
 
     asyncio.run(leave())
+
+
+def test_a_thread_with_nothing_to_do_keeps_no_answer(threads: Threads) -> None:
+    class Answer:
+        pass
+
+    kept = weakref.ref(asyncio.run(threads.run(Answer)))
+    until("the answer to be gone", lambda: kept() is None)
 
 
 def test_closing_waits_for_what_was_begun() -> None:
