@@ -225,7 +225,11 @@ class Settings(MailSettings):
     @field_validator("erasure_log")
     @classmethod
     def _is_no_folder(cls, value: Path | None) -> Path | None:
-        if value is not None and value.is_dir():
+        try:
+            is_folder = value is not None and value.is_dir()
+        except OSError as error:
+            raise ValueError("cannot be looked at") from error
+        if is_folder:
             raise ValueError("a folder")
         return value
 

@@ -92,6 +92,7 @@ BAD = [
     ("INBOUND_DOMAIN", "10.0.0.1"),
     ("INBOUND_DOMAIN", "in.example.1"),
     ("ERASURE_LOG", "/"),
+    ("ERASURE_LOG", "/" + "x" * 300),
     ("API_KEYS", "sh op:read:secret"),
     ("API_KEYS", ":write:secret"),
     ("API_KEYS", "shop:read:secret,secret"),
