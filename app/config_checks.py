@@ -70,7 +70,7 @@ def contradictions(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:
 
 
 def _behind_the_mail_door(s: "Settings", unread: set[str]) -> Iterator[ConfigError]:
-    """Addresses of people that only the mail door would hear: it knows none but its own."""
+    """Our people's addresses at INBOUND_DOMAIN: the mail door refuses what comes to them."""
     ours = [("OPS_EMAIL", s.ops_email), *(("OPS_SIGN_IN", each) for each in s.ops_sign_in)]
     if email_key(s.support_email) != email_key(s.ops_email):
         ours.append(("SUPPORT_EMAIL", s.support_email))

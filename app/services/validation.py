@@ -60,10 +60,10 @@ def _name(value: str, longest: int) -> str:
     if not is_visible(clean):
         raise ValueError("Please give a name that can be seen.")
     if all(unicodedata.category(each)[0] in "PMZ" for each in clean):
-        raise ValueError("Please give a name, and not only signs between words.")
+        raise ValueError("Please give a name, not only punctuation.")
     # Emails begin with it, and mail programs turn it into a link.
     if _WEB_ADDRESS.search(clean):
-        raise ValueError("Please give a name, and no web address.")
+        raise ValueError("Please give a name, not a web address.")
     return clean
 
 
