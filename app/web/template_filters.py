@@ -66,6 +66,17 @@ def name_zone(name: str) -> str:
     return name
 
 
+def zone_named_below(at: datetime, zone: str) -> str:
+    """Nothing: the zone of a time that follows, which the lines before it need not name."""
+    zone_name(at, zone)
+    return ""
+
+
+def times_in(name: str) -> str:
+    """`Times in London, GMT.`, or nothing where the page named that zone last."""
+    return "" if name == g.get("zone_named") else f"Times in {name_zone(name)}."
+
+
 def cancelling(fee: FeeWords, rule: CancellingRule, zone: str) -> str:
     return fee_words.cancelling(fee, rule, zone, g.get("zone_named", ""))
 
@@ -136,6 +147,7 @@ def _add_filters(app: Flask) -> None:
         relative_day=formatting.relative_day,
         zone_name=zone_name,
         name_zone=name_zone,
+        times_in=times_in,
         duration=formatting.duration,
         money=formatting.money,
         price=formatting.price,
@@ -157,6 +169,7 @@ def _add_globals(app: Flask) -> None:
     app.jinja_env.globals.update(
         in_demo=lambda: config.current().demo_dir is not None,
         has_ops_desk=lambda: bool(config.current().ops_sign_in),
+        zone_named_below=zone_named_below,
         asset=static_files.asset,
         script=scripts.script,
         zones=zones,

@@ -111,7 +111,7 @@ def test_the_request_form_says_which_times_are_too_near_to_cancel_free(
 ) -> None:
     pay(payment)
     near = text(visitor.get(ASHA))
-    assert "Times in London, GMT." in near
+    assert "These are Asha’s times, London, GMT." in near
     assert "Times up to Tue 3 Nov 2026, 09:00 start" in near
     assert f"once accepted, {COST}" in near
     far = text(visitor.get(f"{ASHA}?from=2026-11-10"))

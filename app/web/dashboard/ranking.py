@@ -80,7 +80,7 @@ class Chart:
 def draw_chart(weeks: Sequence[Week]) -> Chart:
     """Scaled so that the tallest bar fills the height."""
     most = max((week.total for week in weeks), default=0) or 1
-    blocks, labels = [], []
+    blocks, labels = list[Block](), list[MonthLabel]()
     for index, week in enumerate(weeks):
         x, y = index * _WEEK_WIDTH + (_WEEK_WIDTH - _BAR_WIDTH) // 2, float(_BARS_HEIGHT)
         for outcome in _OUTCOMES:
@@ -89,5 +89,8 @@ def draw_chart(weeks: Sequence[Week]) -> Chart:
             if height:
                 blocks.append(Block(outcome, x, round(y, 1), round(height, 1)))
         if index == 0 or week.starts_on.month != weeks[index - 1].starts_on.month:
+            # A month of which one week is shown has no room for its name.
+            if labels and x - labels[-1].x == _WEEK_WIDTH:
+                labels.pop()
             labels.append(MonthLabel(x, f"{week.starts_on:%b}"))
     return Chart(len(weeks) * _WEEK_WIDTH, _BARS_HEIGHT + _LABELS_HEIGHT, blocks, labels)

@@ -200,13 +200,14 @@ def _row(stored: StoredMessage, names: dict[str, str], moved_from: datetime | No
 def _tabs(stored: Iterable[StoredMessage]) -> list[Tab]:
     counts = Counter(address for each in stored for address in each.envelope_to)
     therapists = {each.email: each.name for each in queries.every_therapist()}
-    ops = config.current().ops_email
+    ops = {config.current().ops_email: "Ops"}
+    ops |= dict.fromkeys(config.current().ops_sign_in, "Ops desk")
     clients = {
         address: _client_name(address)
         for address in sorted(counts)
-        if address not in therapists and address != ops
+        if address not in therapists and address not in ops
     }
-    names = {**therapists, **clients, ops: "Ops"}
+    names = {**therapists, **clients, **ops}
     everyone = Tab("Everyone", None, sum(counts.values()))
     return [everyone, *(Tab(name, address, counts[address]) for address, name in names.items())]
 

@@ -61,7 +61,7 @@ def test_manage_booking_says_where_it_stands_in_the_clients_own_time(
     page = visitor.get(manage(app, mail)).text
     assert "Waiting for Asha’s answer" in page
     assert "Tue 3 Nov 2026, 05:00–05:50 (New York, EST)" in page
-    assert "Mon 2 Nov 2026, 07:00 (New York, EST)" in page
+    assert "Mon 2 Nov 2026, 07:00<" in page
     assert "I sleep badly." not in page
     assert not has_word("GMT", page)
     accept(booking)

@@ -175,6 +175,8 @@ def test_a_file_far_above_the_limit_is_answered_with_what_was_typed(asha: Visito
     assert refused.status_code == 413
     assert "A photo may have 5 MB at most" in refused.text
     assert "An hour of &lt;i&gt;typing&lt;/i&gt;." in refused.text
+    assert f'href="{PROFILE}"' in refused.text
+    assert "Send me my links again" not in refused.text
     assert all_rows() == before
 
 

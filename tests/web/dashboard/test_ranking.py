@@ -1,15 +1,17 @@
 """Ranking: the place, the sum spelled out, the standing, and the picture with its words."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from flask import Flask
 
+from app.rules.answer_history import Week
 from app.services.jobs import due
 from app.services.therapists import accounts
 from app.store.models import Booking, Therapist
+from app.web.dashboard.ranking import draw_chart
 from tests.harness.page_stories import sign_in
 from tests.harness.smtp_server import MailServer
 from tests.scenarios.cast import Cast
@@ -146,3 +148,8 @@ def test_ranking_needs_no_more_queries_as_enquiries_grow(story: Story, asha: Vis
     assert len(many) == len(few) <= 6
     assert len(page.data) < 40_000
     assert "On time: 61." in page.text
+
+
+def test_a_month_of_one_week_leaves_the_room_to_the_next_months_name() -> None:
+    weeks = [Week(date(2026, 8, 31) + timedelta(weeks=number)) for number in range(6)]
+    assert [label.text for label in draw_chart(weeks).labels] == ["Sep", "Oct"]

@@ -125,7 +125,7 @@ def test_an_unknown_time_zone_is_named_beside_its_field_and_kept(
     assert "Please give a time zone" in text(page)
     assert 'id="timezone-error"' in page.text
     assert forms(page)[0].fields["timezone"] == "Mars/Olympus"
-    assert "Times in London" in text(page)
+    assert "Asha’s times, London, GMT" in text(page)
 
 
 @pytest.mark.parametrize(
