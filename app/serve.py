@@ -16,6 +16,7 @@ from threading import Thread
 from app import config, create_app, listening
 from app.config import Settings
 from app.errors import ConfigError
+from app.store.db import database
 from app.web.ops.request_metrics import FOLDER_VARIABLE
 from app.web.server import Server
 
@@ -34,7 +35,7 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a new folder, for its owner only
 def command(settings: Settings) -> list[str]:
     # Without an access log: addresses hold signed links.
     return [
-        sys.executable, "-m", "granian", "app.serve:worker",
+        sys.executable, "-m", "app.preloaded", "app.serve:worker",
         "--interface", "rsgi",
         "--no-ws",
         "--factory",
@@ -77,6 +78,15 @@ def _check_port(settings: Settings) -> None:
             time.sleep(0.2)
         else:
             return
+
+
+def preload() -> None:
+    """What workers need, before they are forked: they share that memory until they write to it."""
+    # Loads the driver, and connects to nothing.
+    database.bind(config.load().database_url)
+    gc.collect()
+    # Each worker would copy what it looks through for garbage.
+    gc.freeze()
 
 
 def worker() -> Server:

@@ -19,6 +19,8 @@ from tests.harness.smtp_server import MailServer
 from tests.harness.waiting import PATIENCE_S, until
 
 REQUESTS = 40
+SHARED_KB = 10_000
+"""Of Python's objects; it is three times as much, and little where each worker loads its own."""
 
 
 @pytest.fixture
@@ -104,6 +106,15 @@ def test_workers_without_their_metrics_files_answer_and_so_do_their_replacements
         until("two other workers", lambda: workers_of(pid) - before, lambda new: len(new) == 2)
         until("the start page", lambda: site.call("GET", "/"), is_ok)
         until("a request to be counted", lambda: (site.call("GET", "/"), counted(site))[1])
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_workers_share_what_was_loaded_before_they_were_forked(site: Site) -> None:
+    with served(site) as pid:
+        for each in workers_of(pid):
+            shared = re.search(r"Shared_Dirty:\s+(\d+) kB", proc_text(each, "smaps_rollup"))
+            assert shared
+            assert int(shared[1]) > SHARED_KB
 
 
 def test_a_port_in_use_is_refused_in_one_line(
