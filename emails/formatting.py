@@ -37,7 +37,8 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
-# They take tens of microseconds, and one email or page shows the same values several times.
+# Kept, since each takes tens of microseconds, and an email or page shows the same value several
+# times.
 @lru_cache(maxsize=1024)
 def money(minor: int, currency: str) -> str:
     """`£1,234.50`, `-£1.50`, `CHF 60.00`, `JPY 6,000`, from minor units."""

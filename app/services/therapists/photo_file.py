@@ -1,4 +1,4 @@
-"""A photo as it is uploaded: known by their first bytes, cut square and written again."""
+"""Reads an uploaded photo, cuts it square and writes it again without metadata."""
 
 import subprocess
 import sys

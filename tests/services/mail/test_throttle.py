@@ -12,6 +12,7 @@ from app.rules.lifecycle import Actor
 from app.services.bookings import messages
 from app.services.mail import batch
 from app.services.mail import sender as sending
+from app.services.mail import throttle as throttles
 from app.services.mail.throttle import SendThrottle
 from app.store import outbox
 from app.store.db import database
@@ -117,7 +118,10 @@ def test_a_connection_that_is_being_greeted_or_says_goodbye_counts_as_let_in(
     assert {status for status, attempts in standings() if attempts} == {"sent"}
 
 
-def test_a_process_that_computes_all_the_time_keeps_two_connections(app: Flask) -> None:
+def test_a_process_that_computes_all_the_time_keeps_two_connections(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttles, "BUSY_LASTS_S", PATIENCE_S)
     throttle, mailer = SendThrottle(clock.now), app.extensions["mailer"]
     one, other, third = (mailer.connect() for _ in range(3))
     with throttle.slot(one), throttle.slot(other):
