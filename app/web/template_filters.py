@@ -67,7 +67,7 @@ def name_zone(name: str) -> str:
 
 
 def zone_named_below(at: datetime, zone: str) -> str:
-    """Nothing: the zone of a time that follows, which the lines before it need not name."""
+    """Empty text. A later line names the zone, so times before that line leave it out."""
     zone_name(at, zone)
     return ""
 
