@@ -29,6 +29,8 @@ def _therapist(
     headline: str,
     about: str,
     specialisms: str,
+    qualifications: str,
+    languages: str,
     free_consultation: bool = True,
 ) -> accounts.NewTherapist:
     first = name.split(maxsplit=1)[0].lower()
@@ -44,6 +46,8 @@ def _therapist(
         headline=headline,
         about=about,
         specialisms=specialisms,
+        qualifications=qualifications,
+        languages=languages,
     )
 
 
@@ -60,6 +64,8 @@ _CAST = (
             "behavioural tools where they help and plain talking where they do not."
         ),
         specialisms="Anxiety, Sleep, Work stress",
+        qualifications="MSc Psychology, MBACP (Accred)",
+        languages="English, Hindi",
     ),
     _therapist(
         "Bran Cole",
@@ -72,6 +78,8 @@ _CAST = (
             "at the pace of the person opposite. Sessions are unhurried; silence is welcome."
         ),
         specialisms="Grief, Depression, Life changes",
+        qualifications="MA Counseling, LMHC",
+        languages="English",
     ),
     _therapist(
         "Chi Nakamura",
@@ -84,6 +92,8 @@ _CAST = (
             "find rest, say no without guilt, and be a person again as well as a pair of hands."
         ),
         specialisms="Parenting, Burnout, Relationships",
+        qualifications="BSW, AASW",
+        languages="English, Japanese",
         free_consultation=False,
     ),
     _therapist(
@@ -97,6 +107,8 @@ _CAST = (
             "people who have lived through violence, flight or accidents, and those close to them."
         ),
         specialisms="Trauma, Anxiety, Migration",
+        qualifications="Dipl.-Psych., EMDR Europe",
+        languages="English, German, Arabic",
     ),
 )
 ADDRESSES = tuple(therapist.email for therapist in _CAST)
