@@ -87,7 +87,7 @@ def run(arguments: Sequence[str] | None = None, create: "Callable[[], Flask]" = 
     try:
         status = mindsum.main(arguments, prog_name="mindsum", standalone_mode=False, obj=create)
     except Exception as error:
-        return _say(*words_and_status(error))
+        return say(*words_and_status(error))
     finally:
         logging.disable(logging.NOTSET)
     return status if isinstance(status, int) else 0
@@ -115,7 +115,8 @@ def words_and_status(error: Exception) -> tuple[str, int]:
     return f"the database failed: {error}", FAULT
 
 
-def _say(words: str, status: int) -> int:
+def say(words: str, status: int) -> int:
+    """Print what went wrong in one line, and return the status."""
     # A database's error message may have several lines.
     printable = "".join(each if each.isprintable() else " " for each in words)
     # Where even that cannot be written, the exit status says it.

@@ -2,11 +2,12 @@
 
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
 from app import clock, config
-from app.cli import words_and_status
+from app.cli import say, words_and_status
 from app.cli.common import Mistake, json_option, print_json, with_database
 from app.mail_reading.recipients import recipients
 from app.services.inbound.receive import Taken, receive
@@ -32,8 +33,13 @@ def inbound(recipient: str | None, sender: str | None, as_json: bool) -> int:
         raise
     except Exception as error:
         # For any other status a mail server would give the message up.
-        _say_why(error)
-        return TRY_LATER
+        try:
+            words, _ = words_and_status(error)
+        except Exception:
+            with suppress(OSError):
+                traceback.print_exc()
+            return TRY_LATER
+        return say(words, TRY_LATER)
 
 
 class _NoDoor(Mistake):
@@ -62,12 +68,3 @@ def _take(recipient: str | None, sender: str | None, as_json: bool) -> int:
     statuses = [_STATUS[each] for each in results.values()]
     # Delivered to one of several is delivered; what is known to be temporary is tried again.
     return TRY_LATER if TRY_LATER in statuses else min(statuses)
-
-
-def _say_why(error: Exception) -> None:
-    try:
-        words, _ = words_and_status(error)
-    except Exception:
-        traceback.print_exc()
-    else:
-        click.echo(f"mindsum: {words}", err=True)

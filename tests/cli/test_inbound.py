@@ -4,8 +4,10 @@ import io
 import sys
 
 import pytest
+from flask import Flask
 
 from app import config
+from app.cli import run
 from app.cli.common import Mistake
 from app.config import Settings
 from app.errors import ConfigError, StoreUnavailable
@@ -84,6 +86,20 @@ def test_a_fault_of_ours_never_makes_a_mail_server_give_the_message_up(
     answer = mindsum("inbound")
     assert answer.status == 75
     assert words in answer.err
+
+
+def test_a_fault_that_cannot_be_told_is_one_to_try_again_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError("no space left")
+
+    def create() -> Flask:
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert run(["inbound"], create) == 75
 
 
 def test_without_standard_input_there_is_no_message(
