@@ -116,7 +116,7 @@ class Settings(MailSettings):
     log_format: Literal["text", "json"] = Field("text", description="text or json")
     ratelimit_enabled: bool = Field(True, description="true or false")
     # Where requests are counted; memory:// counts in each worker alone.
-    ratelimit_storage_uri: Annotated[str, AfterValidator(urls.with_small_scheme)] = Field(
+    ratelimit_storage_uri: Annotated[str, AfterValidator(urls.with_lower_case_scheme)] = Field(
         "memory://",
         description="a storage address such as memory:// or redis://HOST",
     )

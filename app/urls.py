@@ -57,7 +57,7 @@ def site_address(value: str) -> str:
     return f"{parts.scheme}://{host_name(parts.hostname)}{port}"
 
 
-def with_small_scheme(value: str) -> str:
+def with_lower_case_scheme(value: str) -> str:
     """Raises ValueError where there is none."""
     scheme, separator, rest = value.partition("://")
     if not separator:
@@ -93,7 +93,7 @@ def is_ip_address(value: str) -> bool:
 
 def database_url(value: str) -> str:
     """With its scheme in lower case. Raises ValueError for what no driver can ever use."""
-    url = with_small_scheme(value)
+    url = with_lower_case_scheme(value)
     if _UNPRINTABLE.search(url):
         raise ValueError("control characters")
     if url.startswith("sqlite:///"):

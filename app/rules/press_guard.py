@@ -14,7 +14,7 @@ SCANNED_WITHIN = timedelta(minutes=2)
 OPENED_APART = timedelta(seconds=10)
 # A program that was asked then goes on without a pause; a person chooses.
 PAUSE = timedelta(minutes=1)
-# Of the links of one email that has just arrived, a person opens fewer pages before they press.
+# A person opens fewer pages of a new email's links before they press.
 MANY_OPENINGS = 8
 
 
@@ -28,7 +28,7 @@ class Doubt(StrEnum):
     OPENED_TOGETHER = "opened_together"
     # The arriving email's press was asked about, nothing was chosen, and its links are still busy.
     UNANSWERED = "unanswered"
-    # Since the email arrived page after page of its links was opened.
+    # Many pages of its links were opened since the email arrived.
     OPENED_OFTEN = "opened_often"
 
 
@@ -84,7 +84,7 @@ def _doubt_of_email(press: Press, now: datetime) -> Doubt | None:
 
 
 def _doubt_of_arrival(press: Press, scanned_until: datetime, now: datetime) -> Doubt | None:
-    """About what began before `scanned_until` and has gone on without a pause."""
+    """About a visit that began before `scanned_until` and has gone on without a pause."""
 
     def goes_on(began: Sequence[Span]) -> bool:
         early = [each.first_at for each in began if each.first_at < scanned_until]

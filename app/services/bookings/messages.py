@@ -68,7 +68,7 @@ def keep_private_note(booking: Booking, body: str, *, now: datetime) -> Writing:
 
 
 def is_reason_stored(booking: Booking, reason: str) -> bool:
-    """Also for no reason. A second No does not replace the first one's."""
+    """True without a reason, too. A second decline does not replace the reason of the first."""
     stored = queries.writings_of(booking, Purpose.REASON) if reason else []
     return not reason or reason in [each.body for each in stored]
 
@@ -76,10 +76,10 @@ def is_reason_stored(booking: Booking, reason: str) -> bool:
 def _same_press(
     booking: Booking, purpose: Purpose, author: Actor, body: str, now: datetime
 ) -> Writing | None:
-    for last in queries.writings_of(booking, purpose)[-1:]:
-        is_same = (last.author, last.body) == (author, body)
-        return last if is_same and now - last.created_at < _SAME_PRESS else None
-    return None
+    written = queries.writings_of(booking, purpose)
+    if not written or now - written[-1].created_at >= _SAME_PRESS:
+        return None
+    return written[-1] if (written[-1].author, written[-1].body) == (author, body) else None
 
 
 def _write(booking: Booking, purpose: Purpose, author: Actor, body: str, now: datetime) -> Writing:

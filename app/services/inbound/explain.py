@@ -1,4 +1,4 @@
-"""Emails that say what a message would have meant: one a booking, reader, cause and hour."""
+"""Emails that say what a message would have meant: one for each booking, reader, cause, hour."""
 
 from datetime import datetime, timedelta
 from typing import Any

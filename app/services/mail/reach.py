@@ -34,7 +34,7 @@ class Reach:
     therapist: Unreached | None
     # Sides that called an email of ours spam: what a booking needs still goes to them.
     complained: Collection[Role]
-    # When those reminders to answer were written that a mail server took.
+    # For each reminder to answer that a mail server took: when it was written.
     reminded_at: Collection[datetime]
 
     def reminds(self, role: Role) -> bool:

@@ -166,7 +166,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def single_values(given: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Of a query. Raises InvalidFields where it has a parameter more than once."""
+    """A query's parameters. Raises InvalidFields if one is given more than once."""
     repeated = [name[:_MAX_FIELD_NAME_LENGTH] for name, values in given.items() if len(values) > 1]
     if repeated:
         raise InvalidFields(*(FieldError(name, _REPEATED) for name in repeated))

@@ -133,7 +133,7 @@ def _side(who: str) -> Actor:
 
 
 def _answer(reference: str, move: Move, typed: str) -> ResponseReturnValue:
-    """A reason to decline is none to accept, which the same form offers."""
+    """`typed` is a reason only to decline; the same form has the button to accept."""
     reason = typed if move is Move.DECLINE else ""
     result = ops_bookings.answer(reference, move, via=Via.OPS, now=clock.now(), reason=reason)
     is_stored = messages.is_reason_stored(result.booking, typed)
