@@ -188,7 +188,7 @@ KINDS: dict[str, EmailKind] = {
         lasts=_NEWS,
     ),
     "therapist_cancelled": EmailKind(
-        to=("client",), calendar="cancelled", values=(*_OFFERS, "in_answer"), lasts=_NEWS
+        to=("client",), calendar="cancelled", values=(*_OFFERS, "in_answer", "by_ops"), lasts=_NEWS
     ),
     "cancellation_recorded": EmailKind(
         to=("therapist",),

@@ -218,6 +218,9 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
         f"{kind}.by_ops": partial(sample, kind, by_ops=True)
         for kind in ("withdrawal_receipt", "cancellation_receipt", "cancellation_recorded")
     },
+    "therapist_cancelled.in_answer_by_ops": partial(
+        sample, "therapist_cancelled", in_answer=True, by_ops=True
+    ),
     "booking_accepted.suggested_by_ops": partial(accepted, took_suggestion=True, by_ops=True),
     "booking_received.moved_by_ops": partial(received, has_moved=True, by_ops=True),
     "session_confirmed.moved_by_ops": partial(
