@@ -70,8 +70,11 @@ def read() -> None:
     """Have the request's body in memory; of one that is too large its beginning, and abort."""
     environ, limit = request.environ, limit_of(request.endpoint)
     declared = get_content_length(environ)
-    if declared is None and request.method in {"GET", "HEAD", "OPTIONS"}:
-        return
+    if request.method in {"GET", "HEAD", "OPTIONS"}:
+        # No form: a page that is kept would show others what one visitor sent with it.
+        environ.pop("CONTENT_TYPE", None)
+        if declared is None:
+            return
     # Not every server ends what is read where the declared length does.
     body = _read(environ, limit + 1 if declared is None else min(declared, limit + 1))
     is_too_large = max(len(body), declared or 0) > limit

@@ -59,6 +59,14 @@ def test_a_kept_list_needs_no_database(
     assert visitor.get("/").text == first
 
 
+def test_what_comes_in_the_body_of_a_get_is_on_no_other_visitors_page(
+    app: Flask, story: Story, visitor: Visitor, minutes: None
+) -> None:
+    Therapist.update(is_paused=True).where(Therapist.slug == "asha").execute()
+    visitor.get(ASHA, data={"note": "Call Eve instead."})
+    assert "Eve" not in another_visitor(app).get(ASHA).text
+
+
 def test_each_search_has_a_page_of_its_own(story: Story, visitor: Visitor, minutes: None) -> None:
     assert "/therapists/bran" in visitor.get("/").text
     assert "/therapists/bran" not in visitor.get("/?name=Asha").text
