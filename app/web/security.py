@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Iterable
-from hashlib import sha1
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -94,9 +93,6 @@ csrf = CSRFProtect()
 
 
 class _Sessions(SecureCookieSessionInterface):
-    # Flask's own is written in Python, which `hmac` takes a slower way for.
-    digest_method = staticmethod(sha1)
-
     def __init__(self, app: Flask) -> None:
         # Flask makes another one for each session that it opens or saves.
         self._serializer = super().get_signing_serializer(app)
