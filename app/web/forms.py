@@ -8,6 +8,7 @@ from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, ValidationError
 
+from app.errors import InvalidFields
 from app.rules.names import tells_given_name
 from app.services import validation
 
@@ -53,6 +54,11 @@ def check_zone(_form: FlaskForm, field: Field) -> None:
 
 def add_error(form: FlaskForm, field: str, message: str) -> None:
     form[field].errors = [*form[field].errors, message]
+
+
+def add_errors(form: FlaskForm, refusal: InvalidFields) -> None:
+    for error in refusal.errors:
+        add_error(form, error.field, error.message)
 
 
 def require_given_name(name: Field, given_name: Field) -> None:

@@ -34,6 +34,18 @@ def open_account(new: NewTherapist, now: datetime, *, is_welcomed: bool) -> Ther
     return therapist
 
 
+def opened_before(new: NewTherapist) -> Therapist | None:
+    """The account that a form with the same values has opened."""
+    found = queries.therapist_by_email(new.email)
+    names = ("slug", "name", "timezone", "rate_minor", "meeting_url", "offers_free_consultation")
+    if found is None or any(getattr(found, name) != getattr(new, name) for name in names):
+        return None
+    has_same_name = new.given_name in (None, found.given_name)
+    has_same_phone = (queries.phone_of(found) or "") == new.phone
+    has_same_hours = set(availability.windows_of(found)) == set(new.windows)
+    return found if has_same_name and has_same_phone and has_same_hours else None
+
+
 def record_of(slug: str) -> AccountRecord:
     """Raises NotFound."""
     therapist = queries.therapist_by_slug(slug)

@@ -13,7 +13,7 @@ from app.services.ops import acts, unreachable
 from app.services.therapists import accounts, standing
 from app.store import queries
 from app.web import access
-from app.web.forms import add_error
+from app.web.forms import add_errors
 from app.web.ops import base
 from app.web.ops.forms import AccountForm
 from app.web.reopened import lead_back
@@ -73,11 +73,13 @@ def add() -> ResponseReturnValue:
     form.currency = config.current().currency
     if not form.validate():
         return _add_page(form), HTTPStatus.UNPROCESSABLE_ENTITY
+    new = form.to_account()
     try:
-        added = ops_accounts.open_account(form.to_account(), clock.now(), is_welcomed=True)
+        added = ops_accounts.open_account(new, clock.now(), is_welcomed=True)
     except InvalidFields as refusal:
-        for error in refusal.errors:
-            add_error(form, error.field, error.message)
+        if ops_accounts.opened_before(new):
+            return base.said("This account is open already.", ".show_account", slug=new.slug)
+        add_errors(form, refusal)
         return _add_page(form), HTTPStatus.UNPROCESSABLE_ENTITY
     message = f"The account is open. We email {added.given_name} how to begin."
     return base.said(message, ".show_account", slug=added.slug)

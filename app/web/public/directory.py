@@ -39,7 +39,7 @@ from app.store.models import Booking, Therapist
 from app.store.queries import directory
 from app.web import booking_text, cookies, page_cache, zones
 from app.web.compression import SharedBody
-from app.web.forms import add_error
+from app.web.forms import add_error, add_errors
 from app.web.page_cache import PageCache
 from app.web.public import search_params, therapist_page, times_view, unconfirmed
 from app.web.public.request_form import RequestForm, asks_for_times
@@ -214,8 +214,7 @@ def _form_page(
 def _refusal_page(therapist: Therapist, form: RequestForm, refusal: DomainError) -> Response:
     match refusal:
         case InvalidFields():
-            for error in refusal.errors:
-                add_error(form, error.field, error.message)
+            add_errors(form, refusal)
             return _form_page(therapist, form, HTTPStatus.UNPROCESSABLE_ENTITY)
         case FreeConsultationUsed():
             # What else they want is theirs to say: paying is not chosen for them.

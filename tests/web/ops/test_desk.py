@@ -463,6 +463,12 @@ def test_a_therapist_is_added_and_welcomed(story: Story, olu: Visitor) -> None:
     assert (kit.given_name, kit.rate_minor, queries.phone_of(kit)) == ("Kit", 7500, "+442079460000")
     assert OutboxEmail.get(OutboxEmail.therapist == kit).kind == "welcome"
     assert on_record() == [act("therapist_add")]
+    before = all_rows()
+    again = send(olu, "/ops/therapists/add", **NEW)
+    assert (again.location, all_rows()) == (added.location, before)
+    assert "open already" in text(olu.get(again.location))
+    for other in ({"rate": "80"}, {"available": "Mon 9am to 5pm"}, {"phone": ""}, {"slug": "kit"}):
+        assert send(olu, "/ops/therapists/add", **{**NEW, **other}).status_code == 422
 
 
 @pytest.mark.parametrize(
