@@ -168,7 +168,9 @@ def _check_starts(booking: Booking, move: TimeMove, starts: list[datetime], now:
     policy = config.current().policy
     most = 1 if move is TimeMove.MOVE_ENQUIRY else policy.most_proposed
     if not 1 <= len(starts) <= most:
-        words = "Please give one start." if most == 1 else f"Please give one to {most} starts."
+        words = (
+            "Please choose one time." if most == 1 else f"Please choose up to {most} of the times."
+        )
         raise InvalidFields(FieldError("starts", words))
     if booking.starts_at in starts:
         raise InvalidFields(FieldError("starts", "Please give other starts than the present one."))
