@@ -88,6 +88,21 @@ def test_no_calendar_event_is_on_its_way_to_a_therapist_who_is_not_reached(
     assert "on its way" not in page
 
 
+def test_asking_to_move_promises_no_answer_of_a_therapist_who_is_not_reached(
+    app: Flask, story: Story, visitor: Visitor
+) -> None:
+    booking = story.ask()
+    with app.test_request_context():
+        path = tokens.path(LinkPurpose.MANAGE, booking) + "/move"
+    assert "then has 3 hours" in visitor.get(path).text
+    refuse(story, app, ASHA)
+    for _status in ("requested", "accepted"):
+        page = visitor.get(path).text
+        assert "do not reach Asha" in page
+        assert "3 hours" not in page
+        story.accept(booking)
+
+
 def test_manage_booking_says_who_is_not_reached(app: Flask, story: Story, visitor: Visitor) -> None:
     booking = story.ask()
     refuse(story, app, ASHA)

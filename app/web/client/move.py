@@ -11,6 +11,7 @@ from app.errors import DomainError, InvalidFields, LinkOutdated, SlotTaken, Time
 from app.links import LinkPurpose
 from app.rules.lifecycle import LIVE, Actor, Via
 from app.services.bookings import propose
+from app.services.mail.reach import reach_of
 from app.store import queries
 from app.store.models import Booking
 from app.web import times_to_offer
@@ -97,6 +98,7 @@ def _page(
     page = render_template(
         "client/move.html",
         **manage.booking_context(booking, now),
+        reach=reach_of(booking, now),
         times=times_to_offer.read(booking, booking.client_timezone, now),
         refusal=times_to_offer.refusal_text(refusal),
         is_sent=request.method == "POST",

@@ -115,7 +115,9 @@ def reactivate(slug: str) -> ResponseReturnValue:
         return _account_page(slug, HTTPStatus.UNPROCESSABLE_ENTITY, typed=typed, error=str(error))
     if not standing.reactivate(slug, clock.now(), reason=reason):
         return _account_page(slug, HTTPStatus.CONFLICT)
-    return base.said("Active again; the therapist is told.", ".show_account", slug=slug)
+    is_unreached = ops_accounts.record_of(slug).unreachable
+    told = "our emails do not reach the therapist." if is_unreached else "the therapist is told."
+    return base.said(f"Active again; {told}", ".show_account", slug=slug)
 
 
 @blueprint.post("/therapists/<slug>/reachable")

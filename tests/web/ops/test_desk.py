@@ -24,6 +24,7 @@ from app.store.models import (
     OutboxEmail,
     OutboxStatus,
     StandingEntry,
+    Suppression,
     Therapist,
     TimelineEntry,
 )
@@ -415,6 +416,16 @@ def test_an_account_is_reactivated_with_a_reason_that_stays_on_record(
     assert exported[-1]["reason"] == "She was ill; see call of Monday."
     again = send(olu, f"{path}/reactivate", reason="Again.")
     assert again.status_code == 409
+
+
+def test_a_reactivated_therapist_who_is_not_reached_is_not_said_to_be_told(
+    story: Story, olu: Visitor
+) -> None:
+    deactivate("asha")
+    key = Therapist.get(slug="asha").email_key
+    Suppression.create(address_key=key, reason="550 no such user", at=story.now)
+    done = send(olu, "/ops/therapists/asha/reactivate", reason="She was ill.")
+    assert "Active again; our emails do not reach the therapist" in text(olu.get(done.location))
 
 
 def test_the_reason_is_stored_encrypted_and_goes_when_its_therapist_is_erased(

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 from flask import Flask
 
+from app.services.therapists import accounts
+from app.store.models import Therapist
 from tests.harness.page_stories import sign_in_as_ops
 from tests.scenarios.story import ELI, Story
 from tests.web.conftest import Visitor
@@ -14,6 +16,7 @@ def test_each_row_has_one_link_that_covers_all_of_it(
     app: Flask, story: Story, visitor: Visitor
 ) -> None:
     sign_in_as_ops(app, story.mail, visitor)
+    accounts.replace_phone(Therapist.get(slug="asha"), "+442079460000")
     late = story.ask()
     moved = story.ask(starts_at=late.starts_at + timedelta(days=1), client=ELI)
     story.propose(moved, late.starts_at + timedelta(days=2))
