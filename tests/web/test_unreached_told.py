@@ -112,6 +112,9 @@ def test_manage_booking_says_who_is_not_reached(app: Flask, story: Story, visito
     assert "do not reach Asha" in page
     assert "An email to Asha did not arrive" in page
     assert "chasing" not in page
-    story.withdraw(booking)
+    story.accept(booking)
+    assert "our emails bring" in visitor.get(path).text
     refuse(story, app, DEE[1])
-    assert "Our emails to you do not arrive" in visitor.get(path).text
+    page = visitor.get(path).text
+    assert "Our emails to you do not arrive" in page
+    assert "our emails bring" not in page
