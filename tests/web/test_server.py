@@ -68,7 +68,8 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> Flask:
     app = Flask("echo")
     app.before_request(bodies.read)
     app.add_url_rule("/", "body", lambda: request.get_data(), methods=["GET", "POST"])
-    app.add_url_rule("/environ", "environ", lambda: repr(sorted(request.environ.items())))
+    environ = "/environ", "environ", lambda: repr(sorted(request.environ.items()))
+    app.add_url_rule(*environ, methods=["POST"])
     return app
 
 
@@ -139,7 +140,7 @@ def test_slow_bodies_of_one_network_leave_room_for_others(echo: Flask) -> None:
     same = Exchange([b"b"], length(1), client="192.0.2.1:9")
     mapped = Exchange([b"b"], length(1), client="[::ffff:192.0.2.1]:9")
     other = Exchange([b"b"], length(1), client="192.0.2.2:9")
-    without_body = Exchange([], [], method="GET", path="/environ")
+    without_body = Exchange([], [], method="POST", path="/environ")
     asyncio.run(exchanged(echo, *slow, same, mapped, other, without_body, hang=most))
     answers = [each.answer and each.answer[0] for each in (same, mapped, other, without_body)]
     assert answers == [503, 503, 200, 200]
@@ -229,7 +230,7 @@ def test_the_application_sees_the_request_as_any_wsgi_server_shows_it(echo: Flas
         ("x-forwarded-for", "192.0.2.7"), ("x-forwarded-for", "192.0.2.8"),
         ("x_forwarded_for", "192.0.2.9"), ("content-type", "text/plain"),
     ]  # fmt: skip
-    sent = Exchange([], headers, method="GET", path="/environ", client="[2001:db8::1]:4711")
+    sent = Exchange([], headers, method="POST", path="/environ", client="[2001:db8::1]:4711")
     shown = one(echo, sent)[2].decode()
     for name, value in {
         "HTTP_COOKIE": "a=1; b=2",

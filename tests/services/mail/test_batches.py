@@ -12,7 +12,7 @@ from tests.harness.smtp_server import FaultyServer
 from tests.scenarios.story import DEE, ELI, Story, sender_to, total
 from tests.web.conftest import counted_queries
 
-BOOKINGS = 24
+BOOKINGS = 12
 ASHA = "asha@therapists.example"
 
 
