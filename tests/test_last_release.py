@@ -1,17 +1,15 @@
 """What release 0.1 left behind goes on: its database, its links, and what it sent on the wire."""
 
 import json
-import re
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from itsdangerous import URLSafeTimedSerializer
 
 from app import create_app, links
 from app.cli import run
@@ -22,28 +20,16 @@ from app.services.ops import replay
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, SignIn
-from emails.message import message_id
+from tests.harness.databases import empty_database
 from tests.harness.processes import ROOT
 from tests.harness.smtp_server import MailServer
 from tests.scenarios import fixed_life, last_release
-from tests.scenarios.fixed_life import FixedLife
 from tests.scenarios.last_release import DATA, LINKS, THEN, WIRE, settings_for
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database of either kind without tables."""
-    if request.param == "sqlite":
-        (tmp_path / "last.db").touch()
-        yield f"sqlite:///{tmp_path / 'last.db'}"
-    else:
-        shared = request.getfixturevalue("postgresql_url")
-        name = f"last_{tmp_path.name}".lower()
-        database.bind(shared)
-        with database.connection():
-            database.db.execute_sql(f'CREATE DATABASE "{name}"')
-        yield shared.replace("/postgres?", f"/{name}?")
-    database.release()
+    yield from empty_database(request, tmp_path)
 
 
 @pytest.fixture
@@ -73,28 +59,6 @@ def answer(app: Flask, path: str) -> Any:
     return response.json
 
 
-def missing(before: Any, now: Any, where: str = "") -> Iterator[str]:
-    """What an answer of the last release held that today's does not; what is new is no fault."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for name, value in before.items():
-            if name not in now:
-                yield f"{where}.{name} is gone"
-            else:
-                yield from missing(value, now[name], f"{where}.{name}")
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for number, (one, other) in enumerate(zip(before, now, strict=True)):
-            yield from missing(one, other, f"{where}[{number}]")
-    elif before != now and not is_wording(where):
-        yield f"{where}: {before!r} became {now!r}"
-
-
-def is_wording(where: str) -> bool:
-    """Whether a value is a sentence for people, which may be said better."""
-    return where.rpartition(".")[2] in {"what_moved_it", "what_would_mend_it", "name"} and (
-        ".ranking" in where
-    )
-
-
 def test_it_is_the_newest_tag() -> None:
     """Where a release has a tag, what it left behind is kept."""
     before = ["git", "describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"]
@@ -113,7 +77,7 @@ def test_the_api_answers_for_its_bookings_as_it_did(upgraded: Flask) -> None:
     assert len(reads) == len(LINKS["made"]) - 1
     for each in reads:
         now = answer(upgraded, "/api/v1" + each["call"].removeprefix("GET "))
-        assert list(missing(each["json"], now, each["call"])) == []
+        assert list(fixed_life.missing(each["json"], now, each["call"])) == []
 
 
 def test_its_bookings_have_the_names_and_zones_of_their_clients(upgraded: Flask) -> None:
@@ -217,58 +181,6 @@ def test_its_therapists_have_no_phone_and_can_be_given_one(
         capsys.readouterr()
         assert run(["therapist", words[0], "bran", *words[1:], "--json"], lambda: upgraded) == 0
         assert json.loads(capsys.readouterr().out)["phone"] == phone
-
-
-@pytest.fixture
-def fixed(
-    empty_url: str, mail: MailServer, time_machine: Any, monkeypatch: pytest.MonkeyPatch
-) -> FixedLife:
-    """Today's application at the start of the life that the last release lived."""
-
-    def move_to(at: datetime) -> None:
-        time_machine.move_to(at, tick=False)
-
-    return last_release.begin(empty_url, mail, monkeypatch, move_to)
-
-
-def test_a_fixed_life_looks_the_same_from_outside(fixed: FixedLife) -> None:
-    assert fixed_life.live(fixed) == {
-        part: reference for part, reference in LINKS["made"].items() if part != "queued"
-    }
-    assert [each["call"] for each in fixed.answers] == [each["call"] for each in WIRE["answers"]]
-    for before, now in zip(WIRE["answers"], fixed.answers, strict=True):
-        assert list(missing(before, now, before["call"])) == []
-    before = {each["headers"]["Message-ID"]: each for each in WIRE["emails"]}
-    # The session was accepted within two hours of what is now the first reminder's time.
-    for address in ("asha@therapists.example", "dee@clients.example"):
-        reference = LINKS["made"]["completed"]
-        del before[message_id(reference, "session_reminder", address, 24, "mindsum.test")]
-    now = {str(each["Message-ID"]): fixed_life.wire(each) for each in fixed.received()}
-    assert list(now) and set(now) == set(before)
-    for number, email in before.items():
-        assert lasting(now[number]) == lasting(email)
-
-
-def lasting(email: dict[str, Any]) -> dict[str, Any]:
-    """With what links say, and those lines of the calendar by which a program knows an entry."""
-    unfolded = (email["calendar"] or "").replace("\n ", "")
-    lines = re.sub(r"(?m)^ORGANIZER;CN=[^:]*:", "ORGANIZER:", unfolded).splitlines()
-    words = ("SUMMARY", "DESCRIPTION", "URL")
-    return email | {
-        "calendar": [each for each in lines if not each.startswith(words)],
-        # Links to suggest another time are new.
-        "links": sorted(said_by(each) for each in email["links"] if "/suggest/" not in each),
-    }
-
-
-def said_by(link: str) -> list[str]:
-    """The parts of a link; of its token the time, and the payload without its email's number."""
-    path, _, query = link.partition("?")
-    *way, token = path.split("/")
-    if "link" not in way:
-        return [link]
-    _, payload = URLSafeTimedSerializer("any key").loads_unsafe(token)
-    return [*way, *map(str, payload[:3]), token.split(".")[-2], query]
 
 
 def test_its_accepted_session_is_reminded_before_free_cancelling_ends(upgraded: Flask) -> None:

@@ -229,3 +229,18 @@ def sqlite_copy(request: pytest.FixtureRequest, folder: Path) -> str:
     path = folder / "mindsum.db"
     shutil.copy(request.getfixturevalue(kind), path)
     return f"sqlite:///{path}"
+
+
+def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """A database of either kind without tables."""
+    if request.param == "sqlite":
+        (folder / "last.db").touch()
+        yield f"sqlite:///{folder / 'last.db'}"
+    else:
+        shared = request.getfixturevalue("postgresql_url")
+        name = f"last_{folder.name}".lower()
+        database.bind(shared)
+        with database.connection():
+            database.db.execute_sql(f'CREATE DATABASE "{name}"')
+        yield shared.replace("/postgres?", f"/{name}?")
+    database.release()

@@ -8,7 +8,7 @@ import random
 import re
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -198,3 +198,25 @@ def live(life: FixedLife) -> dict[str, str]:
     life.api("GET", "/therapists")
     life.api("GET", "/therapists/asha/slots?from=2026-11-05&days=2&kind=paid")
     return made
+
+
+def missing(before: Any, now: Any, where: str = "") -> Iterator[str]:
+    """What an answer of the last release held that today's does not; what is new is no fault."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name, value in before.items():
+            if name not in now:
+                yield f"{where}.{name} is gone"
+            else:
+                yield from missing(value, now[name], f"{where}.{name}")
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from missing(one, other, f"{where}[{number}]")
+    elif before != now and not is_wording(where):
+        yield f"{where}: {before!r} became {now!r}"
+
+
+def is_wording(where: str) -> bool:
+    """Whether a value is a sentence for people, which may be said better."""
+    return where.rpartition(".")[2] in {"what_moved_it", "what_would_mend_it", "name"} and (
+        ".ranking" in where
+    )
