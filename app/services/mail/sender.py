@@ -91,7 +91,7 @@ class OutboxSender:
         # Closed before the slot is freed: until QUIT the server counts the connection.
         with self._throttle.slot(connection) as has_room, connection:
             while has_room and not self._throttle.paused_until:
-                began_s, computed_s = time.monotonic(), time.process_time()
+                began_s = time.monotonic()
                 claims = claiming.claim(self._clock(), size)
                 if not claims:
                     return
@@ -104,10 +104,7 @@ class OutboxSender:
                 if batch.is_stopped:
                     yield JobResult(len(batch.open))
                     return
-                took_s, computed_s = time.monotonic() - began_s, time.process_time() - computed_s
-                if self._throttle.leaves(connection, computed_s=computed_s, took_s=took_s):
-                    return
-                is_quick = took_s < QUICK_S
+                is_quick = time.monotonic() - began_s < QUICK_S
                 size = min(2 * size, LARGEST_BATCH) if is_quick else max(size // 2, 1)
 
     def _send_all(self, batch: Batch, connection: Connection) -> Iterator[JobResult]:

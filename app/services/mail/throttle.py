@@ -1,7 +1,6 @@
 """When this process may use the mail server, and with how many connections at once."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,12 +14,6 @@ from app.store import outbox
 
 LOG_HOLD_EVERY = timedelta(minutes=1)
 LOG_SAME_REASON_EVERY = timedelta(minutes=10)
-# While this process computes for so much of its time, more connections would only take turns with
-# its interpreter: with two, one computes while the other waits.
-BUSY = 0.8
-ENOUGH_WHILE_BUSY = 2
-# A measure of that counts for so long: the next may be late where the server keeps both waiting.
-BUSY_LASTS_S = 0.5
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -39,8 +32,6 @@ class SendThrottle:
         self._paused_until = self._crowded_until = _LONG_AGO
         # How many connections the server takes while it is crowded.
         self._room = 0
-        # Until when this process counts as computing all the time (monotonic).
-        self._busy_until_s = 0.0
         # The reason and time of the last log line of each event.
         self._logged: dict[str, tuple[str, datetime]] = {}
 
@@ -72,7 +63,6 @@ class SendThrottle:
         with self._lock:
             is_crowded = self._clock() < self._crowded_until
             has_room = not is_crowded or len(self._in_use) < self._room
-            has_room &= len(self._in_use) < ENOUGH_WHILE_BUSY or not self._is_busy()
             if has_room:
                 self._in_use.append(connection)
         try:
@@ -99,25 +89,9 @@ class SendThrottle:
         self._log_wait(_log.warning, "mail_server_crowded", str(error), wait)
         return True
 
-    def leaves(self, connection: Connection, *, computed_s: float, took_s: float) -> bool:
-        """Free this connection's slot and return True, if this process has enough of them.
-
-        `computed_s`: processor time of the whole process in the last `took_s`.
-        """
-        with self._lock:
-            is_busy = computed_s > BUSY * took_s
-            self._busy_until_s = time.monotonic() + BUSY_LASTS_S if is_busy else 0.0
-            has_enough = is_busy and len(self._in_use) > ENOUGH_WHILE_BUSY
-            if has_enough:
-                self._in_use.remove(connection)
-        return has_enough
-
     def record_success(self) -> None:
         # The next pause is news again.
         self._logged.pop("outbox_paused", None)
-
-    def _is_busy(self) -> bool:
-        return time.monotonic() < self._busy_until_s
 
     def _wait(self) -> timedelta:
         return backoff.retry_wait(1, config.current().outbox_retry_seconds)

@@ -12,8 +12,6 @@ from app.rules.lifecycle import Actor
 from app.services.bookings import messages
 from app.services.mail import batch
 from app.services.mail import sender as sending
-from app.services.mail import throttle as throttles
-from app.services.mail.throttle import SendThrottle
 from app.store import outbox
 from app.store.db import database
 from app.store.models import DeliveryAttempt, OutboxEmail, OutboxStatus
@@ -116,25 +114,6 @@ def test_a_connection_that_is_being_greeted_or_says_goodbye_counts_as_let_in(
     assert not logged("outbox_paused")
     assert len(logged("mail_server_crowded")) == 1
     assert {status for status, attempts in standings() if attempts} == {"sent"}
-
-
-def test_a_process_that_computes_all_the_time_keeps_two_connections(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(throttles, "BUSY_LASTS_S", PATIENCE_S)
-    throttle, mailer = SendThrottle(clock.now), app.extensions["mailer"]
-    one, other, third = (mailer.connect() for _ in range(3))
-    with throttle.slot(one), throttle.slot(other):
-        with throttle.slot(third) as has_room:
-            assert has_room
-            assert throttle.leaves(third, computed_s=0.9, took_s=1)
-        with throttle.slot(third) as has_room:
-            assert not has_room
-        assert not throttle.leaves(other, computed_s=0.9, took_s=1)
-        # The server is slower now.
-        assert not throttle.leaves(one, computed_s=0.1, took_s=1)
-        with throttle.slot(third) as has_room:
-            assert has_room
 
 
 @pytest.mark.usefixtures("one_each")
