@@ -26,6 +26,7 @@ from app.store.models import (
     TimelineEntry,
 )
 from app.store.queries import earnings, metrics
+from tests.harness.databases import empty_database
 
 ROWS_OF_STEP_2 = (
     "INSERT INTO therapist (id, slug, name, email, email_key, timezone, rate_minor, currency,"
@@ -55,23 +56,13 @@ ROWS_OF_STEP_2 = (
 @pytest.fixture(params=["sqlite", "postgresql"])
 def before(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database in use whose schema is that of the second step."""
-    if request.param == "sqlite":
-        (tmp_path / "filled.db").touch()
-        url = f"sqlite:///{tmp_path / 'filled.db'}"
-    else:
-        shared = request.getfixturevalue("postgresql_url")
-        name = f"filled_{tmp_path.name}".lower()
-        database.bind(shared)
+    for url in empty_database(request, tmp_path):
+        database.bind(url)
         with database.connection():
-            database.db.execute_sql(f'CREATE DATABASE "{name}"')
-        url = shared.replace("/postgres?", f"/{name}?")
-    database.bind(url)
-    with database.connection():
-        Runner(database.db.obj, str(database.MIGRATIONS)).up("0002_suppression")
-        for line in ROWS_OF_STEP_2:
-            database.db.execute_sql(line)
-    yield url
-    database.release()
+            Runner(database.db.obj, str(database.MIGRATIONS)).up("0002_suppression")
+            for line in ROWS_OF_STEP_2:
+                database.db.execute_sql(line)
+        yield url
 
 
 @pytest.mark.both_databases

@@ -234,11 +234,11 @@ def sqlite_copy(request: pytest.FixtureRequest, folder: Path) -> str:
 def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
     """A database of either kind without tables."""
     if request.param == "sqlite":
-        (folder / "last.db").touch()
-        yield f"sqlite:///{folder / 'last.db'}"
+        (folder / "empty.db").touch()
+        yield f"sqlite:///{folder / 'empty.db'}"
     else:
         shared = request.getfixturevalue("postgresql_url")
-        name = f"last_{folder.name}".lower()
+        name = f"empty_{folder.name}".lower()
         database.bind(shared)
         with database.connection():
             database.db.execute_sql(f'CREATE DATABASE "{name}"')
