@@ -65,9 +65,19 @@ _BLUEPRINTS = (
     ops_outbox.blueprint,
     people.blueprint,
 )
-# Find a Therapist connects for itself, once a second.
+# Kept pages connect for themselves, where one is made.
 _WITHOUT_DATABASE = frozenset(
-    {None, "directory.find", "static", "robots.robots", "ops.healthz", "ops.readyz", "ops.metrics"}
+    {
+        None,
+        "directory.find",
+        "directory.profile",
+        "api.list_slots",
+        "static",
+        "robots.robots",
+        "ops.healthz",
+        "ops.readyz",
+        "ops.metrics",
+    }
 )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 
 from flask import Flask, Response, g, request
@@ -112,19 +114,19 @@ def _begin() -> None:
 
 
 def _record(response: Response) -> Response:
-    origin, noted, now = access_trail.current_origin(), [*_noted()], clock.now()
-    refusal = _refusal(response.status_code)
+    noted, refusal = [*_noted()], _refusal(response.status_code)
     if refusal is not None:
         noted.append(refusal)
-
-    def write() -> None:
-        access_trail.come_from(origin)
-        access_trail.record_after(noted, now)
-        access_trail.come_from(access_trail.COMMAND_LINE)
-
     if noted:
-        response.call_on_close(write)
+        origin = access_trail.current_origin()
+        response.call_on_close(partial(_write, origin, noted, clock.now()))
     return response
+
+
+def _write(origin: Origin, noted: list[Access], now: datetime) -> None:
+    access_trail.come_from(origin)
+    access_trail.record_after(noted, now)
+    access_trail.come_from(access_trail.COMMAND_LINE)
 
 
 def _refusal(status: int) -> Access | None:
@@ -145,6 +147,8 @@ def _refusal(status: int) -> Access | None:
 
 
 def _refused(status: int) -> AccessEvent | None:
+    if status < HTTPStatus.BAD_REQUEST:
+        return None
     is_post, path = request.method == "POST", request.path
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return AccessEvent.LIMIT_REACHED
@@ -158,7 +162,5 @@ def _refused(status: int) -> AccessEvent | None:
 
 
 def _noted() -> list[Access]:
-    if "accesses" not in g:
-        g.accesses = []
-    noted: list[Access] = g.accesses
+    noted: list[Access] = g.setdefault("accesses", [])
     return noted

@@ -87,8 +87,14 @@ class PageCache(Generic[P]):
         """By its address too; it shows all that was committed before."""
         # The demo moves its clock.
         version = database.version(), clock.now().replace(second=0, microsecond=0)
-        return self.get_by_address(make, *more, version=version)
+        return self.get_by_address(lambda: _connected(make), *more, version=version)
 
     def clear(self) -> None:
         with self._changed:
             self._pages.clear()
+
+
+def _connected(make: Callable[[], P]) -> P:
+    # Connected here, since a kept page needs no connection.
+    with database.connection():
+        return make()

@@ -16,6 +16,7 @@ from playhouse.migrations import Migration, Runner
 from app import config
 from app.errors import OutcomeUnknown, StoreUnavailable
 from app.store.db import errors
+from app.store.db.shared_read import SharedRead
 from app.store.db.sqlite import SqliteFile, write_lock
 
 P = ParamSpec("P")
@@ -67,7 +68,16 @@ def release() -> None:
 
 def version() -> Hashable:
     """What was read after it is still so while it stays equal; every commit makes another one."""
-    return db.obj.version()  # type: ignore[no-any-return]
+    # A SQLite file's needs no connection of this thread, and PostgreSQL's a round trip.
+    return db.obj.version() if is_sqlite() else _shared_version.get()
+
+
+def _connected_version() -> Hashable:
+    with connection():
+        return db.obj.version()  # type: ignore[no-any-return]
+
+
+_shared_version = SharedRead(_connected_version)
 
 
 def is_sqlite() -> bool:

@@ -140,8 +140,8 @@ class SqliteFile(peewee.SqliteDatabase):
 
     def version(self) -> Hashable:
         """See `database.version`; the same for all threads of this process."""
-        with self._watched(), peewee.__exception_wrapper__:  # type: ignore[attr-defined] # not in its stubs
-            return self._counter.count(self._kept.file)
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined] # not in its stubs
+            return self._counter.count(self._file())
 
     def release(self) -> None:
         """Close this thread's connection, and the one that counts."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import secrets
 from datetime import date, datetime
 
@@ -19,6 +20,7 @@ from app.web.forms import Checked, SiteForm, check_zone, require_given_name
 
 # They stand in a kept page for what is each visitor's own.
 _TOKEN, _KEY = secrets.token_hex(16), secrets.token_hex(16)
+_MARKS = re.compile(f"({_TOKEN}|{_KEY})".encode())
 
 
 def _start(value: str) -> datetime:
@@ -55,12 +57,15 @@ def days_asked_for() -> date | None:
     return None
 
 
-def with_own_values(page: bytes) -> bytes:
+def split_at_marks(page: str) -> list[bytes]:
+    """A page whose form has marks, as `with_own_values` takes it."""
+    return _MARKS.split(page.encode())
+
+
+def with_own_values(parts: list[bytes]) -> bytes:
     """A kept page with a form, for the visitor who asks for it now."""
-    own = (_TOKEN, generate_csrf()), (_KEY, _new_key())
-    for mark, value in own:
-        page = page.replace(mark.encode(), value.encode())
-    return page
+    own = {_TOKEN.encode(): generate_csrf().encode(), _KEY.encode(): _new_key().encode()}
+    return b"".join([own.get(part, part) for part in parts])
 
 
 def _new_key() -> str:

@@ -13,7 +13,12 @@ from app.web import scripts, typed_fields, zones
 from app.web.page_cache import PageCache
 from app.web.public import times_view
 from app.web.public.open_times import all_starts, arrange
-from app.web.public.request_form import RequestForm, asks_for_times, with_own_values
+from app.web.public.request_form import (
+    RequestForm,
+    asks_for_times,
+    split_at_marks,
+    with_own_values,
+)
 from app.web.public.times_view import TimesView
 from app.web.scripts import KeptResponse
 from app.web.template_filters import rfc3339
@@ -21,7 +26,7 @@ from app.web.template_filters import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class KeptPage:
-    html: bytes
+    parts: list[bytes]
     is_hidden: bool
     script_sources: str
 
@@ -61,7 +66,7 @@ class TherapistPage:
 def kept_response(slug: str) -> Response:
     """The page before anything was sent. Raises NotFound."""
     page = pages.get_as_stored(lambda: _made(slug), zones.known())
-    response = KeptResponse(with_own_values(page.html), mimetype="text/html")
+    response = KeptResponse(with_own_values(page.parts), mimetype="text/html")
     response.script_sources = page.script_sources
     if page.is_hidden:
         response.headers["X-Robots-Tag"] = "noindex"
@@ -70,8 +75,8 @@ def kept_response(slug: str) -> Response:
 
 def _made(slug: str) -> KeptPage:
     therapist = queries.therapist_by_slug(slug)
-    page = _html(therapist).encode()
-    return KeptPage(page, therapist.is_hidden, scripts.sources_in(page))
+    html = _html(therapist)
+    return KeptPage(split_at_marks(html), therapist.is_hidden, scripts.sources_in(html.encode()))
 
 
 def _html(therapist: Therapist) -> str:

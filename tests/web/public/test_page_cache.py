@@ -59,6 +59,16 @@ def test_a_kept_list_needs_no_database(
     assert visitor.get("/").text == first
 
 
+def test_a_kept_page_of_a_therapist_needs_a_version_and_no_connection(
+    story: Story, visitor: Visitor, minutes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.get(ASHA)
+    version = database.version()
+    monkeypatch.setattr(database, "version", lambda: version)
+    monkeypatch.setattr(database, "connection", None)
+    assert visitor.get(ASHA).status_code == 200
+
+
 def test_what_comes_in_the_body_of_a_get_is_on_no_other_visitors_page(
     app: Flask, story: Story, visitor: Visitor, minutes: None
 ) -> None:
