@@ -80,7 +80,7 @@ KINDS: dict[str, EmailKind] = {
     "booking_requested": EmailKind(
         to=("therapist",),
         calendar="tentative",
-        values=(*_ANSWER, "payout_minor", "commission_percent", "sessions_that_day"),
+        values=(*_ANSWER, "payout_minor", "commission_percent", "times_that_day"),
         lasts="answer_awaited",
     ),
     "booking_received": EmailKind(

@@ -155,7 +155,9 @@ VALUES: dict[str, Any] = {
     "rate_minor": 6000,
     "currency": "GBP",
     "is_visible": True,
-    "sessions_that_day": (OTHER_SESSIONS[0], SESSION, OTHER_SESSIONS[1]),
+    "times_that_day": tuple(
+        (each.starts_at, each.ends_at) for each in (OTHER_SESSIONS[0], SESSION, OTHER_SESSIONS[1])
+    ),
     "sessions": OTHER_SESSIONS,
     "offers": OFFERS,
     "live_bookings": (

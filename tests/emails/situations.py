@@ -85,7 +85,7 @@ SITUATIONS: dict[str, Callable[[], Message]] = {
         sample, "account_alert", sent_at=ANSWER_BY, what="unreachable", streak=None
     ),
     "booking_requested.free": partial(
-        sample, "booking_requested", session=FREE, sessions_that_day=(FREE,)
+        sample, "booking_requested", session=FREE, times_that_day=((FREE.starts_at, FREE.ends_at),)
     ),
     "booking_requested.same_zone": partial(sample, "booking_requested", session=SAME_ZONE),
     "booking_requested.far_zone": partial(sample, "booking_requested", session=IN_AUCKLAND),

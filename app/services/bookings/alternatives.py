@@ -1,9 +1,7 @@
 """Which other therapists could take a booking: those free at its time, or near it."""
 
-from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TypeVar
 
 from peewee import ModelSelect
 
@@ -16,8 +14,6 @@ from app.services.availability import OpenSlot, OpenTimes
 from app.store import queries
 from app.store.models import Booking, Therapist
 from app.store.queries import directory
-
-T = TypeVar("T")
 
 MOST_ALTERNATIVES = 3
 # Therapists are read in batches, best-ranked first: a small one, then larger ones up to a limit.
@@ -32,12 +28,14 @@ def free_therapists(booking: Booking, now: datetime) -> list[OpenSlot]:
     If the time is too near, or no other therapist has it open: the best-ranked with an open time
     within a week of it, nearest time first.
     """
-    listed, windows = _shared(booking, "listed", lambda: _best_listed(now))
+    listed, windows = queries.read_together(booking, "listed", lambda _: _best_listed(now))
     first = _fitting(listed, booking)
     rest = None if len(listed) < _FIRST_BATCH else _others(booking, listed, now)
     if booking.starts_at - now < config.current().policy.min_notice:
         kind = booking.kind
-        soonest = _shared(booking, kind, lambda: _soonest(listed, kind, windows, now))
+        soonest = queries.read_together(
+            booking, kind, lambda _: _soonest(listed, kind, windows, now)
+        )
         fitting = {therapist.id for therapist in first}
         near = [slot for slot in soonest if slot.therapist.id in fitting]
         return _nearest(booking, near, rest, now)
@@ -51,15 +49,6 @@ def free_therapists(booking: Booking, now: datetime) -> list[OpenSlot]:
         if (times := open_times(therapist, _span(booking, now)))
     ]
     return _nearest(booking, near, rest, now)
-
-
-def _shared(booking: Booking, key: Hashable, find: Callable[[], T]) -> T:
-    """What is the same for all bookings that are read together, and is found for one of them."""
-    shared = booking.read_ahead.shared if booking.read_ahead else {}
-    if key not in shared:
-        shared[key] = find()
-    found: T = shared[key]
-    return found
 
 
 def _best_listed(now: datetime) -> tuple[list[Therapist], dict[int, list[Window]]]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from app import config, links
 from app.links import LinkPurpose
 from app.rules import money, reminders
+from app.rules.availability import Span
 from app.rules.cancellation import Because
 from app.rules.lifecycle import Kind
 from app.rules.names import given_name
@@ -36,9 +37,6 @@ from emails.calendar import Entry, file_of_event
 from emails.kinds import KINDS
 from emails.message import EmailContext, Envelope, Message, Offer, Session, UnconfirmedRequest
 from emails.render import render
-
-# A day on which clocks go back.
-LONGEST_LOCAL_DAY = timedelta(hours=25)
 
 
 def compose(email: OutboxEmail, now: datetime) -> Message:
@@ -202,18 +200,13 @@ def _offers(email: OutboxEmail, now: datetime) -> list[Offer]:
     ]
 
 
-def _sessions_that_day(email: OutboxEmail) -> list[Session]:
-    """The booking among the therapist's accepted sessions of its local day, in order."""
+def _times_that_day(email: OutboxEmail) -> list[Span]:
+    """Of the booking and the therapist's accepted sessions of its local day, in order."""
     booking, zone = _booking(email), ZoneInfo(_therapist(email).timezone)
-    accepted = queries.accepted_between(
-        _therapist(email),
-        booking.starts_at - LONGEST_LOCAL_DAY,
-        booking.starts_at + LONGEST_LOCAL_DAY,
-    )
     day = booking.starts_at.astimezone(zone).date()
-    others = [each for each in accepted if each.starts_at.astimezone(zone).date() == day]
-    in_order = sorted([*others, booking], key=lambda each: each.starts_at)
-    return [session_of(each) for each in in_order]
+    others = queries.sessions_beside(booking)
+    that_day = [each for each in others if each[0].astimezone(zone).date() == day]
+    return sorted([*that_day, (booking.starts_at, booking.ends_at)])
 
 
 def _sessions(email: OutboxEmail, now: datetime) -> list[Session]:
@@ -318,7 +311,7 @@ VALUES: dict[str, Callable[[OutboxEmail, datetime], Any]] = {
     "sign_in_minutes": lambda *_: SIGN_IN_LASTS // timedelta(minutes=1),
     "offers": _offers,
     "sessions": _sessions,
-    "sessions_that_day": lambda email, _: _sessions_that_day(email),
+    "times_that_day": lambda email, _: _times_that_day(email),
     "live_bookings": _live_bookings,
     "requests": _requests,
     "unconfirmed_minutes": lambda *_: config.current().unconfirmed_minutes,

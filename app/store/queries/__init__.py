@@ -50,6 +50,7 @@ from app.store.queries.emails import (
     has_left,
     locked_waiting,
     read_ahead,
+    read_together,
 )
 from app.store.queries.ops import (
     BookingFilters,
@@ -88,6 +89,7 @@ from app.store.queries.therapist_bookings import (
     never_visited_since,
     open_enquiries_of,
     requested_since,
+    sessions_beside,
     sessions_with_proposals,
     taken_spans,
     upcoming_sessions_of,
@@ -174,10 +176,12 @@ __all__ = [
     "phones_of",
     "proposals_of",
     "read_ahead",
+    "read_together",
     "readings_of",
     "replacements_of",
     "requested_since",
     "session_by_secret_hash",
+    "sessions_beside",
     "sessions_over",
     "sessions_that_last",
     "sessions_with_proposals",

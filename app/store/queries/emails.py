@@ -1,9 +1,9 @@
 """Emails of the outbox: for ops, and those of one booking."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from peewee import JOIN, SQL, Expression, ModelSelect, Value
 
@@ -21,6 +21,8 @@ from app.store.models import (
     TimelineEntry,
 )
 from app.store.queries.locking import locking
+
+T = TypeVar("T")
 
 
 def email_by_id(email_id: int) -> OutboxEmail:
@@ -153,8 +155,10 @@ class ReadAhead:
 
     request_facts: dict[str, Any]
     deliveries: list[Delivery]
-    # Of all bookings that were read together: what their emails have in common.
-    shared: dict[Any, Any]
+    # The ids of all that were read together, and what was found for them since, by name. Not the
+    # bookings: the cycle would wait for the garbage collector.
+    booking_ids: Sequence[int]
+    shared: dict[Hashable, Any]
 
 
 _REQUESTS = Statement[TimelineEntry](
@@ -192,7 +196,7 @@ def read_ahead(bookings: Collection[Booking]) -> None:
     known: dict[str, list[tuple[Any, ...]]] = {}
     for address_key, kind, status, *rest in _OF_ADDRESSES.all(sorted(keys)):
         known.setdefault(address_key, []).append((kind, OutboxStatus(status), *rest))
-    shared = dict[Any, Any]()
+    shared = dict[Hashable, Any]()
     for booking in bookings:
         sides = ((Role.CLIENT, booking.client), (Role.THERAPIST, booking.therapist))
         addresses = [
@@ -201,4 +205,15 @@ def read_ahead(bookings: Collection[Booking]) -> None:
             for each in known.get(person.email_key, ())
         ]
         deliveries = [*emails.get(booking.id, []), *addresses]
-        booking.read_ahead = ReadAhead(facts.get(booking.id, {}), deliveries, shared)
+        booking.read_ahead = ReadAhead(facts.get(booking.id, {}), deliveries, ids, shared)
+
+
+def read_together(booking: Booking, name: Hashable, read: Callable[[Sequence[int]], T]) -> T:
+    """What `read` finds by the ids of all bookings that were read with this one; once for all."""
+    ahead: ReadAhead | None = booking.read_ahead
+    if ahead is None:
+        return read([booking.id])
+    if name not in ahead.shared:
+        ahead.shared[name] = read(ahead.booking_ids)
+    found: T = ahead.shared[name]
+    return found
