@@ -1,14 +1,17 @@
 """The scheduler process: runs the timetable until it is stopped, or once."""
 
 import argparse
+import gc
 import logging
 import os
 import signal
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -19,7 +22,8 @@ from flask import Flask
 
 from app import create_app
 from app.errors import ConfigError
-from app.scheduler.timetable import DELIVER_OUTBOX, timetable
+from app.scheduler.delivery_worker import DeliveryWorker, Rings, is_worthwhile
+from app.scheduler.timetable import DELIVER_OUTBOX, deliver_outbox, timetable
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job
 from app.services.jobs.runner import JobRunner
@@ -30,6 +34,9 @@ from emails import render
 STOPS_WITHIN_S = 9.0
 PAUSE_AFTER_FAILURE_S = 5.0
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+# No message is handed over once the function it is given returns True.
+JobsOf = Callable[[Callable[[], bool]], tuple[Job, ...]]
 
 _log = structlog.get_logger("mindsum")
 
@@ -45,10 +52,12 @@ def run_once(app: Flask) -> int:
 class SchedulerProcess:
     """Runs each job in a thread, so that one that hangs does not stop the others."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, name: str, jobs: JobsOf, rings: Rings) -> None:
         self._app = app
+        self._name = name
         self._is_late = threading.Event()
-        self._jobs = timetable(app.extensions["mailer"], self._is_late.is_set)
+        self._jobs = jobs(self._is_late.is_set)
+        self._rings = rings
         self._runner = JobRunner(JobMonitor())
         self._stopping = threading.Event()
         self._running: Counter[str] = Counter()
@@ -73,7 +82,7 @@ class SchedulerProcess:
             )
         self._scheduler.start()
         self._waking.start()
-        _log.info("scheduler_started", jobs=len(self._jobs), pid=os.getpid())
+        _log.info(f"{self._name}_started", jobs=len(self._jobs), pid=os.getpid())
 
     def stop(self) -> bool:
         """False if a run did not end in time."""
@@ -84,9 +93,9 @@ class SchedulerProcess:
             self._is_late.set()
             if not self._wait_for_runs(STOPS_WITHIN_S / 2):
                 abandoned = ",".join(sorted(+self._running))
-                _log.error("scheduler_stopped", pid=os.getpid(), abandoned=abandoned)
+                _log.error(f"{self._name}_stopped", pid=os.getpid(), abandoned=abandoned)
                 return False
-        _log.info("scheduler_stopped", pid=os.getpid())
+        _log.info(f"{self._name}_stopped", pid=os.getpid())
         return True
 
     def _wait_for_runs(self, timeout_s: float) -> bool:
@@ -94,7 +103,7 @@ class SchedulerProcess:
             return self._running_changed.wait_for(lambda: not +self._running, timeout_s)
 
     def _deliver_when_woken(self) -> None:
-        for _ in wakeups.heard(self._stopping.is_set):
+        for _ in self._rings(self._stopping.is_set):
             # There is no job any more once it stops.
             with suppress(JobLookupError):
                 self._scheduler.modify_job(DELIVER_OUTBOX, next_run_time=datetime.now(UTC))
@@ -119,13 +128,40 @@ class SchedulerProcess:
 
 def run_forever(app: Flask) -> int:
     """Until SIGTERM or SIGINT, exit status 0; if a run hangs, ends the process with 1."""
-    # Blocked before any thread starts, so that every thread leaves them to `sigwait`.
+    # Blocked before any process or thread starts, so that each leaves them to `sigwait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    process = SchedulerProcess(app)
+    mailer = app.extensions["mailer"]
+    workers = [DeliveryWorker(partial(_deliver_forever, app))] if is_worthwhile() else []
+
+    def ring() -> None:
+        wakeups.ring()
+        for worker in workers:
+            worker.ring()
+
+    def jobs(is_late: Callable[[], bool]) -> tuple[Job, ...]:
+        return timetable(mailer, is_late, ring)
+
+    return _run_until_stopped(SchedulerProcess(app, "scheduler", jobs, wakeups.heard), workers)
+
+
+def _deliver_forever(app: Flask, rings: Rings) -> int:
+    """What a DeliveryWorker does."""
+
+    def jobs(is_late: Callable[[], bool]) -> tuple[Job, ...]:
+        return (deliver_outbox(app.extensions["mailer"], is_late, wakeups.ring),)
+
+    return _run_until_stopped(SchedulerProcess(app, "delivery_worker", jobs, rings))
+
+
+def _run_until_stopped(process: SchedulerProcess, workers: Sequence[DeliveryWorker] = ()) -> int:
     process.start()
     signal.sigwait(STOP_SIGNALS)
-    if process.stop():
-        return 0
+    for worker in workers:
+        worker.ask_to_stop()
+    has_ended = process.stop()
+    have_ended = [worker.has_ended(STOPS_WITHIN_S) for worker in workers]
+    if has_ended:
+        return 0 if all(have_ended) else 1
     logging.shutdown()
     # A thread that hangs would keep the process alive; what it was doing becomes due again.
     os._exit(1)
@@ -142,4 +178,8 @@ def main() -> int:
         print(f"scheduler: {error}", file=sys.stderr)  # noqa: T201 - to the terminal
         return 2
     render.warm_up()
+    # What is loaded stays loaded: the collector need not look through it, and a process that is
+    # forked shares its memory.
+    gc.collect()
+    gc.freeze()
     return run_once(app) if arguments.once else run_forever(app)

@@ -9,6 +9,8 @@ from app.services.inbound.handle import process_inbound
 from app.services.jobs import due
 from app.services.jobs.result import Job
 from app.services.mail.sender import OutboxSender
+from app.services.mail.throttle import ProcessorShare
+from app.store import wakeups
 
 # An answer from a mailbox is heard as fast as a press.
 INBOUND_EVERY_S = 1.0
@@ -19,10 +21,13 @@ DELIVER_EVERY_S = 0.5
 DELIVERIES_AT_ONCE = 8
 
 
-def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tuple[Job, ...]:
-    """In the order of `--once`. No message is handed over once `is_late` returns True."""
+def timetable(
+    mailer: Mailer,
+    is_late: Callable[[], bool] = lambda: False,
+    ring: Callable[[], None] = wakeups.ring,
+) -> tuple[Job, ...]:
+    """In the order of `--once`; `is_late` and `ring` as in `deliver_outbox`."""
     sweep_every_s = config.current().sweep_seconds
-    sender = OutboxSender(mailer, clock.now, is_late)
     inbound = (Job("process_inbound", INBOUND_EVERY_S, process_inbound),)
     return (
         *(inbound if addresses.is_open() else ()),
@@ -33,11 +38,17 @@ def timetable(mailer: Mailer, is_late: Callable[[], bool] = lambda: False) -> tu
         Job("apply_standing", sweep_every_s, due.apply_standing),
         Job("remind_sessions", sweep_every_s, due.remind_sessions),
         Job("purge", sweep_every_s, due.Purge()),
-        Job(
-            DELIVER_OUTBOX,
-            DELIVER_EVERY_S,
-            lambda _now: sender.deliver(),
-            at_once=DELIVERIES_AT_ONCE,
-            patience_s=sender.patience_s,
-        ),
+        deliver_outbox(mailer, is_late, ring),
+    )
+
+
+def deliver_outbox(mailer: Mailer, is_late: Callable[[], bool], ring: Callable[[], None]) -> Job:
+    """No message is handed over once `is_late` returns True. `ring` calls others to help."""
+    sender = OutboxSender(mailer, clock.now, is_late, share=ProcessorShare(), ring=ring)
+    return Job(
+        DELIVER_OUTBOX,
+        DELIVER_EVERY_S,
+        lambda _now: sender.deliver(),
+        at_once=DELIVERIES_AT_ONCE,
+        patience_s=sender.patience_s,
     )

@@ -16,6 +16,7 @@ from app.store.claiming import Claim
 from app.store.db.database import in_transaction, on_commit
 from app.store.db.statements import Statement
 from app.store.models import Booking, OutboxEmail, OutboxStatus, Outcome, Therapist
+from app.store.queries.locking import locking
 from emails.safety import UnsafeValue
 
 _EVENTS = {
@@ -97,12 +98,23 @@ class Ended:
     at: datetime
 
 
-@in_transaction
 def record(ended: Sequence[Ended]) -> list[Result]:
     """The results that were written: a failure after 24 hours of tries, LOST if the claim is."""
+    asking = [
+        each
+        for each in ended
+        if each.result is SENT and undelivered.asks_for_an_answer(each.claim.email)
+    ]
+    if asking:
+        _record_hand_over(asking)
+    return _record(ended)
+
+
+@in_transaction
+def _record(ended: Sequence[Ended]) -> list[Result]:
     # The therapists first, then the emails, as in every other transaction: else they deadlock.
     # Only where something follows for them: sending must not wait for the moves of their bookings.
-    emails = [each.claim.email for each in ended if _concerns_therapist(each)]
+    emails = [each.claim.email for each in ended if each.result is not SENT]
     about = [each.booking or each for each in emails]
     queries.lock_therapists({each.therapist_id for each in about if each.therapist_id is not None})
     sent = [each for each in ended if each.result is SENT]
@@ -113,10 +125,6 @@ def record(ended: Sequence[Ended]) -> list[Result]:
         else _record_one(each.claim, each.result, each.at)
         for each in ended
     ]
-
-
-def _concerns_therapist(ended: Ended) -> bool:
-    return ended.result is not SENT or undelivered.asks_for_an_answer(ended.claim.email)
 
 
 def _record_sent(sent: Sequence[Ended]) -> set[int]:
@@ -133,7 +141,6 @@ def _record_sent(sent: Sequence[Ended]) -> set[int]:
         if email.id in unreached:
             undelivered.end(email)
         _log_result(email, SENT)
-    _record_hand_over([each for each in emails if undelivered.asks_for_an_answer(each)], at)
     return ours
 
 
@@ -198,18 +205,26 @@ _SET_HANDED_OVER = Statement[Any](
     )
 )
 _SET_RANKING_DUE = Statement[Any](
-    lambda now, ids: Therapist.update(ranking_due_at=now).where(Therapist.id.in_(ids))
+    lambda now, ids: Therapist.update(ranking_due_at=now).where(
+        # In their order: two of these would lock each other out.
+        Therapist.id.in_(
+            locking(
+                Therapist.select(Therapist.id).where(Therapist.id.in_(ids)).order_by(Therapist.id)
+            )
+        )
+    )
 )
 
 
-def _record_hand_over(emails: Sequence[OutboxEmail], now: datetime) -> None:
-    # The therapists' delays count from now on.
-    if not emails:
-        return
-    bookings = {booking.id: booking for email in emails if (booking := email.booking)}
-    stored = Booking.handed_over_at.db_value(now)
-    _SET_HANDED_OVER.run(stored, sorted(bookings))
-    _SET_RANKING_DUE.run(stored, sorted({each.therapist_id for each in bookings.values()}))
+# A transaction of its own, so that a therapist's row is locked for two statements and not for all.
+# If the process is killed after it, the emails are sent again, and the first hand-over counts.
+@in_transaction
+def _record_hand_over(asking: Sequence[Ended]) -> None:
+    """The therapists' delays count from now on."""
+    bookings = [booking for each in asking if (booking := each.claim.email.booking)]
+    at = Booking.handed_over_at.db_value(asking[-1].at)
+    _SET_RANKING_DUE.run(at, sorted({each.therapist_id for each in bookings}))
+    _SET_HANDED_OVER.run(at, sorted({each.id for each in bookings}))
 
 
 def _log_result(email: OutboxEmail, result: Result) -> None:

@@ -26,7 +26,7 @@ from app.services.mail import answer_email_requests, leases, masking, pauses, re
 from app.services.mail.batch import Batch
 from app.services.mail.compose import compose
 from app.services.mail.results import BEHIND, Result
-from app.services.mail.throttle import SendThrottle
+from app.services.mail.throttle import ProcessorShare, SendThrottle
 from app.store import attempts, claiming, outbox, wakeups
 from app.store import pauses as stored_pauses
 from app.store.claiming import Claim
@@ -63,12 +63,17 @@ class OutboxSender:
         mailer: Mailer,
         clock: Callable[[], datetime],
         must_stop: Callable[[], bool] = lambda: False,
+        *,
+        share: ProcessorShare | None = None,
+        ring: Callable[[], None] = wakeups.ring,
     ) -> None:
+        """`share` limits the connections of a process that computes. `ring` calls others."""
         self._mailer = mailer
         self._clock = clock
         # Once it returns True no message is finished: the process ends before the reply.
         self._must_stop = must_stop
-        self._throttle = SendThrottle(clock)
+        self._ring = ring
+        self._throttle = SendThrottle(clock, share)
         # Emails that a thread is handing to the server.
         self._in_hand: set[Identity] = set()
         # Emails that the server has taken and whose rows do not say so yet.
@@ -96,13 +101,15 @@ class OutboxSender:
                 if not claims:
                     return
                 if len(claims) == size:
-                    # There may be more: other connections, and other schedulers, can help.
-                    wakeups.ring()
+                    # There may be more: other connections, and other processes, can help.
+                    self._ring()
                 batch = Batch(claims)
                 for part in self._send_all(batch, connection):
                     yield replace(part, oldest_at=oldest_at)
                 if batch.is_stopped:
                     yield JobResult(len(batch.open))
+                    return
+                if self._throttle.is_spare(connection):
                     return
                 is_quick = time.monotonic() - began_s < QUICK_S
                 size = min(2 * size, LARGEST_BATCH) if is_quick else max(size // 2, 1)

@@ -1,6 +1,7 @@
 """When this process may use the mail server, and with how many connections at once."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,17 +15,47 @@ from app.store import outbox
 
 LOG_HOLD_EVERY = timedelta(minutes=1)
 LOG_SAME_REASON_EVERY = timedelta(minutes=10)
+# Shares of a process's time in which it computes. Above the first it has no use for another
+# connection, and above the second for its newest: their threads would wait for the interpreter.
+BUSY, OVERLOADED = 0.35, 0.75
+SHARE_MEASURED_EVERY_S = 0.1
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _log = structlog.get_logger("mindsum")
 
 
+class ProcessorShare:
+    """How much of its time this process computes: about 1 where it never waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.restart()
+
+    def restart(self) -> None:
+        with self._lock:
+            # Until it is measured.
+            self._share = 1.0
+            self._since_s, self._computed_s = time.monotonic(), time.process_time()
+
+    def __call__(self) -> float:
+        """Of the last tenth of a second, or longer if nobody has asked."""
+        with self._lock:
+            now_s, computed_s = time.monotonic(), time.process_time()
+            passed_s = now_s - self._since_s
+            if passed_s >= SHARE_MEASURED_EVERY_S:
+                self._share = (computed_s - self._computed_s) / passed_s
+                self._since_s, self._computed_s = now_s, computed_s
+            return self._share
+
+
 class SendThrottle:
     """Pauses sending where the server takes nothing; uses fewer connections where it is full."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], share: ProcessorShare | None = None) -> None:
         self._clock = clock
+        # None: however much it computes.
+        self._share = share
         self._lock = threading.Lock()
         self._in_use: list[Connection] = []
         # Of this process: where a connection fails, it may be the network of this machine alone.
@@ -63,6 +94,9 @@ class SendThrottle:
         with self._lock:
             is_crowded = self._clock() < self._crowded_until
             has_room = not is_crowded or len(self._in_use) < self._room
+            if not self._in_use and self._share:
+                self._share.restart()
+            has_room = has_room and not (self._in_use and self._computes_more_than(BUSY))
             if has_room:
                 self._in_use.append(connection)
         try:
@@ -71,6 +105,13 @@ class SendThrottle:
             with self._lock:
                 if connection in self._in_use:
                     self._in_use.remove(connection)
+
+    def is_spare(self, connection: Connection) -> bool:
+        """Whether the others send more without this one."""
+        return self._in_use[:1] != [connection] and self._computes_more_than(OVERLOADED)
+
+    def _computes_more_than(self, share: float) -> bool:
+        return self._share is not None and self._share() > share
 
     def step_back(self, connection: Connection, error: MailDeferred) -> bool:
         """Free this connection's slot and return True, if the server serves others of ours."""
