@@ -22,17 +22,24 @@ def reference(message: Message) -> EmailMessage:
     email["Message-ID"] = message.message_id
     for name, value in message.headers.items():
         email[name] = value
-    email.set_content(message.text, cte="quoted-printable")
-    email.add_alternative(message.html, subtype="html", cte="quoted-printable")
+    html = "".join(each if each.isascii() else f"&#{ord(each)};" for each in message.html)
+    email.set_content(message.text, cte=_encoding(message.text))
+    email.add_alternative(html, subtype="html", cte=_encoding(html))
     if message.calendar is not None:
+        entry = message.calendar.content.decode("utf-8")
         email.add_alternative(
-            message.calendar.content.decode("utf-8"),
+            entry,
             subtype="calendar",
-            cte="quoted-printable",
+            cte=_encoding(entry),
             params={"method": message.calendar.method},
         )
     email.set_boundary("=_" + message.message_id[1:27])
     return email
+
+
+def _encoding(content: str) -> str:
+    is_plain = content.isascii() and all(len(line) <= 998 for line in content.splitlines())
+    return "7bit" if is_plain else "quoted-printable"
 
 
 def parts_of(raw: bytes) -> list[_Part]:
