@@ -61,12 +61,14 @@ class DeliveryWorker:
         self._process.terminate()
 
     def has_ended(self, within_s: float) -> bool:
-        """Whether it ended as it should; otherwise it is killed."""
+        """False if it left work behind, or had to be killed now."""
         self._process.join(within_s)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        return self._process.exitcode == 0
+            return False
+        # Killed earlier by somebody else: that has been logged.
+        return self._process.exitcode in (0, -signal.SIGKILL)
 
 
 def _rings(heard: int, is_over: IsOver) -> Iterator[None]:

@@ -53,6 +53,10 @@ class RandomKills:
             os.kill(chance.choice(workers), signal.SIGKILL)
             self.killed["web"] += 1
             return
+        # Its delivery worker ends by itself, or is killed in the middle as well.
+        if chance.random() < 0.5:
+            for worker in children_of(self.schedulers[0].pid):
+                os.kill(worker, signal.SIGKILL)
         self.schedulers[0].kill()
         self.killed["scheduler"] += 1
         # The older one is killed next: the new one needs time until it works.

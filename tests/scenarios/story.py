@@ -18,6 +18,7 @@ from app.services.bookings.transitions import MoveResult
 from app.services.jobs import due
 from app.services.jobs.result import JobResult, PartialResults
 from app.services.mail.sender import OutboxSender
+from app.services.mail.throttle import ProcessorShare
 from app.store import queries
 from app.store.db import database
 from app.store.models import Booking, TimelineEntry
@@ -38,13 +39,17 @@ JOBS: tuple[Callable[[datetime], PartialResults], ...] = (
 
 
 def sender_to(
-    app: Flask, port: int, must_stop: Callable[[], bool] = lambda: False, **settings: Any
+    app: Flask,
+    port: int,
+    must_stop: Callable[[], bool] = lambda: False,
+    share: ProcessorShare | None = None,
+    **settings: Any,
 ) -> OutboxSender:
     """A sender to another mail server than the story's own, with some MAIL_* settings changed."""
     elsewhere = Flask("elsewhere")
     elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
     elsewhere.config.update(settings)
-    return OutboxSender(Mailer(elsewhere), clock.now, must_stop)
+    return OutboxSender(Mailer(elsewhere), clock.now, must_stop, share=share)
 
 
 def total(parts: Iterable[JobResult]) -> JobResult:

@@ -53,6 +53,30 @@ def test_a_refused_connection_is_tried_again_later_and_costs_only_the_first_an_a
     assert len(story.deliver()) == 2
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.both_databases
+def test_a_hand_over_counts_from_the_first_where_the_rest_could_not_be_recorded(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booking, handed_over_at = story.ask(), story.now
+
+    def kill(_ended: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "_record", kill)
+        with pytest.raises(Killed):
+            story.deliver()
+    assert {status for _, status, _ in emails()} == {"sending"}
+    assert story.reload(booking).handed_over_at == handed_over_at
+    story.wait(minutes=1)
+    assert len(story.deliver()) == 2
+    assert story.reload(booking).handed_over_at == handed_over_at
+
+
 @pytest.mark.both_databases
 def test_a_permanent_refusal_fails_at_once_and_can_be_retried(story: Story, app: Flask) -> None:
     story.ask()

@@ -179,8 +179,9 @@ def test_a_demo_starts_lived_in_and_is_in_reach_of_the_command_line(tmp_path: Pa
 
 def test_a_demo_whose_scheduler_dies_says_so_and_stops(tmp_path: Path) -> None:
     with running(tmp_path / "demo") as demo:
-        (scheduler,) = until("the scheduler", lambda: demo.pids("scheduler.py"))
-        os.kill(scheduler, signal.SIGKILL)
+        started = re.compile(r"event=scheduler_started .*pid=(\d+)")
+        found = until("the scheduler", lambda: started.search(demo.output()))
+        os.kill(int(found[1]), signal.SIGKILL)
         assert demo.process.wait(PATIENCE_S) == 1
         assert "ended by itself" in demo.output()
         until("every process to end", demo.pids, lambda pids: not pids)

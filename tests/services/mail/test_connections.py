@@ -1,0 +1,97 @@
+"""How many connections a process uses: as many as help while it waits, few while it computes."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from app.services.mail import batch, throttle
+from app.services.mail import sender as sending
+from app.services.mail.throttle import ProcessorShare
+from tests.harness.smtp_server import FaultyServer
+from tests.scenarios.story import ELI, Story, sender_to, total
+
+
+class Share(ProcessorShare):
+    """As much as a test says."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def __call__(self) -> float:
+        return self.value
+
+
+@pytest.fixture
+def six_due(story: Story, monkeypatch: pytest.MonkeyPatch) -> Story:
+    """Six emails to six threads are due, and a connection claims one at a time."""
+    story.ask()
+    in_two_days = story.now.replace(hour=15) + timedelta(days=2)
+    story.ask("bran", client=ELI, starts_at=in_two_days)
+    story.ask(
+        "chi",
+        client=("Fay Low", "fay@clients.example", "UTC"),
+        starts_at=in_two_days.replace(hour=1),
+    )
+    monkeypatch.setattr(sending, "FIRST_BATCH", 1)
+    monkeypatch.setattr(sending, "LARGEST_BATCH", 1)
+    monkeypatch.setattr(batch, "STORE_AFTER_S", 0)
+    return story
+
+
+@pytest.mark.parametrize(("share", "connections"), [(0.05, 2), (0.3, 2), (0.5, 1), (1.0, 1)])
+def test_another_connection_is_opened_while_the_process_mostly_waits(
+    six_due: Story, app: Flask, share: float, connections: int
+) -> None:
+    with FaultyServer() as server:
+        sender = sender_to(app, server.port, share=Share(share))
+        first = sender.deliver()
+        next(first)
+        second = total(sender.deliver())
+        assert server.connections == connections
+        assert second.done == (5 if connections == 2 else 0)
+        assert total(first).done == 5 - second.done
+
+
+def test_the_newest_connection_leaves_where_the_process_only_computes(
+    six_due: Story, app: Flask
+) -> None:
+    share = Share(0.2)
+    with FaultyServer() as server:
+        sender = sender_to(app, server.port, share=share)
+        first, second = sender.deliver(), sender.deliver()
+        next(first)
+        next(second)
+        share.value = 0.9
+        assert total(second).done == 0
+        assert total(first).done == 4
+        assert server.connections == 2
+
+
+class Times:
+    """In the place of `time`: how long it has been, and how long the process has computed."""
+
+    def __init__(self) -> None:
+        self.passed_s = self.computed_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    def process_time(self) -> float:
+        return self.computed_s
+
+
+def test_the_share_is_measured_ten_times_a_second_and_is_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = Times()
+    monkeypatch.setattr(throttle, "time", times)
+    share, seen = ProcessorShare(), []
+    for passed_s, computed_s in ((0.05, 0.0), (0.06, 0.02), (0.05, 0.05), (0.4, 0.27)):
+        times.passed_s += passed_s
+        times.computed_s += computed_s
+        seen.append(share())
+    assert seen == pytest.approx([1.0, 0.02 / 0.11, 0.02 / 0.11, 0.32 / 0.45])
+    share.restart()
+    assert share() == 1.0
