@@ -31,6 +31,7 @@ from app.store.models import (
     Role,
     Therapist,
 )
+from app.store.queries import calendar
 from app.store.queries import pending as pending_requests
 from emails import message
 from emails.calendar import Entry, file_of_event
@@ -204,7 +205,7 @@ def _times_that_day(email: OutboxEmail) -> list[Span]:
     """Of the booking and the therapist's accepted sessions of its local day, in order."""
     booking, zone = _booking(email), ZoneInfo(_therapist(email).timezone)
     day = booking.starts_at.astimezone(zone).date()
-    others = queries.sessions_beside(booking)
+    others = calendar.sessions_beside(booking)
     that_day = [each for each in others if each[0].astimezone(zone).date() == day]
     return sorted([*that_day, (booking.starts_at, booking.ends_at)])
 

@@ -39,7 +39,7 @@ class ProcessorShare:
             self._since_s, self._computed_s = time.monotonic(), time.process_time()
 
     def __call__(self) -> float:
-        """Of the last tenth of a second, or longer if nobody has asked."""
+        """Since it was last measured, a tenth of a second ago or more."""
         with self._lock:
             now_s, computed_s = time.monotonic(), time.process_time()
             passed_s = now_s - self._since_s

@@ -1,13 +1,13 @@
 """One therapist's bookings: enquiries, sessions, held time, pages of the dashboard."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, Expression, Value, fn
+from peewee import JOIN, SQL, Expression, fn
 
 from app.rules.lifecycle import Kind, Status
 from app.rules.search_key import search_key
@@ -34,7 +34,6 @@ from app.store.queries.bookings import (
     overdue_expiry,
     with_therapist_and_client,
 )
-from app.store.queries.emails import read_together
 from app.store.queries.pending import pending_holding
 from app.store.queries.proposals import NO_BOOKING, proposed_holding
 
@@ -85,37 +84,6 @@ def accepted_between(therapist: Therapist, start: datetime, end: datetime) -> li
 
 
 Span = tuple[datetime, datetime]
-
-_Beside = Booking.alias()
-# No local day is longer.
-_A_DAY = Value(timedelta(hours=25) // timedelta(microseconds=1), converter=False)
-_SESSIONS_BESIDE = Statement[tuple[int, datetime, datetime]](
-    lambda ids: (
-        Booking.select(_Beside.id, Booking.starts_at, Booking.ends_at)
-        .join(_Beside, on=(Booking.therapist == _Beside.therapist))
-        .where(
-            _Beside.id.in_(ids),
-            Booking.id != _Beside.id,
-            ACCEPTED,
-            Booking.starts_at > _Beside.starts_at - _A_DAY,
-            Booking.starts_at < _Beside.starts_at + _A_DAY,
-        )
-        .tuples()
-    )
-)
-
-
-def sessions_beside(booking: Booking) -> list[Span]:
-    """The therapist's other accepted sessions that start within a day of it."""
-    found: dict[int, list[Span]] = read_together(booking, "sessions_beside", _sessions_beside)
-    return found.get(booking.id, [])
-
-
-def _sessions_beside(booking_ids: Sequence[int]) -> dict[int, list[Span]]:
-    found: dict[int, list[Span]] = {}
-    for booking_id, starts_at, ends_at in _SESSIONS_BESIDE.all(list(booking_ids)):
-        found.setdefault(booking_id, []).append((starts_at, ends_at))
-    return found
 
 
 class Taken(NamedTuple):

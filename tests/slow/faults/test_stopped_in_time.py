@@ -16,7 +16,7 @@ from flask import Flask
 from app.scheduler import process
 from app.scheduler.process import SchedulerProcess
 from app.services.jobs.result import Job, JobResult
-from app.store import job_stats
+from app.store import job_stats, wakeups
 from tests.harness.processes import Site
 from tests.harness.waiting import PATIENCE_S, is_quiet, until
 from tests.scenarios.story import Story
@@ -62,12 +62,11 @@ def scheduler_of(
     """Makes a scheduler with the one job `work(is_late)` and that many seconds to stop."""
 
     def made(work: Callable[[Callable[[], bool]], Work], stops_within_s: float) -> SchedulerProcess:
-        def timetable(_mailer: object, is_late: Callable[[], bool]) -> tuple[Job, ...]:
+        def jobs(is_late: Callable[[], bool]) -> tuple[Job, ...]:
             return (Job("purge", 3600, work(is_late)),)
 
-        monkeypatch.setattr(process, "timetable", timetable)
         monkeypatch.setattr(process, "STOPS_WITHIN_S", stops_within_s)
-        return SchedulerProcess(app)
+        return SchedulerProcess(app, "scheduler", jobs, wakeups.heard)
 
     return made
 
