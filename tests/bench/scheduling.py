@@ -30,7 +30,7 @@ from tests.harness.processes import Site
 from tests.harness.smtp_server import Fault, FaultyServer
 from tests.harness.waiting import until
 
-COMMITS = 20 if IS_QUICK else 150
+COMMITS = 12 if IS_QUICK else 150
 CLAIMED = 500
 REQUESTS = 64
 # Emails of the scheduler that is killed.
@@ -44,7 +44,7 @@ FILLED: Mapping[str, Mapping[str, str]] = {
 }
 # Rows of those tables.
 FEW = (5_000, 10_000, 2_500, 2_500)
-MANY = (50_000, 50_000, 5_000, 5_000) if IS_QUICK else (1_500_000, 1_000_000, 250_000, 250_000)
+MANY = (25_000, 25_000, 2_500, 2_500) if IS_QUICK else (1_500_000, 1_000_000, 250_000, 250_000)
 
 
 def figures(name: str, url: str, folder: Path) -> Iterator[Figure]:
