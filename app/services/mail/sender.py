@@ -189,7 +189,7 @@ class OutboxSender:
         """Take the end of a try into the batch; whether this connection goes on."""
         if error is None:
             self._taken.add(_identity(claim.email))
-            self._throttle.record_success()
+            self._throttle.record_success(connection)
             batch.end(claim, results.SENT, self._clock())
             return True
         if isinstance(error, MailWithheld):

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 
 import structlog
 
@@ -18,6 +19,8 @@ LOG_SAME_REASON_EVERY = timedelta(minutes=10)
 # Shares of a process's time in which it computes. Above the first it has no use for another
 # connection, and above the second for its newest: their threads would wait for the interpreter.
 BUSY, OVERLOADED = 0.35, 0.75
+# Both only beside a connection that has opened or sent an email since: others may hang.
+HANGS_AFTER = timedelta(seconds=1)
 SHARE_MEASURED_EVERY_S = 0.1
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -57,7 +60,8 @@ class SendThrottle:
         # None: however much it computes.
         self._share = share
         self._lock = threading.Lock()
-        self._in_use: list[Connection] = []
+        # In the order in which they were opened, with the time of their last email, or that time.
+        self._in_use: dict[Connection, datetime] = {}
         # Of this process: where a connection fails, it may be the network of this machine alone.
         # What the server answers to all of us is a pause in the database.
         self._paused_until = self._crowded_until = _LONG_AGO
@@ -92,23 +96,31 @@ class SendThrottle:
     def slot(self, connection: Connection) -> Iterator[bool]:
         """Count a connection as in use; yields whether the server has room for it."""
         with self._lock:
-            is_crowded = self._clock() < self._crowded_until
-            has_room = not is_crowded or len(self._in_use) < self._room
-            if not self._in_use and self._share:
-                self._share.restart()
-            has_room = has_room and not (self._in_use and self._computes_more_than(BUSY))
+            has_room = self._has_room()
             if has_room:
-                self._in_use.append(connection)
+                self._in_use[connection] = self._clock()
         try:
             yield has_room
         finally:
             with self._lock:
-                if connection in self._in_use:
-                    self._in_use.remove(connection)
+                self._in_use.pop(connection, None)
+
+    def _has_room(self) -> bool:
+        if self._clock() < self._crowded_until and len(self._in_use) >= self._room:
+            return False
+        if not self._in_use and self._share is not None:
+            self._share.restart()
+        return not (self._is_one_sending(self._in_use) and self._computes_more_than(BUSY))
 
     def is_spare(self, connection: Connection) -> bool:
-        """Whether the others send more without this one."""
-        return self._in_use[:1] != [connection] and self._computes_more_than(OVERLOADED)
+        """Whether those opened before this one send more without it."""
+        with self._lock:
+            before = takewhile(lambda each: each is not connection, self._in_use)
+            return self._is_one_sending(before) and self._computes_more_than(OVERLOADED)
+
+    def _is_one_sending(self, connections: Iterable[Connection]) -> bool:
+        since = self._clock() - HANGS_AFTER
+        return any(self._in_use[each] >= since for each in connections)
 
     def _computes_more_than(self, share: float) -> bool:
         return self._share is not None and self._share() > share
@@ -124,13 +136,16 @@ class SendThrottle:
             )
             if not others:
                 return False
-            self._in_use.remove(connection)
+            del self._in_use[connection]
             wait = self._wait()
             self._room, self._crowded_until = others, self._clock() + wait
         self._log_wait(_log.warning, "mail_server_crowded", str(error), wait)
         return True
 
-    def record_success(self) -> None:
+    def record_success(self, connection: Connection) -> None:
+        with self._lock:
+            if connection in self._in_use:
+                self._in_use[connection] = self._clock()
         # The next pause is news again.
         self._logged.pop("outbox_paused", None)
 

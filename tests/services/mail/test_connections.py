@@ -54,6 +54,19 @@ def test_another_connection_is_opened_while_the_process_mostly_waits(
         assert total(first).done == 5 - second.done
 
 
+def test_another_connection_is_opened_where_nothing_leaves_however_much_is_computed(
+    six_due: Story, app: Flask
+) -> None:
+    with FaultyServer() as server:
+        sender = sender_to(app, server.port, share=Share(1.0))
+        first = sender.deliver()
+        next(first)
+        six_due.wait(seconds=2)
+        assert total(sender.deliver()).done == 5
+        assert total(first).done == 0
+        assert server.connections == 2
+
+
 def test_the_newest_connection_leaves_where_the_process_only_computes(
     six_due: Story, app: Flask
 ) -> None:
