@@ -28,14 +28,13 @@ LEASE = timedelta(seconds=8)
 # No message is ended with less of its lease than this left.
 LEASE_LEFT = LEASE / 2
 
-_SENDING = OutboxEmail.status == OutboxStatus.SENDING
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A lease on one email; `email` is the row with its booking, therapist and client."""
 
     email: OutboxEmail
+    # The row has it for as long as the claim is valid.
     token: str
     # Since when it was due. If another worker had it, that is only known as its creation.
     due_at: datetime
@@ -67,7 +66,8 @@ def _take(now: datetime, limit: int, token: str) -> tuple[dict[int, datetime], s
 
 
 def _due(now: datetime, limit: int, which: str, *values: str) -> dict[int, datetime]:
-    # At most one of each thread, so that a thread's emails keep their order.
+    # At most one of each thread, so that a thread's emails keep their order. Not as NOT EXISTS:
+    # PostgreSQL would compare all that wait with each other.
     locking = "" if is_sqlite() else "FOR UPDATE SKIP LOCKED"
     bound = values if _mark() in which else ()
     rows = db.execute_sql(
@@ -76,10 +76,10 @@ def _due(now: datetime, limit: int, which: str, *values: str) -> dict[int, datet
         FROM outbox_email AS mail
         WHERE status IN ('queued', 'sending') AND due_at <= {_mark()}
           AND NOT EXISTS (SELECT 1 FROM hold WHERE name = '{OUTBOX}')
-          AND NOT EXISTS (
-            SELECT 1 FROM outbox_email AS earlier
-            WHERE earlier.thread = mail.thread AND earlier.id < mail.id
-              AND earlier.status IN ('queued', 'sending'))
+          AND id = (
+            SELECT min(id) FROM outbox_email AS waiting
+            WHERE waiting.thread = mail.thread
+              AND waiting.status NOT IN ('sent', 'failed', 'skipped'))
           {which}
         ORDER BY due_at, id LIMIT {_mark()} {locking}
         """,  # noqa: S608 - our own words; the values are bound
@@ -121,7 +121,7 @@ def load(ids: list[int]) -> dict[int, OutboxEmail]:
 
 _RENEW = Statement[Any](
     lambda until, tokens, ids: OutboxEmail.update(due_at=until).where(
-        OutboxEmail.lease_token.in_(tokens), OutboxEmail.id.in_(ids), _SENDING
+        OutboxEmail.lease_token.in_(tokens), OutboxEmail.id.in_(ids)
     )
 )
 
@@ -140,7 +140,6 @@ _MAY_SEND = Statement[tuple[int]](
             OutboxEmail.id == email_id,
             OutboxEmail.lease_token == token,
             OutboxEmail.due_at > until,
-            _SENDING,
             ~fn.EXISTS(Hold.select(SQL("1")).where(Hold.name == OUTBOX)),
             ~fn.EXISTS(MailPause.select(SQL("1")).where(MailPause.scope.in_(scopes))),
         )
@@ -156,14 +155,13 @@ def may_send(claim: Claim, now: datetime) -> bool:
 
 
 def _is_valid(claim: Claim) -> Expression:
-    ours: Expression = (OutboxEmail.id == claim.email.id) & (OutboxEmail.lease_token == claim.token)
-    return ours & _SENDING
+    return (OutboxEmail.id == claim.email.id) & (OutboxEmail.lease_token == claim.token)
 
 
 _LOCKED_CLAIMS = Statement[tuple[int, str]](
     lambda ids: locking(
         OutboxEmail.select(OutboxEmail.id, OutboxEmail.lease_token)
-        .where(OutboxEmail.id.in_(ids), _SENDING)
+        .where(OutboxEmail.id.in_(ids))
         .tuples()
     )
 )

@@ -22,6 +22,7 @@ def erase_emails(about: Expression, role: Role, now: datetime) -> None:
     Suppression.delete().where(Suppression.email.in_(own)).execute()
     skipped = {
         "status": OutboxStatus.SKIPPED,
+        "lease_token": None,
         "last_error": f"the {role} was erased",
         "settled_at": now,
     }
