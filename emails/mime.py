@@ -1,4 +1,4 @@
-"""Messages as bytes for the wire; what needs encoding or folding is left to `email`'s policies."""
+"""Messages as bytes for the wire: bodies are encoded here, header fields by `email`'s policies."""
 
 from binascii import b2a_qp
 from collections.abc import Iterable, Mapping
@@ -7,8 +7,10 @@ from email.policy import SMTP, SMTPUTF8
 from functools import lru_cache
 from typing import Any
 
-# A longer header field is folded, and no line may be longer than the second (RFC 5322).
-_MAX_FIELD, _MAX_LINE = 78, 998
+# A longer header field is folded (RFC 5322).
+_MAX_FIELD = 78
+# No line may be longer.
+_MAX_LINE = 998
 # Written by hand: `email`'s own generator takes longer than all else that an email costs.
 _PART = (
     "--{boundary}\r\n"
@@ -26,8 +28,8 @@ def alternatives(
 ) -> bytes:
     """A multipart/alternative message; `parts` are (subtype of text, content, parameters).
 
-    In HTML, characters beyond ASCII become references. `boundary` must not occur in
-    quoted-printable. `utf8`: headers may be beyond ASCII.
+    In HTML, characters beyond ASCII become references, so that it seldom needs an encoding.
+    `boundary` must not occur in quoted-printable. `utf8`: headers may be beyond ASCII.
     """
     head = "".join(_field(name, value, utf8=utf8) for name, value in fields)
     head += "MIME-Version: 1.0\r\n"
@@ -35,24 +37,25 @@ def alternatives(
     pieces = [head.encode("utf-8" if utf8 else "ascii")]
     for subtype, content, parameters in parts:
         more = "".join(f'; {name}="{value}"' for name, value in parameters.items())
-        lines = _lines(content, is_html=subtype == "html")
-        # A person may have typed the boundary.
-        is_plain = lines.isascii() and boundary not in content and _is_short(lines)
+        lines = _with_crlf(content, is_html=subtype == "html")
+        # A person may have typed the boundary; quoted-printable changes its "=".
+        is_7bit = lines.isascii() and boundary not in content and _is_short(lines)
         opening = _PART.format(
             boundary=boundary,
             subtype=subtype,
             parameters=more,
-            encoding="7bit" if is_plain else "quoted-printable",
+            encoding="7bit" if is_7bit else "quoted-printable",
         )
-        body = lines if is_plain else b2a_qp(lines, istext=True)
+        # Not 8bit, which a server need not offer.
+        body = lines if is_7bit else b2a_qp(lines, istext=True)
         pieces += (opening.encode("ascii"), body, b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode("ascii"))
     return b"".join(pieces)
 
 
-def _lines(text: str, *, is_html: bool) -> bytes:
-    content = text.encode("ascii", "xmlcharrefreplace") if is_html else text.encode("utf-8")
-    return b"\r\n".join(content.splitlines()) + b"\r\n"
+def _with_crlf(text: str, *, is_html: bool) -> bytes:
+    encoded = text.encode("ascii", "xmlcharrefreplace") if is_html else text.encode("utf-8")
+    return b"\r\n".join(encoded.splitlines()) + b"\r\n"
 
 
 def _is_short(lines: bytes) -> bool:

@@ -186,7 +186,8 @@ def _source(name: str) -> str:
     mjml = _mjml_templates().get_template(name.removesuffix("html") + "mjml").render()
     # Without fonts={} the page would fetch its type from a font host.
     html = mjml2html(mjml, fonts={})
-    # All in one line it would have to be encoded, which takes a tenth of an email's time.
+    # Its lines are longer than 998 characters and would have to be encoded, which takes a tenth of
+    # an email's time.
     return _joined(html.replace(' style="', '\nstyle="'))
 
 

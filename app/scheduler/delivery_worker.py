@@ -1,4 +1,4 @@
-"""A second process of the scheduler that only sends emails: one interpreter uses one core."""
+"""The scheduler's second process, which only sends emails: one interpreter uses one core."""
 
 import os
 import select
@@ -12,70 +12,71 @@ from multiprocessing.process import BaseProcess
 
 import structlog
 
-IsOver = Callable[[], bool]
-# Yields when the process is to look for work, until a function returns True.
-Rings = Callable[[IsOver], Iterator[None]]
+# Yields at each wake-up, until the function it is given returns True.
+WakeUps = Callable[[Callable[[], bool]], Iterator[None]]
 
-# How often it looks whether it is to end.
+# Seconds between two looks at whether the process is to stop.
 _LOOK_EVERY_S = 0.2
 
 _log = structlog.get_logger("mindsum")
 
 
-def is_worthwhile() -> bool:
-    """Whether there is another core. Elsewhere a process that has loaded may not be forked."""
+def has_second_core() -> bool:
+    """True on Linux alone: others cannot safely fork a process that has loaded its libraries."""
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
 
 
 class DeliveryWorker:
-    """Start it before any thread. It ends with its scheduler, however that ends."""
+    """Forks when it is made, so make it before any thread. Ends with its scheduler, or its kill."""
 
-    def __init__(self, work: Callable[[Rings], int]) -> None:
+    def __init__(self, work: Callable[[WakeUps], int]) -> None:
         """`work` runs in the new process until SIGTERM, and returns its exit status."""
-        heard, self._rung = os.pipe()
-        os.set_blocking(self._rung, False)
-        self._is_lost = False
+        read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+        self._is_loss_logged = False
         self._process: BaseProcess = get_context("fork").Process(
-            target=self._run, args=(work, heard), daemon=True
+            target=self._run, args=(work, read_end), daemon=True
         )
         self._process.start()
-        os.close(heard)
+        os.close(read_end)
 
-    def _run(self, work: Callable[[Rings], int], heard: int) -> None:
-        os.close(self._rung)
-        sys.exit(work(partial(_rings, heard)))
+    def _run(self, work: Callable[[WakeUps], int], read_end: int) -> None:
+        os.close(self._write_end)
+        sys.exit(work(partial(_wake_ups, read_end)))
 
     def ring(self) -> None:
         """Tell it that emails are waiting. Never raises."""
         try:
-            # A full pipe has rung it already.
+            # A full pipe: it has not read earlier wake-ups yet.
             with suppress(BlockingIOError):
-                os.write(self._rung, b".")
+                os.write(self._write_end, b".")
         except BrokenPipeError:
-            if not self._is_lost:
-                self._is_lost = True
+            if not self._is_loss_logged:
+                self._is_loss_logged = True
                 why = "this process sends alone until the scheduler is restarted"
                 _log.error("delivery_worker_lost", pid=self._process.pid, why=why)
 
     def ask_to_stop(self) -> None:
         self._process.terminate()
 
-    def has_ended(self, within_s: float) -> bool:
-        """False if it left work behind, or had to be killed now."""
+    def wait_or_kill(self, within_s: float) -> bool:
+        """False if it left work behind, or had to be killed here."""
         self._process.join(within_s)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
             return False
-        # Killed earlier by somebody else: that has been logged.
+        # Who killed it before the stop is not known.
         return self._process.exitcode in (0, -signal.SIGKILL)
 
 
-def _rings(heard: int, is_over: IsOver) -> Iterator[None]:
+# Not `wakeups.heard`: for a few emails one process is enough, and the end of this pipe says that
+# the scheduler has ended.
+def _wake_ups(read_end: int, is_over: Callable[[], bool]) -> Iterator[None]:
     while not is_over():
-        if select.select([heard], [], [], _LOOK_EVERY_S)[0]:
-            if not os.read(heard, 4096):
-                # The scheduler has ended, and was perhaps killed.
+        if select.select([read_end], [], [], _LOOK_EVERY_S)[0]:
+            if not os.read(read_end, 4096):
+                # Ends the `sigwait` of this process.
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             yield

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -22,8 +23,8 @@ from flask import Flask
 
 from app import create_app
 from app.errors import ConfigError
-from app.scheduler.delivery_worker import DeliveryWorker, Rings, is_worthwhile
-from app.scheduler.timetable import DELIVER_OUTBOX, deliver_outbox, timetable
+from app.scheduler.delivery_worker import DeliveryWorker, WakeUps, has_second_core
+from app.scheduler.timetable import DELIVER_OUTBOX, delivery_job, timetable
 from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job
 from app.services.jobs.runner import JobRunner
@@ -32,11 +33,13 @@ from emails import render
 
 # Half of it for ordinary ends, half after no message may be handed over any more.
 STOPS_WITHIN_S = 9.0
+# The worker is asked to stop at the same moment; both are gone before a supervisor's ten seconds.
+WORKER_ENDS_WITHIN_S = 0.5
 PAUSE_AFTER_FAILURE_S = 5.0
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
-# No message is handed over once the function it is given returns True.
-JobsOf = Callable[[Callable[[], bool]], tuple[Job, ...]]
+# Makes the jobs; no message is handed over once the function it is given returns True.
+MakeJobs = Callable[[Callable[[], bool]], tuple[Job, ...]]
 
 _log = structlog.get_logger("mindsum")
 
@@ -52,13 +55,16 @@ def run_once(app: Flask) -> int:
 class SchedulerProcess:
     """Runs each job in a thread, so that one that hangs does not stop the others."""
 
-    def __init__(self, app: Flask, name: str, jobs: JobsOf, rings: Rings) -> None:
+    def __init__(
+        self, app: Flask, name: str, jobs: MakeJobs, wake_ups: WakeUps, monitor: JobMonitor
+    ) -> None:
+        """`name` begins the names of its log events; `wake_ups` are for `deliver_outbox`."""
         self._app = app
         self._name = name
         self._is_late = threading.Event()
         self._jobs = jobs(self._is_late.is_set)
-        self._rings = rings
-        self._runner = JobRunner(JobMonitor())
+        self._wake_ups = wake_ups
+        self._runner = JobRunner(monitor)
         self._stopping = threading.Event()
         self._running: Counter[str] = Counter()
         self._running_changed = threading.Condition()
@@ -103,7 +109,7 @@ class SchedulerProcess:
             return self._running_changed.wait_for(lambda: not +self._running, timeout_s)
 
     def _deliver_when_woken(self) -> None:
-        for _ in self._rings(self._stopping.is_set):
+        for _ in self._wake_ups(self._stopping.is_set):
             # There is no job any more once it stops.
             with suppress(JobLookupError):
                 self._scheduler.modify_job(DELIVER_OUTBOX, next_run_time=datetime.now(UTC))
@@ -127,41 +133,47 @@ class SchedulerProcess:
 
 
 def run_forever(app: Flask) -> int:
-    """Until SIGTERM or SIGINT, exit status 0; if a run hangs, ends the process with 1."""
-    # Blocked before any process or thread starts, so that each leaves them to `sigwait`.
+    """Until SIGTERM or SIGINT, exit status 0; if a run hangs, ends the process with 1.
+
+    1 also if the delivery worker left work behind.
+    """
+    # Blocked before any process or thread starts, so that only `sigwait` takes them in each.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    mailer = app.extensions["mailer"]
-    workers = [DeliveryWorker(partial(_deliver_forever, app))] if is_worthwhile() else []
+    worker = DeliveryWorker(partial(_deliver_forever, app)) if has_second_core() else None
 
     def ring() -> None:
         wakeups.ring()
-        for worker in workers:
+        if worker is not None:
             worker.ring()
 
+    jobs = partial(timetable, app.extensions["mailer"], ring=ring)
+    process = SchedulerProcess(app, "scheduler", jobs, wakeups.heard, JobMonitor())
+    return _run_until_stopped(process, worker)
+
+
+def _deliver_forever(app: Flask, wake_ups: WakeUps) -> int:
+    """All that the delivery worker does; returns its exit status."""
+
     def jobs(is_late: Callable[[], bool]) -> tuple[Job, ...]:
-        return timetable(mailer, is_late, ring)
+        return (delivery_job(app.extensions["mailer"], is_late, wakeups.ring),)
 
-    return _run_until_stopped(SchedulerProcess(app, "scheduler", jobs, wakeups.heard), workers)
-
-
-def _deliver_forever(app: Flask, rings: Rings) -> int:
-    """What a DeliveryWorker does."""
-
-    def jobs(is_late: Callable[[], bool]) -> tuple[Job, ...]:
-        return (deliver_outbox(app.extensions["mailer"], is_late, wakeups.ring),)
-
-    return _run_until_stopped(SchedulerProcess(app, "delivery_worker", jobs, rings))
+    # Its signs of life must not hide that the scheduler hangs.
+    monitor = JobMonitor(has_heartbeat=False)
+    process = SchedulerProcess(app, "delivery_worker", jobs, wake_ups, monitor)
+    return _run_until_stopped(process, None)
 
 
-def _run_until_stopped(process: SchedulerProcess, workers: Sequence[DeliveryWorker] = ()) -> int:
+def _run_until_stopped(process: SchedulerProcess, worker: DeliveryWorker | None) -> int:
     process.start()
     signal.sigwait(STOP_SIGNALS)
-    for worker in workers:
+    stops_at_s = time.monotonic() + STOPS_WITHIN_S
+    if worker is not None:
         worker.ask_to_stop()
-    has_ended = process.stop()
-    have_ended = [worker.has_ended(STOPS_WITHIN_S) for worker in workers]
-    if has_ended:
-        return 0 if all(have_ended) else 1
+    has_stopped = process.stop()
+    left_s = max(stops_at_s - time.monotonic(), 0) + WORKER_ENDS_WITHIN_S
+    has_worker_stopped = worker is None or worker.wait_or_kill(left_s)
+    if has_stopped:
+        return 0 if has_worker_stopped else 1
     logging.shutdown()
     # A thread that hangs would keep the process alive; what it was doing becomes due again.
     os._exit(1)
@@ -178,8 +190,7 @@ def main() -> int:
         print(f"scheduler: {error}", file=sys.stderr)  # noqa: T201 - to the terminal
         return 2
     render.warm_up()
-    # What is loaded stays loaded: the collector need not look through it, and a process that is
-    # forked shares its memory.
+    # The collector would look through what was loaded, and a forked process would copy that memory.
     gc.collect()
     gc.freeze()
     return run_once(app) if arguments.once else run_forever(app)

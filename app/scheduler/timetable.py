@@ -17,7 +17,7 @@ INBOUND_EVERY_S = 1.0
 DELIVER_OUTBOX = "deliver_outbox"
 # After a wake-up it runs at once; only where that is lost an email waits so long.
 DELIVER_EVERY_S = 0.5
-# Most of the time of an email is spent waiting for the mail server.
+# At most: with a distant mail server nearly all the time is waiting.
 DELIVERIES_AT_ONCE = 8
 
 
@@ -26,7 +26,7 @@ def timetable(
     is_late: Callable[[], bool] = lambda: False,
     ring: Callable[[], None] = wakeups.ring,
 ) -> tuple[Job, ...]:
-    """In the order of `--once`; `is_late` and `ring` as in `deliver_outbox`."""
+    """In the order of `--once`; `is_late` and `ring` as in `delivery_job`."""
     sweep_every_s = config.current().sweep_seconds
     inbound = (Job("process_inbound", INBOUND_EVERY_S, process_inbound),)
     return (
@@ -38,12 +38,15 @@ def timetable(
         Job("apply_standing", sweep_every_s, due.apply_standing),
         Job("remind_sessions", sweep_every_s, due.remind_sessions),
         Job("purge", sweep_every_s, due.Purge()),
-        deliver_outbox(mailer, is_late, ring),
+        delivery_job(mailer, is_late, ring),
     )
 
 
-def deliver_outbox(mailer: Mailer, is_late: Callable[[], bool], ring: Callable[[], None]) -> Job:
-    """No message is handed over once `is_late` returns True. `ring` calls others to help."""
+def delivery_job(mailer: Mailer, is_late: Callable[[], bool], ring: Callable[[], None]) -> Job:
+    """No message is handed over once `is_late` returns True.
+
+    `ring` wakes other threads and processes when more is due than one batch.
+    """
     sender = OutboxSender(mailer, clock.now, is_late, share=ProcessorShare(), ring=ring)
     return Job(
         DELIVER_OUTBOX,

@@ -52,15 +52,18 @@ _PROBE = "probe"
 
 
 @in_transaction
-def add(name: str, delta: JobDelta, now: datetime, patience_s: int) -> None:
-    """Add to a job's row, and set its heartbeat to `now`.
+def add(
+    name: str, delta: JobDelta, now: datetime, patience_s: int, *, is_heartbeat: bool = True
+) -> None:
+    """Add to a job's row, and set its heartbeat to `now` if it `is_heartbeat` or the first.
 
     `patience_s`: seconds without a heartbeat before the job counts as hung.
     """
     row = {"name": name, "alive_at": now, "patience_s": patience_s, **asdict(delta)}
     update: dict[Any, Any] = {field: field + _new(field) for field in _ADDED}
     update |= {field: fn.COALESCE(_new(field), field) for field in _LATEST}
-    update |= {field: _new(field) for field in _REPLACED}
+    if is_heartbeat:
+        update |= {field: _new(field) for field in _REPLACED}
     JobStatistics.insert(row).on_conflict(
         conflict_target=[JobStatistics.name], update=update
     ).execute()

@@ -65,7 +65,7 @@ _BLUEPRINTS = (
     ops_outbox.blueprint,
     people.blueprint,
 )
-# Kept pages connect for themselves, where one is made.
+# Pages that are kept connect only when one is made (page_cache.py).
 _WITHOUT_DATABASE = frozenset(
     {
         None,

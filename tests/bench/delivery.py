@@ -1,4 +1,4 @@
-"""One scheduler process sends a full outbox, beside Flask-Mail with a connection each."""
+"""One scheduler, with its second process, sends a full outbox, beside Flask-Mail."""
 
 import itertools
 import time

@@ -18,7 +18,7 @@ _WORDS = """\
 
 - Accept by link: {accept.rate} a second, {accept.ratio} of its bare statements;
   a request over the API {request.rate}, {request.ratio}.
-- One scheduler: {email.rate} emails a second, {email.ratio} times Flask-Mail;
+- One scheduler (two processes): {email.rate} emails a second, {email.ratio} times Flask-Mail;
   {far.ratio} times at 20 ms.
 - Find a Therapist: {find.rate} a second, {find.ratio} of a bare Flask page;
   a therapist's page {page.ratio}.

@@ -165,8 +165,8 @@ def serve() -> None:
     # granian forks its worker from a child of this process, which has one thread.
     multiprocessing.set_start_method("fork")
     scheduler_process.STOPS_WITHIN_S = _STOPS_WITHIN_S
-    # The fault of a child must stop all that it does.
-    scheduler_process.is_worthwhile = lambda: False
+    # A planned fault stops one process, so that one must do all of the scheduler's work.
+    scheduler_process.has_second_core = lambda: False
     # A child that is stopped before it has its own handler has nothing to finish.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threads = len(list(Path("/proc/self/task").iterdir()))

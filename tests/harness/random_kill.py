@@ -53,7 +53,7 @@ class RandomKills:
             os.kill(chance.choice(workers), signal.SIGKILL)
             self.killed["web"] += 1
             return
-        # Its delivery worker ends by itself, or is killed in the middle as well.
+        # Without it its delivery worker ends by itself; half of the time it is killed too.
         if chance.random() < 0.5:
             for worker in children_of(self.schedulers[0].pid):
                 os.kill(worker, signal.SIGKILL)

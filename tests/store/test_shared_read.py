@@ -32,7 +32,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.shared = SharedRead(self.read)
-        self.turn = self.shared._turn = Turn()  # type: ignore[assignment]
+        self.turn = self.shared._lock = Turn()  # type: ignore[assignment]
         self.begun, self.found = 0, list[int]()
         self.may_end, self.fails = threading.Event(), False
         self.callers: list[threading.Thread] = []
@@ -75,25 +75,27 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     slow.end()
 
 
-def test_who_calls_during_a_reading_shares_the_next_one(slow: Slow) -> None:
+def test_callers_during_a_read_share_the_next_one(slow: Slow) -> None:
     for _ in range(3):
         slow.call()
     assert slow.end() == [1, 2, 2, 2]
 
 
-def test_each_call_after_a_reading_reads_again(slow: Slow) -> None:
+def test_each_call_after_a_read_reads_again(slow: Slow) -> None:
     slow.end()
     assert [slow.shared.get() for _ in range(2)] == [2, 3]
 
 
-def test_a_fault_is_met_by_who_read_and_by_nobody_else(slow: Slow) -> None:
+def test_a_failed_read_fails_only_its_own_caller(slow: Slow) -> None:
     slow.fails = True
     for _ in range(2):
         slow.call()
     assert slow.end() == [-1, 2, 2]
 
 
-def test_who_has_waited_too_long_reads_alone(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_that_waited_too_long_reads_by_itself(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shared_read, "_WAIT_S", 0)
     assert [slow.shared.get() for _ in range(2)] == [2, 3]
     assert slow.end() == [1]

@@ -34,7 +34,7 @@ def free_therapists(booking: Booking, now: datetime) -> list[OpenSlot]:
     if booking.starts_at - now < config.current().policy.min_notice:
         kind = booking.kind
         soonest = queries.read_together(
-            booking, kind, lambda _: _soonest(listed, kind, windows, now)
+            booking, ("soonest", kind), lambda _: _soonest(listed, kind, windows, now)
         )
         fitting = {therapist.id for therapist in first}
         near = [slot for slot in soonest if slot.therapist.id in fitting]

@@ -28,8 +28,9 @@ _log = structlog.get_logger("mindsum")
 class JobMonitor:
     """The jobs of one process; any thread may call it."""
 
-    def __init__(self, *, is_resident: bool = True) -> None:
+    def __init__(self, *, is_resident: bool = True, has_heartbeat: bool = True) -> None:
         self._is_resident = is_resident
+        self._has_heartbeat = has_heartbeat
         self._written_s: dict[str, float] = {}
         self._unwritten: dict[str, JobDelta] = {}
         # When a run was written that found nothing to do; only where it was the job's last.
@@ -93,7 +94,7 @@ class JobMonitor:
         with self._lock:
             delta = self._unwritten.pop(job.name, JobDelta()) + delta
         try:
-            job_stats.add(job.name, delta, now, ceil(patience_s))
+            job_stats.add(job.name, delta, now, ceil(patience_s), is_heartbeat=self._has_heartbeat)
         except (StoreUnavailable, *errors.DATABASE_ERRORS) as error:
             # Statistics are not worth failing a job. The next write adds them, so that runs which
             # failed because the database was away are counted; unless they may have been stored.

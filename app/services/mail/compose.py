@@ -31,7 +31,6 @@ from app.store.models import (
     Role,
     Therapist,
 )
-from app.store.queries import calendar
 from app.store.queries import pending as pending_requests
 from emails import message
 from emails.calendar import Entry, file_of_event
@@ -202,12 +201,11 @@ def _offers(email: OutboxEmail, now: datetime) -> list[Offer]:
 
 
 def _times_that_day(email: OutboxEmail) -> list[Span]:
-    """Of the booking and the therapist's accepted sessions of its local day, in order."""
+    """(start, end) of the booking and the therapist's accepted sessions of that local day."""
     booking, zone = _booking(email), ZoneInfo(_therapist(email).timezone)
+    spans = [*queries.accepted_nearby(booking), (booking.starts_at, booking.ends_at)]
     day = booking.starts_at.astimezone(zone).date()
-    others = calendar.sessions_beside(booking)
-    that_day = [each for each in others if each[0].astimezone(zone).date() == day]
-    return sorted([*that_day, (booking.starts_at, booking.ends_at)])
+    return sorted((start, end) for start, end in spans if start.astimezone(zone).date() == day)
 
 
 def _sessions(email: OutboxEmail, now: datetime) -> list[Session]:

@@ -100,13 +100,13 @@ class Ended:
 
 def record(ended: Sequence[Ended]) -> list[Result]:
     """The results that were written: a failure after 24 hours of tries, LOST if the claim is."""
-    asking = [
+    requests = [
         each
         for each in ended
         if each.result is SENT and undelivered.asks_for_an_answer(each.claim.email)
     ]
-    if asking:
-        _record_hand_over(asking)
+    if requests:
+        _record_hand_over(requests)
     return _record(ended)
 
 
@@ -206,7 +206,7 @@ _SET_HANDED_OVER = Statement[Any](
 )
 _SET_RANKING_DUE = Statement[Any](
     lambda now, ids: Therapist.update(ranking_due_at=now).where(
-        # In their order: two of these would lock each other out.
+        # Locked by ascending id: two such updates could deadlock otherwise.
         Therapist.id.in_(
             locking(
                 Therapist.select(Therapist.id).where(Therapist.id.in_(ids)).order_by(Therapist.id)
@@ -216,13 +216,14 @@ _SET_RANKING_DUE = Statement[Any](
 )
 
 
-# A transaction of its own, so that a therapist's row is locked for two statements and not for all.
-# If the process is killed after it, the emails are sent again, and the first hand-over counts.
+# A transaction of its own, so that a therapist's row is locked for these two statements only, and
+# not while the batch is recorded. If the process is killed after it, the emails are sent again, and
+# the first hand-over still counts.
 @in_transaction
-def _record_hand_over(asking: Sequence[Ended]) -> None:
-    """The therapists' delays count from now on."""
-    bookings = [booking for each in asking if (booking := each.claim.email.booking)]
-    at = Booking.handed_over_at.db_value(asking[-1].at)
+def _record_hand_over(requests: Sequence[Ended]) -> None:
+    """The therapists' delays count from then."""
+    bookings = [booking for each in requests if (booking := each.claim.email.booking)]
+    at = Booking.handed_over_at.db_value(requests[-1].at)
     _SET_RANKING_DUE.run(at, sorted({each.therapist_id for each in bookings}))
     _SET_HANDED_OVER.run(at, sorted({each.id for each in bookings}))
 

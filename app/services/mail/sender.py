@@ -67,7 +67,7 @@ class OutboxSender:
         share: ProcessorShare | None = None,
         ring: Callable[[], None] = wakeups.ring,
     ) -> None:
-        """`share` limits the connections of a process that computes. `ring` calls others."""
+        """`share`: see SendThrottle. `ring` wakes others when more is due than one batch."""
         self._mailer = mailer
         self._clock = clock
         # Once it returns True no message is finished: the process ends before the reply.

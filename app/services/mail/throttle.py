@@ -16,10 +16,10 @@ from app.store import outbox
 
 LOG_HOLD_EVERY = timedelta(minutes=1)
 LOG_SAME_REASON_EVERY = timedelta(minutes=10)
-# Shares of a process's time in which it computes. Above the first it has no use for another
-# connection, and above the second for its newest: their threads would wait for the interpreter.
+# Shares of a process's time in which it computes, found by measuring. Above BUSY it opens no
+# further connection; above OVERLOADED only its first one stays: threads wait for the interpreter.
 BUSY, OVERLOADED = 0.35, 0.75
-# Both only beside a connection that has opened or sent an email since: others may hang.
+# A connection that has sent nothing for so long may hang: the others do not count on it.
 HANGS_AFTER = timedelta(seconds=1)
 SHARE_MEASURED_EVERY_S = 0.1
 
@@ -37,12 +37,12 @@ class ProcessorShare:
 
     def restart(self) -> None:
         with self._lock:
-            # Until it is measured.
+            # Busy, until it is measured.
             self._share = 1.0
             self._since_s, self._computed_s = time.monotonic(), time.process_time()
 
-    def __call__(self) -> float:
-        """Since it was last measured, a tenth of a second ago or more."""
+    def current(self) -> float:
+        """Over the last interval of SHARE_MEASURED_EVERY_S, or longer if nobody asked."""
         with self._lock:
             now_s, computed_s = time.monotonic(), time.process_time()
             passed_s = now_s - self._since_s
@@ -53,11 +53,14 @@ class ProcessorShare:
 
 
 class SendThrottle:
-    """Pauses sending where the server takes nothing; uses fewer connections where it is full."""
+    """Pauses sending where the server takes nothing.
+
+    Uses fewer connections where the server is full, or this process is busy (`share`).
+    """
 
     def __init__(self, clock: Callable[[], datetime], share: ProcessorShare | None = None) -> None:
         self._clock = clock
-        # None: however much it computes.
+        # None: no limit by what this process does itself.
         self._share = share
         self._lock = threading.Lock()
         # In the order in which they were opened, with the time of their last email, or that time.
@@ -94,7 +97,7 @@ class SendThrottle:
 
     @contextmanager
     def slot(self, connection: Connection) -> Iterator[bool]:
-        """Count a connection as in use; yields whether the server has room for it."""
+        """Count a connection as in use; yields False if server or process have no room for it."""
         with self._lock:
             has_room = self._has_room()
             if has_room:
@@ -113,7 +116,7 @@ class SendThrottle:
         return not (self._is_one_sending(self._in_use) and self._computes_more_than(BUSY))
 
     def is_spare(self, connection: Connection) -> bool:
-        """Whether those opened before this one send more without it."""
+        """Whether this process computes too much for a connection beside its first."""
         with self._lock:
             before = takewhile(lambda each: each is not connection, self._in_use)
             return self._is_one_sending(before) and self._computes_more_than(OVERLOADED)
@@ -123,7 +126,7 @@ class SendThrottle:
         return any(self._in_use[each] >= since for each in connections)
 
     def _computes_more_than(self, share: float) -> bool:
-        return self._share is not None and self._share() > share
+        return self._share is not None and self._share.current() > share
 
     def step_back(self, connection: Connection, error: MailDeferred) -> bool:
         """Free this connection's slot and return True, if the server serves others of ours."""

@@ -68,7 +68,7 @@ def release() -> None:
 
 def version() -> Hashable:
     """What was read after it is still so while it stays equal; every commit makes another one."""
-    # A SQLite file's needs no connection of this thread, and PostgreSQL's a round trip.
+    # On PostgreSQL it costs a connection and a round trip, so callers share one.
     return db.obj.version() if is_sqlite() else _shared_version.get()
 
 

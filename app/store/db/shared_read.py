@@ -1,4 +1,4 @@
-"""One reading for all who wait for it."""
+"""One read shared by all callers that wait at the same time."""
 
 import threading
 from collections.abc import Callable
@@ -6,31 +6,31 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# Who has waited for so long reads alone: a database that does not answer must not hold callers
-# one after the other.
+# A caller that has waited for so long reads by itself; otherwise a database that does not answer
+# would hold the callers one after another.
 _WAIT_S = 0.25
 
 
 class SharedRead(Generic[T]):
-    """Each caller gets what was read from a moment on that is after its call."""
+    """Each caller gets the result of a read that began after its call."""
 
     def __init__(self, read: Callable[[], T]) -> None:
         self._read = read
-        self._turn = threading.Lock()
-        # Numbers of the readings that were begun last and ended last.
-        self._begun = self._ended = 0
-        self._found: T
+        self._lock = threading.Lock()
+        # Numbers of the last read that began, and of the last that succeeded.
+        self._started = self._finished = 0
+        self._result: T
 
     def get(self) -> T:
-        # One that has begun may have seen what was true before the call.
-        wanted = self._begun + 1
-        if not self._turn.acquire(timeout=_WAIT_S):
+        # A read that is under way may have missed a commit made before this call.
+        wanted = self._started + 1
+        if not self._lock.acquire(timeout=_WAIT_S):
             return self._read()
         try:
-            if self._ended < wanted:
-                self._begun += 1
-                self._found = self._read()
-                self._ended = self._begun
-            return self._found
+            if self._finished < wanted:
+                self._started += 1
+                self._result = self._read()
+                self._finished = self._started
+            return self._result
         finally:
-            self._turn.release()
+            self._lock.release()

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from peewee import SQL, Expression, ModelSelect, fn
+from peewee import SQL, Expression, ModelSelect, Value, fn
 
 from app.errors import NotFound
+from app.rules.availability import Span
 from app.rules.lifecycle import Actor, Status, Via
 from app.store.db.statements import Statement
 from app.store.models import (
@@ -19,6 +20,7 @@ from app.store.models import (
     Writing,
 )
 from app.store.models.fields import InstantField
+from app.store.queries.emails import read_together
 from app.store.queries.locking import locking
 
 # Word for word as in the partial indexes: SQLite does not use them with bound values.
@@ -217,3 +219,35 @@ def last_written_at(booking: Booking, purpose: Purpose, author: Actor) -> dateti
     )
     last = rows.order_by(Writing.id.desc()).first()
     return last.created_at if last else None
+
+
+_Given = Booking.alias()
+# A day on which clocks go back. In microseconds, as instants are stored.
+_LONGEST_LOCAL_DAY = Value(timedelta(hours=25) // timedelta(microseconds=1), converter=False)
+_ACCEPTED_NEARBY = Statement[tuple[int, datetime, datetime]](
+    lambda ids: (
+        Booking.select(_Given.id, Booking.starts_at, Booking.ends_at)
+        .join(_Given, on=(Booking.therapist == _Given.therapist))
+        .where(
+            _Given.id.in_(ids),
+            Booking.id != _Given.id,
+            ACCEPTED,
+            Booking.starts_at > _Given.starts_at - _LONGEST_LOCAL_DAY,
+            Booking.starts_at < _Given.starts_at + _LONGEST_LOCAL_DAY,
+        )
+        .tuples()
+    )
+)
+
+
+def accepted_nearby(booking: Booking) -> list[Span]:
+    """The therapist's other accepted sessions that start less than 25 hours from this one."""
+    found: dict[int, list[Span]] = read_together(booking, "accepted_nearby", _accepted_nearby)
+    return found.get(booking.id, [])
+
+
+def _accepted_nearby(booking_ids: Sequence[int]) -> dict[int, list[Span]]:
+    found: dict[int, list[Span]] = {}
+    for booking_id, starts_at, ends_at in _ACCEPTED_NEARBY.all(list(booking_ids)):
+        found.setdefault(booking_id, []).append((starts_at, ends_at))
+    return found

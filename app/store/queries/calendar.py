@@ -1,17 +1,12 @@
 """What a therapist's calendar shows of a span of time, and which messages are unread."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from peewee import Value
-
-from app.rules.availability import Span
 from app.rules.lifecycle import Actor, Status
 from app.store.db.statements import Statement
 from app.store.models import Booking, Proposal, ProposedTime, Therapist, TimeOff
-from app.store.queries.bookings import ACCEPTED, LONGEST_SESSION, with_therapist_and_client
-from app.store.queries.emails import read_together
+from app.store.queries.bookings import LONGEST_SESSION, with_therapist_and_client
 
 _SHOWN = (Status.REQUESTED, Status.ACCEPTED, Status.COMPLETED, Status.NO_SHOW)
 
@@ -95,35 +90,3 @@ def time_off_between(therapist: Therapist, start: datetime, end: datetime) -> li
 def unread_of(therapist: Therapist) -> list[Booking]:
     """Bookings with messages that the therapist has not opened; the longest unread first."""
     return _UNREAD.all(therapist.id)
-
-
-_Beside = Booking.alias()
-# No local day is longer.
-_A_DAY = Value(timedelta(hours=25) // timedelta(microseconds=1), converter=False)
-_SESSIONS_BESIDE = Statement[tuple[int, datetime, datetime]](
-    lambda ids: (
-        Booking.select(_Beside.id, Booking.starts_at, Booking.ends_at)
-        .join(_Beside, on=(Booking.therapist == _Beside.therapist))
-        .where(
-            _Beside.id.in_(ids),
-            Booking.id != _Beside.id,
-            ACCEPTED,
-            Booking.starts_at > _Beside.starts_at - _A_DAY,
-            Booking.starts_at < _Beside.starts_at + _A_DAY,
-        )
-        .tuples()
-    )
-)
-
-
-def sessions_beside(booking: Booking) -> list[Span]:
-    """The therapist's other accepted sessions that start within a day of it."""
-    found: dict[int, list[Span]] = read_together(booking, "sessions_beside", _sessions_beside)
-    return found.get(booking.id, [])
-
-
-def _sessions_beside(booking_ids: Sequence[int]) -> dict[int, list[Span]]:
-    found: dict[int, list[Span]] = {}
-    for booking_id, starts_at, ends_at in _SESSIONS_BESIDE.all(list(booking_ids)):
-        found.setdefault(booking_id, []).append((starts_at, ends_at))
-    return found

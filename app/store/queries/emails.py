@@ -155,9 +155,9 @@ class ReadAhead:
 
     request_facts: dict[str, Any]
     deliveries: list[Delivery]
-    # The ids of all that were read together, and what was found for them since, by name. Not the
-    # bookings: the cycle would wait for the garbage collector.
+    # Ids of all that were read together; the bookings would form a reference cycle.
     booking_ids: Sequence[int]
+    # What was read for them all since, by key.
     shared: dict[Hashable, Any]
 
 
@@ -208,12 +208,12 @@ def read_ahead(bookings: Collection[Booking]) -> None:
         booking.read_ahead = ReadAhead(facts.get(booking.id, {}), deliveries, ids, shared)
 
 
-def read_together(booking: Booking, name: Hashable, read: Callable[[Sequence[int]], T]) -> T:
-    """What `read` finds by the ids of all bookings that were read with this one; once for all."""
+def read_together(booking: Booking, key: Hashable, read: Callable[[Sequence[int]], T]) -> T:
+    """`read(booking_ids)`, called once for all bookings that `read_ahead` read with this one."""
     ahead: ReadAhead | None = booking.read_ahead
     if ahead is None:
         return read([booking.id])
-    if name not in ahead.shared:
-        ahead.shared[name] = read(ahead.booking_ids)
-    found: T = ahead.shared[name]
+    if key not in ahead.shared:
+        ahead.shared[key] = read(ahead.booking_ids)
+    found: T = ahead.shared[key]
     return found

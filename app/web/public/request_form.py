@@ -58,7 +58,7 @@ def days_asked_for() -> date | None:
 
 
 def split_at_marks(page: str) -> list[bytes]:
-    """A page whose form has marks, as `with_own_values` takes it."""
+    """A page split at its placeholders, for `with_own_values`."""
     return _MARKS.split(page.encode())
 
 

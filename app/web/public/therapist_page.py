@@ -26,6 +26,7 @@ from app.web.template_filters import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class KeptPage:
+    # Split at each visitor's own values.
     parts: list[bytes]
     is_hidden: bool
     script_sources: str

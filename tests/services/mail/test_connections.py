@@ -19,13 +19,13 @@ class Share(ProcessorShare):
         super().__init__()
         self.value = value
 
-    def __call__(self) -> float:
+    def current(self) -> float:
         return self.value
 
 
 @pytest.fixture
 def six_due(story: Story, monkeypatch: pytest.MonkeyPatch) -> Story:
-    """Six emails to six threads are due, and a connection claims one at a time."""
+    """Six emails of six mail threads are due, and a connection claims one at a time."""
     story.ask()
     in_two_days = story.now.replace(hour=15) + timedelta(days=2)
     story.ask("bran", client=ELI, starts_at=in_two_days)
@@ -67,7 +67,7 @@ def test_another_connection_is_opened_where_nothing_leaves_however_much_is_compu
         assert server.connections == 2
 
 
-def test_the_newest_connection_leaves_where_the_process_only_computes(
+def test_only_the_first_connection_stays_while_the_process_computes(
     six_due: Story, app: Flask
 ) -> None:
     share = Share(0.2)
@@ -83,7 +83,7 @@ def test_the_newest_connection_leaves_where_the_process_only_computes(
 
 
 class Times:
-    """In the place of `time`: how long it has been, and how long the process has computed."""
+    """A fake `time` module."""
 
     def __init__(self) -> None:
         self.passed_s = self.computed_s = 0.0
@@ -95,7 +95,7 @@ class Times:
         return self.computed_s
 
 
-def test_the_share_is_measured_ten_times_a_second_and_is_one_before(
+def test_the_share_is_measured_at_most_ten_times_a_second_and_starts_at_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     times = Times()
@@ -104,7 +104,7 @@ def test_the_share_is_measured_ten_times_a_second_and_is_one_before(
     for passed_s, computed_s in ((0.05, 0.0), (0.06, 0.02), (0.05, 0.05), (0.4, 0.27)):
         times.passed_s += passed_s
         times.computed_s += computed_s
-        seen.append(share())
+        seen.append(share.current())
     assert seen == pytest.approx([1.0, 0.02 / 0.11, 0.02 / 0.11, 0.32 / 0.45])
     share.restart()
-    assert share() == 1.0
+    assert share.current() == 1.0

@@ -58,7 +58,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.both_databases
-def test_a_hand_over_counts_from_the_first_where_the_rest_could_not_be_recorded(
+def test_the_first_hand_over_counts_even_if_the_rest_was_not_recorded(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     booking, handed_over_at = story.ask(), story.now

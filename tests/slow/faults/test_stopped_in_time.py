@@ -15,6 +15,7 @@ from flask import Flask
 
 from app.scheduler import process
 from app.scheduler.process import SchedulerProcess
+from app.services.jobs.monitor import JobMonitor
 from app.services.jobs.result import Job, JobResult
 from app.store import job_stats, wakeups
 from tests.harness.processes import Site
@@ -66,7 +67,7 @@ def scheduler_of(
             return (Job("purge", 3600, work(is_late)),)
 
         monkeypatch.setattr(process, "STOPS_WITHIN_S", stops_within_s)
-        return SchedulerProcess(app, "scheduler", jobs, wakeups.heard)
+        return SchedulerProcess(app, "scheduler", jobs, wakeups.heard, JobMonitor())
 
     return made
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.harness.waiting import PATIENCE_S, until
 SCHEDULER = """
 import sys
 from app.scheduler import process
-process.is_worthwhile = lambda: True
+process.has_second_core = lambda: True
 sys.exit(process.main())
 """
 
@@ -78,7 +79,7 @@ def test_emails_leave_while_the_other_process_hangs(site: Site) -> None:
     assert scheduler.returncode == 0
 
 
-def test_both_stop_when_the_scheduler_is_told_to(site: Site) -> None:
+def test_both_processes_stop_when_the_scheduler_is_stopped(site: Site) -> None:
     with site.spawn("-c", SCHEDULER) as scheduler:
         worker = worker_of(site, scheduler)
     assert scheduler.returncode == 0
@@ -109,8 +110,13 @@ def test_a_scheduler_whose_worker_is_killed_says_so_once_and_sends_alone(site: S
 
 
 @pytest.mark.parametrize(("cores", "expected"), [({0}, False), ({0, 1}, True), ({2, 5, 7}, True)])
-def test_there_is_one_where_a_second_core_is_left_for_it(
+def test_a_second_process_needs_a_second_core(
     monkeypatch: pytest.MonkeyPatch, cores: set[int], expected: bool
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: cores)
-    assert delivery_worker.is_worthwhile() is expected
+    assert delivery_worker.has_second_core() is expected
+
+
+def test_other_systems_have_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not delivery_worker.has_second_core()
