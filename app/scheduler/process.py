@@ -133,10 +133,7 @@ class SchedulerProcess:
 
 
 def run_forever(app: Flask) -> int:
-    """Until SIGTERM or SIGINT, exit status 0; if a run hangs, ends the process with 1.
-
-    1 also if the delivery worker left work behind.
-    """
+    """Until SIGTERM or SIGINT. Exit status 1 if a run or the delivery worker did not end in time."""
     # Blocked before any process or thread starts, so that only `sigwait` takes them in each.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     worker = DeliveryWorker(partial(_deliver_forever, app)) if has_second_core() else None
@@ -152,8 +149,6 @@ def run_forever(app: Flask) -> int:
 
 
 def _deliver_forever(app: Flask, wake_ups: WakeUps) -> int:
-    """All that the delivery worker does; returns its exit status."""
-
     def jobs(is_late: Callable[[], bool]) -> tuple[Job, ...]:
         return (delivery_job(app.extensions["mailer"], is_late, wakeups.ring),)
 

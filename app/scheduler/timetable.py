@@ -43,10 +43,7 @@ def timetable(
 
 
 def delivery_job(mailer: Mailer, is_late: Callable[[], bool], ring: Callable[[], None]) -> Job:
-    """No message is handed over once `is_late` returns True.
-
-    `ring` wakes other threads and processes when more is due than one batch.
-    """
+    """No message is handed over once `is_late` returns True; `ring` calls for help with many."""
     sender = OutboxSender(mailer, clock.now, is_late, share=ProcessorShare(), ring=ring)
     return Job(
         DELIVER_OUTBOX,

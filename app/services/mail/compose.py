@@ -201,7 +201,7 @@ def _offers(email: OutboxEmail, now: datetime) -> list[Offer]:
 
 
 def _times_that_day(email: OutboxEmail) -> list[Span]:
-    """(start, end) of the booking and the therapist's accepted sessions of that local day."""
+    # Of the booking and the therapist's accepted sessions of that local day.
     booking, zone = _booking(email), ZoneInfo(_therapist(email).timezone)
     spans = [*queries.accepted_nearby(booking), (booking.starts_at, booking.ends_at)]
     day = booking.starts_at.astimezone(zone).date()

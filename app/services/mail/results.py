@@ -216,12 +216,11 @@ _SET_RANKING_DUE = Statement[Any](
 )
 
 
-# A transaction of its own, so that a therapist's row is locked for these two statements only, and
-# not while the batch is recorded. If the process is killed after it, the emails are sent again, and
-# the first hand-over still counts.
+# The therapists' delays count from then. A transaction of its own, so that a therapist's row is
+# locked for these two statements only, and not while the batch is recorded. If the process is
+# killed after it, the emails are sent again, and the first hand-over still counts.
 @in_transaction
 def _record_hand_over(requests: Sequence[Ended]) -> None:
-    """The therapists' delays count from then."""
     bookings = [booking for each in requests if (booking := each.claim.email.booking)]
     at = Booking.handed_over_at.db_value(requests[-1].at)
     _SET_RANKING_DUE.run(at, sorted({each.therapist_id for each in bookings}))

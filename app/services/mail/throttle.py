@@ -42,7 +42,7 @@ class ProcessorShare:
             self._since_s, self._computed_s = time.monotonic(), time.process_time()
 
     def current(self) -> float:
-        """Over the last interval of SHARE_MEASURED_EVERY_S, or longer if nobody asked."""
+        """Over the last interval of SHARE_MEASURED_EVERY_S, or longer where it was not asked for."""
         with self._lock:
             now_s, computed_s = time.monotonic(), time.process_time()
             passed_s = now_s - self._since_s
@@ -53,10 +53,7 @@ class ProcessorShare:
 
 
 class SendThrottle:
-    """Pauses sending where the server takes nothing.
-
-    Uses fewer connections where the server is full, or this process is busy (`share`).
-    """
+    """Pauses sending, and uses fewer connections where the server is full or this process busy."""
 
     def __init__(self, clock: Callable[[], datetime], share: ProcessorShare | None = None) -> None:
         self._clock = clock
