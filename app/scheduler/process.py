@@ -133,7 +133,7 @@ class SchedulerProcess:
 
 
 def run_forever(app: Flask) -> int:
-    """Until SIGTERM or SIGINT. Exit status 1 if a run or the delivery worker did not end in time."""
+    """Until SIGTERM or SIGINT; exit status 1 if a run or the worker did not end in time."""
     # Blocked before any process or thread starts, so that only `sigwait` takes them in each.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     worker = DeliveryWorker(partial(_deliver_forever, app)) if has_second_core() else None

@@ -42,7 +42,7 @@ class ProcessorShare:
             self._since_s, self._computed_s = time.monotonic(), time.process_time()
 
     def current(self) -> float:
-        """Over the last interval of SHARE_MEASURED_EVERY_S, or longer where it was not asked for."""
+        """Over the last SHARE_MEASURED_EVERY_S or more, as it was last measured."""
         with self._lock:
             now_s, computed_s = time.monotonic(), time.process_time()
             passed_s = now_s - self._since_s
