@@ -76,6 +76,7 @@ SCHEDULER_MAY_IMPORT = {
     "app.services.inbound": {"addresses"},
     "app.services.inbound.handle": {"process_inbound"},
     "app.services.jobs": {"due"},
+    "app.services.mail.leases": {"LeapWatch"},
     "app.services.mail.sender": {"OutboxSender"},
     "app.services.mail.throttle": {"ProcessorShare"},
     "app.services.jobs.result": {"Job"},

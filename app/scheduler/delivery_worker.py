@@ -4,10 +4,12 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 import structlog
@@ -27,36 +29,38 @@ def has_second_core() -> bool:
 
 
 class DeliveryWorker:
-    """Forks when it is made, so make it before any thread. Ends with its scheduler, or its kill."""
+    """Forks when it is made: before any thread. Raises OSError. It ends when its scheduler does."""
 
     def __init__(self, work: Callable[[WakeUps], int]) -> None:
         """`work` runs in the new process until SIGTERM, and returns its exit status."""
         read_end, self._write_end = os.pipe()
         os.set_blocking(self._write_end, False)
-        self._is_loss_logged = False
+        self._is_stopping = False
         self._process: BaseProcess = get_context("fork").Process(
             target=self._run, args=(work, read_end), daemon=True
         )
         self._process.start()
         os.close(read_end)
+        threading.Thread(target=self._watch, name="delivery_worker", daemon=True).start()
 
     def _run(self, work: Callable[[WakeUps], int], read_end: int) -> None:
         os.close(self._write_end)
         sys.exit(work(partial(_wake_ups, read_end)))
 
+    def _watch(self) -> None:
+        wait([self._process.sentinel])
+        if not self._is_stopping:
+            why = "this process sends alone until the scheduler is restarted"
+            _log.error("delivery_worker_lost", pid=self._process.pid, why=why)
+
     def ring(self) -> None:
         """Tell it that emails are waiting. Never raises."""
-        try:
-            # A full pipe: it has not read earlier wake-ups yet.
-            with suppress(BlockingIOError):
-                os.write(self._write_end, b".")
-        except BrokenPipeError:
-            if not self._is_loss_logged:
-                self._is_loss_logged = True
-                why = "this process sends alone until the scheduler is restarted"
-                _log.error("delivery_worker_lost", pid=self._process.pid, why=why)
+        # A full pipe: it has not read earlier wake-ups yet. A broken one: it has ended.
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._write_end, b".")
 
     def ask_to_stop(self) -> None:
+        self._is_stopping = True
         self._process.terminate()
 
     def wait_or_kill(self, within_s: float) -> bool:
@@ -66,7 +70,7 @@ class DeliveryWorker:
             self._process.kill()
             self._process.join()
             return False
-        # Who killed it before the stop is not known.
+        # One that was killed before has been logged.
         return self._process.exitcode in (0, -signal.SIGKILL)
 
 

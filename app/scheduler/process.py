@@ -136,7 +136,12 @@ def run_forever(app: Flask) -> int:
     """Until SIGTERM or SIGINT; exit status 1 if a run or the worker did not end in time."""
     # Blocked before any process or thread starts, so that only `sigwait` takes them in each.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    worker = DeliveryWorker(partial(_deliver_forever, app)) if has_second_core() else None
+    worker = None
+    if has_second_core():
+        try:
+            worker = DeliveryWorker(partial(_deliver_forever, app))
+        except OSError as error:
+            _log.error("delivery_worker_lost", why=f"it could not be started: {error.strerror}")
 
     def ring() -> None:
         wakeups.ring()

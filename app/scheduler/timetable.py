@@ -8,6 +8,7 @@ from app.services.inbound import addresses
 from app.services.inbound.handle import process_inbound
 from app.services.jobs import due
 from app.services.jobs.result import Job
+from app.services.mail.leases import LeapWatch
 from app.services.mail.sender import OutboxSender
 from app.services.mail.throttle import ProcessorShare
 from app.store import wakeups
@@ -44,7 +45,8 @@ def timetable(
 
 def delivery_job(mailer: Mailer, is_late: Callable[[], bool], ring: Callable[[], None]) -> Job:
     """No message is handed over once `is_late` returns True; `ring` calls for help with many."""
-    sender = OutboxSender(mailer, clock.now, is_late, share=ProcessorShare(), ring=ring)
+    share, leaps = ProcessorShare(), LeapWatch(clock.now)
+    sender = OutboxSender(mailer, clock.now, is_late, share=share, leaps=leaps, ring=ring)
     return Job(
         DELIVER_OUTBOX,
         DELIVER_EVERY_S,

@@ -42,24 +42,29 @@ class Claim:
     probes: str | None = None
 
 
-def claim(now: datetime, limit: int) -> list[Claim]:
-    """Up to `limit`; nothing while the outbox is held. After a pause, one alone to try it."""
+def claim(now: datetime, limit: int, *, also_lost: bool = True) -> list[Claim]:
+    """Up to `limit`; nothing while the outbox is held. After a pause, one alone to try it.
+
+    `also_lost`: those whose lease has ended, too.
+    """
     token = uuid4().hex
-    due_at, probes = _take(now, limit, token)
+    due_at, probes = _take(now, limit, token, "" if also_lost else "AND status = 'queued'")
     emails = load(list(due_at)) if due_at else {}
     return [Claim(emails[each], token, at, probes) for each, at in due_at.items() if each in emails]
 
 
 @in_transaction
-def _take(now: datetime, limit: int, token: str) -> tuple[dict[int, datetime], str | None]:
+def _take(
+    now: datetime, limit: int, token: str, which: str
+) -> tuple[dict[int, datetime], str | None]:
     """Since when each claimed email was due, by id; and the scope of the pause that it probes."""
     for pause in pauses.over(now):
         is_any = pause.scope == pauses.EVERYTHING
-        due = _due(now, 1, "" if is_any else f"AND domain = {_mark()}", pause.scope)
+        due = _due(now, 1, f"{which} {'' if is_any else f'AND domain = {_mark()}'}", pause.scope)
         if due and pauses.take(pause, now, now + LEASE):
             _lease(list(due), now, token)
             return due, pause.scope
-    due = _due(now, limit, f"AND {pauses.NOT_PAUSED}")
+    due = _due(now, limit, f"{which} AND {pauses.NOT_PAUSED}")
     if due:
         _lease(list(due), now, token)
     return due, None

@@ -17,6 +17,7 @@ from app.services.bookings.propose import TimeMoveResult
 from app.services.bookings.transitions import MoveResult
 from app.services.jobs import due
 from app.services.jobs.result import JobResult, PartialResults
+from app.services.mail.leases import LeapWatch
 from app.services.mail.sender import OutboxSender
 from app.services.mail.throttle import ProcessorShare
 from app.store import queries
@@ -43,13 +44,14 @@ def sender_to(
     port: int,
     must_stop: Callable[[], bool] = lambda: False,
     share: ProcessorShare | None = None,
+    leaps: LeapWatch | None = None,
     **settings: Any,
 ) -> OutboxSender:
     """A sender to another mail server than the story's own, with some MAIL_* settings changed."""
     elsewhere = Flask("elsewhere")
     elsewhere.config.update(app.config, MAIL_PORT=port, MAIL_TIMEOUT=PATIENCE_S)
     elsewhere.config.update(settings)
-    return OutboxSender(Mailer(elsewhere), clock.now, must_stop, share=share)
+    return OutboxSender(Mailer(elsewhere), clock.now, must_stop, share=share, leaps=leaps)
 
 
 def total(parts: Iterable[JobResult]) -> JobResult:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from peewee import SQL, fn
 
 from app import config
 from app.mailer import MailBlocked, MailDeferred, MailRefused, MailUnwelcome
@@ -200,8 +201,17 @@ def _follow_up(email: OutboxEmail, result: Result, now: datetime) -> None:
 
 
 _SET_HANDED_OVER = Statement[Any](
-    lambda now, ids: Booking.update(handed_over_at=now).where(
-        Booking.id.in_(ids), Booking.handed_over_at.is_null()
+    lambda now, ids, email_ids: Booking.update(handed_over_at=now).where(
+        Booking.id.in_(ids),
+        Booking.handed_over_at.is_null(),
+        # Not by an email from before the therapist was asked again.
+        fn.EXISTS(
+            OutboxEmail.select(SQL("1")).where(
+                OutboxEmail.id.in_(email_ids),
+                OutboxEmail.booking == Booking.id,
+                Booking.asked_at.is_null() | (OutboxEmail.created_at >= Booking.asked_at),
+            )
+        ),
     )
 )
 _SET_RANKING_DUE = Statement[Any](
@@ -221,10 +231,11 @@ _SET_RANKING_DUE = Statement[Any](
 # killed after it, the emails are sent again, and the first hand-over still counts.
 @in_transaction
 def _record_hand_over(requests: Sequence[Ended]) -> None:
-    bookings = [booking for each in requests if (booking := each.claim.email.booking)]
+    emails = [each.claim.email for each in requests]
+    bookings = [booking for each in emails if (booking := each.booking)]
     at = Booking.handed_over_at.db_value(requests[-1].at)
     _SET_RANKING_DUE.run(at, sorted({each.therapist_id for each in bookings}))
-    _SET_HANDED_OVER.run(at, sorted({each.id for each in bookings}))
+    _SET_HANDED_OVER.run(at, sorted({each.id for each in bookings}), [each.id for each in emails])
 
 
 def _log_result(email: OutboxEmail, result: Result) -> None:

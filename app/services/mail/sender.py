@@ -25,6 +25,7 @@ from app.services.jobs.result import JobResult, PartialResults
 from app.services.mail import answer_email_requests, leases, masking, pauses, results
 from app.services.mail.batch import Batch
 from app.services.mail.compose import compose
+from app.services.mail.leases import LeapWatch
 from app.services.mail.results import BEHIND, Result
 from app.services.mail.throttle import ProcessorShare, SendThrottle
 from app.store import attempts, claiming, outbox, wakeups
@@ -65,6 +66,7 @@ class OutboxSender:
         must_stop: Callable[[], bool] = lambda: False,
         *,
         share: ProcessorShare | None = None,
+        leaps: LeapWatch | None = None,
         ring: Callable[[], None] = wakeups.ring,
     ) -> None:
         """`share`: see SendThrottle. `ring` wakes others when more is due than one batch."""
@@ -73,6 +75,7 @@ class OutboxSender:
         # Once it returns True no message is finished: the process ends before the reply.
         self._must_stop = must_stop
         self._ring = ring
+        self._leaps = leaps
         self._throttle = SendThrottle(clock, share)
         # Emails that a thread is handing to the server.
         self._in_hand: set[Identity] = set()
@@ -97,7 +100,8 @@ class OutboxSender:
         with self._throttle.slot(connection) as has_room, connection:
             while has_room and not self._throttle.paused_until:
                 began_s = time.monotonic()
-                claims = claiming.claim(self._clock(), size)
+                has_leapt = self._leaps is not None and self._leaps.has_just_leapt()
+                claims = claiming.claim(self._clock(), size, also_lost=not has_leapt)
                 if not claims:
                     return
                 if len(claims) == size:
@@ -109,7 +113,7 @@ class OutboxSender:
                 if batch.is_stopped:
                     yield JobResult(len(batch.open))
                     return
-                if self._throttle.is_spare(connection):
+                if self._throttle.gives_way(connection):
                     return
                 is_quick = time.monotonic() - began_s < QUICK_S
                 size = min(2 * size, LARGEST_BATCH) if is_quick else max(size // 2, 1)

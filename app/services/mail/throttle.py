@@ -5,22 +5,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 
 import structlog
 
 from app import config
 from app.mailer import Connection, MailDeferred
 from app.services.mail import backoff
-from app.store import outbox
+from app.store import attempts, outbox
 
 LOG_HOLD_EVERY = timedelta(minutes=1)
 LOG_SAME_REASON_EVERY = timedelta(minutes=10)
 # Shares of a process's time in which it computes, found by measuring. Above BUSY it opens no
-# further connection; above OVERLOADED only its first one stays: threads wait for the interpreter.
+# further connection; above OVERLOADED the newest one ends: threads wait for the interpreter.
 BUSY, OVERLOADED = 0.35, 0.75
 # A connection that has sent nothing for so long may hang: the others do not count on it.
 HANGS_AFTER = timedelta(seconds=1)
+# So long a process leaves a server that is full to another process that sends.
+LEFT_TO_OTHERS = timedelta(seconds=5)
 SHARE_MEASURED_EVERY_S = 0.1
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -35,10 +36,10 @@ class ProcessorShare:
         self._lock = threading.Lock()
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, share: float = 1.0) -> None:
+        """Measure again from now on; until then it counts as `share`."""
         with self._lock:
-            # Busy, until it is measured.
-            self._share = 1.0
+            self._share = share
             self._since_s, self._computed_s = time.monotonic(), time.process_time()
 
     def current(self) -> float:
@@ -110,20 +111,24 @@ class SendThrottle:
             return False
         if not self._in_use and self._share is not None:
             self._share.restart()
-        return not (self._is_one_sending(self._in_use) and self._computes_more_than(BUSY))
+        is_busy = self._share is not None and self._share.current() > BUSY
+        return not (is_busy and self._is_one_sending(self._in_use))
 
-    def is_spare(self, connection: Connection) -> bool:
-        """Whether this process computes too much for a connection beside its first."""
+    def gives_way(self, connection: Connection) -> bool:
+        """Free this connection's slot and return True, if it is one too many for this process."""
         with self._lock:
-            before = takewhile(lambda each: each is not connection, self._in_use)
-            return self._is_one_sending(before) and self._computes_more_than(OVERLOADED)
+            *others, newest = self._in_use or [connection]
+            if newest is not connection or not self._is_one_sending(others):
+                return False
+            if self._share is None or self._share.current() <= OVERLOADED:
+                return False
+            del self._in_use[connection]
+            self._share.restart((BUSY + OVERLOADED) / 2)
+            return True
 
     def _is_one_sending(self, connections: Iterable[Connection]) -> bool:
         since = self._clock() - HANGS_AFTER
         return any(self._in_use[each] >= since for each in connections)
-
-    def _computes_more_than(self, share: float) -> bool:
-        return self._share is not None and self._share.current() > share
 
     def step_back(self, connection: Connection, error: MailDeferred) -> bool:
         """Free this connection's slot and return True, if the server serves others of ours."""
@@ -134,13 +139,21 @@ class SendThrottle:
                 each is not connection and (error.code is not None or each.is_open)
                 for each in self._in_use
             )
-            if not others:
+            if others:
+                wait = self._wait()
+            elif error.code is not None and not connection.is_open and self._has_sent_lately():
+                # Another process has the connections that the server allows.
+                wait = LEFT_TO_OTHERS
+            else:
                 return False
             del self._in_use[connection]
-            wait = self._wait()
             self._room, self._crowded_until = others, self._clock() + wait
         self._log_wait(_log.warning, "mail_server_crowded", str(error), wait)
         return True
+
+    def _has_sent_lately(self) -> bool:
+        now = self._clock()
+        return attempts.has_sent_between(now - LEFT_TO_OTHERS, now)
 
     def record_success(self, connection: Connection) -> None:
         with self._lock:

@@ -14,9 +14,11 @@ from app.rules.lifecycle import Actor, Kind, Move, Via
 from app.services.bookings import cancel, propose, request, transitions
 from app.services.ops import replay
 from app.store import queries
+from app.store.db import database
 from app.store.models import Booking, HeldTime, LedgerLine, OutboxEmail, Proposal
+from tests.harness.smtp_server import MailServer
 from tests.harness.soak import runs
-from tests.scenarios.story import ELI, Story, at_once
+from tests.scenarios.story import ELI, Story, at_once, sender_to, total
 
 pytestmark = pytest.mark.both_databases
 
@@ -113,3 +115,29 @@ def test_one_wins_the_race_for_a_sessions_new_time(app: Flask, story: Story, num
     assert events["moved"] + events["proposal_declined"] + events["proposal_lapsed"] <= 1
     assert events["cancelled_by_client"] + events["cancelled_by_therapist"] == 1
     assert all(count == 1 for count in (told(booking) - before).values())
+
+
+def test_an_email_from_before_a_move_hands_over_nothing_of_what_is_asked_since(
+    story: Story, app: Flask
+) -> None:
+    booking = story.ask()
+    OutboxEmail.delete().where(OutboxEmail.kind == "booking_received").execute()
+    moved = []
+
+    def move_once() -> None:
+        """It commits while the server has the email of the old time."""
+        if not moved:
+            with app.app_context(), database.connection():
+                story.wait(minutes=1)
+                moved.append(story.propose(booking, booking.starts_at + DAY, by=Actor.CLIENT))
+
+    def refuse_the_next(_address: str) -> str | None:
+        return "451 4.3.0 try later" if moved else None
+
+    with MailServer(on_message=move_once, on_recipient=refuse_the_next) as server:
+        total(sender_to(app, server.port).deliver())
+        assert [each.kind for each in server.messages] == ["booking_requested"]
+    assert story.reload(booking).handed_over_at is None
+    story.wait(minutes=5)
+    story.deliver()
+    assert story.reload(booking).handed_over_at == story.now

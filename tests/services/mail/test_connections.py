@@ -8,8 +8,10 @@ from flask import Flask
 from app.services.mail import batch, throttle
 from app.services.mail import sender as sending
 from app.services.mail.throttle import ProcessorShare
+from app.store.models import Booking, OutboxEmail
 from tests.harness.smtp_server import FaultyServer
 from tests.scenarios.story import ELI, Story, sender_to, total
+from tests.services.mail.conftest import Logged
 
 
 class Share(ProcessorShare):
@@ -67,7 +69,7 @@ def test_another_connection_is_opened_where_nothing_leaves_however_much_is_compu
         assert server.connections == 2
 
 
-def test_only_the_first_connection_stays_while_the_process_computes(
+def test_the_newest_connection_ends_while_the_process_only_computes(
     six_due: Story, app: Flask
 ) -> None:
     share = Share(0.2)
@@ -80,6 +82,24 @@ def test_only_the_first_connection_stays_while_the_process_computes(
         assert total(second).done == 0
         assert total(first).done == 4
         assert server.connections == 2
+
+
+@pytest.mark.both_databases
+def test_a_process_leaves_a_server_that_is_full_to_another_one_that_sends(
+    six_due: Story, app: Flask, logged: Logged
+) -> None:
+    with FaultyServer({"greeting": [None, "421 4.7.0 too many connections"]}) as server:
+        first, second = sender_to(app, server.port), sender_to(app, server.port)
+        parts = first.deliver()
+        next(parts)
+        assert [total(second.deliver()).done for _ in range(2)] == [0, 0]
+        assert server.connections == 2
+        assert total(parts).done == 5
+        assert {row.attempts for row in OutboxEmail.select()} == {1}
+        assert not logged("outbox_paused")
+        six_due.withdraw(Booking.get_by_id(1))
+        six_due.wait(seconds=6)
+        assert total(second.deliver()).done == 2
 
 
 class Times:

@@ -101,9 +101,9 @@ def test_a_scheduler_whose_worker_is_killed_says_so_once_and_sends_alone(site: S
     with site.spawn("-c", SCHEDULER) as scheduler:
         worker = worker_of(site, scheduler)
         os.kill(worker, signal.SIGKILL)
+        until("a line of the loss", site.logs, lambda logs: "event=delivery_worker_lost" in logs)
         for number in range(12):
             ask(number)
-        until("a line of the loss", site.logs, lambda logs: "event=delivery_worker_lost" in logs)
         await_messages(site, 24)
     assert site.logs().count("event=delivery_worker_lost") == 1
     assert scheduler.returncode == 0
