@@ -27,7 +27,6 @@ from tests.bench import (
 from tests.bench.databases import PLACES, Place
 from tests.bench.figure import IS_QUICK, Figure, show, write
 from tests.bench.measure import Row
-from tests.harness.smtp_server import MailServer
 
 TIMES = ("per second", "median ms", "p99 ms")
 PATHS = ("what", *TIMES)
@@ -83,8 +82,8 @@ def main() -> None:
         chart.write(PICTURE, measured)
         if IS_QUICK:
             continue
-        with started(place) as (url, _), MailServer() as mail:
-            show_rows(f"{name}: the hot paths", PATHS, paths.rows(url, mail))
+        with started(place) as (url, _):
+            show_rows(f"{name}: the hot paths", PATHS, paths.rows(url))
         with started(place) as (url, folder):
             title = f"{name}: requests and acceptances over HTTP beside a misbehaving mail server"
             show_rows(title, MISBEHAVING, slow_smtp.rows(url, folder))

@@ -1,7 +1,6 @@
 """The hot paths one by one, in this process."""
 
 import logging
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -12,12 +11,10 @@ from app.rules.lifecycle import Kind, Via
 from app.rules.weekly_hours import parse_windows
 from app.services.bookings import request
 from app.services.jobs import due
-from app.services.mail.sender import OutboxSender
 from app.services.therapists import accounts
 from app.store.db import database
 from app.store.models import Booking
 from tests.bench.measure import Row, measured
-from tests.harness.smtp_server import MailServer
 from tests.scenarios.story import total
 
 BOOKINGS = 300
@@ -29,12 +26,12 @@ def ask(starts_at: datetime) -> None:
     wanted = request.BookingRequest(
         "asha", "Dee Stone", email, "Europe/London", starts_at, Kind.PAID
     )
-    request.request_booking(wanted, via=Via.PAGE, now=clock.now())
+    request.request_booking(wanted, via=Via.API, now=clock.now())
 
 
-def rows(url: str, mail: MailServer) -> Iterator[Row]:
+def rows(url: str) -> Iterator[Row]:
     """The measured rows, on an empty database."""
-    settings = Settings(database_url=url, mail_port=mail.port, ratelimit_enabled=False)
+    settings = Settings(database_url=url, ratelimit_enabled=False)
     app = create_app(settings)
     logging.disable(logging.CRITICAL)
     database.upgrade()
@@ -60,15 +57,8 @@ def rows(url: str, mail: MailServer) -> Iterator[Row]:
     yield measured("Find a Therapist", get, ["/"] * 100)
     yield measured("therapist's page with 60 days of open times", get, ["/therapists/asha"] * 30)
     yield measured(f"POST of an Accept link, {THREADS} at once", accept, held, THREADS)
-    idle = measured(
+    yield measured(
         f"a sweep with nothing due among {BOOKINGS} bookings",
         lambda _: total(due.expire_enquiries(clock.now())),
         range(100),
     )
-    yield idle
-    began, before = time.perf_counter(), len(mail.messages)
-    with app.app_context(), database.connection():
-        total(OutboxSender(app.extensions["mailer"], clock.now).deliver())
-    sent = len(mail.messages) - before
-    rate = sent / (time.perf_counter() - began)
-    yield f"emails rendered and handed over ({sent})", f"{rate:,.0f}", "", ""
