@@ -24,7 +24,7 @@ from app.store.models import (
     TimelineEntry,
 )
 from tests.bench.delivery import BOOKINGS, THERAPISTS, fill
-from tests.bench.figure import IS_QUICK, Figure
+from tests.bench.figure import IS_QUICK, ROUNDS, Figure
 from tests.bench.sink import Sink
 from tests.harness.processes import Site
 from tests.harness.smtp_server import Fault, FaultyServer
@@ -37,7 +37,7 @@ REQUESTS = 64
 IN_HAND = 20
 # Columns that differ in the copies of rows, as SQL in which {n} is a new number.
 FILLED: Mapping[str, Mapping[str, str]] = {
-    "booking": {"reference": "'MB-' || {n}", "status": "'completed'"},
+    "booking": {"reference": "'MB-' || {n} || '-'", "status": "'completed'"},
     "outbox_email": {"about": "'a' || {n}", "thread": "'t' || {n}", "status": "'sent'"},
     "sign_in": {"key": "'k' || {n}"},
     "idempotent_answer": {"key": "'k' || {n}"},
@@ -144,10 +144,10 @@ def catch_up(name: str, url: str, folder: Path) -> Figure:
 
 def in_a_large_database(name: str) -> Iterator[Figure]:
     _fill_tables(FEW)
-    claim_of_few_ms, request_of_few_ms = _claim_ms(), _request_ms(40)
+    claim_of_few_ms, request_of_few_ms = _claim_ms(), _median_request_ms(40)
     _fill_tables(MANY)
-    claim_of_many_ms, request_of_many_ms = _claim_ms(), _request_ms(50)
-    OutboxEmail.update(status=OutboxStatus.SENT).execute()
+    claim_of_many_ms, request_of_many_ms = _claim_ms(), _median_request_ms(50)
+    _end_all()
     what = f"empty sweep of all jobs, {sum(MANY.values()):,} rows"
     yield figure(name, what, "ms", _median_ms(_sweep, 20), must=10, goal=3)
     yield Figure(
@@ -173,15 +173,19 @@ def in_a_large_database(name: str) -> Iterator[Figure]:
     )
 
 
-def _request_ms(days: int) -> float:
+def _median_request_ms(days: int) -> float:
     """On the days after so many, which no other request of this benchmark has."""
+    return median(_request_ms(days, hours) for hours in range(ROUNDS))
+
+
+def _request_ms(days: int, hours: int) -> float:
     now = clock.now()
-    starts_at = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=days)
+    starts_at = now.replace(minute=0, second=0, microsecond=0) + timedelta(days=days, hours=hours)
 
     def ask(number: int) -> None:
         day, therapist = divmod(number, THERAPISTS)
         wanted = request.BookingRequest(
-            f"bran-{therapist}", "Eli Park", f"far{days}-{number}@clients.example", "UTC",
+            f"bran-{therapist}", "Eli Park", f"far{days}-{hours}-{number}@clients.example", "UTC",
             starts_at + timedelta(days=day), Kind.PAID,
         )  # fmt: skip
         request.request_booking(wanted, via=Via.API, now=now)
@@ -206,7 +210,10 @@ def _fill_tables(rows: Mapping[str, int]) -> None:
                 f"INSERT INTO {table} ({names}) SELECT {', '.join(copied)} FROM {table}"
                 f" ORDER BY id LIMIT {rows[table] - found}"
             )
-    database.db.execute_sql("ANALYZE")
+    # As a database that grew for weeks.
+    settle = ("ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)")
+    for statement in settle if database.is_sqlite() else ("VACUUM ANALYZE", "CHECKPOINT"):
+        database.db.execute_sql(statement)
 
 
 def _scalar(sql: str) -> int:
@@ -240,12 +247,18 @@ def _claim_ms() -> float:
 
 
 def _queue_again(count: int) -> None:
-    OutboxEmail.update(status=OutboxStatus.SENT).execute()
+    _end_all()
     newest = OutboxEmail.select(OutboxEmail.id).order_by(OutboxEmail.id.desc()).limit(count)
     ids = [row.id for row in newest]
     queued = {"status": OutboxStatus.QUEUED, "due_at": clock.now(), "settled_at": None}
     for start in range(0, count, 100):
         OutboxEmail.update(queued).where(OutboxEmail.id.in_(ids[start : start + 100])).execute()
+
+
+def _end_all() -> None:
+    # The others stay as they are: a million new versions of rows would have to be cleaned up.
+    pending = OutboxEmail.status != OutboxStatus.SENT
+    OutboxEmail.update(status=OutboxStatus.SENT).where(pending).execute()
 
 
 def _median_ms(act: Callable[[], object], times: int) -> float:
