@@ -260,6 +260,6 @@ class Message:
         if self.calendar is not None:
             content = self.calendar.content.decode("utf-8")
             parts.append(("calendar", content, {"method": self.calendar.method}))
-        # "=_" does not occur in quoted-printable; what is not encoded is searched for it.
+        # "=_" cannot occur in a quoted-printable body.
         boundary = "=_" + self.message_id[1:27]
         return mime.alternatives(fields, parts, boundary=boundary, utf8=self.needs_smtputf8)

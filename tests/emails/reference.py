@@ -22,24 +22,17 @@ def reference(message: Message) -> EmailMessage:
     email["Message-ID"] = message.message_id
     for name, value in message.headers.items():
         email[name] = value
-    html = "".join(each if each.isascii() else f"&#{ord(each)};" for each in message.html)
-    email.set_content(message.text, cte=_encoding(message.text))
-    email.add_alternative(html, subtype="html", cte=_encoding(html))
+    email.set_content(message.text, cte="quoted-printable")
+    email.add_alternative(message.html, subtype="html", cte="quoted-printable")
     if message.calendar is not None:
-        entry = message.calendar.content.decode("utf-8")
         email.add_alternative(
-            entry,
+            message.calendar.content.decode("utf-8"),
             subtype="calendar",
-            cte=_encoding(entry),
+            cte="quoted-printable",
             params={"method": message.calendar.method},
         )
     email.set_boundary("=_" + message.message_id[1:27])
     return email
-
-
-def _encoding(content: str) -> str:
-    is_plain = content.isascii() and all(len(line) <= 998 for line in content.splitlines())
-    return "7bit" if is_plain else "quoted-printable"
 
 
 def parts_of(raw: bytes) -> list[_Part]:
