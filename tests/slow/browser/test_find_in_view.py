@@ -64,6 +64,7 @@ def test_by_keyboard_the_filters_are_unfolded_and_used(shown: None, arrive: Arri
     page.wait_for_url("**/?*specialism=sleep*")
     assert page.locator("article").count() == 1
     page.get_by_role("link", name="Remove: Specialism: sleep").press("Enter")
+    page.wait_for_url(lambda url: "specialism=sleep" not in url)
     assert page.locator("article").count() == 3
 
 

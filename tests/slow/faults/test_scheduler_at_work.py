@@ -75,7 +75,7 @@ def logged(site: Site, event: str) -> list[dict[str, Any]]:
 
 
 def test_it_stops_within_the_ten_seconds_that_process_managers_allow() -> None:
-    assert process.STOPS_WITHIN_S < 10
+    assert process.STOPS_WITHIN_S + process.WORKER_ENDS_WITHIN_S < 10
 
 
 def test_told_to_stop_even_twice_it_finishes_the_emails_in_hand_and_gives_the_others_back(
@@ -116,5 +116,7 @@ def test_a_job_that_hangs_stops_no_other_and_is_abandoned_at_the_stop(
             )
             running.terminate()
             assert running.wait(PATIENCE_S) == 1
-    assert [line["abandoned"] for line in logged(site, "scheduler_stopped")] == ["deliver_outbox"]
+    # Either of its processes may have the emails.
+    stopped = logged(site, "scheduler_stopped") + logged(site, "delivery_worker_stopped")
+    assert {line["abandoned"] for line in stopped if "abandoned" in line} == {"deliver_outbox"}
     assert logged(site, "expired")[0]["booking"] == booking.reference
