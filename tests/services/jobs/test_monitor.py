@@ -72,6 +72,16 @@ def test_a_run_is_recorded_with_what_it_did() -> None:
     assert left.last_finished_at == left.alive_at == MONDAY
 
 
+@pytest.mark.both_databases
+def test_runs_without_a_heartbeat_count_and_give_no_sign_of_life(at: Any) -> None:
+    finish(JobMonitor(), job(), JobResult(due=1, done=1))
+    at(MONDAY + timedelta(minutes=5))
+    finish(JobMonitor(has_heartbeat=False), job(patience_s=999), JobResult(due=2, done=2))
+    assert (row().runs, row().done) == (2, 3)
+    assert row().alive_at == MONDAY
+    assert row().patience_s < 999
+
+
 def test_counts_add_up_and_the_last_values_stay_until_there_are_newer_ones() -> None:
     first, second = JobMonitor(), JobMonitor()
     finish(first, job(), JobResult(done=1))
